@@ -1,0 +1,66 @@
+"""The ``foresight`` command line: one Typer command for each stage, each run by Hydra.
+
+Nothing heavier than Typer is imported here, so that ``foresight --help`` and tab completion
+answer at once. A stage's module, and torch with it, is imported when the stage is about to run.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from foresight_cli.stage import Overrides, Stage, add_stage, run_stage
+
+ABOUT = "Can a small adapter carry one model's latents to another's? Measure it before you train it."
+
+app = typer.Typer(
+    name="foresight",
+    help=ABOUT,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from foresight_cli import __version__
+
+        typer.echo(f"foresight {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Start with: foresight extract weights=tiny model=qwen25vl layer=all")
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Can a small adapter carry one model's latents to another's? Measure it before you train it."""
+
+
+STAGES = (
+    Stage("extract", "foresight_cli.extract:run", "Run a model over a dataset and cache its latents."),
+    Stage("analyze", "foresight_cli.analyze:run", "Score how two cached latent spaces line up."),
+    Stage("adapt", "foresight_cli.adapt:run", "Train a small adapter between two cached spaces and test it held out."),
+    Stage("report", "foresight_cli.report:run", "Write the newest analysis as figures, FINDINGS.md and results.yaml."),
+)
+for _stage in STAGES:
+    add_stage(app, _stage)
+
+
+class CacheAction(StrEnum):
+    """What to do with the latent cache."""
+
+    LS = "ls"
+    VERIFY = "verify"
+
+
+@app.command("cache", help="List the latent cache (ls), or check every byte of it (verify).")
+def cache(
+    action: Annotated[CacheAction, typer.Argument(help="ls: list the entries. verify: check every hash.")],
+    overrides: Overrides = None,
+) -> None:
+    """Run ``foresight cache``."""
+    stage = Stage("cache", "foresight_cli.cache:run", "")
+    run_stage(stage, [], [*(overrides or []), f"action={action}"])

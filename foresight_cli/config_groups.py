@@ -1,0 +1,55 @@
+"""What ``conf/`` holds, read from file names alone: quick enough for help and for tab completion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def conf_dir() -> Path:
+    """The folder of configs: inside the package once installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def config_groups() -> dict[str, list[str]]:
+    """Each config group at the top of ``conf/`` with the names of its options, numbers first."""
+
+    def order(option: str) -> tuple[bool, int, str]:
+        return not option.isdigit(), int(option) if option.isdigit() else 0, option
+
+    folders = (f for f in sorted(conf_dir().iterdir()) if f.is_dir() and any(f.glob("*.yaml")))
+    return {f.name: sorted((y.stem for y in f.glob("*.yaml")), key=order) for f in folders}
+
+
+def primary_defaults(stage: str) -> dict[str, str]:
+    """The groups that ``conf/<stage>.yaml`` chooses from: ``{"model@source.model": "qwen25vl", ...}``.
+
+    A plain reading of the defaults list, so that completion needs no YAML library.
+    """
+    chosen: dict[str, str] = {}
+    for line in (conf_dir() / f"{stage}.yaml").read_text(encoding="utf-8").splitlines():
+        entry = line.strip()
+        if entry.startswith("- ") and ":" in entry and not entry.startswith("- override"):
+            group, _, option = entry[2:].partition(":")
+            chosen[group.strip()] = option.split("#")[0].strip()
+    return chosen
+
+
+def group_aliases(stage: str) -> dict[str, str]:
+    """What a user may type for each group of ``stage``, and what Hydra calls it.
+
+    In ``extract``, ``layer`` is ``layer``. In ``analyze`` and ``adapt`` there are two of each:
+    ``source`` is the source's model, ``source.layer`` its layer; a bare ``layer`` means the source's
+    and a bare ``pooling`` the target's.
+    """
+    aliases: dict[str, str] = {}
+    for group in primary_defaults(stage):
+        _, _, package = group.partition("@")
+        aliases[package or group] = group
+        if package.endswith(".model"):
+            aliases[package.removesuffix(".model")] = group
+    for bare, package in (("layer", "source.layer"), ("pooling", "target.pooling")):
+        if package in aliases:
+            aliases[bare] = aliases[package]
+    return aliases

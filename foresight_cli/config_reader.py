@@ -1,0 +1,150 @@
+"""From a composed Hydra config to the checked dataclasses of :mod:`foresight_cli.config`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from foresight_cli.config import (
+    EXTRACT_ALL_LAYERS,
+    GROUPS,
+    ONLY_FINAL,
+    POOLINGS,
+    AdaptConfig,
+    AnalyzeConfig,
+    ExtractConfig,
+    SpaceConfig,
+    Thresholds,
+)
+from foresight_cli.errors import UsageError
+
+
+def extract_config(cfg: DictConfig) -> ExtractConfig:
+    """The settings of ``foresight extract``, checked.
+
+    Raises:
+        UsageError: a value of the wrong type, out of range, or a pair that cannot be (``model=ltxv layer=8``).
+    """
+    model = _group(cfg, "model")
+    layers = _layers(cfg.layer.index, model.name, "layer") or _all_layers(model.name)
+    return ExtractConfig(
+        model=model,
+        layers=layers,
+        poolings=_poolings(cfg.pooling.name) or POOLINGS,
+        data=_group(cfg, "data"),
+        weights=cfg.weights.name,
+        cache_dir=_text(cfg, "cache_dir"),
+        device=_text(cfg, "device"),
+        batch_size=_whole(cfg, "batch_size"),
+        rows_per_shard=_whole(cfg, "rows_per_shard"),
+    )
+
+
+def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
+    """The settings of ``foresight analyze``, checked; raises as :func:`extract_config` does."""
+    return AnalyzeConfig(
+        source=_space(cfg, "source"),
+        target=_space(cfg, "target"),
+        data=_group(cfg, "data") if cfg.get("data") is not None else None,
+        weights=cfg.weights.name,
+        cache_dir=_text(cfg, "cache_dir"),
+        seed=_whole(cfg, "seed"),
+        max_rows=_whole(cfg, "max_rows"),
+        permutations=_whole(cfg, "permutations"),
+        folds=_whole(cfg, "folds"),
+        neighbors=_whole(cfg, "neighbors"),
+        controls=tuple(str(name) for name in cfg.controls),
+        thresholds=_typed(Thresholds, cfg.thresholds, "thresholds"),
+    )
+
+
+def adapt_config(cfg: DictConfig) -> AdaptConfig:
+    """The settings of ``foresight adapt``, checked; raises as :func:`extract_config` does."""
+    return AdaptConfig(
+        source=_space(cfg, "source"),
+        target=_space(cfg, "target"),
+        adapter=_group(cfg, "adapter"),
+        data=_group(cfg, "data") if cfg.get("data") is not None else None,
+        weights=cfg.weights.name,
+        cache_dir=_text(cfg, "cache_dir"),
+        seed=_whole(cfg, "seed"),
+        device=_text(cfg, "device"),
+        split=tuple(_number(cfg, "split", share) for share in cfg.split),  # type: ignore[arg-type]
+        max_parameters=_whole(cfg, "max_parameters"),
+    )
+
+
+def _space(cfg: DictConfig, side: str) -> SpaceConfig:
+    node = cfg[side]
+    model = _group(node, "model", side)
+    return SpaceConfig(model, _layers(node.layer.index, model.name, f"{side}.layer"), _poolings(node.pooling.name))
+
+
+def _group(cfg: DictConfig, group: str, side: str | None = None) -> Any:
+    node = cfg[group]
+    at = f"{side}.{group}" if side else group
+    schema = GROUPS[group].get(str(node.name))
+    if schema is None:
+        raise UsageError(f"{at}={node.name}: choose one of {', '.join(GROUPS[group])}")
+    return _typed(schema, node, at)
+
+
+def _typed(schema: type, node: DictConfig, at: str) -> Any:
+    try:
+        plain = OmegaConf.create(OmegaConf.to_container(node, resolve=True, throw_on_missing=True))
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
+    except MissingMandatoryValue as error:
+        key = str(error.full_key or str(error).rsplit(maxsplit=1)[-1]).rpartition(".")[2]
+        raise UsageError(f"{at}.{key} is needed: add {at}.{key}=...") from None
+    except OmegaConfBaseException as error:
+        raise UsageError(f"{at}.{error.full_key}: {str(error.msg or error).splitlines()[0]}") from None
+
+
+def _layers(index: Any, model: str, key: str) -> tuple[str, ...] | None:
+    """The layers named by ``layer.index``, or None for ``all``."""
+    if index == "all":
+        return None
+    chosen = list(index) if isinstance(index, ListConfig | list | tuple) else [index]
+    for layer in chosen:
+        whole = isinstance(layer, int) and not isinstance(layer, bool) and layer >= 0
+        if layer != "final" and not whole:
+            raise UsageError(f"{key}.index={layer}: a layer is a whole number from 0 on, final, or all")
+        if model in ONLY_FINAL and layer != "final":
+            raise UsageError(f"model={model} has no layer {layer}. It has one: layer=final")
+    if not chosen:
+        raise UsageError(f"{key}.index=[]: name at least one layer")
+    return tuple(dict.fromkeys(str(layer) for layer in chosen))
+
+
+def _all_layers(model: str) -> tuple[str, ...]:
+    return ("final",) if model in ONLY_FINAL else EXTRACT_ALL_LAYERS
+
+
+def _poolings(name: Any) -> tuple[str, ...] | None:
+    if name == "all":
+        return None
+    if name not in POOLINGS:
+        raise UsageError(f"pooling={name}: choose one of {', '.join(POOLINGS)}, all")
+    return (str(name),)
+
+
+def _text(cfg: DictConfig, key: str) -> str:
+    value = cfg[key]
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{key}={value}: it must be text")
+    return value
+
+
+def _whole(cfg: DictConfig, key: str) -> int:
+    value = cfg[key]
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UsageError(f"{key}={value}: it must be a whole number")
+    return value
+
+
+def _number(cfg: DictConfig, key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{key}={cfg[key]}: {value!r} is not a number")
+    return float(value)

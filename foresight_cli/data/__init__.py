@@ -1,0 +1,29 @@
+"""Datasets, by the names of ``conf/data/``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foresight_cli.data.dataset import Dataset, Sample, UndecodableImage
+
+if TYPE_CHECKING:
+    from foresight_cli.config import DataConfig
+
+__all__ = ["Dataset", "Sample", "UndecodableImage", "open_dataset"]
+
+
+def open_dataset(config: DataConfig) -> Dataset:
+    """The dataset that ``config`` describes: its samples are listed, no picture is read.
+
+    Raises:
+        ForesightError: there is no such data.
+    """
+    from foresight_cli.config import ShapesConfig
+
+    if isinstance(config, ShapesConfig):
+        from foresight_cli.data.shapes import Shapes
+
+        return Shapes(config.variant, config.per_category, config.seed, config.size)
+    from foresight_cli.data.imagefolder import ImageFolder
+
+    return ImageFolder(config.path)

@@ -1,0 +1,60 @@
+"""What every data source gives: an ordered, finite list of samples that each know their id, label, group and attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from PIL import Image
+
+from foresight_cli.errors import ForesightError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row of a dataset, without its pixels.
+
+    Attributes:
+        id: unique within the dataset; latents of two models are joined by it.
+        label: the category, or None where the data has none.
+        group: samples of one group (frames of a clip, views of an object) never stand on both sides of a split.
+        attributes: numbers that describe the picture (x, y, size, hue ...), by name.
+    """
+
+    id: str
+    label: str | None
+    group: str
+    attributes: dict[str, float] = field(default_factory=dict)
+
+
+class UndecodableImage(ForesightError):
+    """A sample whose picture cannot be read; ``data.on_error=skip`` leaves such samples out and lists them."""
+
+    def __init__(self, sample_id: str, reason: str) -> None:
+        super().__init__(f"cannot decode {sample_id!r}: {reason}. To leave such files out, add data.on_error=skip")
+        self.sample_id = sample_id
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Rebuild from both arguments, so that the error comes back from a worker process."""
+        return type(self), (self.sample_id, self.reason)
+
+
+class Dataset(Protocol):
+    """An ordered list of samples. Opening one lists its samples; pixels are read one by one."""
+
+    samples: Sequence[Sample]
+
+    def image(self, index: int) -> Image.Image:
+        """The picture of ``samples[index]``, as an upright 8-bit RGB image.
+
+        Raises:
+            UndecodableImage: the picture cannot be read.
+        """
+
+    def identity(self) -> dict[str, Any]:
+        """What fixes the ids, the pixels and their order, as JSON values: it enters the cache key.
+
+        Labels, groups and attributes are not in it, since no latent depends on them.
+        """

@@ -1,0 +1,154 @@
+"""The bytes of an image file -> an upright 8-bit RGB image, or one short reason why not.
+
+What is done, in this order: the first frame or page is read; 16-bit samples keep their high byte (``value >> 8``, what
+Pillow does to 16-bit RGB, so a grey picture gives the same numbers in either layout); alpha is laid over white;
+the EXIF orientation is applied. Colour profiles and gamma are left out, as in the loaders that models are trained with.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+
+import numpy as np
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
+
+from foresight_cli.data.dataset import UndecodableImage
+
+# Named, because Pillow goes by content: a PostScript file called cat.png would otherwise start Ghostscript.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+# ImageOps.exif_transpose does the same, but rewrites the whole EXIF block on its way and fails on a malformed one.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class _PillowWarnings:
+    """A context in which Pillow's warnings are silent and a suspected decompression bomb is an error.
+
+    ``warnings.catch_warnings`` swaps the filters of the whole process, so two threads that leave in the wrong order
+    would leave them swapped for good. Here the first thread in sets the filters and the last one out restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._saved = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._saved.__exit__(None, None, None)
+
+
+_pillow_warnings = _PillowWarnings()
+
+
+def decode_rgb(data: bytes, sample_id: str) -> Image.Image:
+    """The picture in ``data``, the bytes of a whole image file: upright, mode RGB, 8 bits a channel, no metadata.
+
+    Safe to call from several threads.
+
+    Raises:
+        UndecodableImage: for ``sample_id``, whatever is wrong with the bytes. No other exception, no warning.
+    """
+    if not data:
+        raise UndecodableImage(sample_id, "the file is empty")
+    try:
+        with _pillow_warnings:
+            return _decode(data)
+    except Exception as error:  # on broken files Pillow raises OSError, SyntaxError, struct.error, IndexError and more
+        raise UndecodableImage(sample_id, _reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"not an image, or of a kind that is not read (formats: {', '.join(FORMATS)})"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"more than {Image.MAX_IMAGE_PIXELS} pixels, which may be a decompression bomb"
+    if isinstance(error, MemoryError):
+        return "not enough memory for its pixels"
+    text = " ".join(str(error).split()).rstrip(".")
+    if "truncated" in text.lower():
+        return "the file is truncated"
+    return text[:200] or type(error).__name__
+
+
+def _decode(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        image.load()
+        if image.format == "PNG":
+            _mend_png_transparency(image, depth=data[24])  # IHDR always comes first, its depth at byte 24
+        rgb = _over_white(_eight_bits(image))
+        turn = _TURNS.get(_orientation(image))
+    upright = rgb if turn is None else rgb.transpose(turn)
+    upright.info = {}  # an orientation left behind would be applied again by whoever calls exif_transpose next
+    return upright
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        # Asked after load(): a PNG may carry its EXIF behind the pixels, and Pillow turns a TIFF while loading it.
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # a broken EXIF block takes nothing away from the pixels
+        return 1
+
+
+def _mend_png_transparency(image: Image.Image, *, depth: int) -> None:
+    """Brings a PNG's one transparent colour to the scale of the loaded pixels, which Pillow omits."""
+    key = image.info.get("transparency")
+    if image.mode == "L" and key is not None:
+        image.info["transparency"] = key * {2: 85, 4: 17}.get(depth, 1)
+    if image.mode == "RGB" and key is not None and depth == 16:
+        # Pillow has already dropped the low bytes that tell this colour from its 2^24 neighbours.
+        raise ValueError("a 16-bit RGB PNG with a transparent colour; save it with an alpha channel, or with 8 bits")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """``image`` itself, or an L or LA copy where its channel holds more than 8 bits: Pillow's convert() clips those."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return _from_16_bits(image)
+    if image.mode in ("I", "F"):
+        raise ValueError("signed, 32-bit or floating-point pixels have no fixed white; save it with 8 or 16 bits")
+    return image
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)  # [height, width]
+    bits, white_is_zero = 16, False
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = image.tag_v2[TiffImagePlugin.BITSPERSAMPLE][0]  # 12-bit samples arrive unscaled
+        white_is_zero = image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0
+    grey = (values >> (bits - 8)).astype(np.uint8)
+    picture = Image.fromarray(255 - grey if white_is_zero else grey)
+    key = image.info.get("transparency")
+    if key is not None:
+        picture.putalpha(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)))
+    return picture
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    rgba = image.convert("RGBA")
+    white = Image.new("RGB", rgba.size, "white")
+    white.paste(rgba.convert("RGB"), mask=rgba.getchannel("A"))
+    return white

@@ -1,0 +1,57 @@
+"""Files that are whole or absent: written aside, flushed to the disk, then given their name by one rename."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from pathlib import Path
+
+from foresight_cli.errors import ForesightError
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path``; a reader, or a kill at any moment, sees the old file, the new one, or none.
+
+    Raises:
+        ForesightError: the disk is full, or the folder cannot be written to.
+    """
+    aside = path.with_name(f".tmp-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    try:
+        try:
+            with aside.open("xb") as file:  # honours the umask, unlike safetensors.save_file (mode 0600)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def make_folder(path: Path) -> None:
+    """Create ``path`` and its parents; raises as :func:`write_atomic` does."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path: Path, error: OSError) -> ForesightError:
+    """The one line for a disk that refuses."""
+    return ForesightError(
+        f"cannot write {path}: {error.strerror or error}. Make room or pick another place with cache_dir=DIR; "
+        "what is already written stays, and the same command goes on from there"
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,117 @@
+"""Cached latents back in memory, joined to those of another model by sample id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.latents.samples import read_samples
+from foresight_cli.latents.store import Entry
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The latents of one cache entry, row by row.
+
+    Attributes:
+        ids: sample ids.
+        values: ``[n, d]``, in the dtype they were stored in.
+        labels: the category of each row, None where it has none.
+        groups: rows of one group never stand on both sides of a split.
+        attributes: ``[n]`` numbers by name; NaN where a sample has none.
+        pixels: ``[n, 32]`` uint8, SHA-256 of each sample's decoded pixels.
+    """
+
+    ids: Sequence[str]
+    values: torch.Tensor
+    labels: Sequence[str | None]
+    groups: Sequence[str]
+    attributes: dict[str, torch.Tensor]
+    pixels: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Sequence[int]) -> Latents:
+        """The given rows, in the given order."""
+        index = torch.as_tensor(list(rows), dtype=torch.long)
+        return Latents(
+            ids=[self.ids[i] for i in rows],
+            values=self.values[index],
+            labels=[self.labels[i] for i in rows],
+            groups=[self.groups[i] for i in rows],
+            attributes={name: column[index] for name, column in self.attributes.items()},
+            pixels=self.pixels[index],
+        )
+
+
+def load(entry: Entry | str | Path) -> Latents:
+    """Every row of a complete cache entry, with every shard's bytes checked.
+
+    Args:
+        entry: an :class:`Entry`, or its folder (``outputs/cache/<model>/layer-<l>/<pooling>/<key>``).
+
+    Raises:
+        ForesightError: the entry is not complete, or a shard is damaged.
+    """
+    entry = entry if isinstance(entry, Entry) else Entry.open(Path(entry))
+    if not entry.complete:
+        raise ForesightError(f"{entry.path} is not complete: run the same extract again")
+    shards = [entry.get(i) for i in range(entry.recipe.shards)]
+    shards = [shard for shard in shards if shard.ids]
+    if not shards:
+        raise ForesightError(f"{entry.path} holds no rows: every sample was skipped")
+    table = read_samples(entry.path)
+    row_of = {sample_id: i for i, sample_id in enumerate(table.ids)}
+    ids = [sample_id for shard in shards for sample_id in shard.ids]
+    if unknown := [i for i in ids if i not in row_of]:
+        raise ForesightError(f"{entry.path}/samples.json does not name {unknown[0]!r}: run the same extract again")
+    rows = [row_of[i] for i in ids]
+    return Latents(
+        ids=ids,
+        values=torch.cat([shard.latents for shard in shards]),
+        labels=[table.labels[i] for i in rows],
+        groups=[table.groups[i] for i in rows],
+        attributes={name: _column(column, rows) for name, column in table.attributes.items()},
+        pixels=torch.cat([shard.pixels for shard in shards]),
+    )
+
+
+def _column(column: Sequence[float | None], rows: Sequence[int]) -> torch.Tensor:
+    values = (column[i] for i in rows)
+    return torch.tensor([float("nan") if v is None else v for v in values], dtype=torch.float64)
+
+
+def join(*spaces: Latents) -> tuple[Latents, ...]:
+    """The same rows of every space, in the first one's order, matched by sample id.
+
+    Raises:
+        ForesightError: the spaces hold different samples, or the pictures behind one id differ. Latents are never
+            matched by position.
+    """
+    first = spaces[0]
+    joined = [first]
+    for other in spaces[1:]:
+        row_of = {sample_id: i for i, sample_id in enumerate(other.ids)}
+        missing = [i for i in first.ids if i not in row_of]
+        known = set(first.ids)
+        extra = [i for i in other.ids if i not in known]
+        if missing or extra:
+            where, named = ("second", missing) if missing else ("first", extra)
+            raise ForesightError(
+                f"the two spaces hold different samples: {len(named)} are not in the {where}, for instance "
+                f"{', '.join(map(repr, named[:3]))}. Extract both models on the same data"
+            )
+        matched = other.take([row_of[i] for i in first.ids])
+        differing = (matched.pixels != first.pixels).any(dim=1).nonzero().flatten().tolist()
+        if differing:
+            raise ForesightError(
+                f"the sample {first.ids[differing[0]]!r} is not the same picture in both spaces "
+                f"({len(differing)} such). Extract both models on the same data"
+            )
+        joined.append(matched)
+    return tuple(joined)

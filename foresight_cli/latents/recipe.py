@@ -1,0 +1,113 @@
+"""What a cache entry is named by: everything that changes the latents, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from foresight_cli.errors import ForesightError
+
+FORMAT = 1
+"""Version of the cache's layout. It is part of every key: an entry of another version is another entry."""
+
+
+def canonical_json(value: Any) -> bytes:
+    """``value`` as bytes that are the same on every machine.
+
+    Raises:
+        ForesightError: ``value`` holds something that JSON cannot say exactly (NaN, a set, a number as a key ...).
+    """
+    _refuse_inexact(value, "recipe")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+
+
+def _refuse_inexact(value: Any, at: str) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ForesightError(f"{at}: the key {key!r} is not text")
+            _refuse_inexact(item, f"{at}.{key}")
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            _refuse_inexact(item, f"{at}[{i}]")
+    elif isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise ForesightError(f"{at}: {value} cannot be written in JSON")
+    elif value is not None and not isinstance(value, str | int | bool):
+        raise ForesightError(f"{at}: {value!r} of type {type(value).__name__} cannot be written in JSON exactly")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the latents of one cache entry came about.
+
+    Attributes:
+        model: name, checkpoint and its revision or hash, dtype, preprocessing: all that fixes the network's output.
+        layer: ``"4"`` for the residual stream after block 4, or ``"final"``.
+        pooling: ``"channel_mean"`` or ``"flat"``.
+        data: the dataset's identity: ids, pixels and their order.
+        rows: samples of the dataset.
+        rows_per_shard: samples a file.
+    """
+
+    model: dict[str, Any]
+    layer: str
+    pooling: str
+    data: dict[str, Any]
+    rows: int
+    rows_per_shard: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as JSON values, format version included."""
+        return {
+            "format": FORMAT,
+            "model": self.model,
+            "layer": self.layer,
+            "pooling": self.pooling,
+            "data": self.data,
+            "rows": self.rows,
+            "rows_per_shard": self.rows_per_shard,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            ForesightError: another format version, or fields that are missing or unknown.
+        """
+        fields = dict(values)
+        version = fields.pop("format", None)
+        if version != FORMAT:
+            raise ForesightError(f"a recipe of format {version!r}; this foresight reads format {FORMAT}")
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise ForesightError(f"not a recipe: {str(error).removeprefix('Recipe.__init__() ')}") from None
+
+    def canonical(self) -> bytes:
+        """The bytes of ``recipe.json``; their SHA-256 is the key."""
+        return canonical_json(self.to_dict())
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the canonical JSON, as 64 hex digits."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """Where the entry lies under the cache's root."""
+        return PurePosixPath(str(self.model["name"])) / f"layer-{self.layer}" / self.pooling / self.key[:16]
+
+    @property
+    def shards(self) -> int:
+        """Number of files that hold the latents."""
+        return -(-self.rows // self.rows_per_shard)
+
+    def slice(self, shard: int) -> range:
+        """The rows of the dataset that ``shard`` holds."""
+        start = shard * self.rows_per_shard
+        return range(start, min(start + self.rows_per_shard, self.rows))

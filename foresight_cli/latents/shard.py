@@ -1,0 +1,63 @@
+"""One file of latents: some rows of a dataset with their ids, as safetensors bytes that are the same every time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from foresight_cli.errors import ForesightError
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some rows of a cache entry.
+
+    Attributes:
+        ids: sample ids, in the dataset's order.
+        latents: ``[n, d]``, in the dtype they are stored in.
+        pixels: ``[n, 32]`` uint8, SHA-256 of each sample's decoded pixels: equal pictures have equal rows.
+        skipped: samples of this slice that could not be decoded, with the reason.
+    """
+
+    ids: Sequence[str]
+    latents: torch.Tensor
+    pixels: torch.Tensor
+    skipped: Sequence[tuple[str, str]] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        if self.latents.ndim != 2 or len(self.latents) != n or tuple(self.pixels.shape) != (n, 32):
+            raise ForesightError(
+                f"a shard of {n} ids with latents {list(self.latents.shape)} and hashes {list(self.pixels.shape)}; "
+                f"wanted [{n}, d] and [{n}, 32]"
+            )
+
+    def to_bytes(self) -> bytes:
+        """The file's bytes. ``save`` of sorted names with one metadata key is byte-stable; two keys are not."""
+        names = json.dumps({"ids": list(self.ids), "skipped": [list(s) for s in self.skipped]}, ensure_ascii=True)
+        tensors = {
+            "latents": self.latents.contiguous(),
+            "pixels": self.pixels.contiguous(),
+            "samples": torch.frombuffer(bytearray(names.encode()), dtype=torch.uint8),
+        }
+        return bytes(save(tensors, metadata={"foresight": "shard"}))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Shard:
+        """The inverse of :meth:`to_bytes`.
+
+        Raises:
+            ForesightError: the bytes are not a shard.
+        """
+        try:
+            tensors = load(data)
+            names = json.loads(bytes(tensors["samples"].numpy().tobytes()))
+            skipped = tuple((str(a), str(b)) for a, b in names["skipped"])
+            return cls(list(names["ids"]), tensors["latents"], tensors["pixels"], skipped)
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise ForesightError(f"not a shard of latents: {error}") from None

@@ -1,0 +1,177 @@
+"""The latent cache: one folder for each recipe, one file for each shard, one manifest at the end.
+
+The whole protocol is three rules. A name without a leading dot is a whole file. A shard's name carries the hash
+of its bytes. ``manifest.json`` is written last. Any number of writers, killed anywhere, end in the same files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.latents.atomic import make_folder, write_atomic
+from foresight_cli.latents.recipe import Recipe
+
+if TYPE_CHECKING:
+    from foresight_cli.latents.shard import Shard  # brings torch, which looking at an entry does not need
+
+SHARD_NAME = re.compile(r"shard-(\d{5})-of-(\d{5})\.([0-9a-f]{16})\.safetensors")
+
+
+class CorruptShard(ForesightError):
+    """A shard whose bytes do not match the hash in its name."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One recipe's folder in the cache, complete or not."""
+
+    path: Path
+    recipe: Recipe
+
+    @classmethod
+    def create(cls, root: Path, recipe: Recipe) -> Entry:
+        """The entry of ``recipe`` under ``root``, made if it is not there.
+
+        Raises:
+            ForesightError: the folder cannot be written, or holds another recipe.
+        """
+        entry = cls(root / recipe.folder, recipe)
+        said = entry.path / "recipe.json"
+        if not said.exists():
+            make_folder(entry.path)
+            write_atomic(said, recipe.canonical())
+        elif said.read_bytes() != recipe.canonical():
+            raise ForesightError(f"{said} is not the recipe that its folder is named by: it was edited. Delete {entry.path}")
+        return entry
+
+    @classmethod
+    def open(cls, path: Path) -> Entry:
+        """The entry in the folder ``path``.
+
+        Raises:
+            ForesightError: there is none, or its recipe cannot be read.
+        """
+        said = path / "recipe.json"
+        try:
+            recipe = Recipe.from_dict(json.loads(said.read_bytes()))
+        except FileNotFoundError:
+            raise ForesightError(f"{path} is no cache entry: it has no recipe.json") from None
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise ForesightError(f"cannot read {said}: {error}") from None
+        if recipe.key[:16] != path.name:
+            raise ForesightError(f"{said} is not the recipe that its folder is named by: it was edited. Delete {path}")
+        return cls(path, recipe)
+
+    def shard_files(self) -> dict[int, Path]:
+        """The committed shards by number; the smallest hash wins where two writers disagreed."""
+        found: dict[int, Path] = {}
+        if self.path.is_dir():
+            for file in sorted(self.path.iterdir(), reverse=True):
+                match = SHARD_NAME.fullmatch(file.name)
+                if match and int(match[2]) == self.recipe.shards:
+                    found[int(match[1])] = file
+        return found
+
+    def missing(self) -> list[int]:
+        """The numbers of the shards that are not there yet."""
+        have = self.shard_files()
+        return [i for i in range(self.recipe.shards) if i not in have]
+
+    def put(self, number: int, shard: Shard) -> Path:
+        """Commit ``shard`` as number ``number``, and return its file."""
+        data = shard.to_bytes()
+        digest = hashlib.sha256(data).hexdigest()[:16]
+        path = self.path / f"shard-{number:05d}-of-{self.recipe.shards:05d}.{digest}.safetensors"
+        write_atomic(path, data)
+        return path
+
+    def get(self, number: int) -> Shard:
+        """Shard ``number``, its bytes checked against the hash in its name.
+
+        Raises:
+            CorruptShard: they differ. The file is moved aside, so that the next extract redoes it alone.
+            ForesightError: the shard is not there.
+        """
+        path = self.shard_files().get(number)
+        if path is None:
+            raise ForesightError(f"shard {number} of {self.path} is missing: run the same extract again")
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ForesightError(f"cannot read {path}: {error.strerror or error}") from None
+        match = SHARD_NAME.fullmatch(path.name)
+        if match is None or hashlib.sha256(data).hexdigest()[:16] != match[3]:
+            self._set_aside(path)
+            raise CorruptShard(
+                f"{path} does not match its hash: its bytes changed on the disk. It was moved aside; "
+                f"run the same extract again to redo shard {number} alone"
+            )
+        from foresight_cli.latents.shard import Shard
+
+        return Shard.from_bytes(data)
+
+    def _set_aside(self, path: Path) -> None:
+        try:
+            (self.path / "manifest.json").unlink(missing_ok=True)  # first: an entry with a hole is not complete
+            path.replace(path.with_name(f".corrupt-{path.name}"))
+        except OSError as error:
+            raise CorruptShard(
+                f"{path} does not match its hash, and cannot be moved aside: {error.strerror}. "
+                "Delete it by hand and run the same extract again"
+            ) from None
+
+    def seal(self, provenance: dict[str, Any], skipped: Sequence[tuple[str, str]]) -> None:
+        """Write the manifest: the entry is complete from here on.
+
+        Args:
+            provenance: what does not change the numbers but tells of the run (device, versions, the data's place).
+            skipped: the samples that could not be decoded, with the reason.
+        """
+        if gone := self.missing():
+            raise ForesightError(f"cannot seal {self.path}: shards {gone} are missing")
+        rows = []
+        for _, path in sorted(self.shard_files().items()):
+            data = path.read_bytes()
+            rows.append({"file": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
+        manifest = {
+            "key": self.recipe.key,
+            "shards": rows,
+            "skipped": [list(s) for s in skipped],
+            "provenance": provenance,
+        }
+        write_atomic(self.path / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every shard is committed and the manifest says so."""
+        return (self.path / "manifest.json").exists() and not self.missing()
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of a complete entry.
+
+        Raises:
+            ForesightError: the entry is not complete, or its manifest cannot be read.
+        """
+        path = self.path / "manifest.json"
+        try:
+            manifest: dict[str, Any] = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise ForesightError(f"{self.path} is not complete: run the same extract again") from None
+        except (OSError, ValueError) as error:
+            raise ForesightError(f"cannot read {path}: {error}") from None
+        if manifest.get("key") != self.recipe.key:
+            raise ForesightError(f"{path} belongs to another recipe. Delete it and run the same extract again")
+        return manifest
+
+
+def entries(root: Path) -> Iterator[Entry]:
+    """Every entry under ``root``, complete or not, in the order of their paths."""
+    for said in sorted(root.glob("*/layer-*/*/*/recipe.json")):
+        yield Entry.open(said.parent)

@@ -1,0 +1,219 @@
+"""Centred kernel alignment: linear and RBF, biased and debiased, whole or in minibatches."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.kernels import double_centre, rbf_gram
+from foresight_cli.metrics.validation import (
+    TILE_NUMBERS,
+    Matrix,
+    as_pair,
+    centre_varying,
+    check_choice,
+    check_count,
+)
+
+# A debiased denominator below this share of the biased one is rounding: the rows form a regular simplex.
+_NO_STRUCTURE = 1e-12
+
+
+@dataclass(frozen=True)
+class AlignmentSums:
+    """The inner products of two centred Gram matrices K and L: all that CKA needs.
+
+    Attributes:
+        n: rows.
+        xy: <K, L>; equal to |X'Y|^2 (Frobenius) for linear kernels.
+        xx: <K, K>.
+        yy: <L, L>.
+        diagonal_x: diagonal of K ``[n]``.
+        diagonal_y: diagonal of L ``[n]``.
+    """
+
+    n: int
+    xy: float
+    xx: float
+    yy: float
+    diagonal_x: torch.Tensor
+    diagonal_y: torch.Tensor
+
+    def hsic(self, *, debiased: bool) -> tuple[float, float, float]:
+        """HSIC of (x, y), (x, x) and (y, y), each times the same factor of n, which CKA cancels."""
+        if not debiased:
+            return self.xy, self.xx, self.yy
+        a, b = self.diagonal_x, self.diagonal_y
+        return self._unbiased(self.xy, a, b), self._unbiased(self.xx, a, a), self._unbiased(self.yy, b, b)
+
+    def cka(self, *, debiased: bool) -> float:
+        """CKA from the sums.
+
+        Raises:
+            ForesightError: ``debiased``, and the rows of a matrix are all equally far apart.
+        """
+        xy, xx, yy = self.hsic(debiased=debiased)
+        for name, value, biased in (("x", xx, self.xx), ("y", yy, self.yy)):
+            if value <= _NO_STRUCTURE * biased:
+                raise ForesightError(f"{name} has rows that are all equally far apart: debiased CKA is 0/0 there")
+        # Two roots: the root of the product would not give exactly 1 for CKA(x, x).
+        return xy / (math.sqrt(xx) * math.sqrt(yy))
+
+    def _unbiased(self, product: float, a: torch.Tensor, b: torch.Tensor) -> float:
+        n = self.n
+        return product - n / (n - 2) * float(a @ b) + float(a.sum() * b.sum()) / ((n - 1) * (n - 2))
+
+
+def linear_cka(x: Matrix, y: Matrix, *, debiased: bool = True) -> float:
+    """Linear CKA of ``x [n, d1]`` and ``y [n, d2]``: 1 for equal geometry, near 0 for none in common.
+
+    With centred Grams K = XX' and L = YY' the biased ratio is <K, L> / (|K| |L|). It rises towards 1 with d / n even for
+    independent data; the debiased one replaces each product by the unbiased HSIC,
+    ``<K, L> - n/(n-2) sum(K_ii L_ii) + tr K tr L / ((n-1)(n-2))``, and may be slightly negative. Time is the smaller of
+    n^2 (d1 + d2) and n (d1 + d2)^2; memory is one tile.
+
+    Raises:
+        ForesightError: a matrix is invalid, constant, or (debiased) has fewer than 4 rows or only equal distances.
+
+    Source: Kornblith et al. 2019, arXiv 1905.00414, eq. 5; unbiased HSIC: Song et al. 2012, eq. 5. The debiased ratio
+    itself is consistent, not unbiased.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([[0, 0], [1, 0], [0, 2], [3, 1], [2, 4]])
+        >>> y = np.array([[0, 1], [1, 1], [1, 3], [4, 0], [2, 5]])
+        >>> round(linear_cka(x, y), 6), round(linear_cka(x, y, debiased=False), 6)
+        (0.662543, 0.816993)
+    """
+    return linear_sums(x, y, min_rows=_min_rows(debiased), measure="linear_cka").cka(debiased=debiased)
+
+
+def rbf_cka(x: Matrix, y: Matrix, *, bandwidth: float = 1.0, debiased: bool = True) -> float:
+    """CKA of Gaussian kernels ``exp(-d^2 / (2 sigma^2))``, sigma^2 = bandwidth^2 times the median off-diagonal d^2.
+
+    Small bandwidths compare neighbourhoods; a large one tends to linear CKA (Alvarez 2021, arXiv 2112.09305). Report
+    0.5, 1 and 2 together. Keeps two ``[n, n]`` float64 matrices: 3.2 GB each at n = 20,000; beyond that
+    `minibatch_cka`.
+
+    Raises:
+        ForesightError: a matrix is invalid or constant, has too few rows, or more than half its pairs coincide.
+
+    Source: Kornblith et al. 2019, section 4. Deviation: their code takes the median over the n zero self-distances too.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).standard_normal((50, 8))
+        >>> round(rbf_cka(x, 3 * x[:, ::-1] + 1), 12)
+        1.0
+    """
+    first, second = as_pair(x, y, measure="rbf_cka", min_rows=_min_rows(debiased))
+    return gram_cka(rbf_gram(first, bandwidth, "x"), rbf_gram(second, bandwidth, "y"), debiased=debiased)
+
+
+def gram_cka(k: torch.Tensor, l: torch.Tensor, *, debiased: bool = True) -> float:  # noqa: E741
+    """CKA of two symmetric Gram matrices ``[n, n]`` of any kernel, float64, not yet centred."""
+    return _gram_sums(k, l).cka(debiased=debiased)
+
+
+def minibatch_cka(
+    x: Matrix,
+    y: Matrix,
+    *,
+    batch_size: int = 256,
+    kernel: str = "linear",
+    bandwidth: float = 1.0,
+    seed: int | None = 0,
+) -> float:
+    """Debiased CKA whose three HSIC terms are summed over batches of rows before the one division.
+
+    For kernels whose ``[n, n]`` matrix is too large; for the linear kernel `linear_cka` is exact. The rows left over by
+    the last whole batch are dropped. Batches are random (``seed``), since batches sorted by class would measure
+    similarity within classes; ``seed=None`` keeps the order given.
+
+    Raises:
+        ForesightError: a matrix is invalid or constant, or ``batch_size`` is not within 4 .. n.
+
+    Source: Nguyen, Raghu, Kornblith 2021, arXiv 2010.15327, eq. 2.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).standard_normal((64, 8))
+        >>> round(minibatch_cka(x, -x, batch_size=16), 12)
+        1.0
+    """
+    check_choice(kernel, ("linear", "rbf"), "kernel")
+    first, second = as_pair(x, y, measure="minibatch_cka", min_rows=4)
+    n = len(first)
+    check_count(batch_size, "batch_size", low=4, high=n, why=f" for {n} rows")
+    first = centre_varying(first, "x", measure="minibatch_cka")
+    second = centre_varying(second, "y", measure="minibatch_cka")
+    order = np.arange(n) if seed is None else np.random.default_rng(seed).permutation(n)
+    totals = np.zeros(3)
+    for rows in torch.from_numpy(order[: n - n % batch_size]).to(first.device).split(batch_size):
+        a, b = first[rows], second[rows]
+        if kernel == "linear":
+            sums = _gram_sums(a @ a.T, b @ b.T)
+        else:
+            sums = _gram_sums(rbf_gram(a, bandwidth, "x"), rbf_gram(b, bandwidth, "y"))
+        totals += sums.hsic(debiased=True)
+    if totals[1] <= 0 or totals[2] <= 0:
+        raise ForesightError("minibatch_cka: no batch has rows that vary; wanted larger or random batches")
+    return float(totals[0] / np.sqrt(totals[1] * totals[2]))
+
+
+def linear_sums(x: Matrix, y: Matrix, *, min_rows: int, measure: str) -> AlignmentSums:
+    """The sums of linear CKA, over row tiles (n small) or column tiles (d small), whichever is less work.
+
+    Raises:
+        ForesightError: a matrix is invalid or constant.
+    """
+    first, second = as_pair(x, y, measure=measure, min_rows=min_rows)
+    a = centre_varying(first, "x", measure=measure)
+    b = centre_varying(second, "y", measure=measure)
+    n, wide = len(a), a.shape[1] + b.shape[1]
+    by_rows = n * wide < a.shape[1] ** 2 + b.shape[1] ** 2 + a.shape[1] * b.shape[1]
+    xy, xx, yy = _products_by_rows(a, b) if by_rows else _products_by_columns(a, b)
+    return AlignmentSums(n, xy, xx, yy, a.square().sum(dim=1), b.square().sum(dim=1))
+
+
+def _min_rows(debiased: bool) -> int:
+    return 4 if debiased else 2
+
+
+def _gram_sums(k: torch.Tensor, l: torch.Tensor) -> AlignmentSums:  # noqa: E741
+    a, b = double_centre(k), double_centre(l)
+    return AlignmentSums(len(a), _dot(a, b), _dot(a, a), _dot(b, b), a.diagonal(), b.diagonal())
+
+
+def _products_by_rows(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float, float]:
+    """<K, L>, <K, K>, <L, L> from the upper triangle of both Grams, a tile of rows at a time."""
+    n = len(a)
+    step = max(1, TILE_NUMBERS // n)
+    xy = xx = yy = 0.0
+    for start in range(0, n, step):
+        k = a[start : start + step] @ a[start:].T
+        l = b[start : start + step] @ b[start:].T  # noqa: E741
+        m = len(k)
+        # Twice the tile counts the square on the diagonal twice: take it off once.
+        xy += 2 * _dot(k, l) - _dot(k[:, :m], l[:, :m])
+        xx += 2 * _dot(k, k) - _dot(k[:, :m], k[:, :m])
+        yy += 2 * _dot(l, l) - _dot(l[:, :m], l[:, :m])
+    return xy, xx, yy
+
+
+def _products_by_columns(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float, float]:
+    """|A'B|^2, |A'A|^2 and |B'B|^2 (Frobenius), a tile of columns at a time."""
+
+    def squared_norm(left: torch.Tensor, right: torch.Tensor) -> float:
+        step = max(1, TILE_NUMBERS // right.shape[1])
+        return sum(float((part.T @ right).square().sum()) for part in left.split(step, dim=1))
+
+    return squared_norm(a, b), squared_norm(a, a), squared_norm(b, b)
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a * b).sum())

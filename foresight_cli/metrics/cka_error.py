@@ -1,0 +1,76 @@
+"""The sampling error of debiased linear CKA: a delete-one jackknife in closed form."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.distances import tiles
+from foresight_cli.metrics.validation import Matrix, as_pair, centre_varying
+
+
+def debiased_cka_standard_error(x: Matrix, y: Matrix) -> float:
+    """Jackknife standard error of ``linear_cka(x, y)``: sqrt((n - 1)/n sum (t_i - mean t)^2) over the n deletions.
+
+    Every delete-one HSIC follows from row sums of the two Gram matrices, so all n cost one pass, n^2 (d1 + d2), in
+    tiles. Plus and minus 1.96 of it covered 95.5 % (200 simulated data sets, n = 300). Rows must be independent: with
+    groups or duplicates it is too small. The ordinary bootstrap is no alternative: repeated rows bias CKA upwards.
+
+    Raises:
+        ForesightError: a matrix is invalid or constant, has fewer than 5 rows, or loses all structure with one row.
+
+    Source: Efron and Stein 1981 for the jackknife; the closed form is ours, tested against brute force.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.standard_normal((100, 5))
+        >>> round(debiased_cka_standard_error(x, x + rng.standard_normal((100, 5))), 4)
+        0.0523
+    """
+    measure = "debiased_cka_standard_error"
+    first, second = as_pair(x, y, measure=measure, min_rows=5)
+    values = _deleted_cka(
+        centre_varying(first, "x", measure=measure),
+        centre_varying(second, "y", measure=measure),
+    )
+    if not values.isfinite().all():
+        raise ForesightError(f"{measure}: without one of its rows x or y has no structure left, so CKA is 0/0")
+    n = len(values)
+    return math.sqrt((n - 1) / n * float((values - values.mean()).square().sum()))
+
+
+def _deleted_cka(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Debiased linear CKA ``[n]`` of centred ``a [n, d1]`` and ``b [n, d2]`` without row i, for every i."""
+    parts = []
+    for rows in tiles(len(a), len(a), a.device):
+        k, l = a[rows] @ a.T, b[rows] @ b.T  # noqa: E741
+        k[torch.arange(len(rows), device=a.device), rows] = 0
+        l[torch.arange(len(rows), device=a.device), rows] = 0
+        parts.append(torch.stack([(k * l).sum(dim=1), k.square().sum(dim=1), l.square().sum(dim=1)]))
+    xy, xx, yy = torch.cat(parts, dim=1)
+    hsic_x, hsic_y = _deleted_hsic(a, a, xx), _deleted_hsic(b, b, yy)
+    # Cancellation leaves a tiny number of either sign where the true value is 0: both become NaN.
+    hsic_x[hsic_x <= 1e-12 * xx.sum()] = torch.nan
+    hsic_y[hsic_y <= 1e-12 * yy.sum()] = torch.nan
+    return _deleted_hsic(a, b, xy) / (hsic_x.sqrt() * hsic_y.sqrt())
+
+
+def _deleted_hsic(a: torch.Tensor, b: torch.Tensor, products: torch.Tensor) -> torch.Tensor:
+    """Unbiased HSIC without row i ``[n]``, times the common factor m (m - 3), m = n - 1.
+
+    ``products[i]`` is sum over j of K_ij L_ij for Grams with a zero diagonal. Song's form on such Grams is
+    tr(KL) + S_K S_L / ((m-1)(m-2)) - 2/(m-2) 1'KL1. Since the columns are centred, row i of K sums to -k_i with
+    k_i = |a_i|^2, and K q = a (a'q) - k q.
+    """
+    m = len(a) - 1
+    k, l = a.square().sum(dim=1), b.square().sum(dim=1)  # noqa: E741
+    trace = products.sum() - 2 * products
+    total_k, total_l = 2 * k - k.sum(), 2 * l - l.sum()
+    k_times_l = a @ (a.T @ l) - k * l
+    l_times_k = b @ (b.T @ k) - l * k
+    # The sum over j != i of (r_j - K_ij)(q_j - L_ij), with row sums r = -k and q = -l.
+    mixed = (k * l).sum() - k * l + l_times_k + k_times_l + products
+    return trace + total_k * total_l / ((m - 1) * (m - 2)) - 2 / (m - 2) * mixed

@@ -1,0 +1,102 @@
+"""Distances between the rows of a matrix, in tiles, with true ties kept as ties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.validation import TILE_NUMBERS, centre, check_choice, row_list
+
+DISTANCES = ("euclidean", "sqeuclidean", "cosine", "correlation")
+
+# Where |a|^2 + |b|^2 - 2ab falls below this share of |a|^2 + |b|^2 it is rounding, not distance.
+_ROUNDING = 1e-14
+
+
+class RowDistances:
+    """The distances between the rows of one matrix, computed a tile at a time.
+
+    Every supported distance is a rising function of the squared Euclidean distance of *prepared* rows: the rows centred
+    by column (Euclidean), scaled to length one (cosine, which is not invariant to translation: centre the data first
+    if its mean carries no meaning), or centred each by its own mean and scaled to length one (correlation).
+
+    Args:
+        x: rows ``[n, d]``, float64.
+        distance: ``euclidean``, ``sqeuclidean``, ``cosine`` or ``correlation``, as SciPy defines them.
+        name: what an error message calls ``x``.
+
+    Raises:
+        ForesightError: the distance is unknown, or undefined for some rows (a zero row has no direction).
+    """
+
+    def __init__(self, x: torch.Tensor, distance: str, name: str) -> None:
+        check_choice(distance, DISTANCES, "distance")
+        self.distance = distance
+        self.rows = _prepare(x, distance, name)
+        self._norms = self.rows.square().sum(dim=1)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def squared(self, queries: torch.Tensor | slice) -> torch.Tensor:
+        """Squared Euclidean distances ``[q, n]`` from the prepared rows ``queries`` to all prepared rows."""
+        scale = self._norms[queries, None] + self._norms
+        squared = torch.addmm(scale, self.rows[queries], self.rows.T, alpha=-2)
+        squared[squared < _ROUNDING * scale] = 0
+        return squared
+
+    def of_pairs(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        """The distances ``[p]`` between rows ``left [p]`` and rows ``right [p]``, from their differences."""
+        step = max(1, TILE_NUMBERS // self.rows.shape[1])
+        squared = [
+            (self.rows[a] - self.rows[b]).square().sum(dim=1)
+            for a, b in zip(left.split(step), right.split(step), strict=True)
+        ]
+        return self._from_squared(torch.cat(squared))
+
+    def condensed(self) -> torch.Tensor:
+        """The distances ``[n (n - 1) / 2]`` of all pairs i < j, in SciPy's ``pdist`` order."""
+        parts = []
+        for rows in tiles(len(self), len(self), self.rows.device):
+            upper = torch.arange(len(self), device=rows.device) > rows[:, None]
+            parts.append(self.squared(rows)[upper])
+        return self._from_squared(torch.cat(parts))
+
+    def _from_squared(self, squared: torch.Tensor) -> torch.Tensor:
+        if self.distance == "euclidean":
+            return squared.sqrt()
+        return squared if self.distance == "sqeuclidean" else squared / 2
+
+
+def tiles(n_queries: int, n_columns: int, device: torch.device) -> Iterator[torch.Tensor]:
+    """Row indices 0 .. n_queries - 1 in pieces, so that a float64 piece by ``n_columns`` stays near 128 MiB."""
+    step = max(1, TILE_NUMBERS // n_columns)
+    yield from torch.arange(n_queries, device=device).split(step)
+
+
+def round_to_ties(values: torch.Tensor) -> torch.Tensor:
+    """Non-negative float64 ``values`` rounded to 32 bits of mantissa (a relative 2e-10), infinity left as it is.
+
+    Two distances that are equal in exact arithmetic differ in their last bits once computed. Ranks would turn that
+    rounding into an order; rounded values tie again.
+    """
+    dropped = 20
+    bits = values.contiguous().view(torch.int64)
+    rounded = ((bits + (1 << (dropped - 1))) >> dropped) << dropped
+    return rounded.view(torch.float64)
+
+
+def _prepare(x: torch.Tensor, distance: str, name: str) -> torch.Tensor:
+    if distance in ("euclidean", "sqeuclidean"):
+        return centre(x)
+    if distance == "correlation":
+        shifted = x - x[:, :1]
+        x = shifted - shifted.mean(dim=1, keepdim=True)
+    norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    flat = torch.nonzero(norms.flatten() == 0).flatten().tolist()
+    if flat:
+        state = "zero" if distance == "cosine" else "constant"
+        raise ForesightError(f"{name} is {state} in {row_list(flat)}: {distance} distance is undefined there")
+    return x / norms

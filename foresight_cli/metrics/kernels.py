@@ -1,0 +1,40 @@
+"""Gram matrices: the Gaussian kernel with a median bandwidth, and double centring."""
+
+from __future__ import annotations
+
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.distances import RowDistances
+from foresight_cli.metrics.validation import centre_varying
+
+
+def rbf_gram(x: torch.Tensor, bandwidth: float, name: str) -> torch.Tensor:
+    """Gaussian Gram matrix ``[n, n]`` of ``x [n, d]``: exp(-d^2 / (2 bandwidth^2 median(d^2 over i < j))).
+
+    Raises:
+        ForesightError: the bandwidth is not positive, the rows are all equal, or more than half of the pairs coincide.
+    """
+    if not bandwidth > 0:
+        raise ForesightError(f"bandwidth={bandwidth}: wanted a number above 0")
+    centred = centre_varying(x, name, measure="rbf_cka")
+    squared = RowDistances(centred, "sqeuclidean", name).squared(slice(None))
+    squared.fill_diagonal_(0)
+    upper = torch.triu_indices(len(x), len(x), offset=1, device=x.device)
+    middle = median(squared[upper[0], upper[1]])
+    if middle == 0:
+        raise ForesightError(f"{name} has equal rows in more than half of its pairs: the RBF bandwidth would be 0")
+    return torch.exp(squared / (-2 * bandwidth**2 * middle))
+
+
+def median(values: torch.Tensor) -> float:
+    """The median of ``values [m]``, the mean of the two middle ones if m is even (torch.median takes the lower)."""
+    m = len(values)
+    upper = float(values.kthvalue(m // 2 + 1).values)
+    return upper if m % 2 else (float(values.kthvalue(m // 2).values) + upper) / 2
+
+
+def double_centre(gram: torch.Tensor) -> torch.Tensor:
+    """HKH with H = I - 11'/n, for a symmetric ``[n, n]``."""
+    means = gram.mean(dim=1)
+    return gram - means - means[:, None] + means.mean()

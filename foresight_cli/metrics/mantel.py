@@ -1,0 +1,162 @@
+"""The Mantel test: is the correlation of two distance matrices more than chance?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.distances import RowDistances
+from foresight_cli.metrics.permutations import (
+    Rows,
+    all_permutations,
+    count_at_least,
+    count_permutations,
+    group_blocks,
+    movable_share,
+    permutation_p_value,
+    permute_blocks,
+)
+from foresight_cli.metrics.rsa import CORRELATIONS, check_distances, correlate, standard_scores
+from foresight_cli.metrics.validation import Labels, Matrix, as_codes, as_pair, check_choice
+
+
+@dataclass(frozen=True)
+class MantelTest:
+    """The outcome of `mantel_test`.
+
+    Attributes:
+        statistic: the correlation of the distances, on the rows or group means that were permuted.
+        p_value: one-sided (greater); (1 + #)/(K + 1) for random permutations, #/K for all of them.
+        null_mean: mean of the permuted statistics.
+        null_sd: their standard deviation.
+        permutations: how many permutations were used, K.
+        exact: whether these were all there are.
+        units: what changed places: ``rows``, ``blocks`` (whole groups of one size) or ``group means``.
+        null: the permuted statistics ``[K]``.
+    """
+
+    statistic: float
+    p_value: float
+    null_mean: float
+    null_sd: float
+    permutations: int
+    exact: bool
+    units: str
+    null: npt.NDArray[np.float64] = field(repr=False, compare=False)
+
+
+def mantel_test(
+    x: Matrix,
+    y: Matrix,
+    *,
+    distance: str = "euclidean",
+    correlation: str = "pearson",
+    permutations: int = 999,
+    groups: Labels | None = None,
+    seed: int = 0,
+) -> MantelTest:
+    """Permutation test of the correlation between the distances of ``x [n, d1]`` and those of ``y [n, d2]``.
+
+    The rows of x are permuted against y, one-sided: is the correlation greater than chance? All permutations are
+    enumerated when there are at most ``permutations``. With ``groups`` (clips, duplicates) whole groups change places
+    with groups of the same size; where fewer than half of them have such a partner, every group is first replaced by
+    the mean of its rows, which is approximate. Permuting rows that are not exchangeable rejects a true null up to
+    always. Keeps two ``[n, n]`` matrices; time n^2 a permutation.
+
+    Raises:
+        ForesightError: a matrix is invalid, has fewer than 3 rows (or group means) or only equal distances; a group is
+            missing; an option is impossible.
+
+    Source: Mantel 1967; p value Phipson and Smyth 2010. Invalid under autocorrelation that groups do not express
+    (Guillot and Rousset, arXiv 1112.0651).
+
+    Example:
+        >>> x = [[0, 0], [1, 0], [0, 2], [3, 1], [2, 4]]
+        >>> y = [[0, 1], [1, 1], [1, 3], [4, 0], [2, 5]]
+        >>> test = mantel_test(x, y)
+        >>> round(test.statistic, 6), round(test.p_value * 120), test.exact
+        (0.801011, 1, True)
+    """
+    check_choice(correlation, CORRELATIONS, "correlation")
+    if permutations < 1:
+        raise ForesightError(f"permutations={permutations}: wanted at least 1")
+    first, second = as_pair(x, y, measure="mantel_test", min_rows=3)
+    first, second, blocks, units = _exchangeable(first, second, groups)
+    if count_permutations(blocks) == 1:
+        raise ForesightError("mantel_test: no group has another of its own size, so there is nothing to permute")
+    compare = _Comparison(first, second, distance, correlation)
+    exact = count_permutations(blocks) <= permutations
+    draws = all_permutations(blocks) if exact else _random(blocks, permutations, seed)
+    statistic = compare(np.arange(len(first)))
+    null = np.array([compare(permutation) for permutation in draws])
+    return MantelTest(
+        statistic=statistic,
+        p_value=count_at_least(null, statistic) / len(null) if exact else permutation_p_value(statistic, null),
+        null_mean=float(null.mean()),
+        null_sd=float(null.std()),
+        permutations=len(null),
+        exact=exact,
+        units=units,
+        null=null,
+    )
+
+
+def _exchangeable(
+    x: torch.Tensor, y: torch.Tensor, groups: Labels | None
+) -> tuple[torch.Tensor, torch.Tensor, list[Rows], str]:
+    """The rows to permute, the blocks in which they move, and what to call them."""
+    n = len(x)
+    if groups is None:
+        return x, y, group_blocks(range(n)), "rows"
+    codes = as_codes(groups, n, "groups")
+    blocks = group_blocks(codes)
+    if movable_share(blocks) >= 0.5:
+        return x, y, blocks, "blocks"
+    means = [_group_means(values, codes) for values in (x, y)]
+    if len(means[0]) < 3:
+        raise ForesightError(f"groups has {len(means[0])} groups of different sizes: mantel_test wants at least 3")
+    return means[0], means[1], group_blocks(range(len(means[0]))), "group means"
+
+
+def _group_means(x: torch.Tensor, codes: Rows) -> torch.Tensor:
+    index = torch.from_numpy(codes).to(x.device)
+    sums = torch.zeros(int(codes.max()) + 1, x.shape[1], dtype=x.dtype, device=x.device).index_add_(0, index, x)
+    return sums / torch.bincount(index)[:, None]
+
+
+def _random(blocks: list[Rows], permutations: int, seed: int) -> Iterator[Rows]:
+    rng = np.random.default_rng(seed)
+    return (permute_blocks(blocks, rng) for _ in range(permutations))
+
+
+class _Comparison:
+    """The correlation of y's distances with those of x after a permutation of its rows."""
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, distance: str, correlation: str) -> None:
+        a = check_distances(RowDistances(x, distance, "x").condensed(), "x")
+        b = check_distances(RowDistances(y, distance, "y").condensed(), "y")
+        self._kendall = correlation == "kendall"
+        # A permutation changes neither mean, norm nor ranks: they are taken once.
+        self._x = _square(a if self._kendall else standard_scores(a, correlation), len(x))
+        self._y = b if self._kendall else _square(standard_scores(b, correlation), len(x))
+
+    def __call__(self, permutation: Rows) -> float:
+        order = torch.from_numpy(permutation).to(self._x.device)
+        permuted = self._x[order[:, None], order]
+        if self._kendall:
+            upper = torch.triu_indices(len(order), len(order), offset=1, device=order.device)
+            return correlate(permuted[upper[0], upper[1]], self._y, "kendall")
+        # Every pair stands in the square twice.
+        return float((permuted * self._y).sum()) / 2
+
+
+def _square(condensed: torch.Tensor, n: int) -> torch.Tensor:
+    square = torch.zeros(n, n, dtype=condensed.dtype, device=condensed.device)
+    upper = torch.triu_indices(n, n, offset=1, device=condensed.device)
+    square[upper[0], upper[1]] = condensed
+    return square + square.T

@@ -1,0 +1,62 @@
+"""Nearest neighbours of rows among rows: self excluded, ties broken at random, never by index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from foresight_cli.metrics.distances import RowDistances, round_to_ties, tiles
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The k nearest other rows of some query rows.
+
+    Attributes:
+        indices: row numbers ``[q, k]``, the nearest first.
+        squared: squared Euclidean distances between prepared rows ``[q, k]``, rounded so that ties are ties.
+    """
+
+    indices: torch.Tensor
+    squared: torch.Tensor
+
+
+def nearest_neighbors(space: RowDistances, k: int, rng: np.random.Generator) -> Neighbors:
+    """The k nearest other rows of every row of ``space``, ``[n, k]``."""
+    parts = [nearest(masked_squared(space, rows), k, rng) for rows in tiles(len(space), len(space), space.rows.device)]
+    return Neighbors(torch.cat([part.indices for part in parts]), torch.cat([part.squared for part in parts]))
+
+
+def masked_squared(space: RowDistances, queries: torch.Tensor) -> torch.Tensor:
+    """Rounded squared distances ``[q, n]`` from rows ``queries`` to all, with infinity to themselves.
+
+    Dropping the first sorted column instead would drop a duplicate and keep the row itself.
+    """
+    squared = space.squared(queries)
+    squared[torch.arange(len(queries), device=squared.device), queries] = torch.inf
+    return round_to_ties(squared)
+
+
+def nearest(squared: torch.Tensor, k: int, rng: np.random.Generator) -> Neighbors:
+    """The k smallest entries of each row of ``squared [q, n]``, in order; equal ones in random order.
+
+    Two spaces with the same exact ties would otherwise agree perfectly for no reason but the order of their rows.
+    """
+    values, indices = squared.topk(k + 1, largest=False, sorted=True)
+    tied = torch.nonzero((values[:, 1:] == values[:, :-1]).any(dim=1)).flatten()
+    for row in tied.tolist():
+        shuffled = torch.from_numpy(rng.permutation(squared.shape[1])).to(squared.device)
+        indices[row] = shuffled[squared[row, shuffled].sort(stable=True).indices[: k + 1]]
+    return Neighbors(indices[:, :k], values[:, :k])
+
+
+def ranks_of(squared: torch.Tensor, columns: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """The rank, from 1, of each entry ``squared[i, columns[i, j]]`` in row i: ``[q, k]``, a random one among equals."""
+    ranks = torch.empty_like(columns)
+    for j in range(columns.shape[1]):
+        value = squared.gather(1, columns[:, j : j + 1])
+        less, equal = (squared < value).sum(dim=1), (squared == value).sum(dim=1)
+        ranks[:, j] = less + 1 + torch.from_numpy(rng.integers(0, equal.cpu().numpy())).to(less.device)
+    return ranks

@@ -1,0 +1,106 @@
+"""Representational similarity analysis: the correlation of two sets of pairwise distances."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.stats
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.distances import RowDistances, round_to_ties
+from foresight_cli.metrics.validation import Matrix, as_pair, check_choice, check_count
+
+CORRELATIONS = ("spearman", "pearson", "kendall")
+
+
+def rsa(
+    x: Matrix,
+    y: Matrix,
+    *,
+    distance: str = "euclidean",
+    correlation: str = "spearman",
+    max_pairs: int | None = None,
+    seed: int = 0,
+) -> float:
+    """Correlation of the distances between the rows of ``x [n, d1]`` and between those of ``y [n, d2]``.
+
+    All n (n - 1)/2 pairs, or ``max_pairs`` of them from random perfect matchings: each matching uses every row once, so
+    its pairs are disjoint, and the cost is one distance a pair and no n^2. Its error is about (1 - r^2)/sqrt(pairs).
+    Ranks are of distances rounded to a relative 2e-10, so that ties in exact arithmetic stay ties; Kendall is tau-b.
+
+    Args:
+        x: first rows.
+        y: second rows.
+        distance: ``euclidean``, ``sqeuclidean``, ``cosine`` or ``correlation``.
+        correlation: ``spearman``, ``pearson`` or ``kendall`` (use at most about 2e6 pairs).
+        max_pairs: None for all pairs, else at least 3.
+        seed: of the matchings.
+
+    Raises:
+        ForesightError: a matrix is invalid, has fewer than 3 rows or only equal distances, or an option is impossible.
+
+    Source: Kriegeskorte, Mur, Bandettini 2008. Its significance is `mantel_test`'s business: distances are not
+    independent.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).standard_normal((40, 8))
+        >>> round(rsa(x, x @ np.diag([1, 1, 1, 1, 0, 0, 0, 0])), 3)
+        0.696
+    """
+    check_choice(correlation, CORRELATIONS, "correlation")
+    first, second = as_pair(x, y, measure="rsa", min_rows=3)
+    n = len(first)
+    spaces = RowDistances(first, distance, "x"), RowDistances(second, distance, "y")
+    if max_pairs is None or max_pairs >= n * (n - 1) // 2:
+        distances = [space.condensed() for space in spaces]
+    else:
+        check_count(max_pairs, "max_pairs", low=3, high=n * (n - 1) // 2)
+        left, right = random_matchings(n, max_pairs, seed)
+        pairs = torch.from_numpy(left).to(first.device), torch.from_numpy(right).to(first.device)
+        distances = [space.of_pairs(*pairs) for space in spaces]
+    return correlate(*(check_distances(d, name) for d, name in zip(distances, "xy", strict=True)), correlation)
+
+
+def random_matchings(n: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """``pairs`` pairs of row indices, ``[pairs]`` each, from as many random perfect matchings of n rows as it takes."""
+    rng = np.random.default_rng(seed)
+    half = n // 2
+    shuffles = [rng.permutation(n) for _ in range(-(-pairs // half))]
+    left = np.concatenate([shuffle[:half] for shuffle in shuffles])
+    right = np.concatenate([shuffle[half : 2 * half] for shuffle in shuffles])
+    return left[:pairs], right[:pairs]
+
+
+def check_distances(distances: torch.Tensor, name: str) -> torch.Tensor:
+    """``distances`` as they came.
+
+    Raises:
+        ForesightError: all are equal, so that nothing correlates with them.
+    """
+    rounded = round_to_ties(distances)
+    if (rounded == rounded[0]).all():
+        raise ForesightError(f"{name} has rows that are all equally far apart: a correlation of distances is 0/0 there")
+    return distances
+
+
+def correlate(a: torch.Tensor, b: torch.Tensor, correlation: str) -> float:
+    """Pearson's r, Spearman's rho or Kendall's tau-b of two vectors ``[p]`` of distances."""
+    if correlation == "kendall":
+        rounded = (round_to_ties(values).cpu().numpy() for values in (a, b))
+        return float(scipy.stats.kendalltau(*rounded).statistic)
+    return float(standard_scores(a, correlation) @ standard_scores(b, correlation))
+
+
+def standard_scores(distances: torch.Tensor, correlation: str) -> torch.Tensor:
+    """The distances (``pearson``) or their ranks (``spearman``), centred and scaled to length one ``[p]``."""
+    values = average_ranks(round_to_ties(distances)) if correlation == "spearman" else distances
+    centred = values - values.mean()
+    return centred / torch.linalg.vector_norm(centred)
+
+
+def average_ranks(values: torch.Tensor) -> torch.Tensor:
+    """Ranks from 1 ``[p]``, equal values sharing the mean of theirs."""
+    _, inverse, counts = values.unique(return_inverse=True, return_counts=True)
+    last = counts.cumsum(dim=0).double()
+    return (last - (counts - 1) / 2)[inverse]

@@ -1,0 +1,138 @@
+"""The one place where a metric's inputs are checked, moved to float64 and centred."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from foresight_cli.errors import ForesightError
+
+Matrix: TypeAlias = torch.Tensor | npt.NDArray[Any]
+Labels: TypeAlias = Sequence[Hashable] | npt.NDArray[Any] | torch.Tensor
+
+# 2**24 float64 numbers, 128 MiB: a tile large enough for BLAS, small enough that a few of them fit anywhere.
+TILE_NUMBERS = 1 << 24
+
+
+def as_matrix(x: Matrix, name: str, *, measure: str, min_rows: int) -> torch.Tensor:
+    """``x`` as a float64 tensor ``[n, d]`` on its own device, detached from any graph.
+
+    Apple's MPS has no float64, so such tensors are measured on the CPU.
+
+    Args:
+        x: a tensor or array ``[n, d]`` of real numbers.
+        name: what an error message calls it.
+        measure: the function that asks, for the error message.
+        min_rows: the smallest n for which the measure is defined.
+
+    Raises:
+        ForesightError: ``x`` is not a matrix of real, finite numbers with at least ``min_rows`` rows.
+    """
+    tensor = _as_tensor(x, name)
+    if tensor.ndim != 2 or tensor.shape[1] == 0:
+        raise ForesightError(f"{name} has shape {list(tensor.shape)}: {measure} wants [n, d], one row a sample")
+    if len(tensor) < min_rows:
+        raise ForesightError(f"{name} has {len(tensor)} rows: {measure} wants at least {min_rows}")
+    finite = torch.isfinite(tensor)
+    if not finite.all():
+        rows = torch.nonzero(~finite.all(dim=1)).flatten().tolist()
+        raise ForesightError(f"{name} has NaN or Inf in {row_list(rows)}: {measure} wants finite numbers")
+    return tensor
+
+
+def as_pair(x: Matrix, y: Matrix, *, measure: str, min_rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """``x [n, d1]`` and ``y [n, d2]`` as float64 tensors on the device of ``x``.
+
+    Raises:
+        ForesightError: one of them is not a valid matrix, or they differ in their number of rows.
+    """
+    first = as_matrix(x, "x", measure=measure, min_rows=min_rows)
+    second = as_matrix(y, "y", measure=measure, min_rows=min_rows)
+    if len(first) != len(second):
+        raise ForesightError(
+            f"x has {len(first)} rows and y has {len(second)}: {measure} wants the same samples in the same order"
+        )
+    return first, second.to(first.device)
+
+
+def as_codes(labels: Labels, n: int, name: str) -> npt.NDArray[np.int64]:
+    """One integer a row ``[n]``, equal where the labels are equal, counted from 0 in order of first appearance.
+
+    Raises:
+        ForesightError: there are not ``n`` labels, or some are None or NaN.
+    """
+    values = list(labels.tolist()) if isinstance(labels, torch.Tensor | np.ndarray) else list(labels)
+    if len(values) != n:
+        raise ForesightError(f"{name} has {len(values)} entries for {n} rows")
+    # NaN is the one value that differs from itself.
+    missing = [row for row, value in enumerate(values) if value is None or value != value]
+    if missing:
+        raise ForesightError(f"{name} has no value in {row_list(missing)}")
+    codes: dict[Hashable, int] = {}
+    return np.array([codes.setdefault(value, len(codes)) for value in values], dtype=np.int64)
+
+
+def centre(x: torch.Tensor) -> torch.Tensor:
+    """``x [n, d]`` minus its column means; a constant column comes out as exact zeros.
+
+    The first row is taken off first: the mean of n equal numbers can differ from them in the last bit, and a constant
+    column would become noise that a later division by its norm blows up.
+    """
+    shifted = x - x[0]
+    return shifted - shifted.mean(dim=0)
+
+
+def centre_varying(x: torch.Tensor, name: str, *, measure: str) -> torch.Tensor:
+    """``x [n, d]`` centred.
+
+    Raises:
+        ForesightError: all rows are equal.
+    """
+    centred = centre(x)
+    if not centred.any():
+        raise ForesightError(f"{name} is constant: all its {len(x)} rows are equal, and {measure} wants rows that vary")
+    return centred
+
+
+def check_choice(value: str, choices: Sequence[str], name: str) -> None:
+    """Refuse a word that is not one of ``choices``.
+
+    Raises:
+        ForesightError: it is none of them.
+    """
+    if value not in choices:
+        raise ForesightError(f"{name}={value!r}: wanted one of {', '.join(choices)}")
+
+
+def check_count(value: int, name: str, *, low: int, high: int, why: str = "") -> None:
+    """Refuse an integer outside ``low..high``.
+
+    Raises:
+        ForesightError: it is outside.
+    """
+    if not low <= value <= high:
+        raise ForesightError(f"{name}={value}: wanted {low} to {high}{why}")
+
+
+def row_list(rows: Sequence[int]) -> str:
+    """``row 3`` or ``rows 3, 7 and 12 more``: the first ten by their index."""
+    shown = ", ".join(str(row) for row in rows[:10])
+    more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
+    return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"
+
+
+def _as_tensor(x: Matrix, name: str) -> torch.Tensor:
+    if isinstance(x, torch.Tensor):
+        if x.is_complex():
+            raise ForesightError(f"{name} has dtype {x.dtype}: wanted real numbers")
+        return x.detach().to("cpu" if x.device.type == "mps" else x.device).to(torch.float64)
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise ForesightError(f"{name} has dtype {array.dtype}: wanted real numbers")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    # torch warns about memory that it may not write to (a memory map, a view of a file): copy it.
+    return torch.from_numpy(array if array.flags.writeable else array.copy())

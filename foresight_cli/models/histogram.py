@@ -1,0 +1,54 @@
+"""``model=histogram``: a control with no network, the picture's colour histogram. It holds no position at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from foresight_cli.config import HistogramConfig
+from foresight_cli.models.model import Prepared, Tap
+from foresight_cli.pooling import pool
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Histogram:
+    """Joint histogram of red, green and blue, as shares that add up to 1: one token of ``bins ** 3`` values."""
+
+    def __init__(self, config: HistogramConfig) -> None:
+        self.config = config
+
+    def recipe(self, layer: str) -> dict[str, Any]:
+        """See :class:`LatentModel`."""
+        return {"name": "histogram", "bins": self.config.bins}
+
+    def identity(self, *, reach_hub: bool) -> dict[str, Any]:
+        """There is no checkpoint."""
+        return {}
+
+    def check_layers(self, layers: Sequence[str]) -> None:
+        """There is only ``final``, which the config has checked."""
+
+    def load(self, device: str) -> None:
+        """There are no weights."""
+
+    def prepare(self, image: Image.Image, sample_id: str) -> Prepared:
+        """Count the pixels of each colour cell."""
+        import torch
+
+        bins = self.config.bins
+        cell = np.asarray(image, dtype=np.int64) * bins // 256
+        index = (cell[..., 0] * bins + cell[..., 1]) * bins + cell[..., 2]
+        share = np.bincount(index.ravel(), minlength=bins**3) / index.size
+        return Prepared(sample_id, {"tokens": torch.from_numpy(share.astype(np.float32))[None]}, ())
+
+    def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, torch.Tensor]:
+        """See :class:`LatentModel`."""
+        import torch
+
+        tokens = torch.stack([p.tensors["tokens"] for p in batch])
+        return {tap: pool(tokens, tap.pooling) for tap in taps}

@@ -1,0 +1,58 @@
+"""What a user types as overrides, rewritten as Hydra wants it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foresight_cli.config_groups import config_groups, group_aliases
+
+
+def for_hydra(stage: str, overrides: list[str]) -> list[str]:
+    """Rewrite ``overrides`` for Hydra: short names in full, and the numbers among a group's options quoted.
+
+    ``layer=4,8`` becomes ``layer='4','8'``: Hydra reads a bare ``4`` as an integer, wants text for the name of an
+    option, and stops with "Config group override must be a string or a list. Got int". Sweeps written
+    ``range(4,25,4)``, ``choice(4,8)`` or ``glob(*)`` are written out for the same reason. In ``analyze`` and
+    ``adapt``, ``source=ltxv`` becomes ``model@source.model=ltxv``; see :func:`config_groups.group_aliases`.
+
+    Raises:
+        hydra.errors.OverrideParseException: an override is not ``KEY=VALUE``.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    aliases = group_aliases(stage)
+    return [_rewrite(override, aliases) for override in OverridesParser.create().parse_overrides(overrides)]
+
+
+def _rewrite(override: Any, aliases: dict[str, str]) -> str:
+    from hydra.core.override_parser.types import Glob
+
+    line: str = override.input_line
+    typed, equals, _ = line.partition("=")
+    key = override.get_key_element()
+    group = aliases.get(key, key)
+    options = config_groups().get(group.partition("@")[0])
+    if options is None or (key not in aliases and "@" not in key):
+        return _setting_of_a_group(key, aliases) + line[len(key) :] if typed == key else line
+    if override.is_delete() or not equals:
+        return line.replace(key, group, 1)
+    value = override.value()
+    if isinstance(value, Glob):
+        chosen = value.filter(options)
+    elif override.is_sweep_override():
+        chosen = list(override.sweep_iterator())
+    else:
+        chosen = [value]
+    return f"{typed.replace(key, group, 1)}={','.join(map(_option, chosen))}"
+
+
+def _setting_of_a_group(key: str, aliases: dict[str, str]) -> str:
+    """``layer.index`` in analyze is ``source.layer.index``: the package of the group that a bare name stands for."""
+    head, dot, rest = key.partition(".")
+    _, _, package = aliases.get(head, "").partition("@")
+    return f"{package}.{rest}" if dot and package and head in ("layer", "pooling") else key
+
+
+def _option(option: Any) -> str:
+    text = "null" if option is None else str(getattr(option, "text", option))
+    return f"'{text}'" if text.isdigit() else text

@@ -1,0 +1,180 @@
+"""Put Hydra behind a Typer command, with all that Hydra can do left in.
+
+Typer parses the subcommand and Hydra's own flags, so that help and completion list them. Hydra gets
+the command line rebuilt with the flags first (1.3 stops on an override after a flag) and is entered
+by its public door, :func:`hydra.main`. Its errors are caught on the way out and said in a line.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from foresight_cli.completion import complete_override
+from foresight_cli.config_groups import conf_dir, config_groups, group_aliases
+from foresight_cli.errors import ForesightError, UsageError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One subcommand: it runs ``module:function`` on the config composed from ``conf/<name>.yaml``.
+
+    A stage is itself the callable that Hydra runs. It names its function in text and imports it
+    only when called, so a command line is checked before torch loads, and a launcher that sends
+    jobs to other processes pickles three strings.
+    """
+
+    name: str
+    target: str
+    help: str
+
+    def __call__(self, cfg: Any) -> Any:
+        """Import the stage's function and run it on ``cfg``; its return value is a sweeper's objective."""
+        module, function = self.target.split(":")
+        return getattr(import_module(module), function)(cfg)
+
+
+class Section(StrEnum):
+    """Which part of the composed config ``--cfg`` prints."""
+
+    JOB = "job"
+    HYDRA = "hydra"
+    ALL = "all"
+
+
+class Topic(StrEnum):
+    """What ``--info`` tells of Hydra."""
+
+    ALL = "all"
+    CONFIG = "config"
+    DEFAULTS = "defaults"
+    DEFAULTS_TREE = "defaults-tree"
+    PLUGINS = "plugins"
+    SEARCHPATH = "searchpath"
+
+
+class StageCommand(TyperCommand):
+    """A command whose help ends with the config groups that its overrides choose from."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print Typer's help, then a panel of groups and options."""
+        super().format_help(ctx, formatter)
+        from rich.console import Console
+        from rich.panel import Panel
+        from rich.table import Table
+
+        table = Table.grid(padding=(0, 2))
+        options = config_groups()
+        for alias, group in group_aliases(self.name or "").items():
+            table.add_row(f"[bold cyan]{alias}=[/]", "  ".join(options[group.partition("@")[0]]))
+        if table.row_count:
+            Console().print(Panel(table, title="Config groups", title_align="left", border_style="dim"))
+
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Config choices and values.", autocompletion=complete_override),
+]
+
+
+def add_stage(app: typer.Typer, stage: Stage) -> None:
+    """Register ``foresight <stage>`` on ``app``."""
+
+    @app.command(stage.name, cls=StageCommand, help=stage.help)
+    def command(
+        overrides: Overrides = None,
+        multirun: Annotated[
+            bool, typer.Option("--multirun", "-m", help="Run every combination of comma-separated values.")
+        ] = False,
+        cfg: Annotated[Section | None, typer.Option("--cfg", "-c", help="Print the composed config and stop.")] = None,
+        resolve: Annotated[bool, typer.Option("--resolve", help="With --cfg: resolve interpolations first.")] = False,
+        package: Annotated[
+            str | None, typer.Option("--package", "-p", help="With --cfg: print this part alone.")
+        ] = None,
+        info: Annotated[Topic | None, typer.Option("--info", "-i", help="Print what Hydra knows and stop.")] = None,
+        config_dir: Annotated[
+            Path | None, typer.Option("--config-dir", help="Search this folder of configs too.")
+        ] = None,
+        config_name: Annotated[
+            str | None, typer.Option("--config-name", help="Compose this config instead.")
+        ] = None,
+    ) -> None:
+        if multirun + (cfg is not None) + (info is not None) > 1:
+            raise typer.BadParameter("give only one of --multirun, --cfg and --info")
+        flags = ["--multirun"] * multirun + ["--resolve"] * resolve
+        values = {
+            "--cfg": cfg,
+            "--package": package,
+            "--info": info,
+            "--config-dir": config_dir and config_dir.absolute(),
+            "--config-name": config_name,
+        }
+        flags += [word for flag, value in values.items() if value is not None for word in (flag, str(value))]
+        run_stage(stage, flags, overrides or [])
+
+
+def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
+    """Run ``stage`` under Hydra, as though the flags and overrides were the whole command line.
+
+    Raises:
+        typer.Exit: with status 2 where the command line cannot be run, 1 where the job failed, 130 on Ctrl-C.
+    """
+    import hydra
+    from hydra.errors import HydraException
+
+    from foresight_cli import stage_errors
+    from foresight_cli.overrides import for_hydra
+
+    def stop(message: str, status: int) -> typer.Exit:
+        typer.secho(f"foresight {stage.name}: {message}", fg="red", err=True)
+        return typer.Exit(status)
+
+    program = hydra.main(config_path=str(conf_dir()), config_name=stage.name, version_base="1.3")(stage)
+    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    try:
+        with _argv([f"foresight {stage.name}", *flags, *for_hydra(stage.name, overrides)]), _hydra_raises():
+            program()
+    except KeyboardInterrupt:
+        raise stop("stopped. Nothing finished is lost: run the same command again to go on", 130) from None
+    except Exception as error:
+        if full_error:
+            raise
+        if isinstance(error, HydraException):
+            raise stop(stage_errors.explain(error, stage.name), 2) from None
+        if isinstance(error, ForesightError):
+            raise stop(str(error), 2 if isinstance(error, UsageError) else 1) from None
+        stage_errors.print_job_traceback(error)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _argv(argv: list[str]) -> Iterator[None]:
+    kept, sys.argv = sys.argv, argv
+    try:
+        yield
+    finally:
+        sys.argv = kept
+
+
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Have Hydra raise its errors, as it does under HYDRA_FULL_ERROR=1, in place of printing and exiting."""
+    kept = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        if kept is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = kept
