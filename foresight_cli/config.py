@@ -222,10 +222,11 @@ class Thresholds:
     recall: float
     cka: float
     delta: float
+    retention: float
     min_groups: int
 
     def __post_init__(self) -> None:
-        for key in ("r2", "spearman", "recall", "cka", "delta"):
+        for key in ("r2", "spearman", "recall", "cka", "delta", "retention"):
             _between(f"thresholds.{key}", getattr(self, key), 0, 1)
         _at_least("thresholds.min_groups", self.min_groups, 20)
 

@@ -18,6 +18,7 @@ from foresight_cli.config import (
     SpaceConfig,
     Thresholds,
 )
+from foresight_cli.config_groups import config_groups
 from foresight_cli.errors import UsageError
 
 
@@ -28,13 +29,13 @@ def extract_config(cfg: DictConfig) -> ExtractConfig:
         UsageError: a value of the wrong type, out of range, or a pair that cannot be (``model=ltxv layer=8``).
     """
     model = _group(cfg, "model")
-    layers = _layers(cfg.layer.index, model.name, "layer") or _all_layers(model.name)
+    layers = _layers(_chosen(cfg, "layer").index, model.name, "layer") or _all_layers(model.name)
     return ExtractConfig(
         model=model,
         layers=layers,
-        poolings=_poolings(cfg.pooling.name) or POOLINGS,
+        poolings=_poolings(_chosen(cfg, "pooling").name) or POOLINGS,
         data=_group(cfg, "data"),
-        weights=cfg.weights.name,
+        weights=_chosen(cfg, "weights").name,
         cache_dir=_text(cfg, "cache_dir"),
         device=_text(cfg, "device"),
         batch_size=_whole(cfg, "batch_size"),
@@ -48,7 +49,7 @@ def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
         source=_space(cfg, "source"),
         target=_space(cfg, "target"),
         data=_group(cfg, "data") if cfg.get("data") is not None else None,
-        weights=cfg.weights.name,
+        weights=_chosen(cfg, "weights").name,
         cache_dir=_text(cfg, "cache_dir"),
         seed=_whole(cfg, "seed"),
         max_rows=_whole(cfg, "max_rows"),
@@ -67,7 +68,7 @@ def adapt_config(cfg: DictConfig) -> AdaptConfig:
         target=_space(cfg, "target"),
         adapter=_group(cfg, "adapter"),
         data=_group(cfg, "data") if cfg.get("data") is not None else None,
-        weights=cfg.weights.name,
+        weights=_chosen(cfg, "weights").name,
         cache_dir=_text(cfg, "cache_dir"),
         seed=_whole(cfg, "seed"),
         device=_text(cfg, "device"),
@@ -79,11 +80,21 @@ def adapt_config(cfg: DictConfig) -> AdaptConfig:
 def _space(cfg: DictConfig, side: str) -> SpaceConfig:
     node = cfg[side]
     model = _group(node, "model", side)
-    return SpaceConfig(model, _layers(node.layer.index, model.name, f"{side}.layer"), _poolings(node.pooling.name))
+    layers = _layers(_chosen(node, "layer", side).index, model.name, f"{side}.layer")
+    return SpaceConfig(model, layers, _poolings(_chosen(node, "pooling", side).name))
+
+
+def _chosen(cfg: DictConfig, group: str, side: str | None = None) -> DictConfig:
+    """The option chosen of ``group``; refused where the user chose none (``layer=null`` or ``~layer``)."""
+    node = cfg.get(group)
+    if not isinstance(node, DictConfig):
+        at = f"{side}.{group}" if side else group
+        raise UsageError(f"{at}={'null' if node is None else node}: choose one of {', '.join(config_groups()[group])}")
+    return node
 
 
 def _group(cfg: DictConfig, group: str, side: str | None = None) -> Any:
-    node = cfg[group]
+    node = _chosen(cfg, group, side)
     at = f"{side}.{group}" if side else group
     schema = GROUPS[group].get(str(node.name))
     if schema is None:
@@ -99,7 +110,8 @@ def _typed(schema: type, node: DictConfig, at: str) -> Any:
         key = str(error.full_key or str(error).rsplit(maxsplit=1)[-1]).rpartition(".")[2]
         raise UsageError(f"{at}.{key} is needed: add {at}.{key}=...") from None
     except OmegaConfBaseException as error:
-        raise UsageError(f"{at}.{error.full_key}: {str(error.msg or error).splitlines()[0]}") from None
+        key = str(error.full_key).rpartition(".")[2]
+        raise UsageError(f"{at}.{key}: {str(error.msg or error).splitlines()[0]}") from None
 
 
 def _layers(index: Any, model: str, key: str) -> tuple[str, ...] | None:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from foresight_cli.config import ExtractConfig, ImageFolderConfig
 from foresight_cli.config_reader import extract_config
 from foresight_cli.data import Dataset, open_dataset
+from foresight_cli.devices import usable_device
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, Recipe
 from foresight_cli.latents.samples import write_samples
@@ -60,10 +61,10 @@ def extract(config: ExtractConfig) -> dict[Tap, Entry]:
 def _entries(config: ExtractConfig, dataset: Dataset, model: LatentModel) -> dict[Tap, Entry]:
     identity = model.identity(reach_hub=True)
     data = dataset.identity()
-    entries = {}
+    recipes = {}
     for layer in config.layers:
         for pooling in config.poolings:
-            recipe = Recipe(
+            recipes[Tap(layer, pooling)] = Recipe(
                 model={**model.recipe(layer), **identity},
                 layer=layer,
                 pooling=pooling,
@@ -71,16 +72,18 @@ def _entries(config: ExtractConfig, dataset: Dataset, model: LatentModel) -> dic
                 rows=len(dataset.samples),
                 rows_per_shard=config.rows_per_shard,
             )
-            entries[Tap(layer, pooling)] = Entry.create(Path(config.cache_dir), recipe)
-    return entries
+    root = Path(config.cache_dir)
+    if not all((root / recipe.folder).is_dir() for recipe in recipes.values()):
+        model.check_layers(config.layers)  # before a folder is made for a layer that the checkpoint does not have
+    return {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
 
 
 def _compute(config: ExtractConfig, todo: dict[Tap, Entry], dataset: Dataset, model: LatentModel) -> None:
     from foresight_cli.runners.local import fill
 
-    model.check_layers(config.layers)
-    model.load(_device(config.device))
-    rows = sum(len(e.recipe.slice(i)) for e in list(todo.values())[:1] for i in range(e.recipe.shards))
+    model.load(usable_device(config.device))
+    recipe = next(iter(todo.values())).recipe
+    rows = sum(len(recipe.slice(i)) for i in {i for entry in todo.values() for i in entry.missing()})
     with ShardProgress(config.model.name, rows) as progress:
         fill(
             todo,
@@ -90,18 +93,6 @@ def _compute(config: ExtractConfig, todo: dict[Tap, Entry], dataset: Dataset, mo
             skip_undecodable=isinstance(config.data, ImageFolderConfig) and config.data.on_error == "skip",
             on_shard=progress.advance,
         )
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ForesightError(f"device={name} cannot be used: {str(error).splitlines()[0]}") from None
-    return name
 
 
 def _provenance(config: ExtractConfig) -> dict[str, Any]:
@@ -114,7 +105,7 @@ def _provenance(config: ExtractConfig) -> dict[str, Any]:
         "data": data,
         "model": asdict(config.model),
         "batch_size": config.batch_size,
-        "device": _device(config.device),
+        "device": usable_device(config.device),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from foresight_cli.config_groups import config_groups, group_aliases
+from foresight_cli.errors import UsageError
 
 
 def for_hydra(stage: str, overrides: list[str]) -> list[str]:
@@ -14,9 +15,11 @@ def for_hydra(stage: str, overrides: list[str]) -> list[str]:
     option, and stops with "Config group override must be a string or a list. Got int". Sweeps written
     ``range(4,25,4)``, ``choice(4,8)`` or ``glob(*)`` are written out for the same reason. In ``analyze`` and
     ``adapt``, ``source=ltxv`` becomes ``model@source.model=ltxv``; see :func:`config_groups.group_aliases`.
+    ``data=null`` becomes ``~data``, as Hydra calls a group without an option.
 
     Raises:
         hydra.errors.OverrideParseException: an override is not ``KEY=VALUE``.
+        UsageError: a group is given a list, which Hydra would merge into one option.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -29,21 +32,25 @@ def _rewrite(override: Any, aliases: dict[str, str]) -> str:
 
     line: str = override.input_line
     typed, equals, _ = line.partition("=")
-    key = override.get_key_element()
+    key = override.get_key_element().lstrip("+~")
+    prefix = typed.removesuffix(key)
     group = aliases.get(key, key)
     options = config_groups().get(group.partition("@")[0])
     if options is None or (key not in aliases and "@" not in key):
-        return _setting_of_a_group(key, aliases) + line[len(key) :] if typed == key else line
-    if override.is_delete() or not equals:
-        return line.replace(key, group, 1)
+        return prefix + _setting_of_a_group(key, aliases) + line[len(typed) :]
     value = override.value()
+    if not equals or (value is None and not prefix):
+        return f"~{group}"
+    if isinstance(value, list | dict):
+        one = ",".join(map(str, value))
+        raise UsageError(f"{line}: a group takes one option. To run one job for each, write {key}={one} and add -m")
     if isinstance(value, Glob):
         chosen = value.filter(options)
     elif override.is_sweep_override():
         chosen = list(override.sweep_iterator())
     else:
         chosen = [value]
-    return f"{typed.replace(key, group, 1)}={','.join(map(_option, chosen))}"
+    return f"{prefix}{group}={','.join(map(_option, chosen))}"
 
 
 def _setting_of_a_group(key: str, aliases: dict[str, str]) -> str:

@@ -44,6 +44,14 @@ class Stage:
         return getattr(import_module(module), function)(cfg)
 
 
+class _UserError(BaseException):
+    """A :class:`ForesightError` on its way out of Hydra, which would print a line of its own for an Exception."""
+
+    def __init__(self, error: ForesightError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class Section(StrEnum):
     """Which part of the composed config ``--cfg`` prints."""
 
@@ -139,11 +147,22 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
         typer.secho(f"foresight {stage.name}: {message}", fg="red", err=True)
         return typer.Exit(status)
 
-    program = hydra.main(config_path=str(conf_dir()), config_name=stage.name, version_base="1.3")(stage)
+    def single(cfg: Any) -> Any:
+        try:
+            return stage(cfg)
+        except ForesightError as error:
+            raise _UserError(error) from None
+
+    # in a sweep Hydra's line stays, since it tells which job failed, and so does the picklable Stage
+    task = stage if "--multirun" in flags else single
+    program = hydra.main(config_path=str(conf_dir()), config_name=stage.name, version_base="1.3")(task)
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         with _argv([f"foresight {stage.name}", *flags, *for_hydra(stage.name, overrides)]), _hydra_raises():
-            program()
+            try:
+                program()
+            except _UserError as wrapped:
+                raise wrapped.error from None
     except KeyboardInterrupt:
         raise stop("stopped. Nothing finished is lost: run the same command again to go on", 130) from None
     except Exception as error:

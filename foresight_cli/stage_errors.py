@@ -33,8 +33,12 @@ def explain(error: HydraException, config_name: str) -> str:
     if message.startswith("Ambiguous value"):
         return f"{message}. To run one job for each value, add -m"
     if "Could not override" in message:
-        wrong = message.split("'")[1].partition("@")[0]
-        return f"no config group {wrong!r} here.{_hint(wrong, [*group_aliases(config_name), *_keys(config_name)])}"
+        wrong = message.split("'")[1]
+        aliases = group_aliases(config_name)
+        here = [f"{name}=" for name, group in aliases.items() if group.partition("@")[0] == wrong and "." not in name]
+        if here:
+            return f"no config group {wrong!r} here. Write {' or '.join(here)}"
+        return f"no config group {wrong!r} here.{_hint(wrong, [*aliases, *_keys(config_name)])}"
     return message
 
 

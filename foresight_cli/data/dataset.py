@@ -44,7 +44,9 @@ class UndecodableImage(ForesightError):
 class Dataset(Protocol):
     """An ordered list of samples. Opening one lists its samples; pixels are read one by one."""
 
-    samples: Sequence[Sample]
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """The samples, in the order of the dataset."""
 
     def image(self, index: int) -> Image.Image:
         """The picture of ``samples[index]``, as an upright 8-bit RGB image.

@@ -118,12 +118,11 @@ def _find_images(root: Path) -> dict[str, str]:
 
 def _walk(root: Path) -> Iterator[str]:
     """The image files under ``root``, in no order. Links wait until the real folders are done, so that those win."""
-    real_root = Path(os.path.realpath(root))
-    visited = {str(folder) for folder in real_root.parents}
+    visited = {str(folder) for folder in root.resolve().parents}
     folders, links = [""], list[str]()
     while folders or links:
         folder = folders.pop() if folders else heapq.heappop(links)
-        real = os.path.realpath(real_root / folder)
+        real = os.path.realpath(root / folder)
         if real in visited:
             continue
         visited.add(real)

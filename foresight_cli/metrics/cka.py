@@ -1,23 +1,15 @@
-"""Centred kernel alignment: linear and RBF, biased and debiased, whole or in minibatches."""
+"""Centred kernel alignment: linear and RBF, biased and debiased."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.kernels import double_centre, rbf_gram
-from foresight_cli.metrics.validation import (
-    TILE_NUMBERS,
-    Matrix,
-    as_pair,
-    centre_varying,
-    check_choice,
-    check_count,
-)
+from foresight_cli.metrics.validation import TILE_NUMBERS, Matrix, as_pair, centre_varying
 
 # A debiased denominator below this share of the biased one is rounding: the rows form a regular simplex.
 _NO_STRUCTURE = 1e-12
@@ -71,10 +63,10 @@ class AlignmentSums:
 def linear_cka(x: Matrix, y: Matrix, *, debiased: bool = True) -> float:
     """Linear CKA of ``x [n, d1]`` and ``y [n, d2]``: 1 for equal geometry, near 0 for none in common.
 
-    With centred Grams K = XX' and L = YY' the biased ratio is <K, L> / (|K| |L|). It rises towards 1 with d / n even for
-    independent data; the debiased one replaces each product by the unbiased HSIC,
-    ``<K, L> - n/(n-2) sum(K_ii L_ii) + tr K tr L / ((n-1)(n-2))``, and may be slightly negative. Time is the smaller of
-    n^2 (d1 + d2) and n (d1 + d2)^2; memory is one tile.
+    With centred Grams K = XX' and L = YY' the biased ratio is <K, L> / (|K| |L|). It rises towards 1 with d / n even
+    for independent data; the debiased one replaces each product by the unbiased HSIC,
+    ``<K, L> - n/(n-2) sum(K_ii L_ii) + tr K tr L / ((n-1)(n-2))``, and may be slightly negative. Time is the smaller
+    of n^2 (d1 + d2) and n (d1 + d2)^2; memory is one tile.
 
     Raises:
         ForesightError: a matrix is invalid, constant, or (debiased) has fewer than 4 rows or only equal distances.
@@ -114,55 +106,13 @@ def rbf_cka(x: Matrix, y: Matrix, *, bandwidth: float = 1.0, debiased: bool = Tr
     return gram_cka(rbf_gram(first, bandwidth, "x"), rbf_gram(second, bandwidth, "y"), debiased=debiased)
 
 
-def gram_cka(k: torch.Tensor, l: torch.Tensor, *, debiased: bool = True) -> float:  # noqa: E741
-    """CKA of two symmetric Gram matrices ``[n, n]`` of any kernel, float64, not yet centred."""
-    return _gram_sums(k, l).cka(debiased=debiased)
-
-
-def minibatch_cka(
-    x: Matrix,
-    y: Matrix,
-    *,
-    batch_size: int = 256,
-    kernel: str = "linear",
-    bandwidth: float = 1.0,
-    seed: int | None = 0,
-) -> float:
-    """Debiased CKA whose three HSIC terms are summed over batches of rows before the one division.
-
-    For kernels whose ``[n, n]`` matrix is too large; for the linear kernel `linear_cka` is exact. The rows left over by
-    the last whole batch are dropped. Batches are random (``seed``), since batches sorted by class would measure
-    similarity within classes; ``seed=None`` keeps the order given.
+def gram_cka(gram_x: torch.Tensor, gram_y: torch.Tensor, *, debiased: bool = True) -> float:
+    """CKA of two symmetric Gram matrices ``[n, n]`` of any kernel, float64, not yet centred.
 
     Raises:
-        ForesightError: a matrix is invalid or constant, or ``batch_size`` is not within 4 .. n.
-
-    Source: Nguyen, Raghu, Kornblith 2021, arXiv 2010.15327, eq. 2.
-
-    Example:
-        >>> import numpy as np
-        >>> x = np.random.default_rng(0).standard_normal((64, 8))
-        >>> round(minibatch_cka(x, -x, batch_size=16), 12)
-        1.0
+        ForesightError: ``debiased``, and a matrix has no structure once centred.
     """
-    check_choice(kernel, ("linear", "rbf"), "kernel")
-    first, second = as_pair(x, y, measure="minibatch_cka", min_rows=4)
-    n = len(first)
-    check_count(batch_size, "batch_size", low=4, high=n, why=f" for {n} rows")
-    first = centre_varying(first, "x", measure="minibatch_cka")
-    second = centre_varying(second, "y", measure="minibatch_cka")
-    order = np.arange(n) if seed is None else np.random.default_rng(seed).permutation(n)
-    totals = np.zeros(3)
-    for rows in torch.from_numpy(order[: n - n % batch_size]).to(first.device).split(batch_size):
-        a, b = first[rows], second[rows]
-        if kernel == "linear":
-            sums = _gram_sums(a @ a.T, b @ b.T)
-        else:
-            sums = _gram_sums(rbf_gram(a, bandwidth, "x"), rbf_gram(b, bandwidth, "y"))
-        totals += sums.hsic(debiased=True)
-    if totals[1] <= 0 or totals[2] <= 0:
-        raise ForesightError("minibatch_cka: no batch has rows that vary; wanted larger or random batches")
-    return float(totals[0] / np.sqrt(totals[1] * totals[2]))
+    return gram_sums(gram_x, gram_y).cka(debiased=debiased)
 
 
 def linear_sums(x: Matrix, y: Matrix, *, min_rows: int, measure: str) -> AlignmentSums:
@@ -184,8 +134,9 @@ def _min_rows(debiased: bool) -> int:
     return 4 if debiased else 2
 
 
-def _gram_sums(k: torch.Tensor, l: torch.Tensor) -> AlignmentSums:  # noqa: E741
-    a, b = double_centre(k), double_centre(l)
+def gram_sums(gram_x: torch.Tensor, gram_y: torch.Tensor) -> AlignmentSums:
+    """The sums of CKA for two symmetric Gram matrices ``[n, n]``, which it centres."""
+    a, b = double_centre(gram_x), double_centre(gram_y)
     return AlignmentSums(len(a), _dot(a, b), _dot(a, a), _dot(b, b), a.diagonal(), b.diagonal())
 
 
@@ -195,13 +146,13 @@ def _products_by_rows(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float, f
     step = max(1, TILE_NUMBERS // n)
     xy = xx = yy = 0.0
     for start in range(0, n, step):
-        k = a[start : start + step] @ a[start:].T
-        l = b[start : start + step] @ b[start:].T  # noqa: E741
-        m = len(k)
+        gram_a = a[start : start + step] @ a[start:].T
+        gram_b = b[start : start + step] @ b[start:].T
         # Twice the tile counts the square on the diagonal twice: take it off once.
-        xy += 2 * _dot(k, l) - _dot(k[:, :m], l[:, :m])
-        xx += 2 * _dot(k, k) - _dot(k[:, :m], k[:, :m])
-        yy += 2 * _dot(l, l) - _dot(l[:, :m], l[:, :m])
+        square_a, square_b = gram_a[:, : len(gram_a)], gram_b[:, : len(gram_b)]
+        xy += 2 * _dot(gram_a, gram_b) - _dot(square_a, square_b)
+        xx += 2 * _dot(gram_a, gram_a) - _dot(square_a, square_a)
+        yy += 2 * _dot(gram_b, gram_b) - _dot(square_b, square_b)
     return xy, xx, yy
 
 
@@ -210,7 +161,7 @@ def _products_by_columns(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float
 
     def squared_norm(left: torch.Tensor, right: torch.Tensor) -> float:
         step = max(1, TILE_NUMBERS // right.shape[1])
-        return sum(float((part.T @ right).square().sum()) for part in left.split(step, dim=1))
+        return math.fsum(float((part.T @ right).square().sum()) for part in torch.split(left, step, dim=1))
 
     return squared_norm(a, b), squared_norm(a, a), squared_norm(b, b)
 

@@ -66,9 +66,9 @@ def _neighbor_gram(x: torch.Tensor, k: int, rng: np.random.Generator, name: str)
     return scipy.sparse.csr_array(parts, shape=(len(x), len(x)))
 
 
-def _unbiased_hsic(k: scipy.sparse.csr_array, l: scipy.sparse.csr_array) -> float:  # noqa: E741
+def _unbiased_hsic(gram_x: scipy.sparse.csr_array, gram_y: scipy.sparse.csr_array) -> float:
     """Song's statistic times n (n - 3), for asymmetric matrices with a zero diagonal."""
-    n = k.shape[0]
-    mutual = k.multiply(l.T).sum()
-    mixed = k.sum(axis=0) @ l.sum(axis=1)
-    return float(mutual + k.sum() * l.sum() / ((n - 1) * (n - 2)) - 2 * mixed / (n - 2))
+    n = gram_x.shape[0]
+    mutual = gram_x.multiply(gram_y.T).sum()
+    mixed = gram_x.sum(axis=0) @ gram_y.sum(axis=1)
+    return float(mutual + gram_x.sum() * gram_y.sum() / ((n - 1) * (n - 2)) - 2 * mixed / (n - 2))

@@ -12,7 +12,7 @@ from foresight_cli.metrics.validation import TILE_NUMBERS, centre, check_choice,
 DISTANCES = ("euclidean", "sqeuclidean", "cosine", "correlation")
 
 # Where |a|^2 + |b|^2 - 2ab falls below this share of |a|^2 + |b|^2 it is rounding, not distance.
-_ROUNDING = 1e-14
+_ROUNDING = 1e-13
 
 
 class RowDistances:
@@ -52,7 +52,7 @@ class RowDistances:
         step = max(1, TILE_NUMBERS // self.rows.shape[1])
         squared = [
             (self.rows[a] - self.rows[b]).square().sum(dim=1)
-            for a, b in zip(left.split(step), right.split(step), strict=True)
+            for a, b in zip(torch.split(left, step), torch.split(right, step), strict=True)
         ]
         return self._from_squared(torch.cat(squared))
 
@@ -73,7 +73,7 @@ class RowDistances:
 def tiles(n_queries: int, n_columns: int, device: torch.device) -> Iterator[torch.Tensor]:
     """Row indices 0 .. n_queries - 1 in pieces, so that a float64 piece by ``n_columns`` stays near 128 MiB."""
     step = max(1, TILE_NUMBERS // n_columns)
-    yield from torch.arange(n_queries, device=device).split(step)
+    yield from torch.split(torch.arange(n_queries, device=device), step)
 
 
 def round_to_ties(values: torch.Tensor) -> torch.Tensor:
@@ -99,4 +99,4 @@ def _prepare(x: torch.Tensor, distance: str, name: str) -> torch.Tensor:
     if flat:
         state = "zero" if distance == "cosine" else "constant"
         raise ForesightError(f"{name} is {state} in {row_list(flat)}: {distance} distance is undefined there")
-    return x / norms
+    return x.div(norms)

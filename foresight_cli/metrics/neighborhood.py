@@ -62,13 +62,13 @@ def neighborhood(
 ) -> Neighborhood:
     """Agreement of the ``k`` nearest neighbours in the source ``x [n, d1]`` and the target ``y [n, d2]``.
 
-    A row is never its own neighbour; equal distances are ordered at random by ``seed``, independently in the two spaces.
+    A row is never its own neighbour. Equal distances are ordered at random by ``seed``, independently in each space.
     ``queries`` asks only that many random rows (the gallery stays all n). Time n q (d1 + d2); memory a few tiles.
 
     Args:
         x: source rows.
         y: target rows.
-        k: neighbours, 1 to n - 2.
+        k: neighbours, 1 to n - 1.
         distance: ``euclidean``, ``sqeuclidean`` (the same order), ``cosine`` or ``correlation``.
         queries: how many rows to ask; None for all.
         seed: of ties and queries.
@@ -88,7 +88,7 @@ def neighborhood(
     """
     first, second = as_pair(x, y, measure="neighborhood", min_rows=3)
     n = len(first)
-    check_count(k, "k", low=1, high=n - 2, why=f" for {n} rows")
+    check_count(k, "k", low=1, high=n - 1, why=f" for {n} rows")
     source, target = RowDistances(first, distance, "x"), RowDistances(second, distance, "y")
     rng = np.random.default_rng(seed)
     asked = _draw_queries(n, queries, rng)

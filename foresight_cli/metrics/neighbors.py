@@ -47,7 +47,8 @@ def nearest(squared: torch.Tensor, k: int, rng: np.random.Generator) -> Neighbor
     values, indices = squared.topk(k + 1, largest=False, sorted=True)
     tied = torch.nonzero((values[:, 1:] == values[:, :-1]).any(dim=1)).flatten()
     for row in tied.tolist():
-        shuffled = torch.from_numpy(rng.permutation(squared.shape[1])).to(squared.device)
+        near = torch.nonzero(squared[row] <= values[row, k]).flatten()
+        shuffled = near[torch.from_numpy(rng.permutation(len(near))).to(near.device)]
         indices[row] = shuffled[squared[row, shuffled].sort(stable=True).indices[: k + 1]]
     return Neighbors(indices[:, :k], values[:, :k])
 

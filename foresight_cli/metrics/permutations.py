@@ -44,7 +44,7 @@ def permute_groups(groups: Labels, rng: np.random.Generator) -> Rows:
 
     Example:
         >>> import numpy as np
-        >>> permute_groups(["a", "a", "b", "b", "c", "c"], np.random.default_rng(1)).tolist()
+        >>> permute_groups(["a", "a", "b", "b", "c", "c"], np.random.default_rng(0)).tolist()
         [4, 5, 0, 1, 2, 3]
     """
     return permute_blocks(group_blocks(groups), rng)

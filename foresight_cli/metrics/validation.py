@@ -83,7 +83,13 @@ def centre(x: torch.Tensor) -> torch.Tensor:
     column would become noise that a later division by its norm blows up.
     """
     shifted = x - x[0]
-    return shifted - shifted.mean(dim=0)
+    return shifted.sub_(shifted.mean(dim=0))
+
+
+def column_means(x: torch.Tensor) -> torch.Tensor:
+    """The means ``[d]`` that `centre` takes off, exact for constant columns."""
+    means: torch.Tensor = x[0] + (x - x[0]).mean(dim=0)
+    return means
 
 
 def centre_varying(x: torch.Tensor, name: str, *, measure: str) -> torch.Tensor:

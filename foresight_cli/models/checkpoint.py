@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +66,7 @@ class Checkpoint:
         folder = self.local
         if folder is not None:
             return {"sha256": _hash_folder(folder / (self.subfolder or ""))}
-        return {"revision": self._hub_commit()} if reach_hub else {}
+        return {"revision": self._hub_commit} if reach_hub else {}
 
     def file(self, name: str) -> Path:
         """One small file of the checkpoint, fetched from the hub where it is not on this machine."""
@@ -72,7 +76,7 @@ class Checkpoint:
         from huggingface_hub import hf_hub_download
 
         try:
-            return Path(hf_hub_download(self.name, name, subfolder=self.subfolder, revision=self._hub_commit()))
+            return Path(hf_hub_download(self.name, name, subfolder=self.subfolder, revision=self._hub_commit))
         except Exception as error:
             raise self._no_hub(error) from None
 
@@ -85,11 +89,43 @@ class Checkpoint:
 
         patterns = [f"{self.subfolder}/{p}" if self.subfolder else p for p in PATTERNS]
         try:
-            return Path(snapshot_download(self.name, revision=self._hub_commit(), allow_patterns=patterns))
+            return Path(snapshot_download(self.name, revision=self._hub_commit, allow_patterns=patterns))
         except Exception as error:
             raise self._no_hub(error) from None
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Have a library that cannot read this checkpoint say so in one line, and nothing besides."""
+        from safetensors import SafetensorError
+
+        loggers = [logging.getLogger(name) for name in ("transformers", "diffusers")]
+        levels = [logger.level for logger in loggers]
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+            yield
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ForesightError(f"cannot read the checkpoint {self.name}: {reason}") from error
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+    def refuse_missing(self, weights: Iterable[str], network: str) -> None:
+        """Stop where ``from_pretrained`` found no value for some ``weights``: it fills them at random, and goes on.
+
+        Raises:
+            ForesightError: how many there are, and one of them.
+        """
+        if missing := sorted(weights):
+            raise ForesightError(
+                f"the checkpoint {self.name} lacks {len(missing)} weights of {network}, for instance {missing[0]}: "
+                "it is incomplete, or of another kind of model"
+            )
+
+    @cached_property
     def _hub_commit(self) -> str:
+        """Asked once, so that what is fetched is the very revision that the recipe names."""
         from huggingface_hub import HfApi, snapshot_download
 
         try:

@@ -53,12 +53,17 @@ class LTXV:
         import torch
         from diffusers import AutoencoderKLLTXVideo
 
-        vae = AutoencoderKLLTXVideo.from_pretrained(
-            self.checkpoint.fetch(),
-            subfolder=self.config.subfolder,
-            torch_dtype=getattr(torch, self.config.dtype),
-            use_safetensors=True,
-        )
+        folder = self.checkpoint.fetch()
+        with self.checkpoint.reading():
+            vae, report = AutoencoderKLLTXVideo.from_pretrained(
+                folder,
+                subfolder=self.config.subfolder,
+                torch_dtype=getattr(torch, self.config.dtype),
+                use_safetensors=True,
+                low_cpu_mem_usage=False,  # the other way wants accelerate
+                output_loading_info=True,
+            )
+        self.checkpoint.refuse_missing(report["missing_keys"], "LTX-Video's autoencoder")
         self._vae = vae.to(device).eval().requires_grad_(False)
 
     def prepare(self, image: Image.Image, sample_id: str) -> Prepared:

@@ -7,6 +7,7 @@ final norm. ``layer=final`` is after all blocks and after the final norm (``mode
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -72,14 +73,25 @@ class Qwen25VL:
         import torch
         from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
         from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+        from transformers.utils.logging import disable_progress_bar
 
+        if not sys.stderr.isatty():
+            disable_progress_bar()
         folder = self.checkpoint.fetch()
-        network = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-            folder, dtype=getattr(torch, self.config.dtype), attn_implementation="sdpa", use_safetensors=True
-        )
+        with self.checkpoint.reading():
+            network, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+                folder,
+                dtype=getattr(torch, self.config.dtype),
+                attn_implementation="sdpa",
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+            self._tokenizer = AutoTokenizer.from_pretrained(folder)
+            self._processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
+        self.checkpoint.refuse_missing(set(report["missing_keys"]) - {"lm_head.weight"}, "Qwen2.5-VL")
         self._network = network.to(device).eval().requires_grad_(False)
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
+        with self.checkpoint.reading():
+            self._tokenize(1)  # a missing or foreign chat template is met here, not after an hour of pictures
         self._prompt_ids = lru_cache(maxsize=256)(self._tokenize)
 
     def prepare(self, image: Image.Image, sample_id: str) -> Prepared:

@@ -39,6 +39,7 @@ def fill(
         ForesightError: latents that are not finite, or of different sizes where one size is needed.
     """
     missing = {tap: set(entry.missing()) for tap, entry in entries.items()}
+    widths = {tap: _cached_width(entry) for tap, entry in entries.items()}
     recipe = next(iter(entries.values())).recipe
     for number in range(recipe.shards):
         taps = [tap for tap in entries if number in missing[tap]]
@@ -46,8 +47,29 @@ def fill(
             continue
         shards = _shards(recipe.slice(number), dataset, model, taps, batch_size, skip_undecodable)
         for tap, shard in shards.items():
+            if shard.ids:
+                widths[tap] = widths[tap] or (shard.ids[0], shard.latents.shape[1])
+                _refuse_other_width(widths[tap], (shard.ids[0], shard.latents.shape[1]))
             entries[tap].put(number, shard)
         on_shard(number, len(recipe.slice(number)))
+
+
+def _cached_width(entry: Entry) -> tuple[str, int] | None:
+    """A sample that an earlier run has cached in ``entry``, and its number of values."""
+    for number in entry.shard_files():
+        shard = entry.get(number)
+        if shard.ids:
+            return shard.ids[0], shard.latents.shape[1]
+    return None
+
+
+def _refuse_other_width(first: tuple[str, int] | None, other: tuple[str, int]) -> None:
+    """Latents of one entry are one array: refuse two samples with different numbers of values."""
+    if first is not None and first[1] != other[1]:
+        raise ForesightError(
+            f"pooling=flat wants one size for all: {first[0]!r} has {first[1]} values and {other[0]!r} has {other[1]}. "
+            "Resize them all with model.resolution=252, or use pooling=channel_mean"
+        )
 
 
 def _shards(
@@ -96,14 +118,8 @@ def _batches(prepared: Sequence[Prepared], batch_size: int) -> Iterator[list[int
 
 
 def _stack(vectors: Sequence[torch.Tensor], prepared: Sequence[Prepared], tap: Tap) -> torch.Tensor:
-    for i, vector in enumerate(vectors):
-        if len(vector) != len(vectors[0]):
-            a, b = prepared[0], prepared[i]
-            raise ForesightError(
-                f"pooling=flat wants one size for all: {a.sample_id!r} has {len(vectors[0])} values (grid "
-                f"{list(a.shape)}) and {b.sample_id!r} has {len(vector)} (grid {list(b.shape)}). "
-                "Resize them all with model.resolution=252, or use pooling=channel_mean"
-            )
+    for picture, vector in zip(prepared, vectors, strict=True):
+        _refuse_other_width((prepared[0].sample_id, len(vectors[0])), (picture.sample_id, len(vector)))
     stacked = torch.stack(list(vectors))
     bad = (~torch.isfinite(stacked)).any(dim=1).nonzero().flatten().tolist()
     if bad:

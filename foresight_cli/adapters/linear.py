@@ -1,0 +1,39 @@
+"""``adapter=linear``: ridge regression in closed form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from foresight_cli.adapters.adapter import Adapter
+from foresight_cli.metrics import fit_ridge
+
+if TYPE_CHECKING:
+    from foresight_cli.config import LinearConfig
+
+
+class LinearAdapter(Adapter):
+    """``y = (x - mean) W + b``."""
+
+    mean: torch.Tensor
+
+    def __init__(self, source_dim: int, target_dim: int, config: LinearConfig) -> None:
+        super().__init__(source_dim, target_dim, config)
+        self.register_buffer("mean", torch.zeros(source_dim))
+        self.weight = nn.Parameter(torch.zeros(source_dim, target_dim))
+        self.bias = nn.Parameter(torch.zeros(target_dim))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Predicted target latents ``[n, target_dim]``."""
+        self.check_input(x)
+        return (x.to(self.weight.dtype) - self.mean) @ self.weight + self.bias
+
+    def solve(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        """Set the weights to the ridge solution; the penalty is chosen by leave-one-out on these rows."""
+        ridge = fit_ridge(x, y)
+        with torch.no_grad():
+            self.mean.copy_(ridge.x_mean)
+            self.weight.copy_(ridge.weight)
+            self.bias.copy_(ridge.y_mean)

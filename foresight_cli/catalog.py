@@ -1,0 +1,164 @@
+"""Which entries of the cache ``source=`` and ``target=`` mean, and the dataset behind them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foresight_cli.config import GROUPS, DataConfig, SpaceConfig
+from foresight_cli.data import Dataset, open_dataset
+from foresight_cli.errors import ForesightError
+from foresight_cli.latents import Entry, entries
+from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.models import open_model
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The cache entries of both sides, all over the same data; layers in the network's order."""
+
+    source: list[Entry]
+    target: list[Entry]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The data's identity, as their recipes have it."""
+        return self.source[0].recipe.data
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """The settings that the data was extracted with, its folder among them."""
+        said: dict[str, Any] = self.source[0].manifest()["provenance"]["data"]
+        return said
+
+
+def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataConfig | None, weights: str) -> Found:
+    """The complete cache entries that two spaces mean.
+
+    Args:
+        cache_dir: root of the cache.
+        source: model, layers and poolings of one side.
+        target: of the other.
+        data: the dataset, or None for the one that both sides are cached on.
+        weights: ``hub`` or ``tiny``, for the advice in messages.
+
+    Raises:
+        ForesightError: nothing is cached for a side, or more than one dataset or checkpoint fits; what to type next.
+    """
+    root = Path(cache_dir)
+    cached = [entry for entry in entries(root) if entry.complete] if root.is_dir() else []
+    identity = open_dataset(data).identity() if data else None
+    sides = [_matching(cached, space, side, identity, weights) for space, side in ((source, "source"), (target, "target"))]
+    common = _common_data(*sides)
+    if len(common) > 1:
+        shown = "; ".join(_data_name(d) for d in common)
+        raise ForesightError(f"both models are cached on {len(common)} datasets ({shown}): say which with data=")
+    if not common:
+        raise ForesightError(
+            f"{source.model.name} and {target.model.name} are cached on different data: extract both on the same, "
+            "with the same data= settings"
+        )
+    on_data = [[e for e in side if canonical_json(e.recipe.data) == canonical_json(common[0])] for side in sides]
+    return Found(*(_one_of_each(side) for side in on_data))
+
+
+def reopen(found: Found, data: DataConfig | None) -> tuple[Dataset, DataConfig] | None:
+    """The dataset behind the latents, for controls and thumbnails; None, with a warning, where it is gone or changed."""
+    try:
+        config = data or GROUPS["data"][found.provenance["name"]](**found.provenance)
+        dataset = open_dataset(config)
+        if canonical_json(dataset.identity()) == canonical_json(found.data):
+            return dataset, config
+        reason = "its pictures have changed since"
+    except (ForesightError, KeyError, TypeError) as error:
+        reason = str(error)
+    log.warning("warning: the pictures behind the latents cannot be read (%s): controls are not measured", reason)
+    return None
+
+
+def _matching(
+    cached: Sequence[Entry], space: SpaceConfig, side: str, data: dict[str, Any] | None, weights: str
+) -> list[Entry]:
+    model = open_model(space.model)
+    identity = model.identity(reach_hub=False)
+    name = space.model.name
+    fitting = []
+    near_misses: set[str] = set()
+    for entry in cached:
+        recipe = entry.recipe
+        if recipe.model.get("name") != name:
+            continue
+        wanted = {**model.recipe(recipe.layer), **identity}
+        differing = [f"{key}={recipe.model.get(key)}" for key in wanted if recipe.model.get(key) != wanted[key]]
+        if differing:
+            near_misses.add(", ".join(differing))
+        elif (space.layers is None or recipe.layer in space.layers) and (
+            space.poolings is None or recipe.pooling in space.poolings
+        ):
+            fitting.append(entry)
+    if data is not None:
+        fitting = [e for e in fitting if canonical_json(e.recipe.data) == canonical_json(data)]
+    if not fitting:
+        raise ForesightError(_nothing(space, side, weights, near_misses))
+    return fitting
+
+
+def _nothing(space: SpaceConfig, side: str, weights: str, near_misses: set[str]) -> str:
+    layers = ",".join(space.layers) if space.layers else "all"
+    poolings = ",".join(space.poolings) if space.poolings else "all"
+    if near_misses:
+        shown = min(near_misses)
+        hint = " (add weights=tiny?)" if "checkpoint=tiny:" in shown and weights != "tiny" else ""
+        return (
+            f"{side}={space.model.name}: no cached latents with these settings. The cache has some with {shown}{hint}. "
+            f"Give {side}.model.<setting>= as you gave model.<setting>= to extract"
+        )
+    tiny = " weights=tiny" if weights == "tiny" else ""
+    return (
+        f"{side}={space.model.name} layer={layers} pooling={poolings}: no such latents in the cache. "
+        f"Type: foresight extract model={space.model.name} layer={layers} pooling={poolings}{tiny}"
+    )
+
+
+def _common_data(source: Sequence[Entry], target: Sequence[Entry]) -> list[dict[str, Any]]:
+    there = {canonical_json(e.recipe.data) for e in target}
+    common = {canonical_json(e.recipe.data): e.recipe.data for e in source}
+    return [data for said, data in sorted(common.items()) if said in there]
+
+
+def _data_name(data: dict[str, Any]) -> str:
+    settings = [f"data={data['name']}"]
+    settings += [f"data.{k}={v}" for k, v in sorted(data.items()) if k not in ("name", "drawing", "sha256", "count")]
+    if "count" in data:
+        settings.append(f"of {data['count']} files")
+    return " ".join(settings)
+
+
+def _one_of_each(side: Sequence[Entry]) -> list[Entry]:
+    """One entry for each layer and pooling.
+
+    Raises:
+        ForesightError: two checkpoints of one model are cached; entries that differ in ``rows_per_shard`` alone hold
+            the same numbers, and any will do.
+    """
+    chosen: dict[tuple[str, str], Entry] = {}
+    for entry in side:
+        recipe = entry.recipe
+        other = chosen.setdefault((recipe.layer, recipe.pooling), entry)
+        if other.recipe.model != recipe.model:
+            differing = sorted(k for k in recipe.model if recipe.model[k] != other.recipe.model.get(k))
+            raise ForesightError(
+                f"the cache holds {recipe.model['name']} with two values of {', '.join(differing)}: "
+                f"{other.path} and {entry.path}. Move one of them away"
+            )
+
+    def order(entry: Entry) -> tuple[bool, int, str]:
+        layer = entry.recipe.layer
+        return layer == "final", 0 if layer == "final" else int(layer), entry.recipe.pooling
+
+    return sorted(chosen.values(), key=order)

@@ -1,0 +1,100 @@
+"""E-Q1.1 and E-Q1.2: how categories sit in each space, and what the target's channels and cells do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from foresight_cli.experiments.representation import Representation
+from foresight_cli.metrics import knn_accuracy, silhouette
+
+
+@dataclass(frozen=True)
+class ClusterScores:
+    """See :class:`foresight_cli.results.Space`; None where there are not two categories of two."""
+
+    silhouette: float | None
+    knn_accuracy: float | None
+    knn_chance: float | None
+    intra_inter_ratio: float | None
+
+
+def cluster_scores(space: Representation, labels: Sequence[str | None], groups: Sequence[str], seed: int) -> ClusterScores:
+    """Silhouette, grouped 5-NN accuracy and the ratio of distances within and between categories."""
+    codes, names = label_codes(labels)
+    counts = np.bincount(codes[codes >= 0], minlength=len(names))
+    if len(names) < 2 or (codes < 0).any() or counts.min() < 2:
+        return ClusterScores(None, None, None, None)
+    within, between = _mean_distances(space, codes)
+    return ClusterScores(
+        silhouette=silhouette(space.rotated, codes.tolist()),
+        knn_accuracy=knn_accuracy(space.rotated, codes.tolist(), k=5, folds=5, groups=list(groups), seed=seed),
+        knn_chance=float(counts.max() / counts.sum()),
+        intra_inter_ratio=within / between,
+    )
+
+
+def label_codes(labels: Sequence[str | None]) -> tuple[np.ndarray, list[str]]:
+    """Each row's index into the sorted categories ``[n]``, -1 for none; and the categories."""
+    names = sorted({label for label in labels if label is not None})
+    index = {name: i for i, name in enumerate(names)}
+    return np.array([-1 if label is None else index[label] for label in labels]), names
+
+
+def _mean_distances(space: Representation, codes: np.ndarray) -> tuple[float, float]:
+    n = len(codes)
+    i, j = torch.triu_indices(n, n, offset=1).numpy()
+    same = torch.from_numpy(codes[i] == codes[j])
+    return float(space.distances[same].mean()), float(space.distances[~same].mean())
+
+
+def tsne(space: Representation, seed: int) -> np.ndarray:
+    """Two t-SNE coordinates a row ``[n, 2]`` (perplexity 30, of 50 principal components); a picture, not evidence."""
+    from sklearn.manifold import TSNE
+
+    rows = space.rotated[:, :50].numpy()
+    perplexity = min(30.0, max(2.0, (len(rows) - 1) / 3))
+    picture: np.ndarray = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(rows)
+    return picture.astype(np.float32)
+
+
+def channel_arrays(flat: Representation, channels: int) -> dict[str, np.ndarray]:
+    """Variance and correlation of a target's channels, and autocorrelation over its cells.
+
+    Args:
+        flat: the target with ``pooling=flat``, a grid ``[C, T, h, w]`` laid out channel by channel.
+        channels: C.
+
+    Returns:
+        ``channels/*`` and ``spatial/*``, as :mod:`foresight_cli.results.arrays` names them; the latter only for a
+        square grid of at least 2 x 2 cells.
+    """
+    n = len(flat.values)
+    grid = flat.values.view(n, channels, -1)
+    centred = grid - grid.mean(dim=0)  # what varies between pictures, not what a cell always holds
+    variance = centred.square().mean(dim=(0, 2))
+    by_channel = centred.transpose(0, 1).flatten(1)
+    correlation = torch.corrcoef(by_channel).nan_to_num(0.0)
+    arrays = {"channels/variance": variance.numpy(), "channels/correlation": correlation.numpy()}
+    side = int(grid.shape[2] ** 0.5)
+    if side >= 2 and side * side == grid.shape[2]:
+        cells = centred.view(n, channels, side, side)
+        arrays["spatial/autocorrelation"] = _autocorrelation(cells).numpy()
+        arrays["spatial/variance"] = cells.square().mean(dim=(0, 1)).numpy()
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+def _autocorrelation(cells: torch.Tensor) -> torch.Tensor:
+    """Mean over channels of the correlation between cells ``dy`` rows and ``dx`` columns apart, ``[h, w]``."""
+    h, w = cells.shape[2:]
+    lags = torch.empty(h, w, dtype=cells.dtype)
+    for dy in range(h):
+        for dx in range(w):
+            a, b = cells[:, :, : h - dy, : w - dx], cells[:, :, dy:, dx:]
+            product = (a * b).sum(dim=(0, 2, 3))
+            norm = (a.square().sum(dim=(0, 2, 3)) * b.square().sum(dim=(0, 2, 3))).sqrt()
+            lags[dy, dx] = (product / norm.clamp_min(1e-300)).mean()
+    return lags

@@ -1,0 +1,52 @@
+"""E-Q1.3: how many directions each space uses. It sizes an adapter and warns; it never enters the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.experiments.representation import Representation
+from foresight_cli.metrics import effective_rank, mle_dimension, participation_ratio, pca_dimension, twonn_dimension
+
+
+@dataclass(frozen=True)
+class Dimensions:
+    """See :class:`foresight_cli.results.Space`."""
+
+    mle: float | None
+    twonn: float | None
+    pca: list[int]
+    effective_rank: float
+    participation_ratio: float
+    top_feature_share: float
+
+
+def dimensions(space: Representation) -> Dimensions:
+    """Intrinsic dimension (None where too few rows differ), PCA dimension, and the largest feature's share."""
+    rows = space.rotated
+    variance = space.values.var(dim=0, correction=0)
+    return Dimensions(
+        mle=_or_none(lambda: mle_dimension(rows, k=min(20, len(rows) - 2))),
+        twonn=_or_none(lambda: twonn_dimension(rows)),
+        pca=[pca_dimension(rows, variance=share) for share in (0.90, 0.95, 0.99)],
+        effective_rank=effective_rank(rows),
+        participation_ratio=participation_ratio(rows),
+        top_feature_share=float(variance.max() / variance.sum()),
+    )
+
+
+def _or_none(measure: Callable[[], float]) -> float | None:
+    try:
+        return measure()
+    except ForesightError:
+        return None
+
+
+def spectrum(space: Representation, components: int = 200) -> np.ndarray:
+    """Cumulative share of variance of the first principal components ``[<= components]``."""
+    variance = space.rotated.square().sum(dim=0)
+    shares: np.ndarray = (variance.cumsum(0) / variance.sum())[:components].numpy().astype(np.float32)
+    return shares

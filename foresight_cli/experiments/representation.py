@@ -1,0 +1,71 @@
+"""One space in memory, with what several experiments share computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from foresight_cli.latents import Latents
+from foresight_cli.metrics.distances import RowDistances
+from foresight_cli.metrics.principal import principal_coordinates
+from foresight_cli.metrics.rsa import standard_scores
+
+
+@dataclass
+class Representation:
+    """The latents of one model, layer and pooling, on the rows that are scored.
+
+    Attributes:
+        side: ``source``, ``target`` or ``control``.
+        model: name of the model.
+        layer: ``"8"`` or ``"final"``.
+        pooling: ``channel_mean`` or ``flat``.
+        key: of the cache entry.
+        values: ``[n, d]`` float64.
+    """
+
+    side: str
+    model: str
+    layer: str
+    pooling: str
+    key: str
+    values: torch.Tensor
+
+    @classmethod
+    def of(cls, side: str, model: str, layer: str, pooling: str, key: str, latents: Latents) -> Representation:
+        """The representation that cached ``latents`` hold."""
+        return cls(side, model, layer, pooling, key, latents.values.double())
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+        layer = self.layer if self.layer == "final" else f"layer {self.layer}"
+        return f"{self.model} {layer} {self.pooling}"
+
+    def rows(self, index: Sequence[int]) -> Representation:
+        """The same space on some of its rows."""
+        values = self.values[torch.as_tensor(list(index))]
+        return Representation(self.side, self.model, self.layer, self.pooling, self.key, values)
+
+    @cached_property
+    def rotated(self) -> torch.Tensor:
+        """The centred rows in their principal axes ``[n, min(n, d)]``: all distances and inner products are kept."""
+        return principal_coordinates(self.values)[0]
+
+    @cached_property
+    def distances(self) -> torch.Tensor:
+        """Euclidean distances of all pairs ``[n (n - 1) / 2]``, in the order of ``torch.triu_indices``."""
+        return RowDistances(self.rotated, "euclidean", self.name).condensed()
+
+    @cached_property
+    def ranks(self) -> torch.Tensor:
+        """Standard scores of the distances' ranks: the dot product of two spaces' is Spearman's rho."""
+        return standard_scores(self.distances, "spearman")
+
+    @cached_property
+    def cosine_ranks(self) -> torch.Tensor:
+        """The same of cosine distances between the raw rows."""
+        return standard_scores(RowDistances(self.values, "cosine", self.name).condensed(), "spearman")

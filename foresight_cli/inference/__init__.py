@@ -1,0 +1,1 @@
+"""Nulls and intervals: how sure a number is."""

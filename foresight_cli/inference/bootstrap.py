@@ -1,0 +1,85 @@
+"""Intervals by resampling whole groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from foresight_cli.metrics.rsa import standard_scores
+
+
+def spearman_interval(
+    x: torch.Tensor, y: torch.Tensor, groups: Sequence[str], *, resamples: int = 200, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of the rank correlation of two spaces' distances, groups drawn with replacement.
+
+    Pairs of a row with itself are left out: they are at distance 0 in both spaces, and would raise the correlation
+    (.386 to .440 in a simulation).
+
+    Args:
+        x: distances of all pairs i < j in one space, ``[n (n - 1) / 2]``, in the order of ``torch.triu_indices``.
+        y: the same in the other.
+        groups: of the n rows.
+        resamples: draws.
+        seed: of the draws.
+
+    Source: Schuett et al. 2023, section on bootstrapping stimuli; percentile interval.
+    """
+    n = len(groups)
+    square = [_square(distances, n) for distances in (x, y)]
+    rng = np.random.default_rng(seed)
+    members = _members(groups)
+    drawn = [_spearman_of(square, _draw(members, rng)) for _ in range(resamples)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def ratio_interval(
+    top: np.ndarray, bottom: np.ndarray, total: np.ndarray, groups: Sequence[str], *, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of ``R2_top / R2_bottom`` over rows, groups drawn with replacement; conditional on the fits.
+
+    Args:
+        top: squared residuals ``[n]`` of the numerator's predictions.
+        bottom: of the denominator's.
+        total: squared distance of each row from the training mean ``[n]``.
+        groups: of the rows.
+        resamples: draws.
+        seed: of the draws.
+    """
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    sums = np.stack([np.bincount(codes, weights=v) for v in (top, bottom, total)])
+    rng = np.random.default_rng(seed)
+    g = sums.shape[1]
+    weights = rng.multinomial(g, np.full(g, 1 / g), size=resamples).T
+    drawn_top, drawn_bottom, drawn_total = sums @ weights
+    ratios = (1 - drawn_top / drawn_total) / np.maximum(1 - drawn_bottom / drawn_total, 1e-12)
+    low, high = np.quantile(ratios, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _members(groups: Sequence[str]) -> list[np.ndarray]:
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+
+
+def _draw(members: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    return np.concatenate([members[g] for g in rng.integers(0, len(members), len(members))])
+
+
+def _spearman_of(square: Sequence[torch.Tensor], rows: np.ndarray) -> float:
+    i, j = np.triu_indices(len(rows), 1)
+    a, b = rows[i], rows[j]
+    kept = a != b
+    scores = [standard_scores(s[torch.from_numpy(a[kept]), torch.from_numpy(b[kept])], "spearman") for s in square]
+    return float(scores[0] @ scores[1])
+
+
+def _square(condensed: torch.Tensor, n: int) -> torch.Tensor:
+    square = torch.zeros(n, n, dtype=condensed.dtype)
+    i, j = torch.triu_indices(n, n, offset=1)
+    square[i, j] = condensed
+    square[j, i] = condensed
+    return square

@@ -1,0 +1,45 @@
+"""Similarity of two representations, in memory: tensors or arrays ``[n, d]`` in, numbers and small dataclasses out."""
+
+from foresight_cli.metrics.cka import gram_cka, linear_cka, rbf_cka
+from foresight_cli.metrics.cka_error import debiased_cka_standard_error
+from foresight_cli.metrics.cknna import cknna
+from foresight_cli.metrics.clusters import knn_accuracy, silhouette
+from foresight_cli.metrics.duplicates import duplicate_groups
+from foresight_cli.metrics.folds import grouped_folds
+from foresight_cli.metrics.intrinsic_dimension import mle_dimension, twonn_dimension
+from foresight_cli.metrics.mantel import MantelTest, mantel_test
+from foresight_cli.metrics.minibatch_cka import minibatch_cka
+from foresight_cli.metrics.neighborhood import Neighborhood, neighborhood
+from foresight_cli.metrics.probe import LinearProbe, linear_probe
+from foresight_cli.metrics.procrustes import procrustes_disparity
+from foresight_cli.metrics.ridge import Ridge, fit_ridge
+from foresight_cli.metrics.rsa import rsa
+from foresight_cli.metrics.spectrum import effective_rank, participation_ratio, pca_dimension
+
+__all__ = [
+    "LinearProbe",
+    "MantelTest",
+    "Neighborhood",
+    "Ridge",
+    "cknna",
+    "debiased_cka_standard_error",
+    "duplicate_groups",
+    "effective_rank",
+    "fit_ridge",
+    "gram_cka",
+    "grouped_folds",
+    "knn_accuracy",
+    "linear_cka",
+    "linear_probe",
+    "mantel_test",
+    "minibatch_cka",
+    "mle_dimension",
+    "neighborhood",
+    "participation_ratio",
+    "pca_dimension",
+    "procrustes_disparity",
+    "rbf_cka",
+    "rsa",
+    "silhouette",
+    "twonn_dimension",
+]

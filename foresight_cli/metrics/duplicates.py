@@ -1,0 +1,87 @@
+"""Rows that are equal, or so nearly equal that they are one sample: they must not stand on both sides of a split."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.distances import tiles
+from foresight_cli.metrics.validation import Matrix, as_matrix, centre
+
+
+def duplicate_groups(x: Matrix, *, tolerance: float = 2e-4) -> tuple[tuple[int, ...], ...]:
+    """Groups of two and more row indices of ``x [n, d]`` whose rows are equal or nearly so, in order of first row.
+
+    Rows i and j are duplicates if their bytes are equal, or if, after centring, **both**
+
+    - cos(x_i, x_j) > 1 - tolerance, and
+    - |x_i - x_j|^2 < c V, with V the mean squared distance of two rows and
+      c = min(tolerance, (1 / (100 pairs))^(2/d)).
+
+    The cosine alone would join rows that merely point the same way, as many do in few columns. The second term of c
+    guards data of few columns (d < 4 at n = 500), where rows come this close by chance: it is about the distance that
+    the nearest of all pairs of random rows would undercut once in a hundred data sets. Duplicates of duplicates are one
+    group. ``tolerance=0`` keeps only equal rows. A row exactly at the mean has no direction and can only be an equal.
+
+    Memory is one tile and the list of close pairs; time n^2 d.
+
+    Raises:
+        ForesightError: ``x`` is invalid or ``tolerance`` is not within 0 .. 1.
+
+    Source: the rule is ours. The tolerance finds copies whose noise has 1 % of their length each (cosine 1 - 1.1e-4).
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).standard_normal((6, 50))
+        >>> x[4], x[5] = x[1], x[2] + 1e-4
+        >>> duplicate_groups(x)
+        ((1, 4), (2, 5))
+    """
+    if not 0 <= tolerance < 1:
+        raise ForesightError(f"tolerance={tolerance}: wanted a number from 0, below 1")
+    values = as_matrix(x, "x", measure="duplicate_groups", min_rows=1)
+    first = first_of_each(values)
+    distinct = np.unique(first)
+    left, right = np.arange(len(first)), first
+    if tolerance > 0 and len(distinct) > 2:
+        near = _near_pairs(centre(values)[torch.from_numpy(distinct).to(values.device)], tolerance)
+        left, right = np.concatenate([left, distinct[near[0]]]), np.concatenate([right, distinct[near[1]]])
+    return _components(len(first), left, right)
+
+
+def first_of_each(x: torch.Tensor) -> npt.NDArray[np.int64]:
+    """For every row of ``x [n, d]`` the index of the first row that equals it in every bit (0 and -0 are equal)."""
+    seen: dict[bytes, int] = {}
+    # Adding 0 turns -0 into 0.
+    rows = (x + 0.0).cpu().numpy()
+    return np.array([seen.setdefault(row.tobytes(), index) for index, row in enumerate(rows)], dtype=np.int64)
+
+
+def _near_pairs(rows: torch.Tensor, tolerance: float) -> npt.NDArray[np.int64]:
+    """Index pairs ``[2, p]``, i < j, of distinct centred rows that are near-duplicates."""
+    n = len(rows)
+    columns = int(rows.any(dim=0).sum())
+    norms = rows.square().sum(dim=1)
+    chance = (100 * n * (n - 1) / 2) ** (-2 / columns)
+    limit = min(tolerance, chance) * 2 * float(norms.mean())
+    pairs = []
+    for piece in tiles(n, n, rows.device):
+        products = rows[piece] @ rows.T
+        squared = norms[piece, None] + norms - 2 * products
+        close = (squared < limit) & (products > (1 - tolerance) * (norms[piece, None] * norms).sqrt())
+        close &= torch.arange(n, device=rows.device) > piece[:, None]
+        i, j = torch.nonzero(close, as_tuple=True)
+        pairs.append(torch.stack([piece[i], j]).cpu().numpy())
+    return np.concatenate(pairs, axis=1)
+
+
+def _components(n: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+    links = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(n, n))
+    _, labels = connected_components(links, directed=False)
+    members = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
+    groups = [tuple(int(row) for row in rows) for rows in members if len(rows) > 1]
+    return tuple(sorted(groups))

@@ -1,0 +1,82 @@
+"""How many directions a space uses: eigenvalues of the covariance and three summaries of them."""
+
+from __future__ import annotations
+
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.validation import Matrix, as_matrix, centre_varying
+
+
+def participation_ratio(x: Matrix) -> float:
+    """(sum of eigenvalues)^2 / sum of their squares, of the covariance of ``x [n, d]``: 1 for a line, d for a ball.
+
+    Costs no eigendecomposition: it is (tr C)^2 / |C|^2.
+
+    Raises:
+        ForesightError: ``x`` is invalid or constant.
+
+    Source: Gao et al. 2017, bioRxiv 214262.
+
+    Example:
+        >>> round(participation_ratio([[2, 0], [-2, 0], [0, 1], [0, -1]]), 4)
+        1.4706
+    """
+    centred = _centred(x, "participation_ratio")
+    gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
+    return float(gram.trace() ** 2 / gram.square().sum())
+
+
+def effective_rank(x: Matrix) -> float:
+    """Exponential of the entropy of the covariance eigenvalues of ``x [n, d]``, scaled to sum to one.
+
+    Raises:
+        ForesightError: ``x`` is invalid or constant.
+
+    Source: Roy and Vetterli 2007. Deviation: theirs is the entropy of the singular values; this, of their squares, so
+    that it weighs variance, as `participation_ratio` does.
+
+    Example:
+        >>> round(effective_rank([[2, 0], [-2, 0], [0, 1], [0, -1]]), 4)
+        1.6494
+    """
+    eigenvalues = covariance_eigenvalues(x, "effective_rank")
+    shares = eigenvalues[eigenvalues > 0] / eigenvalues.sum()
+    return float(torch.exp(-(shares * shares.log()).sum()))
+
+
+def pca_dimension(x: Matrix, *, variance: float = 0.95) -> int:
+    """The smallest number of principal components of ``x [n, d]`` that hold the share ``variance`` of its variance.
+
+    At most min(n - 1, d): with few rows it says more about n than about the space.
+
+    Raises:
+        ForesightError: ``x`` is invalid or constant, or ``variance`` is not within 0 .. 1.
+
+    Example:
+        >>> pca_dimension([[2, 0], [-2, 0], [0, 1], [0, -1]], variance=0.75)
+        1
+    """
+    if not 0 < variance <= 1:
+        raise ForesightError(f"variance={variance}: wanted a share above 0, at most 1")
+    eigenvalues = covariance_eigenvalues(x, "pca_dimension")
+    kept = eigenvalues.cumsum(dim=0) / eigenvalues.sum()
+    # The last sum is 1 up to rounding.
+    return int((kept < variance - 1e-12).sum()) + 1
+
+
+def covariance_eigenvalues(x: Matrix, measure: str) -> torch.Tensor:
+    """Eigenvalues of the scatter matrix of ``x [n, d]``, min(n, d) of them, the largest first, none negative.
+
+    Raises:
+        ForesightError: ``x`` is invalid or constant.
+    """
+    centred = _centred(x, measure)
+    # X X' and X'X share their non-zero eigenvalues: take the smaller.
+    gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
+    ascending: torch.Tensor = torch.linalg.eigvalsh(gram)
+    return ascending.flip(0).clamp_min(0)
+
+
+def _centred(x: Matrix, measure: str) -> torch.Tensor:
+    return centre_varying(as_matrix(x, "x", measure=measure, min_rows=2), "x", measure=measure)

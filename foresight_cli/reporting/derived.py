@@ -1,0 +1,112 @@
+"""What the report says that is not itself a leaf of ``results.yaml``: each value is worked out here from leaves, once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from foresight_cli.results import Analysis, Criterion, Pair, Space
+
+
+def layer_order(layer: str) -> tuple[int, float, str]:
+    """A sort key: numbered layers first, by depth; then named ones; ``final`` last."""
+    if layer == "final":
+        return (2, 0.0, layer)
+    return (0, float(layer), "") if layer.isdecimal() else (1, 0.0, layer)
+
+
+def layer_name(layer: str) -> str:
+    """``layer 8`` or ``final``."""
+    return f"layer {layer}" if layer.isdecimal() else layer
+
+
+def short_name(space: Space) -> str:
+    """A space without its model: ``layer 8, channel_mean``."""
+    return f"{layer_name(space.layer)}, {space.pooling}"
+
+
+def spaces_of(results: Analysis, side: str) -> list[tuple[int, Space]]:
+    """The spaces of ``source``, ``target`` or ``control`` with their index, by layer and pooling."""
+    found = [(i, space) for i, space in enumerate(results.spaces) if space.side == side]
+    return sorted(found, key=lambda item: (layer_order(item[1].layer), item[1].pooling, item[0]))
+
+
+def one_pooling(spaces: Sequence[tuple[int, Space]], preferred: str = "channel_mean") -> list[tuple[int, Space]]:
+    """One space a layer, of the pooling ``preferred`` where the layer has it."""
+    chosen: dict[str, tuple[int, Space]] = {}
+    for index, space in spaces:
+        if space.layer not in chosen or (space.pooling == preferred != chosen[space.layer][1].pooling):
+            chosen[space.layer] = (index, space)
+    return list(chosen.values())
+
+
+def ratio(above: float | None, below: float | None) -> float | None:
+    """``above / below``; None where either was not measured or ``below`` is 0."""
+    return None if above is None or not below else above / below
+
+
+def gap_to_training(results: Analysis) -> float | None:
+    """Training minus held-out R2 of the probe at the most rows: what it memorised."""
+    curve = results.chosen.learning_curve
+    return curve[-1].r2_train - curve[-1].r2 if curve else None
+
+
+def gain_of_last_rows(results: Analysis) -> float | None:
+    """Held-out R2 that the last step of the learning curve added."""
+    curve = results.chosen.learning_curve
+    return curve[-1].r2 - curve[-2].r2 if len(curve) > 1 else None
+
+
+def row_pairs(results: Analysis) -> int:
+    """Pairs of rows: how many distances RSA compares."""
+    return results.rows * (results.rows - 1) // 2
+
+
+def best_pair(results: Analysis, score: str) -> Pair:
+    """The pair with the highest ``cka``, ``r2`` or ``spearman``."""
+    return max(results.pairs, key=lambda pair: float(getattr(pair, score).value))
+
+
+def best_control_r2(results: Analysis) -> float | None:
+    """Held-out R2 of the best control."""
+    return max((control.r2 for control in results.controls), default=None)
+
+
+def groups_to_settle(criterion: Criterion, groups: int) -> int | None:
+    """About how many groups would take the threshold out of the interval, if the estimate stayed where it is.
+
+    An interval narrows as one over the root of n. None where the interval does not hold the threshold, or where more
+    than 100 times the data would be needed.
+    """
+    estimate, threshold = criterion.estimate, criterion.threshold
+    if estimate is None or threshold is None or estimate.low is None or estimate.high is None:
+        return None
+    if not estimate.low <= threshold <= estimate.high or math.isclose(estimate.value, threshold, abs_tol=1e-9):
+        return None
+    reach = estimate.value - estimate.low if estimate.value > threshold else estimate.high - estimate.value
+    times = (reach / abs(estimate.value - threshold)) ** 2
+    return None if times > 100 else math.ceil(groups * times / 10) * 10
+
+
+def derived(results: Analysis) -> dict[str, float | None]:
+    """Every derived value that ``FINDINGS.md`` may print, by name; the rest are leaves of ``results.yaml``."""
+    source, target, d = results.chosen_source, results.chosen_target, results.duplicates
+    values: dict[str, float | None] = {
+        "mle_ratio": ratio(target.mle_dimension, source.mle_dimension),
+        "twonn_ratio": ratio(target.twonn_dimension, source.twonn_dimension),
+        "gap_to_training": gap_to_training(results),
+        "gain_of_last_rows": gain_of_last_rows(results),
+        "row_pairs": row_pairs(results),
+        "pairs": len(results.pairs),
+        "labels": len(results.labels),
+        "criteria": len(results.verdict.criteria),
+        "skipped": len(d.skipped),
+        "exact_share": ratio(d.exact, d.rows),
+        "source_spaces": len(spaces_of(results, "source")),
+        "target_spaces": len(spaces_of(results, "target")),
+    }
+    for pair in (results.chosen_pair,):
+        values |= {f"lift_{hood.k}": ratio(hood.recall.value, hood.expected) for hood in pair.neighborhood}
+    for criterion in results.verdict.criteria:
+        values[f"settle_{criterion.name}"] = groups_to_settle(criterion, d.groups)
+    return values

@@ -1,0 +1,75 @@
+"""The study's figures, under the study's names.
+
+``vlm`` and ``ltx`` in a name mean the source and the target, whatever the models are: the study looked at a VLM and at
+LTX-Video. One function draws one figure: ``draw(results, arrays) -> Figure``, its title stating what the numbers say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from foresight_cli.reporting.figures import cka, clusters, channels, dimension, neighborhood, probe, similarity
+from foresight_cli.reporting.figures.style import Arrays, Draw, NotMeasured, encode, style
+from foresight_cli.results import Analysis
+
+FIGURES: dict[str, Draw] = {
+    "vlm_layer_comparison": clusters.vlm_layer_comparison,
+    "ltx_channel_analysis": channels.ltx_channel_analysis,
+    "ltx_spatial_correlation": channels.ltx_spatial_correlation,
+    "intrinsic_dim_pca": dimension.intrinsic_dim_pca,
+    "intrinsic_dim_summary": dimension.intrinsic_dim_summary,
+    "linear_probe_training": probe.linear_probe_training,
+    "linear_probe_scatter": probe.linear_probe_scatter,
+    "linear_probe_summary": probe.linear_probe_summary,
+    "semantic_sim_scatter": similarity.semantic_sim_scatter,
+    "semantic_sim_categories": similarity.semantic_sim_categories,
+    "semantic_sim_heatmaps": similarity.semantic_sim_heatmaps,
+    "semantic_sim_ranks": similarity.semantic_sim_ranks,
+    "neighborhood_recall_curve": neighborhood.neighborhood_recall_curve,
+    "neighborhood_by_category": neighborhood.neighborhood_by_category,
+    "neighborhood_rank_distribution": neighborhood.neighborhood_rank_distribution,
+    "neighborhood_examples": neighborhood.neighborhood_examples,
+    "cka_heatmap": cka.cka_heatmap,
+    "cka_vlm_self_similarity": cka.cka_vlm_self_similarity,
+    "cka_layer_curve": cka.cka_layer_curve,
+}
+"""The figures with a fixed name; ``vlm_tsne_<layer>`` and ``ltx_tsne_<pooling>`` join them by :func:`catalogue`."""
+
+
+@dataclass
+class Drawn:
+    """What became of each figure.
+
+    Attributes:
+        names: of the figures drawn, in the order of the study.
+        left_out: why the others were not, by name.
+    """
+
+    names: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def catalogue(results: Analysis) -> dict[str, Draw]:
+    """Every figure of an analysis: name -> the function that draws it."""
+    maps: dict[str, Draw] = {n: partial(clusters.tsne, index=i) for n, i in clusters.tsne_names(results).items()}
+    first = {name: draw for name, draw in maps.items() if name.startswith("vlm_")}
+    return {**first, **{k: FIGURES[k] for k in ("vlm_layer_comparison",)}, **maps, **FIGURES}
+
+
+def draw_figures(results: Analysis, arrays: Arrays, drawn: Drawn) -> Iterator[tuple[str, bytes]]:
+    """Draw all that was measured: file names (``cka_heatmap.png`` ...) with their bytes, one figure at a time.
+
+    ``drawn`` is filled on the way.
+    """
+    for name, draw in catalogue(results).items():
+        try:
+            with style():
+                files = encode(draw(results, arrays))
+        except NotMeasured as error:
+            drawn.left_out[name] = str(error)
+            continue
+        drawn.names.append(name)
+        for kind, data in files.items():
+            yield f"{name}.{kind}", data

@@ -1,0 +1,244 @@
+"""How every figure looks: 900 px wide, the finding as its title, lines labelled where they are drawn."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from foresight_cli.results import Analysis
+
+Arrays = Mapping[str, "np.ndarray[Any, np.dtype[Any]]"]
+Draw = Callable[[Analysis, Arrays], Figure]
+
+DPI = 120
+WIDTH = 7.5  # inches: 900 px
+SOURCE, TARGET, CONTROL = "#0072B2", "#D55E00", "#767676"  # Okabe-Ito blue and vermillion; a grey that reads on white
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8A6D00", "#332288")
+CATEGORIES = ("#332288", "#E69F00", "#44AA99", "#CC3311", "#88CCEE", "#117733", "#AA4499", "#999933", "#555555")
+MARKERS = ("o", "s", "^", "D", "v")  # 9 colours and 5 markers: 45 categories that differ without colour vision too
+MOST_CATEGORIES = 40
+OTHER = "#BBBBBB"
+
+_RC = {
+    "text.parse_math": False,  # a label with dollars is a label
+    "svg.hashsalt": "foresight",
+    "figure.dpi": DPI,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.labelcolor": "#333333",
+    "axes.edgecolor": "#888888",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+    "xtick.labelcolor": "#333333",
+    "ytick.labelcolor": "#333333",
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.6,
+    "image.interpolation": "nearest",
+}
+
+
+class NotMeasured(Exception):
+    """A figure cannot be drawn because what it shows was not measured; the text says why."""
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save figures inside this; global settings come back as they were."""
+    with mpl.rc_context(_RC), warnings.catch_warnings():
+        # A label in a script that the font lacks shows as boxes: no reason to stop or to talk of fonts.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font", category=UserWarning)
+        yield
+
+
+def encode(figure: Figure) -> dict[str, bytes]:
+    """PNG and SVG of a figure, by extension; the same bytes at every run. Call inside :func:`style`."""
+    figure.draw_without_rendering()  # lays out once, for both
+    figure.set_layout_engine("none")
+    files = {}
+    metadata: dict[str, dict[str, str | None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    for kind, described in metadata.items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=described)
+        files[kind] = buffer.getvalue()
+    return files
+
+
+def need(arrays: Arrays, *names: str) -> list[np.ndarray[Any, np.dtype[Any]]]:
+    """The arrays called ``names``.
+
+    Raises:
+        NotMeasured: the analysis kept no array of that name.
+    """
+    for name in names:
+        if name not in arrays or not arrays[name].size:
+            raise NotMeasured(f"the analysis kept no array {name}")
+    return [arrays[name] for name in names]
+
+
+def new_figure(title: str, height: float) -> Figure:
+    """An empty figure of the report's width; ``title`` states the finding."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    wrapped = textwrap.fill(clean(title), 76)
+    figure.suptitle(wrapped, x=0.012, ha="left", fontsize=11.5, fontweight="bold", color="#111111")
+    return figure
+
+
+def clean(text: str) -> str:
+    """``text`` on one line, without control characters."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def shorten(text: str, width: int = 22) -> str:
+    """``text`` cut to ``width`` characters with an ellipsis.
+
+    >>> shorten("a category with a long name", 12)
+    'a category …'
+    """
+    text = clean(text)
+    text = text if len(text) <= width else text[: width - 1] + "…"
+    return f" {text}" if text.startswith("_") else text  # a legend leaves out what starts with an underscore
+
+
+def sorted_labels(results: Analysis) -> list[str]:
+    """The categories, in the order that the arrays count them in."""
+    return sorted(results.labels)
+
+
+def category_style(index: int) -> tuple[str, str]:
+    """Colour and marker of the category at ``index``."""
+    return CATEGORIES[index % len(CATEGORIES)], MARKERS[index % len(MARKERS)]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A line across a plot (a threshold, chance, a control), labelled at its end."""
+
+    value: float
+    label: str
+    color: str = CONTROL
+    dashes: str | tuple[int, tuple[int, ...]] = (0, (4, 3))
+
+
+def label_right(ax: Axes, rules: Sequence[Rule], *, draw: bool = True) -> None:
+    """Draw ``rules`` across ``ax`` and their labels beside it, moved apart where they would touch.
+
+    Set the limits of the y axis first. ``draw=False`` writes the labels alone (of curves that end there).
+    """
+    low, high = ax.get_ylim()
+    figure = ax.get_figure()
+    assert figure is not None
+    rows = ax.get_subplotspec().get_gridspec().nrows if ax.get_subplotspec() is not None else 1  # type: ignore[union-attr]
+    height = (float(figure.get_figheight()) - 1.1) / rows  # type: ignore[union-attr]
+    gap = 0.155 / max(height, 0.5)
+    ordered = sorted(rules, key=lambda rule: rule.value)
+    places: list[float] = []
+    for rule in ordered:
+        at = (rule.value - low) / (high - low)
+        places.append(max(at, places[-1] + gap) if places else at)
+    beyond = places[-1] - 1.0 if places else 0.0
+    if beyond > 0:  # push back down from the top
+        places[-1] = 1.0
+        for i in range(len(places) - 2, -1, -1):
+            places[i] = min(places[i], places[i + 1] - gap)
+    for rule, place in zip(ordered, places, strict=True):
+        if draw:
+            ax.axhline(rule.value, color=rule.color, linestyle=rule.dashes, linewidth=1.0, zorder=1)
+        at = (rule.value - low) / (high - low)
+        moved = abs(place - at) > gap / 4
+        ax.annotate(
+            clean(rule.label),
+            xy=(1.0, at),
+            xytext=(1.035 if moved else 1.012, place),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            ha="left",
+            va="center",
+            fontsize=8,
+            color=rule.color,
+            arrowprops={"arrowstyle": "-", "color": rule.color, "linewidth": 0.6} if moved else None,
+            annotation_clip=False,
+        )
+
+
+def label_top(ax: Axes, rules: Sequence[Rule]) -> None:
+    """Draw ``rules`` up ``ax`` with their labels on top; set the limits of the x axis first."""
+    low, high = ax.get_xlim()
+    ordered = sorted(rules, key=lambda rule: rule.value)
+    for i, rule in enumerate(ordered):
+        ax.axvline(rule.value, color=rule.color, linestyle=rule.dashes, linewidth=1.0, zorder=1)
+        near_next = i + 1 < len(ordered) and (ordered[i + 1].value - rule.value) / (high - low) < 0.35
+        near_last = i > 0 and (rule.value - ordered[i - 1].value) / (high - low) < 0.35
+        at = (rule.value - low) / (high - low)
+        side = "right" if (near_next and at > 0.2) or at > 0.9 else "left" if near_last or at < 0.1 else "center"
+        ax.annotate(
+            clean(rule.label),
+            xy=(rule.value, 1.0),
+            xytext=({"right": -2, "left": 2, "center": 0}[side], 3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha=side,
+            fontsize=8,
+            color=rule.color,
+            annotation_clip=False,
+        )
+
+
+def grid(ax: Axes, axis: str = "y") -> None:
+    """Faint lines behind the data."""
+    ax.grid(True, axis=axis, color="#E6E6E6", linewidth=0.7, zorder=0)  # type: ignore[arg-type]
+    ax.set_axisbelow(True)
+
+
+def log_ticks(ax: Axes, values: Sequence[float], axis: str = "x") -> None:
+    """A logarithmic axis whose ticks are exactly ``values``, written as plain numbers."""
+    if axis == "x":
+        ax.set_xscale("log")
+        chosen = ax.xaxis
+    else:
+        ax.set_yscale("log")
+        chosen = ax.yaxis
+    chosen.set_major_locator(FixedLocator(list(values)))
+    chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    chosen.set_minor_locator(NullLocator())
+    chosen.set_minor_formatter(NullFormatter())
+
+
+def ticks_1_2_5(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10, 20 ... within ``[low, high]``; powers of ten alone where there would be many.
+
+    >>> ticks_1_2_5(1, 50)
+    [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]
+    """
+    low, high = max(low, 1e-6), max(high, low * 1.01, 1e-6)
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    steps = (1, 2, 5) if len(decades) <= 4 else (1,)
+    return [float(step * 10.0**d) for d in decades for step in steps if low * 0.999 <= step * 10.0**d <= high * 1.001]
+
+
+def nice_limits(values: Sequence[float | None], *, include: Sequence[float] = (0.0,)) -> tuple[float, float]:
+    """Limits that hold ``values`` and ``include`` with a little room."""
+    finite = [v for v in (*values, *include) if v is not None and np.isfinite(v)]
+    low, high = min(finite), max(finite)
+    room = 0.06 * ((high - low) or 1.0)
+    return (low - room if low < 0 else min(low, 0.0), high + room)

@@ -1,0 +1,42 @@
+"""Results of the stages: typed, written to ``results.yaml`` and read back."""
+
+from foresight_cli.results.adapter import AdapterResults, AdapterScore
+from foresight_cli.results.analysis import (
+    Analysis,
+    Attribute,
+    Category,
+    ChosenPair,
+    Control,
+    Criterion,
+    Duplicates,
+    Estimate,
+    LearningPoint,
+    Neighborhood,
+    Pair,
+    Space,
+    Verdict,
+)
+from foresight_cli.results.arrays import load_arrays, save_arrays
+from foresight_cli.results.file import load_results, save_results
+
+__all__ = [
+    "AdapterResults",
+    "AdapterScore",
+    "Analysis",
+    "Attribute",
+    "Category",
+    "ChosenPair",
+    "Control",
+    "Criterion",
+    "Duplicates",
+    "Estimate",
+    "LearningPoint",
+    "Neighborhood",
+    "Pair",
+    "Space",
+    "Verdict",
+    "load_arrays",
+    "load_results",
+    "save_arrays",
+    "save_results",
+]

@@ -1,0 +1,275 @@
+"""What ``foresight analyze`` finds, typed. Every number of a report comes from here; None is ``not measured``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval, and what chance would give."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    null: float | None = None
+    p_value: float | None = None
+
+
+@dataclass(frozen=True)
+class Space:
+    """One representation: E-Q1.1 / E-Q1.2 (clusters) and E-Q1.3 (dimension).
+
+    Attributes:
+        side: ``source``, ``target`` or ``control``.
+        dimension: values a row.
+        silhouette: of the categories, Euclidean; None without at least two labels.
+        knn_accuracy: 5-NN accuracy of the categories, cross-validated by group, beside ``knn_chance``.
+        intra_inter_ratio: mean distance within a category over mean distance between categories.
+        pca_dimensions: components for 90, 95 and 99 % of the variance.
+        top_feature_share: share of variance of the one feature with most; above 0.2 it dominates CKA and RSA.
+        near_duplicates: rows that another row nearly equals in this space.
+    """
+
+    side: str
+    model: str
+    layer: str
+    pooling: str
+    rows: int
+    dimension: int
+    key: str
+    silhouette: float | None
+    knn_accuracy: float | None
+    knn_chance: float | None
+    intra_inter_ratio: float | None
+    mle_dimension: float | None
+    twonn_dimension: float | None
+    pca_dimensions: list[int]
+    effective_rank: float
+    participation_ratio: float
+    top_feature_share: float
+    near_duplicates: int
+
+    @property
+    def name(self) -> str:
+        """``qwen25vl layer 8 channel_mean``: how a reader is told of it."""
+        layer = self.layer if self.layer == "final" else f"layer {self.layer}"
+        return f"{self.model} {layer} {self.pooling}"
+
+
+@dataclass(frozen=True)
+class Neighborhood:
+    """E-Q1.6 at one ``k``: overlap of the k nearest neighbours in both spaces."""
+
+    k: int
+    recall: Estimate
+    jaccard: float
+    mrr: float
+    expected: float
+
+    @property
+    def lift(self) -> float:
+        """Recall over what chance gives."""
+        return self.recall.value / self.expected
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One source space against one target space: E-Q1.4 to E-Q1.7.
+
+    Attributes:
+        source: index into :attr:`Analysis.spaces`.
+        target: index into :attr:`Analysis.spaces`.
+        cka: debiased linear CKA.
+        cka_biased: the study's estimator; its null mean is far above 0 when there are more features than rows.
+        r2: held-out R2 of ridge regression, source -> target, pooled over the target's dimensions.
+        r2_reverse: the same, target -> source: reported, never maximised over.
+        cosine: held-out centred cosine, source -> target.
+        spearman: RSA on Euclidean distances.
+        neighborhood: at the configured k first, then at the study's k.
+        selection_r2: held-out R2 on the rows set aside for choosing among pairs; None for a single pair.
+    """
+
+    source: int
+    target: int
+    cka: Estimate
+    cka_biased: Estimate
+    r2: Estimate
+    r2_reverse: float
+    cosine: float
+    cosine_reverse: float
+    spearman: Estimate
+    spearman_cosine: float
+    pearson: float
+    neighborhood: list[Neighborhood]
+    selection_r2: float | None = None
+
+
+@dataclass(frozen=True)
+class Category:
+    """One category of the chosen pair."""
+
+    label: str
+    rows: int
+    recall: float
+    spearman: float | None
+    source_distance: float
+    target_distance: float
+
+
+@dataclass(frozen=True)
+class LearningPoint:
+    """Held-out and training R2 with fewer rows: does more data help?"""
+
+    rows: int
+    r2: float
+    r2_train: float
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """An attribute of the pictures (x, y, size ...) read by a linear probe.
+
+    Attributes:
+        from_source: held-out R2 from the source.
+        from_target: held-out R2 from the true target: the ceiling.
+        through_bridge: held-out R2 from the target as predicted from the source, by the probe of the true target.
+        retention: ``through_bridge / from_target``, with its interval; None where the ceiling is under 0.3.
+    """
+
+    name: str
+    from_source: float
+    from_target: float
+    through_bridge: float
+    retention: Estimate | None
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a trivial representation scores against the chosen target, and what the source adds to it.
+
+    Attributes:
+        name: ``pixels``, ``histogram`` ... or ``label`` (one-hot categories).
+        delta_r2: R2([source, control]) - R2(control), held out: what only the source knows.
+    """
+
+    name: str
+    r2: float
+    cka: float
+    spearman: float
+    recall: float
+    delta_r2: Estimate
+
+
+@dataclass(frozen=True)
+class ChosenPair:
+    """More on the one pair that the verdict is about.
+
+    Attributes:
+        index: into :attr:`Analysis.pairs`.
+        pc_r2: held-out R2 of each of the target's first principal components.
+        kendall: RSA, Kendall's tau-b on (at most 2,000) rows.
+        mantel: Mantel's r (Pearson, Euclidean) with its permutation p value, groups permuted.
+        mantel_within_label: the same with rows permuted within their category only: is there more than categories?
+        procrustes: disparity after PCA to 100 components, as the study had it.
+    """
+
+    index: int
+    pc_r2: list[float]
+    kendall: float
+    mantel: Estimate
+    mantel_within_label: Estimate | None
+    procrustes: float
+    categories: list[Category]
+    learning_curve: list[LearningPoint]
+    attributes: list[Attribute]
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One line of the verdict.
+
+    Attributes:
+        outcome: PASS (the lower bound is above the threshold), FAIL (the upper bound is below it), UNCLEAR (the
+            interval holds the threshold) or NOT MEASURED.
+        reason: one sentence that says why.
+    """
+
+    name: str
+    measures: str
+    estimate: Estimate | None
+    threshold: float | None
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """PROCEED, PIVOT or INCONCLUSIVE, and why."""
+
+    answer: str
+    reasons: list[str]
+    criteria: list[Criterion]
+    study_answer: str
+    study_values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Equal and nearly equal inputs.
+
+    Attributes:
+        rows: samples before anything is left out.
+        exact: samples whose pixels equal those of an earlier sample; they are left out.
+        near: rows that nearly equal another in the source or the target; each such set is one group.
+        groups: independent groups that remain: the effective n.
+        examples: some sets of equal or nearly equal samples, by id.
+        skipped: files that could not be decoded.
+    """
+
+    rows: int
+    exact: int
+    near: int
+    groups: int
+    examples: list[list[str]]
+    skipped: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All that ``foresight analyze`` found; ``results.yaml``."""
+
+    source: str
+    target: str
+    weights: str
+    data: dict[str, Any]
+    labels: dict[str, int]
+    rows: int
+    duplicates: Duplicates
+    spaces: list[Space]
+    pairs: list[Pair]
+    layer_similarity: list[list[float]]
+    layer_similarity_spaces: list[int]
+    top_channels: list[int]
+    chosen: ChosenPair
+    controls: list[Control]
+    verdict: Verdict
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def chosen_pair(self) -> Pair:
+        """The pair that the verdict is about."""
+        return self.pairs[self.chosen.index]
+
+    @property
+    def chosen_source(self) -> Space:
+        """Its source."""
+        return self.spaces[self.chosen_pair.source]
+
+    @property
+    def chosen_target(self) -> Space:
+        """Its target."""
+        return self.spaces[self.chosen_pair.target]

@@ -1,0 +1,48 @@
+"""``figures.safetensors``: the arrays that figures are drawn from, beside ``results.yaml``.
+
+Names, where ``S`` is an index into :attr:`Analysis.spaces`; an array that was not measured is absent:
+
+- ``tsne/S`` ``[n, 2]``: t-SNE of a space; ``label`` ``[n]``: index into the sorted labels, -1 for none.
+- ``spectrum/S`` ``[r]``: cumulative share of variance of the principal components.
+- ``channels/variance`` ``[C]``, ``channels/correlation`` ``[C, C]``: of the target's channels.
+- ``spatial/autocorrelation`` ``[h, w]``: mean correlation of target cells that lie (dy, dx) apart;
+  ``spatial/variance`` ``[h, w]``: variance of each cell, mean over channels.
+- ``probe/true`` and ``probe/predicted`` ``[n, 4]``: the target's first principal components, held out.
+- ``rsa/source`` and ``rsa/target`` ``[m]``: distances of a sample of pairs; ``rsa/same`` ``[m]`` 1 within a category.
+- ``rsa/ranks`` ``[40, 40]``: share of pairs by rank in the source (rows) and in the target (columns).
+- ``rsa/source_categories`` and ``rsa/target_categories`` ``[c, c]``: mean distance between categories.
+- ``neighborhood/ranks`` ``[n]``: rank in the target of each row's nearest neighbour in the source (1 is best).
+- ``neighborhood/query`` ``[q]``, ``neighborhood/source`` and ``neighborhood/target`` ``[q, 5]``: rows of ``thumbnails``.
+- ``thumbnails`` ``[m, 64, 64, 3]`` uint8.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.latents.atomic import write_atomic
+
+
+def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Write ``arrays`` to ``path`` as safetensors."""
+    from safetensors.numpy import save
+
+    write_atomic(path, save({name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}))
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The inverse of :func:`save_arrays`.
+
+    Raises:
+        ForesightError: there is no such file, or it is not safetensors.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return dict(load(path.read_bytes()))
+    except (OSError, SafetensorError) as error:
+        raise ForesightError(f"cannot read {path}: {error}") from None

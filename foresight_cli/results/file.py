@@ -1,0 +1,79 @@
+"""``results.yaml``: results written and read back, schema-versioned. What was not measured is said in words."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.latents.atomic import write_atomic
+from foresight_cli.results.adapter import AdapterResults
+from foresight_cli.results.analysis import Analysis
+
+SCHEMA = 1
+NOT_MEASURED = "not measured"
+
+
+def save_results(results: Analysis | AdapterResults, path: Path) -> None:
+    """Write ``results`` to ``path`` as YAML."""
+    import yaml
+
+    said = {"schema": SCHEMA, "kind": type(results).__name__, **_plain(dataclasses.asdict(results))}
+    text = yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=120)
+    write_atomic(path, text.encode())
+
+
+def load_results(path: str | Path) -> Any:
+    """Read a ``results.yaml`` back into an :class:`Analysis` or :class:`AdapterResults`.
+
+    Raises:
+        ForesightError: there is no such file, or it is of another schema.
+    """
+    import yaml
+
+    try:
+        said = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        raise ForesightError(f"no results at {path}: run foresight analyze first") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ForesightError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
+    kinds: dict[str, type] = {"Analysis": Analysis, "AdapterResults": AdapterResults}
+    if not isinstance(said, dict) or said.get("schema") != SCHEMA or said.get("kind") not in kinds:
+        version = said.get("schema") if isinstance(said, dict) else None
+        raise ForesightError(f"{path} is not results of schema {SCHEMA} (it says {version!r})")
+    try:
+        return _typed(kinds[said["kind"]], {k: v for k, v in said.items() if k not in ("schema", "kind")})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ForesightError(f"{path} is not whole: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if value is None:
+        return NOT_MEASURED
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    return value
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    """``value`` of YAML as the type that a field declares."""
+    if value == NOT_MEASURED:
+        return None
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = typing.get_type_hints(kind)
+        return kind(**{f.name: _typed(hints[f.name], value[f.name]) for f in dataclasses.fields(kind)})
+    if origin in (types.UnionType, typing.Union):
+        return _typed(next(a for a in arguments if a is not type(None)), value)
+    if origin is list:
+        return [_typed(arguments[0], item) for item in value]
+    if origin is dict:
+        return {key: _typed(arguments[1], item) for key, item in value.items()}
+    return float(value) if kind is float else value

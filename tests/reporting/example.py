@@ -1,0 +1,337 @@
+"""Made-up analyses, deterministic: one with everything measured, one with all that is optional missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from foresight_cli.results import (
+    AdapterResults,
+    AdapterScore,
+    Analysis,
+    Attribute,
+    Category,
+    ChosenPair,
+    Control,
+    Criterion,
+    Duplicates,
+    Estimate,
+    LearningPoint,
+    Neighborhood,
+    Pair,
+    Space,
+    Verdict,
+)
+
+LABELS = (
+    "blue circle",
+    "cool gradient",
+    "green square",
+    "horizontal stripes",
+    "purple triangle",
+    "red circle",
+    "vertical stripes",
+    "warm gradient",
+    "yellow square",
+)
+POOLINGS = ("channel_mean", "flat")
+
+
+def around(value, width=0.03, null=None, p=None):
+    return Estimate(value, value - width, value + 0.9 * width, null, p)
+
+
+def full(layers=("8", "final"), labels=LABELS, per_label=30, seed=0):
+    """An analysis with every field filled, and the arrays its figures are drawn from."""
+    rng = np.random.default_rng(seed)
+    n = len(labels) * per_label
+    spaces = [space("source", "qwen25vl", layer, pooling, n, rng) for layer in layers for pooling in POOLINGS]
+    spaces += [space("target", "ltxv", "final", pooling, n, rng) for pooling in POOLINGS]
+    targets = [len(spaces) - 2, len(spaces) - 1]
+    pairs = [pair(s, t, rng) for s in range(len(layers) * 2) for t in targets]
+    index = max(range(len(pairs)), key=lambda i: pairs[i].selection_r2)
+    similar = list(range(0, 2 * len(layers), 2))
+    results = Analysis(
+        source="qwen25vl",
+        target="ltxv",
+        weights="tiny",
+        data={"name": "shapes", "seed": 0, "per_category": per_label},
+        labels=dict.fromkeys(labels, per_label),
+        rows=n,
+        duplicates=Duplicates(
+            rows=n + 84,
+            exact=78,
+            near=6,
+            groups=n - 3,
+            examples=[["cool gradient/0", "cool gradient/1"], ["warm gradient/0", "warm gradient/1"]],
+            skipped=[["broken.png", "not an image"]],
+        ),
+        spaces=spaces,
+        pairs=pairs,
+        layer_similarity=[[round(1 - 0.08 * abs(a - b), 4) for b in similar] for a in similar],
+        layer_similarity_spaces=similar,
+        top_channels=[35, 22, 37, 63, 1, 53, 126, 51, 34, 123],
+        chosen=chosen(index, labels, per_label, n, rng),
+        controls=[
+            Control("pixels", 0.482, 0.702, 0.655, 0.291, around(0.063, 0.021)),
+            Control("histogram", 0.311, 0.552, 0.604, 0.183, around(0.214, 0.028)),
+            Control("label", 0.297, 0.466, 0.304, 0.097, around(0.241, 0.025)),
+        ],
+        verdict=verdict(),
+        settings={
+            "seed": 0,
+            "folds": 5,
+            "neighbors": 10,
+            "permutations": 999,
+            "thresholds": {"r2": 0.5, "spearman": 0.6, "recall": 0.2, "cka": 0.4, "delta": 0.05, "min_groups": 100},
+        },
+        provenance={
+            "entries": ["outputs/cache/qwen25vl/layer-8/channel_mean/0123456789abcdef"],
+            "recipes": [{"layer": "8", "pooling": "channel_mean", "rows": n + 84}],
+            "versions": {"foresight-latents": "0.1.0", "torch": "2.13.0"},
+        },
+        warnings=["weights=tiny: small checkpoints trained on drawn shapes; this says nothing about the real models"],
+    )
+    return results, arrays(results, per_label, rng)
+
+
+def space(side, model, layer, pooling, rows, rng):
+    deep = 0.5 if layer == "final" else float(layer) / 28
+    return Space(
+        side=side,
+        model=model,
+        layer=layer,
+        pooling=pooling,
+        rows=rows,
+        dimension={"channel_mean": 64, "flat": 1024}[pooling] if side == "source" else {"channel_mean": 128, "flat": 8192}[pooling],
+        key=rng.bytes(8).hex(),
+        silhouette=round((0.55 - 0.12 * deep if side == "source" else 0.3) - 0.1 * (pooling == "flat"), 3),
+        knn_accuracy=round(0.99 - 0.02 * deep - 0.05 * (pooling == "flat"), 3),
+        knn_chance=0.111,
+        intra_inter_ratio=0.412,
+        mle_dimension=9.93 if side == "source" else 18.31,
+        twonn_dimension=11.71 if side == "source" else 7.42,
+        pca_dimensions=[14, 26, 48] if side == "source" else [38, 64, 99],
+        effective_rank=21.4 if side == "source" else 55.2,
+        participation_ratio=6.1 if side == "source" else 14.8,
+        top_feature_share=0.08,
+        near_duplicates=2,
+    )  # fmt: skip
+
+
+def pair(source, target, rng):
+    flat = target % 2
+    r2 = 0.56 - 0.13 * flat + 0.02 * float(rng.uniform(-1, 1))
+    cka = 0.61 - 0.08 * flat + 0.04 * float(rng.uniform(-1, 1))
+    return Pair(
+        source=source,
+        target=target,
+        cka=around(cka, 0.03, null=0.0, p=0.001),
+        cka_biased=Estimate(cka + 0.09, null=0.21 + 0.2 * flat),
+        r2=around(r2, 0.022),
+        r2_reverse=r2 - 0.09,
+        cosine=0.781,
+        cosine_reverse=0.702,
+        spearman=around(0.684, 0.02),
+        spearman_cosine=0.628,
+        pearson=0.75,
+        neighborhood=[Neighborhood(10, around(0.268, 0.018), 0.162, 0.107, 10 / 269)],
+        selection_r2=round(r2 - 0.01, 4),
+    )
+
+
+def chosen(index, labels, per_label, n, rng):
+    return ChosenPair(
+        index=index,
+        pc_r2=[0.91, 0.84, 0.72, 0.61, 0.44, 0.28],
+        kendall=0.504,
+        mantel=Estimate(0.75, null=0.001, p_value=0.001),
+        mantel_within_label=Estimate(0.31, null=0.0, p_value=0.001),
+        procrustes=0.421,
+        categories=[
+            Category(label, per_label, 0.12 + 0.3 * float(rng.random()), 0.1 + 0.5 * float(rng.random()), 3.1, 4.2)
+            for label in labels
+        ],
+        learning_curve=[
+            LearningPoint(round(n * 0.8 * share), r2, train)
+            for share, r2, train in ((0.125, 0.21, 0.93), (0.25, 0.38, 0.89), (0.5, 0.49, 0.84), (1.0, 0.56, 0.8))
+        ],
+        attributes=[
+            Attribute("x", 0.41, 0.93, 0.22, Estimate(0.237, 0.19, 0.28, 0.0)),
+            Attribute("y", 0.44, 0.94, 0.25, Estimate(0.266, 0.21, 0.31, 0.0)),
+            Attribute("size", 0.72, 0.88, 0.63, Estimate(0.716, 0.66, 0.77, 0.0)),
+            Attribute("hue", 0.31, 0.21, 0.11, None),
+        ],
+    )
+
+
+def verdict():
+    def criterion(name, measures, estimate, threshold, outcome, reason):
+        return Criterion(name, measures, estimate, threshold, outcome, reason)
+
+    criteria = [
+        criterion("sample size", "independent groups of samples", Estimate(267.0), 100.0, "PASS", "267 groups"),
+        criterion("linear probe", "held-out R2, source to target", around(0.56, 0.022), 0.5, "PASS", "0.560 (0.538 to 0.580) lies above 0.5"),
+        criterion("distances", "rank correlation of distances (RSA, Spearman)", around(0.684, 0.02), 0.6, "PASS", "0.684 (0.664 to 0.702) lies above 0.6"),
+        criterion("neighbours", "recall@10", around(0.268, 0.018), 0.2, "PASS", "0.268 (0.250 to 0.284) lies above 0.2"),
+        criterion("alignment", "debiased linear CKA", around(0.61, 0.03), 0.4, "PASS", "0.610 (0.580 to 0.637) lies above 0.4"),
+        criterion("beyond controls", "R2 that the source adds to the hardest control", around(0.063, 0.021), 0.05, "UNCLEAR", "over pixels (R2 0.482 by itself) the source adds 0.063 (0.042 to 0.082) does not settle on a side of 0.05"),
+        criterion("beyond categories", "Mantel test within categories, p value", Estimate(0.001), 0.05, "PASS", "p = 0.001: more is shared than categories"),
+        criterion("attributes survive", "worst retention of an attribute through the bridge", Estimate(0.237, 0.19, 0.28, 0.0), 0.7, "FAIL", "x keeps 0.237 (0.190 to 0.280) lies below 0.7; lost: x, y"),
+    ]  # fmt: skip
+    return Verdict(
+        answer="PIVOT",
+        reasons=[f"{c.name}: {c.reason}" for c in criteria if c.outcome != "PASS"],
+        criteria=criteria,
+        study_answer="PROCEED",
+        study_values={"r2": 0.612, "spearman": 0.684, "recall@10": 0.298, "cka": 0.702},
+    )
+
+
+def arrays(results, per_label, rng):
+    """The arrays of ``figures.safetensors``, from two spaces that share part of a made-up latent."""
+    n, labels = results.rows, results.labels
+    codes = np.repeat(np.arange(len(labels)), per_label).astype(np.int32)
+    centres = rng.standard_normal((len(labels), 6)) * 1.6
+    shared = centres[codes] + rng.standard_normal((n, 6))
+    x = shared + 0.5 * rng.standard_normal((n, 6))
+    y = shared @ rng.standard_normal((6, 6)) * 0.7 + 0.8 * rng.standard_normal((n, 6))
+    made = {"label": codes}
+    for i, one in enumerate(results.spaces):
+        turn = rng.standard_normal((6, 2))
+        if one.pooling == "channel_mean" or one.side == "target":
+            made[f"tsne/{i}"] = ((centres[codes] * 5 + rng.standard_normal((n, 6)) * 2.2) @ turn).astype(np.float32)
+        power = np.arange(1, min(n, one.dimension) + 1) ** -(1.6 if one.side == "source" else 1.1)
+        made[f"spectrum/{i}"] = (np.cumsum(power) / power.sum()).astype(np.float32)
+    variance = rng.gamma(0.6, 1.0, 128)
+    mixed = rng.standard_normal((128, 24)) @ rng.standard_normal((24, 400)) + 2 * rng.standard_normal((128, 400))
+    made |= {"channels/variance": variance, "channels/correlation": np.corrcoef(mixed)}
+    down, across = np.mgrid[:8, :8]
+    made["spatial/autocorrelation"] = 0.9 * np.exp(-np.hypot(down, across) / 3) + 0.1 * (down + across == 0) - 0.05
+    made["spatial/variance"] = 1.0 + 0.7 * np.exp(-((down - 3.5) ** 2 + (across - 3.5) ** 2) / 8)
+    made |= distance_arrays(x, y, codes, rng)
+    true = y[:, :4] * np.array([5.0, 3.0, 2.0, 1.5])
+    made |= {"probe/true": true, "probe/predicted": 0.8 * true + 0.8 * rng.standard_normal(true.shape)}
+    made |= example_arrays(x, y, codes, rng)
+    return made
+
+
+def distances(x):
+    return np.linalg.norm(x[:, None] - x[None], axis=2)
+
+
+def distance_arrays(x, y, codes, rng):
+    i, j = np.triu_indices(len(x), 1)
+    dx, dy = distances(x), distances(y)
+    some = np.sort(rng.permutation(len(i))[:4000])
+    ranks = [d[i, j].argsort().argsort() * 40 // len(i) for d in (dx, dy)]
+    grid = np.bincount(ranks[0] * 40 + ranks[1], minlength=1600).reshape(40, 40) / len(i)
+    count = codes.max() + 1
+    means = [np.array([[d[np.ix_(codes == a, codes == b)].mean() for b in range(count)] for a in range(count)]) for d in (dx, dy)]  # fmt: skip
+    near = (dx + np.diag(np.full(len(x), np.inf))).argmin(axis=1)
+    order = (dy + np.diag(np.full(len(y), np.inf))).argsort(axis=1).argsort(axis=1)
+    return {
+        "rsa/source": dx[i, j][some],
+        "rsa/target": dy[i, j][some],
+        "rsa/same": (codes[i] == codes[j])[some].astype(np.float32),
+        "rsa/ranks": grid,
+        "rsa/source_categories": means[0],
+        "rsa/target_categories": means[1],
+        "neighborhood/ranks": (order[np.arange(len(x)), near] + 1).astype(np.int32),
+    }
+
+
+def example_arrays(x, y, codes, rng):
+    queries = rng.permutation(len(x))[:6]
+    near = [(distances(a) + np.diag(np.full(len(a), np.inf))).argsort(axis=1)[queries, :5] for a in (x, y)]
+    rows = sorted({int(r) for r in np.concatenate([queries[:, None], *near], axis=1).ravel()})
+    place = {row: k for k, row in enumerate(rows)}
+    pictures = np.full((len(rows), 64, 64, 3), 255, dtype=np.uint8)
+    down, across = np.mgrid[:64, :64]
+    for k, row in enumerate(rows):
+        cy, cx, r = rng.integers(18, 46), rng.integers(18, 46), rng.integers(8, 16)
+        colour = np.random.default_rng(int(codes[row])).integers(0, 220, 3)
+        inside = np.hypot(down - cy, across - cx) < r if codes[row] % 2 else (abs(down - cy) < r) & (abs(across - cx) < r)
+        pictures[k][inside] = colour
+    index = np.vectorize(place.__getitem__, otypes=[np.int32])
+    return {
+        "neighborhood/query": index(queries),
+        "neighborhood/source": index(near[0]),
+        "neighborhood/target": index(near[1]),
+        "thumbnails": pictures,
+    }
+
+
+def bare():
+    """A single pair, no labels, no attributes, no controls, nothing optional; and no arrays."""
+    results, _ = full(layers=("final",), per_label=4)
+    spaces = [
+        replace(s, silhouette=None, knn_accuracy=None, knn_chance=None, intra_inter_ratio=None, mle_dimension=None,
+                twonn_dimension=None)
+        for s in (results.spaces[0], results.spaces[2])
+    ]  # fmt: skip
+    only = replace(
+        results.pairs[0],
+        source=0,
+        target=1,
+        cka=Estimate(0.61),
+        cka_biased=Estimate(0.7),
+        r2=Estimate(0.56),
+        spearman=Estimate(0.684),
+        neighborhood=[Neighborhood(10, Estimate(0.268), 0.162, 0.107, 0.25)],
+        selection_r2=None,
+    )
+    nothing = replace(
+        results.chosen,
+        index=0,
+        pc_r2=[],
+        mantel_within_label=None,
+        categories=[],
+        learning_curve=[],
+        attributes=[],
+    )
+    criteria = [
+        Criterion("linear probe", "held-out R2", Estimate(0.56), 0.5, "NOT MEASURED", "its interval was not measured"),
+        Criterion("beyond controls", "R2 added", None, None, "NOT MEASURED", "no control was asked for"),
+    ]
+    return replace(
+        results,
+        weights="hub",
+        data={},
+        labels={},
+        rows=36,
+        duplicates=Duplicates(36, 0, 0, 36, [], []),
+        spaces=spaces,
+        pairs=[only],
+        layer_similarity=[],
+        layer_similarity_spaces=[],
+        top_channels=[],
+        chosen=nothing,
+        controls=[],
+        verdict=Verdict("INCONCLUSIVE", ["beyond controls: no control was asked for"], criteria, "no PROCEED", {}),
+        settings={},
+        provenance={},
+        warnings=[],
+    ), {}
+
+
+def adapter(name="mlp", source="qwen25vl layer 8 channel_mean", target="ltxv final channel_mean", weights="tiny", r2=0.583):
+    return AdapterResults(
+        adapter=name,
+        source=source,
+        target=target,
+        weights=weights,
+        rows={"train": 160, "val": 54, "test": 54},
+        scores=[
+            AdapterScore(name, 49_792, r2, 0.792),
+            AdapterScore("mean", 128, -0.004, 0.0),
+            AdapterScore("ridge", 8_320, 0.551, 0.77),
+            AdapterScore("shuffled", 8_320, -0.021, 0.01),
+        ],
+        r2_train=0.744,
+        epochs=112,
+        best_epoch=92,
+        settings={"hidden": 256},
+        provenance={"versions": {"torch": "2.13.0"}},
+    )
