@@ -1,16 +1,15 @@
-"""``foresight analyze``: score how two cached latent spaces line up, and say whether a small adapter can bridge them."""
+"""``foresight analyze``: score how two cached latent spaces line up, and say whether to try an adapter."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -22,21 +21,48 @@ from foresight_cli.data import Dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import pairs
 from foresight_cli.experiments.chosen import Scored, describe
-from foresight_cli.experiments.clusters import channel_arrays, cluster_scores, label_codes, tsne
 from foresight_cli.experiments.controls import control_results
-from foresight_cli.experiments.dimension import dimensions, spectrum
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.experiments.rows import Rows, choose_rows
+from foresight_cli.experiments.spaces import describe_space, layer_similarity, space_arrays
 from foresight_cli.experiments.study_rule import study_values
-from foresight_cli.latents import Entry, Latents, join, load
-from foresight_cli.metrics import linear_cka
-from foresight_cli.results import Analysis, Estimate, Pair, Space, save_arrays, save_results
+from foresight_cli.experiments.thumbnails import with_thumbnails
+from foresight_cli.experiments.warnings import warnings_of
+from foresight_cli.latents import Latents, join, load
+from foresight_cli.results import Analysis, Pair, save_arrays, save_results
 from foresight_cli.verdict import judge
 
 log = logging.getLogger(__name__)
 
 SELECT_SHARE = 0.3
 """Groups set aside for choosing among layers and poolings; the estimates are made on the others."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is in the cache for the question asked, joined by sample id.
+
+    Attributes:
+        found: the cache entries.
+        spaces: the sources, then the targets, on every row.
+        controls: by name, on every row.
+        known: labels, groups and attributes of every row.
+        dataset: the pictures, where they can be read.
+        rows: which rows are scored.
+    """
+
+    found: Found
+    spaces: list[Representation]
+    controls: dict[str, Latents]
+    known: Latents
+    dataset: Dataset | None
+    rows: Rows
+
+    @property
+    def grid(self) -> list[tuple[int, int]]:
+        """Every source with every target, as indices of :attr:`spaces`."""
+        first_target = len(self.found.source)
+        return [(s, t) for s in range(first_target) for t in range(first_target, len(self.spaces))]
 
 
 def run(cfg: DictConfig) -> float:
@@ -46,7 +72,9 @@ def run(cfg: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     save_results(results, folder / "results.yaml")
     save_arrays(arrays, folder / "figures.safetensors")
-    log.info("%s: %s", results.verdict.answer, "; ".join(results.verdict.reasons))
+    log.info("%s", results.verdict.answer)
+    for reason in results.verdict.reasons:
+        log.info("  %s", reason)
     log.info("results -> %s. Next: foresight report", folder / "results.yaml")
     return results.chosen_pair.r2.value
 
@@ -55,75 +83,78 @@ def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:
     """The results, and the arrays that figures are drawn from.
 
     Raises:
-        ForesightError: nothing is cached for a side, or too few samples to measure anything.
+        ForesightError: nothing is cached for a side, or there are too few samples to measure anything.
     """
-    found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
-    opened = reopen(found, config.data)
-    controls = control_latents(config.controls, opened[1], config.cache_dir) if opened else {}
-    entries = [*found.source, *found.target]
-    latents = join(*(load(e) for e in entries), *controls.values())
-    skipped = found.source[0].manifest()["skipped"]
-    rows = choose_rows(
-        latents[: len(entries)],
-        max_rows=config.max_rows,
-        select_share=SELECT_SHARE if len(found.source) * len(found.target) > 1 else 0.0,
-        seed=config.seed,
-        skipped=skipped,
+    inputs = _load(config)
+    rows = inputs.rows
+    scored = _scored(inputs.known, rows)
+    log.info(
+        "%d samples in %d groups: %d rows scored, %d set aside for choosing a layer and pooling",
+        *(rows.duplicates.rows, rows.duplicates.groups, len(rows.score), len(rows.select)),
     )
-    scored = _scored(latents[0], rows)
-    log.info("%d samples, %d groups: %d rows scored, %d set aside for choosing a layer and pooling",
-             rows.duplicates.rows, rows.duplicates.groups, len(rows.score), len(rows.select))  # fmt: skip
-    full = [
-        Representation.of(side, e.recipe.model["name"], e.recipe.layer, e.recipe.pooling, e.path.name, space)
-        for side, e, space in zip(_sides(found), entries, latents, strict=False)
-    ]
-    spaces = [space.rows(rows.score) for space in full]
-    grid = [(s, t) for s in range(len(found.source)) for t in range(len(found.source), len(entries))]
-    measured = [_pair(s, t, full, spaces, rows, scored, config) for s, t in grid]
+    spaces = [space.rows(rows.score) for space in inputs.spaces]
+    measured = _measure(inputs, spaces, scored, config)
     best = max(range(len(measured)), key=lambda i: measured[i].selection_r2 or 0.0)
-    source, target = (spaces[i] for i in grid[best])
-    chosen, measured[best], arrays = describe(best, measured[best], source, target, scored, config)
-    control_spaces = {name: values.values.double()[rows.score] for name, values in zip(controls, latents[len(entries) :], strict=True)}
-    control_scores = control_results(control_spaces, source, target, scored, config)
+    s, t = inputs.grid[best]
+    chosen, measured[best], arrays = describe(best, measured[best], spaces[s], spaces[t], scored, config)
+    control_values = {name: held.values.double()[rows.score] for name, held in inputs.controls.items()}
+    controls = control_results(control_values, spaces[s], spaces[t], scored, config)
     verdict = judge(
         measured[best],
-        control_scores,
+        controls,
         chosen.attributes,
         chosen.mantel_within_label,
         len(set(scored.groups)),
         config.thresholds,
         required_controls=config.controls,
-        study_values=study_values(full[grid[best][0]], full[grid[best][1]], max_rows=config.max_rows, seed=config.seed),
+        study_values=study_values(inputs.spaces[s], inputs.spaces[t], max_rows=config.max_rows, seed=config.seed),
     )
-    arrays |= _space_arrays(spaces, scored, config.seed)
-    arrays |= _channels(spaces, len(found.source))
-    arrays = _with_thumbnails(arrays, [latents[0].ids[i] for i in rows.score], opened[0] if opened else None)
-    similar = [i for i, s in enumerate(spaces) if s.side == "source" and s.pooling == source.pooling]
-    _, names = label_codes(scored.labels)
+    arrays |= space_arrays(spaces, scored, config.seed)
+    similar, similarity = layer_similarity(spaces, spaces[s].pooling)
     results = Analysis(
         source=config.source.model.name,
         target=config.target.model.name,
-        weights=_weights(entries),
-        data={k: v for k, v in found.provenance.items()},
-        labels={name: sum(label == name for label in scored.labels) for name in names},
+        weights=_weights(inputs.found),
+        data=dict(inputs.found.provenance),
+        labels=_counts(scored.labels),
         rows=len(rows.score),
         duplicates=rows.duplicates,
-        spaces=[_space(space, scored, near, config.seed) for space, near in zip(spaces, rows.near, strict=True)],
+        spaces=[describe_space(x, scored, near, config.seed) for x, near in zip(spaces, rows.near, strict=True)],
         pairs=measured,
-        layer_similarity=[[linear_cka(spaces[a].rotated, spaces[b].rotated) for b in similar] for a in similar],
+        layer_similarity=similarity,
         layer_similarity_spaces=similar,
-        top_channels=[int(c) for c in np.argsort(-arrays["channels/variance"])[:10]] if "channels/variance" in arrays else [],
+        top_channels=_top_channels(arrays),
         chosen=chosen,
-        controls=control_scores,
+        controls=controls,
         verdict=verdict,
         settings=_settings(config),
-        provenance=_provenance(found, entries),
+        provenance=_provenance(inputs.found),
     )
-    return _with_warnings(results), arrays
+    ids = [inputs.known.ids[i] for i in rows.score]
+    return warnings_of(results), with_thumbnails(arrays, ids, inputs.dataset)
 
 
-def _sides(found: Found) -> list[str]:
-    return ["source"] * len(found.source) + ["target"] * len(found.target)
+def _load(config: AnalyzeConfig) -> Inputs:
+    found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
+    opened = reopen(found, config.data)
+    controls = control_latents(config.controls, opened[1], config.cache_dir) if opened else {}
+    entries = [*found.source, *found.target]
+    joined = join(*(load(entry) for entry in entries), *controls.values())
+    latents = joined[: len(entries)]
+    rows = choose_rows(
+        latents,
+        max_rows=config.max_rows,
+        select_share=SELECT_SHARE if len(found.source) * len(found.target) > 1 else 0.0,
+        seed=config.seed,
+        skipped=found.source[0].manifest()["skipped"],
+    )
+    sides = ["source"] * len(found.source) + ["target"] * len(found.target)
+    spaces = [
+        Representation.of(side, e.recipe.model["name"], e.recipe.layer, e.recipe.pooling, e.path.name, held)
+        for side, e, held in zip(sides, entries, latents, strict=True)
+    ]
+    held_controls = dict(zip(controls, joined[len(entries) :], strict=True))
+    return Inputs(found, spaces, held_controls, latents[0], opened[0] if opened else None, rows)
 
 
 def _scored(latents: Latents, rows: Rows) -> Scored:
@@ -137,109 +168,34 @@ def _scored(latents: Latents, rows: Rows) -> Scored:
     return Scored(some.labels, groups, some.attributes)
 
 
-def _pair(
-    s: int,
-    t: int,
-    full: Sequence[Representation],
-    spaces: Sequence[Representation],
-    rows: Rows,
-    scored: Scored,
-    config: AnalyzeConfig,
-) -> Pair:
-    source, target, seed = spaces[s], spaces[t], config.seed
-    forward = pairs.probe(source, target, scored.groups, config.folds, seed)
-    reverse = pairs.probe(target, source, scored.groups, config.folds, seed)
-    pearson = torch.corrcoef(torch.stack([source.distances, target.distances]))[0, 1]
-    selection = None
-    if rows.select:
-        groups = [rows.groups[i] for i in rows.select]
-        folds = min(config.folds, len(set(groups)))
-        selection = pairs.probe(full[s].rows(rows.select), full[t].rows(rows.select), groups, folds, seed).r2
-    return Pair(
-        source=s,
-        target=t,
-        cka=pairs.cka(source, target),
-        cka_biased=pairs.cka_biased(source, target),
-        r2=pairs.r2(forward),
-        r2_reverse=reverse.r2,
-        cosine=forward.cosine,
-        cosine_reverse=reverse.cosine,
-        spearman=Estimate(pairs.spearman(source, target), null=0.0),
-        spearman_cosine=float(source.cosine_ranks @ target.cosine_ranks),
-        pearson=float(pearson),
-        neighborhood=[pairs.overlap(source, target, min(config.neighbors, len(source.values) - 2), seed)],
-        selection_r2=selection,
-    )
+def _measure(inputs: Inputs, spaces: Sequence[Representation], scored: Scored, config: AnalyzeConfig) -> list[Pair]:
+    """Every pair on the scored rows, each with its held-out R2 on the rows set aside for choosing."""
+    aside = inputs.rows.select
+    groups = [inputs.rows.groups[i] for i in aside]
+    folds = min(config.folds, len(set(groups)))
+    small = [space.rows(aside) for space in inputs.spaces] if aside else []
+    measured = []
+    for s, t in inputs.grid:
+        selection = pairs.probe(small[s], small[t], groups, folds, config.seed).r2 if aside else None
+        measured.append(pairs.measure((s, t), spaces[s], spaces[t], scored.groups, config, selection))
+        log.info(
+            "%s -> %s: R2 %.3f, CKA %.3f", spaces[s].name, spaces[t].name, measured[-1].r2.value, measured[-1].cka.value
+        )
+    return measured
 
 
-def _space(space: Representation, scored: Scored, near: int, seed: int) -> Space:
-    clusters = cluster_scores(space, scored.labels, scored.groups, seed)
-    size = dimensions(space)
-    return Space(
-        side=space.side,
-        model=space.model,
-        layer=space.layer,
-        pooling=space.pooling,
-        rows=len(space.values),
-        dimension=space.values.shape[1],
-        key=space.key,
-        silhouette=clusters.silhouette,
-        knn_accuracy=clusters.knn_accuracy,
-        knn_chance=clusters.knn_chance,
-        intra_inter_ratio=clusters.intra_inter_ratio,
-        mle_dimension=size.mle,
-        twonn_dimension=size.twonn,
-        pca_dimensions=size.pca,
-        effective_rank=size.effective_rank,
-        participation_ratio=size.participation_ratio,
-        top_feature_share=size.top_feature_share,
-        near_duplicates=near,
-    )
+def _counts(labels: Sequence[str | None]) -> dict[str, int]:
+    return {name: labels.count(name) for name in sorted({label for label in labels if label is not None})}
 
 
-def _space_arrays(spaces: Sequence[Representation], scored: Scored, seed: int) -> dict[str, np.ndarray]:
-    codes, _ = label_codes(scored.labels)
-    arrays = {"label": codes.astype(np.int32)}
-    shown = {space.pooling for space in spaces if space.side == "source"}
-    pooling = "channel_mean" if "channel_mean" in shown else "flat"
-    for i, space in enumerate(spaces):
-        arrays[f"spectrum/{i}"] = spectrum(space)
-        if space.side == "target" or space.pooling == pooling:
-            arrays[f"tsne/{i}"] = tsne(space, seed)
-    return arrays
+def _top_channels(arrays: dict[str, np.ndarray]) -> list[int]:
+    variance = arrays.get("channels/variance", np.empty(0))
+    return [int(channel) for channel in np.argsort(-variance)[:10]]
 
 
-def _channels(spaces: Sequence[Representation], first_target: int) -> dict[str, np.ndarray]:
-    """The target's channels, where both poolings are cached: the mean's length is the number of channels."""
-    by_pooling = {space.pooling: space for space in spaces[first_target:]}
-    if {"flat", "channel_mean"} - by_pooling.keys():
-        return {}
-    flat, channels = by_pooling["flat"], by_pooling["channel_mean"].values.shape[1]
-    if flat.model != "ltxv" or flat.values.shape[1] % channels:
-        return {}
-    return channel_arrays(flat, channels)
-
-
-def _with_thumbnails(
-    arrays: dict[str, np.ndarray], ids: Sequence[str], dataset: Dataset | None
-) -> dict[str, np.ndarray]:
-    """Replace the rows of the examples by indices into their thumbnails, where the pictures can be read."""
-    from PIL import ImageOps
-
-    names = ("neighborhood/query", "neighborhood/source", "neighborhood/target")
-    if dataset is None:
-        return {name: array for name, array in arrays.items() if name not in names}
-    rows = sorted({int(row) for name in names for row in arrays[name].ravel()})
-    at = {sample.id: i for i, sample in enumerate(dataset.samples)}
-    pictures = [ImageOps.pad(dataset.image(at[ids[row]]), (64, 64), color="white") for row in rows]
-    index = {row: i for i, row in enumerate(rows)}
-    moved = {name: np.vectorize(index.__getitem__, otypes=[np.int32])(arrays[name]) for name in names}
-    return {**arrays, **moved, "thumbnails": np.stack([np.asarray(p, dtype=np.uint8) for p in pictures])}
-
-
-def _weights(entries: Sequence[Entry]) -> str:
-    tiny = any(str(entry.recipe.model.get("checkpoint", "")).startswith("tiny:") for entry in entries)
-    return "tiny" if tiny else "hub"
+def _weights(found: Found) -> str:
+    names = (str(entry.recipe.model.get("checkpoint", "")) for entry in [*found.source, *found.target])
+    return "tiny" if any(name.startswith("tiny:") for name in names) else "hub"
 
 
 def _settings(config: AnalyzeConfig) -> dict[str, Any]:
@@ -248,7 +204,8 @@ def _settings(config: AnalyzeConfig) -> dict[str, Any]:
     return {**{key: said[key] for key in kept}, "select_share": SELECT_SHARE}
 
 
-def _provenance(found: Found, entries: Sequence[Entry]) -> dict[str, Any]:
+def _provenance(found: Found) -> dict[str, Any]:
+    entries = [*found.source, *found.target]
     packages = ("foresight-latents", "torch", "numpy", "scipy", "scikit-learn")
     return {
         "entries": [str(entry.path) for entry in entries],
@@ -256,22 +213,3 @@ def _provenance(found: Found, entries: Sequence[Entry]) -> dict[str, Any]:
         "versions": {name: version(name) for name in packages},
         "extracted_with": found.source[0].manifest()["provenance"]["versions"],
     }
-
-
-def _with_warnings(results: Analysis) -> Analysis:
-    from dataclasses import replace
-
-    said = []
-    found = results.duplicates
-    if results.weights == "tiny":
-        said.append("weights=tiny: small checkpoints trained on drawn shapes; this says nothing about the real models")
-    if found.exact + found.near > 0.01 * found.rows:
-        said.append(f"{found.exact} exact and {found.near} near-duplicates among {found.rows} samples")
-    if found.skipped:
-        said.append(f"{len(found.skipped)} files could not be decoded and were left out")
-    if found.groups < 300:
-        said.append(f"only {found.groups} independent groups: intervals are wide; 300 and more are advised")
-    for space in results.spaces:
-        if space.top_feature_share > 0.2:
-            said.append(f"{space.name}: one feature carries {space.top_feature_share:.0%} of the variance")
-    return replace(results, warnings=said)

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from foresight_cli.errors import ForesightError, UsageError
-from foresight_cli.latents import Entry, entries
+from foresight_cli.latents import Entry
+from foresight_cli.latents.store import folders
 from foresight_cli.latents.samples import read_samples
 
 
@@ -20,7 +21,10 @@ def run(cfg: DictConfig) -> None:
     if not root.is_dir():
         raise ForesightError(f"no cache at {root}: run foresight extract first, or say where it is with cache_dir=DIR")
     if cfg.action == "ls":
-        Console().print(listing(root))
+        console = Console()
+        if not console.is_terminal:
+            console.width = 1000  # a pipe has no edge to cut words at
+        console.print(listing(root))
     elif cfg.action == "verify":
         verify(root)
     else:
@@ -32,7 +36,13 @@ def listing(root: Path) -> Table:
     table = Table(box=None, header_style="bold")
     for column in ("model", "checkpoint", "layer", "pooling", "data", "rows", "size", "state", "key"):
         table.add_column(column, justify="right" if column in ("rows", "size") else "left", no_wrap=column == "key")
-    for entry in entries(root):
+    for folder in folders(root):
+        try:
+            entry = Entry.open(folder)
+        except ForesightError:
+            model, layer, pooling, key = folder.parts[-4:]
+            table.add_row(model, "", layer.removeprefix("layer-"), pooling, "", "", "", "unreadable", key)
+            continue
         recipe = entry.recipe
         size = sum(file.stat().st_size for file in entry.shard_files().values())
         done = recipe.shards - len(entry.missing())
@@ -57,25 +67,34 @@ def verify(root: Path) -> None:
         ForesightError: how many entries are damaged; each is named on its own line before.
     """
     checked, damaged = 0, 0
-    for entry in entries(root):
-        faults = list(_faults(entry))
+    for folder in folders(root):
+        faults = list(_faults(folder))
         damaged += bool(faults)
         checked += 1
-        state = "whole" if entry.complete else "whole so far, not complete"
-        print(f"{entry.path}: {'; '.join(faults) or state}")
+        print(f"{folder}: {'; '.join(faults) or _state(Entry.open(folder))}")
     if damaged:
-        raise ForesightError(f"{damaged} of {checked} entries are damaged: run their extract again to redo those shards")
+        raise ForesightError(
+            f"{damaged} of {checked} entries are damaged: run their extract again to redo those shards"
+        )
 
 
-def _faults(entry: Entry) -> Iterator[str]:
+def _state(entry: Entry) -> str:
+    return "whole" if entry.complete else "whole so far, not complete"
+
+
+def _faults(folder: Path) -> Iterator[str]:
+    try:
+        entry = Entry.open(folder)
+    except ForesightError as error:
+        yield str(error)
+        return
     files = entry.shard_files()
-    sealed = entry.complete
     for number in files:
         try:
             entry.get(number)
         except ForesightError as error:
             yield str(error)
-    if not sealed:
+    if not entry.complete:
         return
     try:
         read_samples(entry.path)

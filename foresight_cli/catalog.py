@@ -53,7 +53,9 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
     root = Path(cache_dir)
     cached = [entry for entry in entries(root) if entry.complete] if root.is_dir() else []
     identity = open_dataset(data).identity() if data else None
-    sides = [_matching(cached, space, side, identity, weights) for space, side in ((source, "source"), (target, "target"))]
+    sides = [
+        _matching(cached, space, side, identity, weights) for space, side in ((source, "source"), (target, "target"))
+    ]
     common = _common_data(*sides)
     if len(common) > 1:
         shown = "; ".join(_data_name(d) for d in common)
@@ -68,7 +70,7 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
 
 
 def reopen(found: Found, data: DataConfig | None) -> tuple[Dataset, DataConfig] | None:
-    """The dataset behind the latents, for controls and thumbnails; None, with a warning, where it is gone or changed."""
+    """The dataset behind the latents, for controls and thumbnails; None, with a warning, if it is gone or changed."""
     try:
         config = data or GROUPS["data"][found.provenance["name"]](**found.provenance)
         dataset = open_dataset(config)

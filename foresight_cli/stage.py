@@ -113,9 +113,7 @@ def add_stage(app: typer.Typer, stage: Stage) -> None:
         config_dir: Annotated[
             Path | None, typer.Option("--config-dir", help="Search this folder of configs too.")
         ] = None,
-        config_name: Annotated[
-            str | None, typer.Option("--config-name", help="Compose this config instead.")
-        ] = None,
+        config_name: Annotated[str | None, typer.Option("--config-name", help="Compose this config instead.")] = None,
     ) -> None:
         if multirun + (cfg is not None) + (info is not None) > 1:
             raise typer.BadParameter("give only one of --multirun, --cfg and --info")

@@ -70,7 +70,9 @@ def above(name: str, measures: str, estimate: Estimate, threshold: float) -> Cri
         return Criterion(name, measures, estimate, threshold, PASS, f"{shown} lies above {threshold:g}")
     if high < threshold:
         return Criterion(name, measures, estimate, threshold, FAIL, f"{shown} lies below {threshold:g}")
-    return Criterion(name, measures, estimate, threshold, UNCLEAR, f"{shown} does not settle on a side of {threshold:g}")
+    return Criterion(
+        name, measures, estimate, threshold, UNCLEAR, f"{shown} does not settle on a side of {threshold:g}"
+    )
 
 
 def _answer(criteria: Sequence[Criterion]) -> str:
@@ -126,7 +128,9 @@ def _attributes_survive(attributes: Sequence[Attribute], threshold: float) -> Cr
         return Criterion(name, measures, None, threshold, NOT_MEASURED, reason)
     found = [(a.name, above(name, measures, a.retention, threshold)) for a in judged if a.retention]
     severity = (FAIL, UNCLEAR, NOT_MEASURED, PASS)
-    attribute, worst = min(found, key=lambda f: (severity.index(f[1].outcome), f[1].estimate.value if f[1].estimate else 0))
+    attribute, worst = min(
+        found, key=lambda f: (severity.index(f[1].outcome), f[1].estimate.value if f[1].estimate else 0)
+    )
     lost = [a for a, criterion in found if criterion.outcome == FAIL]
     reason = f"{attribute} keeps {worst.reason}" + (f"; lost: {', '.join(lost)}" if lost else "")
     return Criterion(name, measures, worst.estimate, threshold, worst.outcome, reason)

@@ -54,17 +54,83 @@ def shell(tmp_path: Path) -> Shell:
     return typed
 
 
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>")
+WORDS = ("[UNK]", "user", "assistant", "Describe", "What", "is", "this", ".")
+TEMPLATE = """{% for m in messages %}<|im_start|>{{ m.role }}
+{% for c in m.content %}{% if c.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ c.text }}\
+{% endif %}{% endfor %}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+
+
 @pytest.fixture(scope="session")
 def qwen_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Qwen2.5-VL of 28 blocks, 32 wide, with random weights, its tokenizer, template and image processor."""
-    from tests_checkpoints import write_qwen
+    """A Qwen2.5-VL of 28 blocks, 32 wide, with random weights, and its tokenizer, template and image processor."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-    return write_qwen(tmp_path_factory.mktemp("qwen25vl"))
+    folder = tmp_path_factory.mktemp("qwen25vl")
+    vocabulary = {word: i for i, word in enumerate((*SPECIAL, "<|video_pad|>", *WORDS))}
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="[UNK]", pad_token=SPECIAL[0], additional_special_tokens=list(SPECIAL[1:])
+    )
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder)
+    config = Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": len(vocabulary),
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]},
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 16,
+            "intermediate_size": 32,
+            "num_heads": 2,
+            "out_hidden_size": 32,
+            "window_size": 56,
+            "fullatt_block_indexes": [1],
+        },
+        image_token_id=vocabulary["<|image_pad|>"],
+        video_token_id=vocabulary["<|video_pad|>"],
+        vision_start_token_id=vocabulary["<|vision_start|>"],
+        vision_end_token_id=vocabulary["<|vision_end|>"],
+    )
+    torch.manual_seed(0)
+    network = Qwen2_5_VLForConditionalGeneration(config)
+    for weight in network.parameters():  # wider than the default init, so that every block changes the stream
+        if weight.ndim > 1:
+            torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
+        else:
+            torch.nn.init.normal_(weight, mean=1, std=0.2)
+    network.save_pretrained(folder)
+    Qwen2VLImageProcessorPil(size={"shortest_edge": 56 * 56, "longest_edge": 224 * 224}).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def ltxv_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An LTX-Video autoencoder with random weights, in the subfolder ``vae``."""
-    from tests_checkpoints import write_ltxv
+    import torch
+    from diffusers import AutoencoderKLLTXVideo
 
-    return write_ltxv(tmp_path_factory.mktemp("ltxv"))
+    folder = tmp_path_factory.mktemp("ltxv")
+    torch.manual_seed(0)
+    vae = AutoencoderKLLTXVideo(
+        block_out_channels=(8, 16, 16, 16),
+        decoder_block_out_channels=(8, 16, 16, 16),
+        layers_per_block=(1, 1, 1, 1, 1),
+        decoder_layers_per_block=(1, 1, 1, 1, 1),
+    )
+    vae.latents_mean.normal_()
+    vae.latents_std.uniform_(0.5, 2)
+    vae.save_pretrained(folder / "vae")
+    return folder

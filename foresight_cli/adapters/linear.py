@@ -15,25 +15,29 @@ if TYPE_CHECKING:
 
 
 class LinearAdapter(Adapter):
-    """``y = (x - mean) W + b``."""
+    """``y = clamp(x - mean) W + b``; inputs count up to twice as far as any training row lay."""
 
     mean: torch.Tensor
+    reach: torch.Tensor
 
     def __init__(self, source_dim: int, target_dim: int, config: LinearConfig) -> None:
         super().__init__(source_dim, target_dim, config)
         self.register_buffer("mean", torch.zeros(source_dim))
+        self.register_buffer("reach", torch.zeros(source_dim))
         self.weight = nn.Parameter(torch.zeros(source_dim, target_dim))
         self.bias = nn.Parameter(torch.zeros(target_dim))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Predicted target latents ``[n, target_dim]``."""
         self.check_input(x)
-        return (x.to(self.weight.dtype) - self.mean) @ self.weight + self.bias
+        centred = (x.to(self.weight.dtype) - self.mean).clamp(-self.reach, self.reach)
+        return centred @ self.weight + self.bias
 
     def solve(self, x: torch.Tensor, y: torch.Tensor) -> None:
         """Set the weights to the ridge solution; the penalty is chosen by leave-one-out on these rows."""
         ridge = fit_ridge(x, y)
         with torch.no_grad():
             self.mean.copy_(ridge.x_mean)
+            self.reach.copy_(ridge.reach)
             self.weight.copy_(ridge.weight)
             self.bias.copy_(ridge.y_mean)

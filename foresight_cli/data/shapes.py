@@ -132,7 +132,7 @@ class Shapes:
         }
 
     def _uniforms(self, category: int, i: int) -> list[float]:
-        return np.random.default_rng([self.seed, category, i]).random(11).tolist()  # type: ignore[no-any-return]
+        return np.random.default_rng([self.seed, category, i]).random(10).tolist()  # type: ignore[no-any-return]
 
     def _default_sample(self, category: int, i: int) -> Sample:
         x, y, size, hue = _factors(self._uniforms(category, i))
@@ -168,7 +168,7 @@ def _cosine(turn: float) -> float:
 def _draw(shape: str, uniforms: list[float], size: int) -> NDArray[np.uint8]:
     """Pixels ``[size, size, 3]``: the shape in one colour, its edge antialiased, over a light background."""
     x, y, diameter, hue = _factors(uniforms)
-    turn, lightness, tint, chroma, direction, slope = uniforms[4:10]
+    turn, lightness, tint, chroma, direction, slope = uniforms[4:]
     axis = (np.arange(size) + 0.5) / size
     background = 0.82 + 0.08 * lightness + 0.04 * chroma * _wheel(tint)
     ramp = 0.08 * slope * (_cosine(direction) * (axis - 0.5) + _cosine(direction - 0.25) * (axis[:, None] - 0.5))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,8 +52,7 @@ def describe(
         attributes=_attributes(source, target, rows, config),
     )
     spearman = Estimate(pair.spearman.value, low, high, null=0.0)
-    filled = {**{f: getattr(pair, f) for f in pair.__dataclass_fields__}, "spearman": spearman}
-    return chosen, Pair(**{**filled, "neighborhood": neighborhoods}), arrays
+    return chosen, replace(pair, spearman=spearman, neighborhood=neighborhoods), arrays
 
 
 def _curve(source: Representation, target: Representation, rows: Scored, config: AnalyzeConfig) -> list[LearningPoint]:

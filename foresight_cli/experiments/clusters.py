@@ -22,7 +22,9 @@ class ClusterScores:
     intra_inter_ratio: float | None
 
 
-def cluster_scores(space: Representation, labels: Sequence[str | None], groups: Sequence[str], seed: int) -> ClusterScores:
+def cluster_scores(
+    space: Representation, labels: Sequence[str | None], groups: Sequence[str], seed: int
+) -> ClusterScores:
     """Silhouette, grouped 5-NN accuracy and the ratio of distances within and between categories."""
     codes, names = label_codes(labels)
     counts = np.bincount(codes[codes >= 0], minlength=len(names))

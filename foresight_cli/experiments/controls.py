@@ -44,9 +44,7 @@ def _score(
 ) -> Control:
     space = Representation("control", name, "final", "flat", "", values)
     k = min(config.neighbors, len(values) - 2)
-    delta, low, high, alone = delta_r2(
-        source.values, values, target.rotated, rows.groups, config.folds, config.seed
-    )
+    delta, low, high, alone = delta_r2(source.values, values, target.rotated, rows.groups, config.folds, config.seed)
     return Control(
         name=name,
         r2=alone,

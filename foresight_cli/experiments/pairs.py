@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
+from foresight_cli.config import AnalyzeConfig
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.inference.permutation import cka_permutation_moments
 from foresight_cli.metrics import (
@@ -13,7 +16,45 @@ from foresight_cli.metrics import (
     linear_probe,
     neighborhood,
 )
-from foresight_cli.results import Estimate, Neighborhood
+from foresight_cli.results import Estimate, Neighborhood, Pair
+
+
+def measure(
+    index: tuple[int, int],
+    source: Representation,
+    target: Representation,
+    groups: Sequence[str],
+    config: AnalyzeConfig,
+    selection_r2: float | None,
+) -> Pair:
+    """Every number of one cell.
+
+    Args:
+        index: of source and target among the analysis's spaces.
+        source: on the scored rows.
+        target: on the scored rows.
+        groups: of the scored rows.
+        config: folds, neighbours, seed.
+        selection_r2: held-out R2 on the rows set aside for choosing among cells.
+    """
+    forward = probe(source, target, groups, config.folds, config.seed)
+    reverse = probe(target, source, groups, config.folds, config.seed)
+    k = min(config.neighbors, len(source.values) - 2)
+    return Pair(
+        source=index[0],
+        target=index[1],
+        cka=cka(source, target),
+        cka_biased=cka_biased(source, target),
+        r2=r2(forward),
+        r2_reverse=reverse.r2,
+        cosine=forward.cosine,
+        cosine_reverse=reverse.cosine,
+        spearman=Estimate(spearman(source, target), null=0.0),
+        spearman_cosine=float(source.cosine_ranks @ target.cosine_ranks),
+        pearson=float(torch.corrcoef(torch.stack([source.distances, target.distances]))[0, 1]),
+        neighborhood=[overlap(source, target, k, config.seed)],
+        selection_r2=selection_r2,
+    )
 
 
 def cka(source: Representation, target: Representation) -> Estimate:
@@ -31,7 +72,13 @@ def cka_biased(source: Representation, target: Representation) -> Estimate:
 
 
 def probe(
-    source: Representation, target: Representation, groups: Sequence[str], folds: int, seed: int, *, predictions: bool = False
+    source: Representation,
+    target: Representation,
+    groups: Sequence[str],
+    folds: int,
+    seed: int,
+    *,
+    predictions: bool = False,
 ) -> LinearProbe:
     """E-Q1.4: held-out ridge regression from source to target, no group on both sides of a split."""
     return linear_probe(

@@ -12,6 +12,7 @@ from foresight_cli.latents import Latents
 from foresight_cli.metrics.distances import RowDistances
 from foresight_cli.metrics.principal import principal_coordinates
 from foresight_cli.metrics.rsa import standard_scores
+from foresight_cli.metrics.validation import centre
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Representation:
     @cached_property
     def rotated(self) -> torch.Tensor:
         """The centred rows in their principal axes ``[n, min(n, d)]``: all distances and inner products are kept."""
-        return principal_coordinates(self.values)[0]
+        return principal_coordinates(centre(self.values))
 
     @cached_property
     def distances(self) -> torch.Tensor:

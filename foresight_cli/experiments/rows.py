@@ -67,7 +67,7 @@ def choose_rows(
         rows=len(first),
         exact=len(first) - len(kept),
         near=len(near_rows),
-        groups=len(set(groups[i] for i in kept)),
+        groups=len({groups[i] for i in kept}),
         examples=[ids[:6] for ids in examples],
         skipped=[list(pair) for pair in skipped],
     )

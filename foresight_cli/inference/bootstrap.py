@@ -37,7 +37,13 @@ def spearman_interval(
 
 
 def ratio_interval(
-    top: np.ndarray, bottom: np.ndarray, total: np.ndarray, groups: Sequence[str], *, resamples: int = 2000, seed: int = 0
+    top: np.ndarray,
+    bottom: np.ndarray,
+    total: np.ndarray,
+    groups: Sequence[str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """95 % interval of ``R2_top / R2_bottom`` over rows, groups drawn with replacement; conditional on the fits.
 

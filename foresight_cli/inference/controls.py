@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from foresight_cli.metrics import linear_probe
+from foresight_cli.metrics.ridge import column_scale
+from foresight_cli.metrics.validation import centre
 
 
 def delta_r2(
@@ -45,9 +47,7 @@ def one_hot(labels: Sequence[str]) -> torch.Tensor:
 
 
 def _unit(block: torch.Tensor) -> torch.Tensor:
-    """Columns standardised, then the block scaled to total variance 1; constant columns become 0."""
-    centred = block - block.mean(dim=0)
-    deviation = centred.square().mean(dim=0).sqrt()
-    varies = deviation > 1e-12 * deviation.max()
-    scaled = torch.where(varies, centred / deviation.clamp_min(1e-300), 0.0)
-    return scaled / math.sqrt(max(int(varies.sum()), 1))
+    """Columns standardised as for any probe, then the block scaled to total variance 1."""
+    centred = centre(block)
+    scaled = centred / column_scale(centred)
+    return scaled / scaled.square().sum(dim=1).mean().sqrt().clamp_min(1e-300)

@@ -48,7 +48,9 @@ class Entry:
             make_folder(entry.path)
             write_atomic(said, recipe.canonical())
         elif said.read_bytes() != recipe.canonical():
-            raise ForesightError(f"{said} is not the recipe that its folder is named by: it was edited. Delete {entry.path}")
+            raise ForesightError(
+                f"{said} is not the recipe that its folder is named by: it was edited. Delete {entry.path}"
+            )
         return entry
 
     @classmethod
@@ -173,5 +175,10 @@ class Entry:
 
 def entries(root: Path) -> Iterator[Entry]:
     """Every entry under ``root``, complete or not, in the order of their paths."""
-    for said in sorted(root.glob("*/layer-*/*/*/recipe.json")):
-        yield Entry.open(said.parent)
+    for folder in folders(root):
+        yield Entry.open(folder)
+
+
+def folders(root: Path) -> list[Path]:
+    """The folder of every entry under ``root``, whether or not it can be read, in order."""
+    return sorted(said.parent for said in root.glob("*/layer-*/*/*/recipe.json"))

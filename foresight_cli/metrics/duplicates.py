@@ -10,22 +10,23 @@ from scipy.sparse.csgraph import connected_components
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.distances import tiles
-from foresight_cli.metrics.validation import Matrix, as_matrix, centre
+from foresight_cli.metrics.validation import Matrix, as_matrix
 
 
 def duplicate_groups(x: Matrix, *, tolerance: float = 2e-4) -> tuple[tuple[int, ...], ...]:
     """Groups of two and more row indices of ``x [n, d]`` whose rows are equal or nearly so, in order of first row.
 
-    Rows i and j are duplicates if their bytes are equal, or if, after centring, **both**
+    Rows i and j are duplicates if their bytes are equal, or if, with the median of every column taken off, **both**
 
     - cos(x_i, x_j) > 1 - tolerance, and
-    - |x_i - x_j|^2 < c V, with V the mean squared distance of two rows and
-      c = min(tolerance, (1 / (100 pairs))^(2/d)).
+    - |x_i - x_j|^2 < c V, with V twice the median squared length of a row, the squared distance of two typical rows,
+      and c = min(tolerance, (1 / (100 pairs))^(2/d)).
 
     The cosine alone would join rows that merely point the same way, as many do in few columns. The second term of c
     guards data of few columns (d < 4 at n = 500), where rows come this close by chance: it is about the distance that
     the nearest of all pairs of random rows would undercut once in a hundred data sets. Duplicates of duplicates are one
-    group. ``tolerance=0`` keeps only equal rows. A row exactly at the mean has no direction and can only be an equal.
+    group. ``tolerance=0`` keeps only equal rows. Medians, because a few huge rows would drag the mean so far away that
+    from there all others look alike. A row exactly at the median has no direction and can only be an equal.
 
     Memory is one tile and the list of close pairs; time n^2 d.
 
@@ -48,7 +49,8 @@ def duplicate_groups(x: Matrix, *, tolerance: float = 2e-4) -> tuple[tuple[int, 
     distinct = np.unique(first)
     left, right = np.arange(len(first)), first
     if tolerance > 0 and len(distinct) > 2:
-        near = _near_pairs(centre(values)[torch.from_numpy(distinct).to(values.device)], tolerance)
+        kept = values[torch.from_numpy(distinct).to(values.device)]
+        near = _near_pairs(kept - kept.median(dim=0).values, tolerance)
         left, right = np.concatenate([left, distinct[near[0]]]), np.concatenate([right, distinct[near[1]]])
     return _components(len(first), left, right)
 
@@ -62,12 +64,12 @@ def first_of_each(x: torch.Tensor) -> npt.NDArray[np.int64]:
 
 
 def _near_pairs(rows: torch.Tensor, tolerance: float) -> npt.NDArray[np.int64]:
-    """Index pairs ``[2, p]``, i < j, of distinct centred rows that are near-duplicates."""
+    """Index pairs ``[2, p]``, i < j, of distinct rows that are near-duplicates."""
     n = len(rows)
     columns = int(rows.any(dim=0).sum())
     norms = rows.square().sum(dim=1)
     chance = (100 * n * (n - 1) / 2) ** (-2 / columns)
-    limit = min(tolerance, chance) * 2 * float(norms.mean())
+    limit = min(tolerance, chance) * 2 * float(norms.median())
     pairs = []
     for piece in tiles(n, n, rows.device):
         products = rows[piece] @ rows.T

@@ -5,20 +5,14 @@ from __future__ import annotations
 import torch
 
 
-def principal_coordinates(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """``x [n, d]`` float64, centred and in its principal axes ``[n, r]``, r = min(n, d), and the axes ``[d, r]``.
+def principal_coordinates(centred: torch.Tensor) -> torch.Tensor:
+    """``centred [n, d]`` float64 in its principal axes ``[n, r]``, r = min(n, d), the largest variance first.
 
-    The largest variance comes first. A rotation changes no distance, no sum of squares and no cosine, and leaves at
-    most n columns.
+    A rotation changes no distance, no sum of squares and no cosine, and leaves at most n columns.
     """
-    shifted = x - x[0]  # a mean of large equal numbers would round
-    return _rotate(shifted - shifted.mean(dim=0))
-
-
-def _rotate(centred: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     if len(centred) < centred.shape[1]:
-        basis, triangle = torch.linalg.qr(centred.T)
-        coordinates, rotation = _rotate(triangle.T)
-        return coordinates, basis @ rotation
-    axes = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)
-    return centred @ axes, axes
+        eigenvalues, vectors = torch.linalg.eigh(centred @ centred.T)
+        ascending: torch.Tensor = vectors * eigenvalues.clamp_min(0).sqrt()
+    else:
+        ascending = centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors
+    return ascending.flip(1)

@@ -12,7 +12,8 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.folds import Fold, grouped_folds
-from foresight_cli.metrics.ridge import RidgeFactor, check_penalties
+from foresight_cli.metrics.principal import principal_coordinates
+from foresight_cli.metrics.ridge import REACH, RidgeFactor, check_penalties
 from foresight_cli.metrics.validation import Labels, Matrix, as_codes, as_pair, centre, centre_varying, column_means
 
 Floats = npt.NDArray[np.float64]
@@ -56,6 +57,7 @@ def linear_probe(
     seed: int = 0,
     standardize: bool = True,
     penalties: Sequence[float] | None = None,
+    reach: float = REACH,
     predictions: bool = False,
 ) -> LinearProbe:
     """Cross-validated ridge regression from the source ``x [n, d1]`` to the target ``y [n, d2]``.
@@ -72,6 +74,7 @@ def linear_probe(
         seed: of the folds.
         standardize: divide the columns of x by their standard deviation over the training rows.
         penalties: multiples of the mean eigenvalue to choose from; default logspace(-3, 3, 13).
+        reach: held-out values count up to so many times the farthest of training; infinity for textbook ridge.
         predictions: keep the held-out predictions.
 
     Raises:
@@ -95,8 +98,8 @@ def linear_probe(
     splits = grouped_folds(codes, folds, seed) if isinstance(folds, int) else _check_folds(folds, n)
     multiples = check_penalties(penalties)
     centred = centre_varying(target, "y", measure="linear_probe")
-    coordinates = _principal_coordinates(centred)
-    fits = [_test(source, coordinates, split, standardize, multiples) for split in splits]
+    coordinates = principal_coordinates(centred)
+    fits = [_test(source, coordinates, split, standardize, multiples, reach) for split in splits]
     sums = _Sums.of(fits)
     error = max(_nadeau_bengio(sums.r2_per_fold, splits), _SHARED_FIT * _group_error(sums, codes[sums.rows]))
     return LinearProbe(
@@ -125,9 +128,11 @@ class _Fit:
     total: torch.Tensor
 
 
-def _test(x: torch.Tensor, y: torch.Tensor, split: Fold, standardize: bool, multiples: Sequence[float]) -> _Fit:
+def _test(
+    x: torch.Tensor, y: torch.Tensor, split: Fold, standardize: bool, multiples: Sequence[float], reach: float
+) -> _Fit:
     train, test = (torch.from_numpy(rows).to(x.device) for rows in split)
-    factor = RidgeFactor(x[train], standardize=standardize)
+    factor = RidgeFactor(x[train], standardize=standardize, reach=reach)
     targets = centre(y[train])
     mean = y[train].mean(dim=0)
     penalty = factor.best_penalty(targets, multiples)
@@ -164,19 +169,6 @@ def _r2(residual: float, total: float) -> float:
     if total == 0:
         raise ForesightError("y is constant in a test fold: its R2 is undefined there; use fewer folds")
     return 1 - residual / total
-
-
-def _principal_coordinates(centred: torch.Tensor) -> torch.Tensor:
-    """``centred [n, d]`` in its principal axes ``[n, r]``, r = min(n, d), the largest first.
-
-    A rotation changes no sum of squares and no cosine, and leaves at most n outputs to predict.
-    """
-    if len(centred) < centred.shape[1]:
-        eigenvalues, vectors = torch.linalg.eigh(centred @ centred.T)
-        ascending: torch.Tensor = vectors * eigenvalues.clamp_min(0).sqrt()
-    else:
-        ascending = centred @ torch.linalg.eigh(centred.T @ centred).eigenvectors
-    return ascending.flip(1)
 
 
 def _per_component(fits: Sequence[_Fit]) -> tuple[float, ...]:

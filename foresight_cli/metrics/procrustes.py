@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from foresight_cli.metrics.validation import Matrix, as_pair, centre_varying, check_count
+from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.validation import Matrix, as_pair, centre_varying
 
 
 def procrustes_disparity(x: Matrix, y: Matrix, *, components: int | None = 100) -> float:
@@ -25,8 +26,8 @@ def procrustes_disparity(x: Matrix, y: Matrix, *, components: int | None = 100) 
         0.1
     """
     first, second = as_pair(x, y, measure="procrustes_disparity", min_rows=2)
-    if components is not None:
-        check_count(components, "components", low=1, high=max(first.shape[1], second.shape[1], components))
+    if components is not None and components < 1:
+        raise ForesightError(f"components={components}: wanted at least 1")
     scores = [
         _scores(centre_varying(values, name, measure="procrustes_disparity"), components)
         for values, name in ((first, "x"), (second, "y"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,24 +12,33 @@ import torch
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.validation import Matrix, as_matrix, as_pair, centre, column_means
 
+REACH = 2.0
+"""How far, in units of the farthest training value of a column, a new value counts; beyond it is cut.
+
+A column that hardly varies in training (a histogram bin that one picture touches) is otherwise blown up in the first
+new row where it does vary, and that one row outweighs all others. Ordinary columns never reach so far.
+"""
+
 # Multiples of the mean eigenvalue of the training Gram: six decades around "as much shrinkage as signal".
 PENALTIES: tuple[float, ...] = tuple(float(value) for value in np.logspace(-3, 3, 13))
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """A fitted linear map in raw units: ``y = (x - x_mean) @ weight + y_mean``.
+    """A fitted linear map in raw units: ``y = clamp(x - x_mean, -reach, reach) @ weight + y_mean``.
 
     Attributes:
         weight: ``[d1, d2]``.
         x_mean: ``[d1]``.
         y_mean: ``[d2]``.
+        reach: `REACH` times the farthest training value from the mean ``[d1]``.
         penalty: lambda, in units of the squared standardised columns.
     """
 
     weight: torch.Tensor
     x_mean: torch.Tensor
     y_mean: torch.Tensor
+    reach: torch.Tensor
     penalty: float
 
     def predict(self, x: Matrix) -> torch.Tensor:
@@ -40,16 +50,24 @@ class Ridge:
         rows = as_matrix(x, "x", measure="predict", min_rows=1).to(self.weight.device)
         if rows.shape[1] != len(self.weight):
             raise ForesightError(f"x has {rows.shape[1]} columns: this ridge was fitted on {len(self.weight)}")
-        return (rows - self.x_mean) @ self.weight + self.y_mean
+        return (rows - self.x_mean).clamp(-self.reach, self.reach) @ self.weight + self.y_mean
 
 
-def fit_ridge(x: Matrix, y: Matrix, penalties: Sequence[float] | None = None, *, standardize: bool = True) -> Ridge:
+def fit_ridge(
+    x: Matrix,
+    y: Matrix,
+    penalties: Sequence[float] | None = None,
+    *,
+    standardize: bool = True,
+    reach: float = REACH,
+) -> Ridge:
     """The ridge map from ``x [n, d1]`` to ``y [n, d2]`` whose penalty has the smallest leave-one-out error.
 
     Minimises |Yc - Z W|^2 + lambda |W|^2, Z the centred and (``standardize``) unit-variance columns of x, with an
     unpenalised intercept. One lambda for all outputs, from ``penalties`` times the mean eigenvalue tr(ZZ')/n; the
     leave-one-out residuals are exact, (y - yhat)/(1 - h_ii) with h_ii including 1/n for the intercept. Constant columns
-    get weight 0; if all of x is constant, so is the map. Works on ZZ' ``[n, n]`` for d1 > n and on Z'Z otherwise.
+    get weight 0, and new values count up to ``reach`` times the farthest of training (infinity: textbook ridge). If all
+    of x is constant, so is the map. Works on ZZ' ``[n, n]`` for d1 > n and on Z'Z otherwise.
 
     Raises:
         ForesightError: a matrix is invalid, has fewer than 3 rows, or a penalty is not above 0.
@@ -64,11 +82,11 @@ def fit_ridge(x: Matrix, y: Matrix, penalties: Sequence[float] | None = None, *,
         ([2.0, 0.0, 0.0], 7.0)
     """
     first, second = as_pair(x, y, measure="fit_ridge", min_rows=3)
-    factor = RidgeFactor(first, standardize=standardize)
+    factor = RidgeFactor(first, standardize=standardize, reach=reach)
     targets = centre(second)
     penalty = factor.best_penalty(targets, check_penalties(penalties))
     weight = factor.axes() @ factor.coefficients(targets, penalty) / factor.scale[:, None]
-    return Ridge(weight, factor.mean, column_means(second), penalty)
+    return Ridge(weight, factor.mean, column_means(second), factor.reach, penalty)
 
 
 def check_penalties(penalties: Sequence[float] | None) -> tuple[float, ...]:
@@ -83,6 +101,12 @@ def check_penalties(penalties: Sequence[float] | None) -> tuple[float, ...]:
     return chosen
 
 
+def column_scale(centred: torch.Tensor) -> torch.Tensor:
+    """What to divide centred columns ``[m, d]`` by: their standard deviation, or 1 where a column is constant."""
+    deviation = centred.square().mean(dim=0).sqrt()
+    return torch.where(deviation > 0, deviation, 1.0)
+
+
 class RidgeFactor:
     """The eigendecomposition of standardised training rows, after which every penalty and target costs one product.
 
@@ -91,20 +115,22 @@ class RidgeFactor:
     Args:
         x: training rows ``[m, d]``.
         standardize: divide columns by their standard deviation.
+        reach: new values count up to so many times the farthest of training.
 
     Attributes:
         mean: column means ``[d]``.
+        reach: how far from the mean a new value counts ``[d]``.
         scale: what columns are divided by ``[d]``; 1 for constant ones.
         mean_eigenvalue: tr(ZZ')/m, the unit of penalties; 1 if all of x is constant.
     """
 
-    def __init__(self, x: torch.Tensor, *, standardize: bool) -> None:
+    def __init__(self, x: torch.Tensor, *, standardize: bool, reach: float = REACH) -> None:
         shifted = x - x[0]
         offset = shifted.mean(dim=0)
         self.mean = x[0] + offset
         centred = shifted.sub_(offset)
-        deviation = centred.square().mean(dim=0).sqrt()
-        self.scale = torch.where(deviation > 0, deviation, 1.0) if standardize else torch.ones_like(deviation)
+        self.reach = reach * centred.abs().amax(dim=0) if math.isfinite(reach) else torch.full_like(centred[0], reach)
+        self.scale = column_scale(centred) if standardize else torch.ones_like(centred[0])
         self._rows = centred.div_(self.scale)
         self._dual = len(x) < x.shape[1]
         gram = self._rows @ self._rows.T if self._dual else self._rows.T @ self._rows
@@ -122,7 +148,7 @@ class RidgeFactor:
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
         """New rows ``[t, d]`` as ``Z_new V S [t, r]``, without forming V when it is the large one."""
-        standardised = (x - self.mean).div_(self.scale)
+        standardised = (x - self.mean).clamp_(-self.reach, self.reach).div_(self.scale)
         if self._dual:
             return standardised.mm(self._rows.T).mm(self._vectors)
         return standardised.mm(self.axes())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +64,8 @@ class Qwen25VL:
         blocks = int((said.get("text_config") or said).get("num_hidden_layers", said.get("num_hidden_layers", 0)))
         for layer in layers:
             if layer != "final" and int(layer) >= blocks:
-                raise UsageError(
-                    f"{self.config.checkpoint} has no layer {layer}. It has 0 (the embeddings) to {blocks - 1}, and final"
-                )
+                has = f"It has 0 (the embeddings) to {blocks - 1}, and final"
+                raise UsageError(f"{self.config.checkpoint} has no layer {layer}. {has}")
 
     def load(self, device: str) -> None:
         """Read network, tokenizer and image processor through ``from_pretrained``."""
@@ -128,8 +127,9 @@ class Qwen25VL:
         image_id = self._image_id
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         if ids.count(image_id) != 1:
+            places = ids.count(image_id)
             raise ForesightError(
-                f"the chat template of {self.config.checkpoint} has {ids.count(image_id)} places for the image; wanted 1"
+                f"the chat template of {self.config.checkpoint} has {places} places for the image; wanted 1"
             )
         at = ids.index(image_id)
         tail = [] if self.config.tokens == "image" else ids[at + 1 :]
@@ -150,17 +150,14 @@ class Qwen25VL:
         input_ids = torch.stack([p.tensors["input_ids"] for p in batch]).to(device)
         visual = input_ids == self._image_id
         read: dict[Tap, torch.Tensor] = {}
-        with torch.inference_mode(), self._hooks(taps, visual, read):
-            try:
-                network.model(
-                    input_ids=input_ids,
-                    pixel_values=torch.cat([p.tensors["pixel_values"] for p in batch]).to(device, network.dtype),
-                    image_grid_thw=torch.stack([p.tensors["image_grid_thw"] for p in batch]).to(device),
-                    mm_token_type_ids=visual.int(),
-                    use_cache=False,
-                )
-            except _LastTapRead:
-                pass
+        with torch.inference_mode(), self._hooks(taps, visual, read), suppress(_LastTapRead):
+            network.model(
+                input_ids=input_ids,
+                pixel_values=torch.cat([p.tensors["pixel_values"] for p in batch]).to(device, network.dtype),
+                image_grid_thw=torch.stack([p.tensors["image_grid_thw"] for p in batch]).to(device),
+                mm_token_type_ids=visual.int(),
+                use_cache=False,
+            )
         return {tap: read[tap].cpu() for tap in taps}
 
     @contextmanager

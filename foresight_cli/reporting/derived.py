@@ -1,4 +1,4 @@
-"""What the report says that is not itself a leaf of ``results.yaml``: each value is worked out here from leaves, once."""
+"""What the report says that is no leaf of ``results.yaml``: each such value is worked out here, from leaves, once."""
 
 from __future__ import annotations
 
@@ -23,6 +23,21 @@ def layer_name(layer: str) -> str:
 def short_name(space: Space) -> str:
     """A space without its model: ``layer 8, channel_mean``."""
     return f"{layer_name(space.layer)}, {space.pooling}"
+
+
+def names_within(results: Analysis, side: str) -> dict[int, str]:
+    """Names of one side's spaces by index, without what all of them share: ``layer 8``, ``flat`` or both."""
+    spaces = [(i, space) for i, space in enumerate(results.spaces) if space.side == side]
+    one_layer = len({space.layer for _, space in spaces}) == 1
+    one_pooling = len({space.pooling for _, space in spaces}) == 1
+    if one_layer:
+        return {i: space.pooling for i, space in spaces}
+    return {i: layer_name(space.layer) if one_pooling else short_name(space) for i, space in spaces}
+
+
+def capital(text: str) -> str:
+    """``text`` with a capital first letter, the rest as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def spaces_of(results: Analysis, side: str) -> list[tuple[int, Space]]:

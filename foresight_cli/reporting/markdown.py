@@ -42,6 +42,19 @@ def code_block(text: str, language: str = "") -> Markdown:
     return Markdown(f"{fence}{language}\n{text.rstrip()}\n{fence}")
 
 
+def code_span(text: str) -> Markdown:
+    """``text`` as code within a line.
+
+    >>> print(code_span("a`b"))
+    `` a`b ``
+    """
+    line = "".join(c if c.isprintable() else " " for c in text)
+    if "`" not in line:
+        return Markdown(f"`{line}`")
+    fence = "`" * (1 + max(len(run) for run in re.findall(r"`+", line)))
+    return Markdown(f"{fence} {line} {fence}")
+
+
 def yaml_block(value: Any) -> Markdown:
     """Settings and provenance as YAML; long lists are cut, since ``results.yaml`` has all of them."""
     return code_block(yaml.safe_dump(_cut(value), sort_keys=False, allow_unicode=True, width=110), "yaml")

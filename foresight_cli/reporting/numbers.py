@@ -7,6 +7,7 @@ import math
 from foresight_cli.results import Estimate
 
 NOT_MEASURED = "not measured"
+RHO = "\N{GREEK SMALL LETTER RHO}"
 
 
 def fixed(value: float | None, digits: int = 3) -> str:

@@ -12,7 +12,7 @@ Names, where ``S`` is an index into :attr:`Analysis.spaces`; an array that was n
 - ``rsa/ranks`` ``[40, 40]``: share of pairs by rank in the source (rows) and in the target (columns).
 - ``rsa/source_categories`` and ``rsa/target_categories`` ``[c, c]``: mean distance between categories.
 - ``neighborhood/ranks`` ``[n]``: rank in the target of each row's nearest neighbour in the source (1 is best).
-- ``neighborhood/query`` ``[q]``, ``neighborhood/source`` and ``neighborhood/target`` ``[q, 5]``: rows of ``thumbnails``.
+- ``neighborhood/query`` ``[q]``, ``neighborhood/source``, ``neighborhood/target`` ``[q, 5]``: rows of ``thumbnails``.
 - ``thumbnails`` ``[m, 64, 64, 3]`` uint8.
 """
 

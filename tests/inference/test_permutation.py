@@ -57,8 +57,8 @@ def test_iris_and_isotropic_closed_form():
     x = load_iris().data
     moments = cka_permutation_moments(torch.tensor(x[:, :2]), x[:, 2:], debiased=False)
     c = ORACLES["C_iris_cols01_vs_23"]
-    assert moments.mean == pytest.approx(c["perm_mean_biased_cka"], rel=1e-8)
-    assert moments.sd == pytest.approx(c["perm_sd_biased_cka"], rel=1e-8)
+    assert moments.mean == pytest.approx(c["perm_mean_biased_cka"], abs=1e-10)
+    assert moments.sd == pytest.approx(c["perm_sd_biased_cka"], abs=2e-10)
     rng = np.random.default_rng(0)
     moments = cka_permutation_moments(
         rng.standard_normal((300, 3584)), rng.standard_normal((300, 2048)), debiased=False

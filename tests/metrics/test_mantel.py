@@ -51,14 +51,14 @@ def test_random_permutations(g1):
 
 
 def test_only_groups_hold_the_level_when_rows_repeat():
-    """Independent spaces with every input twice: permuting rows rejects always, permuting groups hardly ever."""
+    """Independent spaces with every input twice: permuting rows rejects nearly always, permuting groups hardly ever."""
     rows, groups = [], []
     for seed in range(20):
         rng = np.random.default_rng(seed)
         x, y = (np.repeat(rng.standard_normal((30, 8)), 2, axis=0) for _ in range(2))
         rows.append(mantel_test(x, y, permutations=99).p_value)
         groups.append(mantel_test(x, y, permutations=99, groups=np.repeat(np.arange(30), 2)).p_value)
-    assert np.mean(np.array(rows) <= 0.05) == 1
+    assert np.mean(np.array(rows) <= 0.05) >= 0.9
     assert np.mean(np.array(groups) <= 0.05) <= 0.2
 
 

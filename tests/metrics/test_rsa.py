@@ -33,7 +33,9 @@ def test_iris_and_digits(oracles, iris, digits):
     c, x = oracles["C_iris_cols01_vs_23"], iris[0]
     x, y = x[:, :2], x[:, 2:]
     assert rsa(x, y, correlation="pearson") == pytest.approx(c["rsa_pearson_euclid"], rel=1e-8)
-    assert rsa(x, y, distance="sqeuclidean", correlation="pearson") == pytest.approx(c["rsa_pearson_sqeuclid"], rel=1e-8)
+    assert rsa(x, y, distance="sqeuclidean", correlation="pearson") == pytest.approx(
+        c["rsa_pearson_sqeuclid"], rel=1e-8
+    )
     d, x = oracles["D_digits_top32_vs_bottom32"], digits[0]
     assert rsa(x[:, :32], x[:, 32:]) == pytest.approx(d["rsa_spearman_euclid"], rel=1e-8)
     assert rsa(x[:, :32], x[:, 32:], correlation="pearson") == pytest.approx(d["rsa_pearson_euclid"], rel=1e-8)

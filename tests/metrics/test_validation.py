@@ -70,7 +70,7 @@ def test_long_row_lists_are_cut():
 
 
 def test_labels_of_any_kind_become_codes(refusal):
-    for labels in (["b", "a", "b"], np.array([5, 1, 5]), torch.tensor([5, 1, 5]), [(1, 2), None or "x", (1, 2)]):
+    for labels in (["b", "a", "b"], np.array([5, 1, 5]), torch.tensor([5, 1, 5]), [(1, 2), "x", (1, 2)]):
         assert as_codes(labels, 3, "labels").tolist() == [0, 1, 0]
     assert refusal(as_codes, ["a"], 2, "labels") == "labels has 1 entries for 2 rows"
     assert refusal(as_codes, ["a", None, float("nan")], 3, "labels") == "labels has no value in rows 1, 2"

@@ -51,6 +51,12 @@ def full(layers=("8", "final"), labels=LABELS, per_label=30, seed=0):
     targets = [len(spaces) - 2, len(spaces) - 1]
     pairs = [pair(s, t, rng) for s in range(len(layers) * 2) for t in targets]
     index = max(range(len(pairs)), key=lambda i: pairs[i].selection_r2)
+    more = [
+        Neighborhood(k, around(0.07 * k**0.55, 0.015), 0.04 * k**0.6, 0.1, k / (n - 1))
+        for k in (1, 5, 20, 50, 100)
+        if k < n - 1
+    ]
+    pairs[index] = replace(pairs[index], neighborhood=[*pairs[index].neighborhood, *more])
     similar = list(range(0, 2 * len(layers), 2))
     results = Analysis(
         source="qwen25vl",
@@ -104,7 +110,7 @@ def space(side, model, layer, pooling, rows, rng):
         layer=layer,
         pooling=pooling,
         rows=rows,
-        dimension={"channel_mean": 64, "flat": 1024}[pooling] if side == "source" else {"channel_mean": 128, "flat": 8192}[pooling],
+        dimension={"source": (64, 1024), "target": (128, 8192)}[side][pooling == "flat"],
         key=rng.bytes(8).hex(),
         silhouette=round((0.55 - 0.12 * deep if side == "source" else 0.3) - 0.1 * (pooling == "flat"), 3),
         knn_accuracy=round(0.99 - 0.02 * deep - 0.05 * (pooling == "flat"), 3),
@@ -166,20 +172,29 @@ def chosen(index, labels, per_label, n, rng):
     )
 
 
-def verdict():
-    def criterion(name, measures, estimate, threshold, outcome, reason):
-        return Criterion(name, measures, estimate, threshold, outcome, reason)
+def passes(name, measures, estimate, threshold):
+    shown = f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    return Criterion(name, measures, estimate, threshold, "PASS", f"{shown} lies above {threshold:g}")
 
+
+def verdict():
+    delta, kept = around(0.063, 0.021), Estimate(0.237, 0.19, 0.28, 0.0)
+    unclear = (
+        "over pixels (R2 0.482 by itself) the source adds 0.063 (0.042 to 0.082) does not settle on a side of 0.05"
+    )
+    lost = "x keeps 0.237 (0.190 to 0.280) lies below 0.7; lost: x, y"
+    within = "Mantel test within categories, p value"
+    more = "p = 0.001: more is shared than categories"
     criteria = [
-        criterion("sample size", "independent groups of samples", Estimate(267.0), 100.0, "PASS", "267 groups"),
-        criterion("linear probe", "held-out R2, source to target", around(0.56, 0.022), 0.5, "PASS", "0.560 (0.538 to 0.580) lies above 0.5"),
-        criterion("distances", "rank correlation of distances (RSA, Spearman)", around(0.684, 0.02), 0.6, "PASS", "0.684 (0.664 to 0.702) lies above 0.6"),
-        criterion("neighbours", "recall@10", around(0.268, 0.018), 0.2, "PASS", "0.268 (0.250 to 0.284) lies above 0.2"),
-        criterion("alignment", "debiased linear CKA", around(0.61, 0.03), 0.4, "PASS", "0.610 (0.580 to 0.637) lies above 0.4"),
-        criterion("beyond controls", "R2 that the source adds to the hardest control", around(0.063, 0.021), 0.05, "UNCLEAR", "over pixels (R2 0.482 by itself) the source adds 0.063 (0.042 to 0.082) does not settle on a side of 0.05"),
-        criterion("beyond categories", "Mantel test within categories, p value", Estimate(0.001), 0.05, "PASS", "p = 0.001: more is shared than categories"),
-        criterion("attributes survive", "worst retention of an attribute through the bridge", Estimate(0.237, 0.19, 0.28, 0.0), 0.7, "FAIL", "x keeps 0.237 (0.190 to 0.280) lies below 0.7; lost: x, y"),
-    ]  # fmt: skip
+        Criterion("sample size", "independent groups of samples", Estimate(267.0), 100.0, "PASS", "267 groups"),
+        passes("linear probe", "held-out R2, source to target", around(0.56, 0.022), 0.5),
+        passes("distances", "rank correlation of distances (RSA, Spearman)", around(0.684, 0.02), 0.6),
+        passes("neighbours", "recall@10", around(0.268, 0.018), 0.2),
+        passes("alignment", "debiased linear CKA", around(0.61, 0.03), 0.4),
+        Criterion("beyond controls", "R2 added to the hardest control", delta, 0.05, "UNCLEAR", unclear),
+        Criterion("beyond categories", within, Estimate(0.001), 0.05, "PASS", more),
+        Criterion("attributes survive", "worst retention of an attribute", kept, 0.7, "FAIL", lost),
+    ]
     return Verdict(
         answer="PIVOT",
         reasons=[f"{c.name}: {c.reason}" for c in criteria if c.outcome != "PASS"],
@@ -228,7 +243,8 @@ def distance_arrays(x, y, codes, rng):
     ranks = [d[i, j].argsort().argsort() * 40 // len(i) for d in (dx, dy)]
     grid = np.bincount(ranks[0] * 40 + ranks[1], minlength=1600).reshape(40, 40) / len(i)
     count = codes.max() + 1
-    means = [np.array([[d[np.ix_(codes == a, codes == b)].mean() for b in range(count)] for a in range(count)]) for d in (dx, dy)]  # fmt: skip
+    cells = [(codes == a, codes == b) for a in range(count) for b in range(count)]
+    means = [np.reshape([d[np.ix_(a, b)].mean() for a, b in cells], (count, count)) for d in (dx, dy)]
     near = (dx + np.diag(np.full(len(x), np.inf))).argmin(axis=1)
     order = (dy + np.diag(np.full(len(y), np.inf))).argsort(axis=1).argsort(axis=1)
     return {
@@ -252,7 +268,9 @@ def example_arrays(x, y, codes, rng):
     for k, row in enumerate(rows):
         cy, cx, r = rng.integers(18, 46), rng.integers(18, 46), rng.integers(8, 16)
         colour = np.random.default_rng(int(codes[row])).integers(0, 220, 3)
-        inside = np.hypot(down - cy, across - cx) < r if codes[row] % 2 else (abs(down - cy) < r) & (abs(across - cx) < r)
+        inside = (
+            np.hypot(down - cy, across - cx) < r if codes[row] % 2 else (abs(down - cy) < r) & (abs(across - cx) < r)
+        )
         pictures[k][inside] = colour
     index = np.vectorize(place.__getitem__, otypes=[np.int32])
     return {
@@ -316,7 +334,9 @@ def bare():
     ), {}
 
 
-def adapter(name="mlp", source="qwen25vl layer 8 channel_mean", target="ltxv final channel_mean", weights="tiny", r2=0.583):
+def adapter(
+    name="mlp", source="qwen25vl layer 8 channel_mean", target="ltxv final channel_mean", weights="tiny", r2=0.583
+):
     return AdapterResults(
         adapter=name,
         source=source,

@@ -10,7 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from foresight_cli.reporting.figures import cka, clusters, channels, dimension, neighborhood, probe, similarity
+from foresight_cli.reporting.figures import (
+    channels,
+    cka,
+    clusters,
+    dimension,
+    examples,
+    neighborhood,
+    probe,
+    similarity,
+)
 from foresight_cli.reporting.figures.style import Arrays, Draw, NotMeasured, encode, style
 from foresight_cli.results import Analysis
 
@@ -30,7 +39,7 @@ FIGURES: dict[str, Draw] = {
     "neighborhood_recall_curve": neighborhood.neighborhood_recall_curve,
     "neighborhood_by_category": neighborhood.neighborhood_by_category,
     "neighborhood_rank_distribution": neighborhood.neighborhood_rank_distribution,
-    "neighborhood_examples": neighborhood.neighborhood_examples,
+    "neighborhood_examples": examples.neighborhood_examples,
     "cka_heatmap": cka.cka_heatmap,
     "cka_vlm_self_similarity": cka.cka_vlm_self_similarity,
     "cka_layer_curve": cka.cka_layer_curve,

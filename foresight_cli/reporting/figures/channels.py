@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from foresight_cli.reporting.figures.heatmap import colour_bar, heatmap
-from foresight_cli.reporting.figures.style import CONTROL, TARGET, Arrays, NotMeasured, grid, need, new_figure
+from foresight_cli.reporting.figures.style import NOTE, TARGET, Arrays, NotMeasured, grid, need, new_figure
 from foresight_cli.reporting.numbers import fixed, percent
 from foresight_cli.results import Analysis
 
@@ -32,7 +32,9 @@ def ltx_channel_analysis(results: Analysis, arrays: Arrays) -> Figure:
     ranks = np.arange(1, len(order) + 1)
     left.vlines(ranks[top:], 0, 100 * share[top:], color="#BBBBBB", linewidth=1.2)
     left.vlines(ranks[:top], 0, 100 * share[:top], color=TARGET, linewidth=2.2)
-    left.set(xlabel="channel, by variance", ylabel="share of variance (%)", title=f"{results.target}: variance by channel")
+    left.set(
+        xlabel="channel, by variance", ylabel="share of variance (%)", title=f"{results.target}: variance by channel"
+    )
     left.set_xlim(0, len(order) + 1)
     left.set_ylim(0, None)
     named = ", ".join(str(int(c)) for c in order[:top])
@@ -54,8 +56,8 @@ def ltx_spatial_correlation(results: Analysis, arrays: Arrays) -> Figure:
     far = float(apart[-1, -1])
     near = float(np.mean(step)) if step else float("nan")
     title = f"Neighbouring cells correlate by {fixed(near, 2)}, opposite corners by {fixed(far, 2)}"
-    figure = new_figure(title, 3.7)
-    axes = np.atleast_1d(figure.subplots(1, 1 if variance is None else 2))
+    figure = new_figure(title, 3.6, square=True)
+    axes = figure.subplots(1, 1 if variance is None else 2, squeeze=False)[0]
     small = max(apart.shape) <= 8
     image = heatmap(axes[0], apart, limits=(-1.0, 1.0), colours="RdBu_r", values=small)
     axes[0].set(xlabel="cells apart, across", ylabel="cells apart, down", title="Correlation of two cells")
@@ -68,5 +70,5 @@ def ltx_spatial_correlation(results: Analysis, arrays: Arrays) -> Figure:
         colour_bar(axes[1], image, "times the mean cell")
     for ax in axes:
         ax.set_aspect("equal")
-        ax.title.set_color(CONTROL)
+        ax._left_title.set_color(NOTE)
     return figure

@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from foresight_cli.reporting.derived import best_pair, layer_name, short_name, spaces_of
+from foresight_cli.reporting.derived import best_pair, capital, layer_name, names_within, short_name, spaces_of
 from foresight_cli.reporting.figures.heatmap import colour_bar, heatmap
 from foresight_cli.reporting.figures.style import (
     CONTROL,
+    NOTE,
     SERIES,
     Arrays,
     NotMeasured,
@@ -23,40 +24,49 @@ from foresight_cli.reporting.figures.style import (
 )
 from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.reporting.wording import threshold
-from foresight_cli.results import Analysis
+from foresight_cli.results import Analysis, Pair
 
 
-def cka_heatmap(results: Analysis, arrays: Arrays) -> Figure:  # noqa: ARG001
+def cka_heatmap(results: Analysis, arrays: Arrays) -> Figure:
     """Debiased CKA of every source layer and pooling against every target."""
     sources, targets = _paired(results)
     matrix = np.full((len(sources), len(targets)), np.nan)
     for pair in results.pairs:
         matrix[sources.index(pair.source), targets.index(pair.target)] = pair.cka.value
-    one_pooling = len({results.spaces[i].pooling for i in sources}) == 1
-    one_layer = len({results.spaces[i].layer for i in targets}) == 1
-    rows = [layer_name(results.spaces[i].layer) if one_pooling else short_name(results.spaces[i]) for i in sources]
-    columns = [results.spaces[i].pooling if one_layer else short_name(results.spaces[i]) for i in targets]
+    rows = [names_within(results, "source")[i] for i in sources]
+    columns = [names_within(results, "target")[i] for i in targets]
     figure = new_figure(_best_title(results), max(2.4, 1.5 + 0.33 * len(rows)))
     ax = figure.add_subplot()
-    image = heatmap(ax, matrix, rows=rows, columns=columns, values=True, limits=(min(0.0, float(np.nanmin(matrix))), 1.0))
+    image = heatmap(
+        ax, matrix, rows=rows, columns=columns, values=True, limits=(min(0.0, float(np.nanmin(matrix))), 1.0)
+    )
     chosen = results.chosen_pair
     at = (targets.index(chosen.target) - 0.5, sources.index(chosen.source) - 0.5)
     ax.add_patch(Rectangle(at, 1, 1, fill=False, edgecolor="#D55E00", linewidth=3, clip_on=False, zorder=5))
     ax.set_xlabel(shorten(f"target: {results.target}", 60))
     ax.set_ylabel(shorten(f"source: {results.source}", 40))
-    ax.set_title("Linear CKA, debiased. Framed: the pair of the verdict.", color=CONTROL)
+    ax.set_title("Linear CKA, debiased. Framed: the pair of the verdict.", color=NOTE)
     colour_bar(ax, image, "debiased CKA")
     return figure
 
 
 def _best_title(results: Analysis) -> str:
     best = best_pair(results, "cka")
-    cka = f"debiased CKA {with_interval(best.cka, 2)}"
-    place = short_name(results.spaces[best.source])
-    target = short_name(results.spaces[best.target])
-    if len(results.pairs) == 1:
-        return f"{place[0].upper() + place[1:]} against {target}: {cka}"
-    return f"{place[0].upper() + place[1:]} aligns best (with {target}): {cka}"
+    target = names_within(results, "target")[best.target]
+    verb = "against" if len(results.pairs) == 1 else "aligns best with"
+    return f"{_place(results, best)} {verb} the target's {target}: debiased CKA {with_interval(best.cka, 2)}"
+
+
+def _curve_title(results: Analysis) -> str:
+    best = best_pair(results, "cka")
+    title = f"{_place(results, best)} reaches a debiased CKA of {with_interval(best.cka, 2)}"
+    control = max(results.controls, key=lambda c: c.cka, default=None)
+    return title + (f"; the control {control.name} {fixed(control.cka, 2)}" if control else "")
+
+
+def _place(results: Analysis, pair: Pair) -> str:
+    space = results.spaces[pair.source]
+    return capital(f"{layer_name(space.layer)} {space.pooling}")
 
 
 def _paired(results: Analysis) -> tuple[list[int], list[int]]:
@@ -69,7 +79,7 @@ def _paired(results: Analysis) -> tuple[list[int], list[int]]:
     )
 
 
-def cka_vlm_self_similarity(results: Analysis, arrays: Arrays) -> Figure:  # noqa: ARG001
+def cka_vlm_self_similarity(results: Analysis, arrays: Arrays) -> Figure:
     """CKA of the source's layers with each other."""
     indices = results.layer_similarity_spaces
     if len(indices) < 2:
@@ -81,30 +91,33 @@ def cka_vlm_self_similarity(results: Analysis, arrays: Arrays) -> Figure:  # noq
     off = np.where(np.eye(len(matrix), dtype=bool), np.nan, matrix)
     i, j = np.unravel_index(int(np.nanargmin(off)), off.shape)
     pair = f"{layer_name(spaces[i].layer)} and {layer_name(spaces[j].layer)}"
-    figure = new_figure(f"The source's layers differ most between {pair}: debiased CKA {fixed(float(off[i, j]), 2)}", 4.3)
+    title = f"The source's layers differ most between {pair}: debiased CKA {fixed(float(off[i, j]), 2)}"
+    figure = new_figure(title, 4.3, square=True)
     ax = figure.add_subplot()
-    image = heatmap(ax, matrix, rows=names, columns=names, values=len(names) <= 12, limits=(min(0.0, float(np.nanmin(matrix))), 1.0))
+    image = heatmap(
+        ax, matrix, rows=names, columns=names, values=len(names) <= 12, limits=(min(0.0, float(np.nanmin(matrix))), 1.0)
+    )
     ax.set_aspect("equal")
     where = f", {next(iter(poolings))}" if len(poolings) == 1 else ""
     ax.set(xlabel="layer", ylabel="layer")
-    ax.set_title(shorten(f"{results.source}{where}", 60), color=CONTROL)
+    ax.set_title(shorten(f"{results.source}{where}", 60), color=NOTE)
     colour_bar(ax, image, "debiased CKA")
     return figure
 
 
-def cka_layer_curve(results: Analysis, arrays: Arrays) -> Figure:  # noqa: ARG001
+def cka_layer_curve(results: Analysis, arrays: Arrays) -> Figure:
     """Debiased CKA by layer, with intervals, beside the biased estimate, its null and the controls."""
     sources, targets = _paired(results)
     poolings = list(dict.fromkeys(results.spaces[i].pooling for i in sources))
     colours = dict(zip(targets, SERIES * (1 + len(targets) // len(SERIES)), strict=False))
-    figure = new_figure(_best_title(results), 4.2)
+    figure = new_figure(_curve_title(results), 4.2)
     panels = np.atleast_1d(figure.subplots(1, len(poolings), sharey=True))
     panels[0].set_ylim(*_limits(results))
     panels[0].set_ylabel("linear CKA")
     for panel, pooling in zip(panels, poolings, strict=True):
         layers = list(dict.fromkeys(results.spaces[i].layer for i in sources if results.spaces[i].pooling == pooling))
         ends = [end for t in targets for end in _line(panel, results, (layers, pooling, t), colours[t])]
-        controls = [Rule(control.cka, f"control: {control.name}") for control in results.controls]
+        controls = [Rule(control.cka, f"control: {control.name}", CONTROL) for control in results.controls]
         for rule in controls:
             panel.axhline(rule.value, color=rule.color, linestyle=rule.dashes, linewidth=1.0, zorder=1)
         least = threshold(results, "cka")
@@ -116,13 +129,15 @@ def cka_layer_curve(results: Analysis, arrays: Arrays) -> Figure:  # noqa: ARG00
         panel.set_xticks(range(len(layers)), layers)
         panel.set_xlim(-0.25, max(len(layers) - 0.75, 0.25))
         panel.set_xlabel(f"layer of {shorten(results.source, 20)}")
-        panel.set_title(f"source pooling: {pooling}", color=CONTROL)
+        panel.set_title(f"source pooling: {pooling}", color=NOTE)
         grid(panel)
     return figure
 
 
 def _limits(results: Analysis) -> tuple[float, float]:
-    shown = [v for p in results.pairs for v in (p.cka.value, p.cka.low, p.cka.high, p.cka_biased.value, p.cka_biased.null)]
+    shown = [
+        v for p in results.pairs for v in (p.cka.value, p.cka.low, p.cka.high, p.cka_biased.value, p.cka_biased.null)
+    ]
     low, high = nice_limits([*shown, *(c.cka for c in results.controls), threshold(results, "cka")])
     return low, min(high, 1.03)
 
@@ -131,7 +146,9 @@ def _line(panel: Axes, results: Analysis, where: tuple[list[str], str, int], col
     """The curves of one target in one panel; what to write at their ends."""
     layers, pooling, target = where
     spaces = results.spaces
-    pairs = {spaces[p.source].layer: p for p in results.pairs if p.target == target and spaces[p.source].pooling == pooling}
+    pairs = {
+        spaces[p.source].layer: p for p in results.pairs if p.target == target and spaces[p.source].pooling == pooling
+    }
     line = [(x, pairs[layer]) for x, layer in enumerate(layers) if layer in pairs]
     if not line:
         return []
@@ -142,7 +159,9 @@ def _line(panel: Axes, results: Analysis, where: tuple[list[str], str, int], col
     panel.plot(xs, biased, color="#9A9A9A", linewidth=0.9, marker=".", markersize=3)
     nulls = [(x, p.cka_biased.null) for x, p in line if p.cka_biased.null is not None]
     if nulls:
-        panel.plot(*zip(*nulls, strict=True), color="#9A9A9A", linewidth=0.9, linestyle=(0, (1, 2)), marker=".", markersize=3)
+        panel.plot(
+            *zip(*nulls, strict=True), color="#9A9A9A", linewidth=0.9, linestyle=(0, (1, 2)), marker=".", markersize=3
+        )
     for x, pair in line:
         if pair.cka.low is not None and pair.cka.high is not None:
             panel.vlines(x, pair.cka.low, pair.cka.high, color=colour, linewidth=1.6, zorder=3)

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from foresight_cli.reporting.derived import layer_name, one_pooling, spaces_of
+from foresight_cli.reporting.derived import capital, layer_name, one_pooling, spaces_of
 from foresight_cli.reporting.figures.style import (
-    CONTROL,
     MOST_CATEGORIES,
+    NOTE,
     OTHER,
     SERIES,
     Arrays,
@@ -41,7 +41,7 @@ def tsne(results: Analysis, arrays: Arrays, index: int) -> Figure:
     figure = new_figure(_tsne_title(space), 5.4)
     ax = figure.add_subplot()
     if codes is None or len(codes) != len(points):
-        ax.scatter(*points.T, s=14, color=SERIES[0], alpha=0.75, linewidths=0, rasterized=True)
+        ax.scatter(points[:, 0], points[:, 1], s=14, color=SERIES[0], alpha=0.75, linewidths=0, rasterized=True)
     else:
         _by_category(ax, points, codes, results)
         columns = 2 if many else 1
@@ -51,7 +51,9 @@ def tsne(results: Analysis, arrays: Arrays, index: int) -> Figure:
         )  # fmt: skip
     ax.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel="t-SNE 2")
     ax.set_aspect("equal", adjustable="datalim")
-    ax.set_title(f"{shorten(space.name, 60)}: {space.rows:,} rows. Distances between far groups mean nothing.", color=CONTROL)
+    ax.set_title(
+        f"{shorten(space.name, 60)}: {space.rows:,} rows. Distances between far groups mean nothing.", color=NOTE
+    )
     return figure
 
 
@@ -61,7 +63,7 @@ def _tsne_title(space: Space) -> str:
         return f"{space.model} {where}: the map of a space without categories to judge it by"
     chance = "" if space.knn_chance is None else f" (chance {percent(space.knn_chance, 0)})"
     scores = f"silhouette {fixed(space.silhouette, 2)}, 5-NN accuracy {percent(space.knn_accuracy, 0)}{chance}"
-    return f"{where[0].upper() + where[1:]} {organisation(space)}: {scores}"
+    return f"{capital(where)} {organisation(space)}: {scores}"
 
 
 def _by_category(ax: Axes, points: Any, codes: Any, results: Analysis) -> None:
@@ -69,19 +71,32 @@ def _by_category(ax: Axes, points: Any, codes: Any, results: Analysis) -> None:
     largest = sorted(range(len(labels)), key=lambda i: (-results.labels[labels[i]], i))[:MOST_CATEGORIES]
     shown = sorted(largest)
     rest = ~np.isin(codes, shown)
-    if rest.any():
         name = "no label" if len(shown) == len(labels) else "others"
-        ax.scatter(*points[rest].T, s=10, color=OTHER, marker=".", linewidths=0, rasterized=True, label=name)
+        ax.scatter(
+            points[rest, 0], points[rest, 1], s=10, color=OTHER, marker=".", linewidths=0, rasterized=True, label=name
+        )
     for place, code in enumerate(shown):
         colour, marker = category_style(place)
         mine = points[codes == code]
         name = shorten(labels[code], 16 if len(shown) > 24 else 22)
-        ax.scatter(*mine.T, s=17, color=colour, marker=marker, alpha=0.8, linewidths=0, rasterized=True, label=name)
+        ax.scatter(
+            mine[:, 0],
+            mine[:, 1],
+            s=17,
+            color=colour,
+            marker=marker,
+            alpha=0.8,
+            linewidths=0,
+            rasterized=True,
+            label=name,
+        )
 
 
-def vlm_layer_comparison(results: Analysis, arrays: Arrays) -> Figure:  # noqa: ARG001
+def vlm_layer_comparison(results: Analysis, arrays: Arrays) -> Figure:
     """Silhouette and 5-NN accuracy of the categories, by layer of the source."""
-    measured = [(i, s) for i, s in spaces_of(results, "source") if s.silhouette is not None or s.knn_accuracy is not None]
+    measured = [
+        (i, s) for i, s in spaces_of(results, "source") if s.silhouette is not None or s.knn_accuracy is not None
+    ]
     if not measured:
         raise NotMeasured("the data has no categories to judge clusters by")
     layers = list(dict.fromkeys(space.layer for _, space in measured))
@@ -90,7 +105,7 @@ def vlm_layer_comparison(results: Analysis, arrays: Arrays) -> Figure:  # noqa: 
     verb = "groups the categories best" if len(measured) > 1 else organisation(best)
     place = f"{layer_name(best.layer)} {best.pooling}"
     accuracy = f"silhouette {fixed(best.silhouette, 2)}, 5-NN accuracy {percent(best.knn_accuracy, 0)}"
-    figure = new_figure(f"{place[0].upper() + place[1:]} {verb}: {accuracy}", 3.7)
+    figure = new_figure(f"{capital(place)} {verb}: {accuracy}", 3.7)
     left, right = figure.subplots(1, 2)
     for ax, score, title in ((left, "silhouette", "Silhouette (Euclidean)"), (right, "knn_accuracy", "5-NN accuracy")):
         values = [getattr(space, score) for _, space in measured]
@@ -117,8 +132,8 @@ def vlm_layer_comparison(results: Analysis, arrays: Arrays) -> Figure:  # noqa: 
 def tsne_names(results: Analysis) -> dict[str, int]:
     """Names of the t-SNE figures, and the space each shows: a layer of the source, a pooling of the target."""
     names = {f"vlm_tsne_{_slug(layer_name(s.layer))}": i for i, s in one_pooling(spaces_of(results, "source"))}
-    for index, space in reversed(spaces_of(results, "target")):  # the deepest layer wins
-        names.setdefault(f"ltx_tsne_{_slug(space.pooling)}", index)
+    for index, space in spaces_of(results, "target"):
+        names[f"ltx_tsne_{_slug(space.pooling)}"] = index  # the deepest layer comes last, and stays
     return names
 
 

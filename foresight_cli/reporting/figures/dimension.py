@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from foresight_cli.reporting.derived import ratio, short_name, spaces_of
 from foresight_cli.reporting.figures.style import (
-    CONTROL,
+    NOTE,
     SERIES,
     SOURCE,
     TARGET,
@@ -19,13 +21,14 @@ from foresight_cli.reporting.figures.style import (
     label_right,
     log_ticks,
     new_figure,
+    rows_down,
     shorten,
     ticks_1_2_5,
 )
 from foresight_cli.reporting.numbers import fixed
 from foresight_cli.results import Analysis, Space
 
-ESTIMATORS = (
+ESTIMATORS: tuple[tuple[str, Callable[[Space], float | None], str], ...] = (
     ("Two-NN", lambda s: s.twonn_dimension, "o"),
     ("MLE (harmonic)", lambda s: s.mle_dimension, "D"),
     ("participation ratio", lambda s: s.participation_ratio, "^"),
@@ -40,7 +43,7 @@ def intrinsic_dim_pca(results: Analysis, arrays: Arrays) -> Figure:
     spaces = [*spaces_of(results, "source"), *spaces_of(results, "target")]
     spectra = [(i, s, arrays[f"spectrum/{i}"]) for i, s in spaces if arrays.get(f"spectrum/{i}", np.empty(0)).size]
     if not spectra:
-        raise NotMeasured("the analysis kept no spectrum")
+        raise NotMeasured("no spectrum was kept")
     source, target = results.chosen_source, results.chosen_target
     figure = new_figure(_pca_title(source, target), 4.0)
     ax = figure.add_subplot()
@@ -64,7 +67,7 @@ def intrinsic_dim_pca(results: Analysis, arrays: Arrays) -> Figure:
     handles = [
         Line2D([], [], color=SOURCE, linewidth=2.4, label=f"source: {shorten(source.name, 40)}"),
         Line2D([], [], color=TARGET, linewidth=2.4, label=f"target: {shorten(target.name, 40)}"),
-        Line2D([], [], color=CONTROL, linewidth=0.8, label="other layers and poolings"),
+        Line2D([], [], color=NOTE, linewidth=0.8, label="other layers and poolings"),
     ]
     ax.legend(handles=handles if len(spectra) > 2 else handles[:2], loc="lower right")
     ax.set(xlabel="principal components", ylabel="variance explained (%)")
@@ -81,10 +84,10 @@ def _pca_title(source: Space, target: Space) -> str:
     )
 
 
-def intrinsic_dim_summary(results: Analysis, arrays: Arrays) -> Figure:  # noqa: ARG001
+def intrinsic_dim_summary(results: Analysis, arrays: Arrays) -> Figure:
     """Every estimator of dimension, for every space."""
     spaces = [*spaces_of(results, "source"), *spaces_of(results, "target")]
-    figure = new_figure(_summary_title(results), 1.9 + 0.27 * len(spaces))
+    figure = new_figure(_summary_title(results), 1.8 + 0.27 * len(spaces))
     ax = figure.add_subplot()
     values = []
     for row, (_, space) in enumerate(spaces):
@@ -96,11 +99,10 @@ def intrinsic_dim_summary(results: Analysis, arrays: Arrays) -> Figure:  # noqa:
             ax.plot(value, row, marker=marker, color=colour, markersize=6, linestyle="none", alpha=0.9)
     pair = results.chosen_pair
     names = [f"{space.side}: {short_name(space)}" for _, space in spaces]
-    ax.set_yticks(range(len(spaces)), [shorten(name, 40) for name in names])
+    rows_down(ax, [shorten(name, 40) for name in names])
     for text, (index, space) in zip(ax.get_yticklabels(), spaces, strict=True):
         text.set_color(SOURCE if space.side == "source" else TARGET)
         text.set_fontweight("bold" if index in (pair.source, pair.target) else "normal")
-    ax.invert_yaxis()
     low, high = min(values) / 1.3, max(values) * 1.3
     log_ticks(ax, ticks_1_2_5(low, high))
     ax.set_xlim(low, high)

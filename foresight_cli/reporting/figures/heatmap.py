@@ -43,10 +43,10 @@ def heatmap(
             rotation=90 if turned else 0,
         )
     if values:
-        size = 9.0 if matrix.shape[1] <= 8 else 7.0
+        size = 9.0 if matrix.shape[1] <= 6 else 7.0
         for (i, j), value in np.ndenumerate(matrix):
             if np.isfinite(value):
-                red, green, blue, _ = image.cmap(image.norm(float(value)))
+                red, green, blue, _ = image.cmap(image.norm(np.asarray(value)))
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
                 text = fixed(float(value), digits)
                 ax.text(j, i, text, ha="center", va="center", fontsize=size, color="white" if dark else "#111111")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foresight_cli.reporting.derived import ratio
 from foresight_cli.reporting.figures.style import (
-    CONTROL,
     MOST_CATEGORIES,
+    NOTE,
     SERIES,
     SOURCE,
-    TARGET,
     Arrays,
     NotMeasured,
     Rule,
@@ -23,6 +24,7 @@ from foresight_cli.reporting.figures.style import (
     need,
     new_figure,
     nice_limits,
+    rows_down,
     shorten,
     ticks_1_2_5,
 )
@@ -30,10 +32,8 @@ from foresight_cli.reporting.numbers import fixed, percent, percent_with_interva
 from foresight_cli.reporting.wording import threshold
 from foresight_cli.results import Analysis
 
-MOST_QUERIES = 6
 
-
-def neighborhood_recall_curve(results: Analysis, arrays: Arrays) -> Figure:  # noqa: ARG001
+def neighborhood_recall_curve(results: Analysis, arrays: Arrays) -> Figure:
     """Recall@k and Jaccard@k against k, with chance."""
     found = results.chosen_pair.neighborhood
     if not found:
@@ -46,11 +46,13 @@ def neighborhood_recall_curve(results: Analysis, arrays: Arrays) -> Figure:  # n
     hoods = sorted({h.k: h for h in found}.values(), key=lambda h: h.k)
     ks = [h.k for h in hoods]
     ends = [
-        _curve(ax, ks, [100 * h.expected for h in hoods], "chance", CONTROL, (0, (4, 3))),
+        _curve(ax, ks, [100 * h.expected for h in hoods], "chance", NOTE, (0, (4, 3))),
         _curve(ax, ks, [100 * h.jaccard for h in hoods], "Jaccard@k", SERIES[2], "-"),
         _curve(ax, ks, [100 * h.recall.value for h in hoods], "recall@k", SOURCE, "-"),
     ]
-    bounds = [(h.k, h.recall.low, h.recall.high) for h in hoods if h.recall.low is not None and h.recall.high is not None]
+    bounds = [
+        (h.k, h.recall.low, h.recall.high) for h in hoods if h.recall.low is not None and h.recall.high is not None
+    ]
     for k, low, high in bounds:
         ax.vlines(k, 100 * low, 100 * high, color=SOURCE, linewidth=1.4)
     log_ticks(ax, ks)
@@ -60,18 +62,24 @@ def neighborhood_recall_curve(results: Analysis, arrays: Arrays) -> Figure:  # n
     least = threshold(results, "recall")
     if least is not None and 100 * least < ax.get_ylim()[1]:
         ax.plot(first.k, 100 * least, marker="_", markersize=16, markeredgewidth=2, color="#111111", zorder=4)
-        ax.annotate(f"threshold {percent(least, 0)} at k = {first.k}", (first.k, 100 * least), xytext=(12, -9), textcoords="offset points", fontsize=8)
+        ax.annotate(
+            f"threshold {percent(least, 0)} at k = {first.k}",
+            (first.k, 100 * least),
+            xytext=(12, -9),
+            textcoords="offset points",
+            fontsize=8,
+        )
     ax.set(xlabel="neighbours k", ylabel="shared (%)")
     grid(ax)
     return figure
 
 
-def _curve(ax: Axes, ks: list[int], values: list[float], name: str, colour: str, dashes: object) -> Rule:
-    ax.plot(ks, values, color=colour, marker="o", markersize=4, linestyle=dashes)  # type: ignore[arg-type]
+def _curve(ax: Axes, ks: list[int], values: list[float], name: str, colour: str, dashes: Any) -> Rule:
+    ax.plot(ks, values, color=colour, marker="o", markersize=4, linestyle=dashes)
     return Rule(values[-1], name, colour)
 
 
-def neighborhood_by_category(results: Analysis, arrays: Arrays) -> Figure:  # noqa: ARG001
+def neighborhood_by_category(results: Analysis, arrays: Arrays) -> Figure:
     """Recall@k of each category, beside chance and beside neighbours drawn from the category alone."""
     categories, hoods = results.chosen.categories, results.chosen_pair.neighborhood
     if not categories or not hoods:
@@ -93,12 +101,24 @@ def neighborhood_by_category(results: Analysis, arrays: Arrays) -> Figure:  # no
     alone = [100 * min(1.0, first.k / (c.rows - 1)) if c.rows > 1 else None for c in shown]
     known = [(value, row) for value, row in zip(alone, rows, strict=True) if value is not None]
     if known:
-        ax.plot(*zip(*known, strict=True), "|", color="#111111", markersize=10, markeredgewidth=1.6, label="what the category alone would give")
-    ax.set_yticks(list(rows), [f"{shorten(c.label, 30)} ({c.rows})" for c in shown])
-    ax.invert_yaxis()
+        ax.plot(
+            *zip(*known, strict=True),
+            "|",
+            color="#111111",
+            markersize=10,
+            markeredgewidth=1.6,
+            label="what the category alone would give",
+        )
+    rows_down(ax, [f"{shorten(c.label, 30)} ({c.rows})" for c in shown])
     overall = 100 * first.recall.value
     ax.set_xlim(*nice_limits([100 * c.recall for c in shown] + alone, include=(0.0, overall)))
-    label_top(ax, [Rule(100 * first.expected, f"chance {percent(first.expected)}", "#888888"), Rule(overall, f"all rows {percent(first.recall.value)}", SOURCE)])
+    label_top(
+        ax,
+        [
+            Rule(100 * first.expected, f"chance {percent(first.expected)}", "#888888"),
+            Rule(overall, f"all rows {percent(first.recall.value)}", SOURCE),
+        ],
+    )
     ax.set_xlabel("neighbours shared (%); rows in brackets")
     grid(ax, "x")
     figure.legend(loc="outside lower center", ncols=2, handletextpad=0.2)
@@ -109,65 +129,31 @@ def neighborhood_rank_distribution(results: Analysis, arrays: Arrays) -> Figure:
     """At which rank of the target the source's nearest neighbour is found."""
     ranks = np.sort(np.asarray(need(arrays, "neighborhood/ranks")[0], dtype=float))
     others = max(results.rows - 1, int(ranks[-1]), 1)
-    median = float(np.median(ranks))
+    median = int(ranks[(len(ranks) - 1) // 2])  # the least rank that half of the rows reach
     title = (
-        f"Half of the source's nearest neighbours are among the {fixed(median, 0)} nearest of the target; "
-        f"by chance among {fixed((others + 1) / 2, 0)}"
+        f"Half of the source's nearest neighbours are among the {fixed(median)} nearest of the target; "
+        f"by chance among {fixed((others + 1) // 2)}"
     )
     figure = new_figure(title, 3.7)
     ax = figure.add_subplot()
     share = 100 * np.arange(1, len(ranks) + 1) / len(ranks)
     ax.step(np.r_[1.0, ranks, others], np.r_[0.0, share, 100.0], where="post", color=SOURCE, linewidth=2.2)
     steps = np.unique(np.geomspace(1, others, 200).round())
-    ax.plot(steps, 100 * steps / others, color=CONTROL, linestyle=(0, (4, 3)))
+    ax.plot(steps, 100 * steps / others, color=NOTE, linestyle=(0, (4, 3)))
     at = others / 8
-    ax.annotate("chance", (at, 12.5), xytext=(6, -8), textcoords="offset points", color=CONTROL, fontsize=8.5)
+    ax.annotate("chance", (at, 12.5), xytext=(6, -8), textcoords="offset points", color=NOTE, fontsize=8.5)
     ax.hlines(50, 1, median, color="#888888", linewidth=0.9)
     ax.vlines(median, 0, 50, color="#888888", linewidth=0.9)
     ax.plot(median, 50, "o", color=SOURCE, markersize=6)
-    ax.annotate(f"median {fixed(median, 0)}", (median, 50), xytext=(8, -4), textcoords="offset points", fontsize=8.5, color=SOURCE)
+    ax.annotate(
+        f"median {fixed(median)}", (median, 50), xytext=(8, -4), textcoords="offset points", fontsize=8.5, color=SOURCE
+    )
     log_ticks(ax, ticks_1_2_5(1, others))
     ax.set_xlim(1, others)
     ax.set_ylim(0, 101)
-    ax.set(xlabel="rank in the target of a row's nearest neighbour in the source (1 is best)", ylabel="rows up to this rank (%)")
+    ax.set(
+        xlabel="rank in the target of a row's nearest neighbour in the source (1 is best)",
+        ylabel="rows up to this rank (%)",
+    )
     grid(ax)
     return figure
-
-
-def neighborhood_examples(results: Analysis, arrays: Arrays) -> Figure:
-    """Pictures with their nearest neighbours in both spaces; what both chose is framed."""
-    names = ("neighborhood/query", "neighborhood/source", "neighborhood/target", "thumbnails")
-    query, source, target, pictures = need(arrays, *names)
-    shown = min(MOST_QUERIES, len(query))
-    columns = source.shape[1]
-    shared = [len(set(map(int, source[i])) & set(map(int, target[i]))) for i in range(shown)]
-    title = f"In these {shown} examples the spaces share {sum(shared)} of {shown * columns} nearest neighbours (framed)"
-    figure = new_figure(title, 1.0 + 0.66 * shown)
-    widths = (1.0, 0.3, *[1.0] * columns, 0.3, *[1.0] * columns)
-    axes = figure.subplots(shown, len(widths), width_ratios=widths, squeeze=False)
-    engine = figure.get_layout_engine()
-    assert engine is not None
-    engine.set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)
-    for row in range(shown):
-        both = set(map(int, source[row])) & set(map(int, target[row]))
-        cells = [int(query[row]), None, *map(int, source[row]), None, *map(int, target[row])]
-        for place, (ax, index) in enumerate(zip(axes[row], cells, strict=True)):
-            _picture(ax, None if index is None else pictures[index], framed=place > 0 and index in both)
-    axes[0, 0].set_title("picture", fontsize=8.5)
-    axes[0, 2].set_title(shorten(f"nearest in the source: {results.chosen_source.name}", 50), fontsize=8.5, color=SOURCE)
-    axes[0, 3 + columns].set_title(shorten(f"in the target: {results.chosen_target.name}", 46), fontsize=8.5, color=TARGET)
-    for i in (2, 3 + columns):
-        axes[0, i].title.set_in_layout(False)  # it runs over its neighbours, on purpose
-    return figure
-
-
-def _picture(ax: Axes, pixels: np.ndarray | None, *, framed: bool) -> None:  # type: ignore[type-arg]
-    ax.set(xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set_visible(framed or pixels is not None)
-        spine.set_color("#111111" if framed else "#DDDDDD")
-        spine.set_linewidth(3.0 if framed else 0.6)
-    if pixels is not None:
-        ax.imshow(pixels, aspect="equal", interpolation="antialiased")
-    else:
-        ax.axis("off")

@@ -6,9 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from foresight_cli.reporting.derived import best_control_r2, short_name
+from foresight_cli.reporting.derived import best_control_r2, names_within
+from foresight_cli.reporting.figures.heatmap import Matrix
 from foresight_cli.reporting.figures.style import (
     CONTROL,
+    NOTE,
     SOURCE,
     TARGET,
     Arrays,
@@ -20,6 +22,7 @@ from foresight_cli.reporting.figures.style import (
     need,
     new_figure,
     nice_limits,
+    rows_down,
     shorten,
 )
 from foresight_cli.reporting.numbers import fixed, with_interval
@@ -27,7 +30,7 @@ from foresight_cli.reporting.wording import against, threshold
 from foresight_cli.results import Analysis
 
 
-def linear_probe_training(results: Analysis, arrays: Arrays) -> Figure:  # noqa: ARG001
+def linear_probe_training(results: Analysis, arrays: Arrays) -> Figure:
     """The learning curve: held-out and training R2 against the number of rows."""
     curve = results.chosen.learning_curve
     if len(curve) < 2:
@@ -35,13 +38,13 @@ def linear_probe_training(results: Analysis, arrays: Arrays) -> Figure:  # noqa:
     gain, last = curve[-1].r2 - curve[-2].r2, curve[-1]
     trend = "still rising" if gain > 0.01 else "falling" if gain < -0.01 else "flat"
     title = (
-        f"With {fixed(last.rows)} rows the probe reaches R² {fixed(last.r2, 2)} held out ({trend}) "
+        f"With {fixed(last.rows)} training rows the probe reaches R² {fixed(last.r2, 2)} held out ({trend}) "
         f"and {fixed(last.r2_train, 2)} in training"
     )
     figure = new_figure(title, 3.8)
     ax = figure.add_subplot()
     rows = [point.rows for point in curve]
-    ax.plot(rows, [p.r2_train for p in curve], color=CONTROL, marker="s", markersize=4)
+    ax.plot(rows, [p.r2_train for p in curve], color=NOTE, marker="s", markersize=4)
     ax.plot(rows, [p.r2 for p in curve], color=SOURCE, marker="o", markersize=5, linewidth=2.2)
     least = threshold(results, "r2")
     ax.set_ylim(*_r2_limits([v for p in curve for v in (p.r2, p.r2_train)], (least or 0.0, 0.0, 1.0)))
@@ -52,7 +55,7 @@ def linear_probe_training(results: Analysis, arrays: Arrays) -> Figure:  # noqa:
         ax.annotate(f"threshold {fixed(least, 2)}", (0.01, least), xycoords=("axes fraction", "data"),
                     xytext=(0, 3), textcoords="offset points", fontsize=8)  # fmt: skip
     ax.axhline(0.0, color="#888888", linewidth=0.8)
-    ax.set(xlabel="rows", ylabel="R²", title=_direction(results))
+    ax.set(xlabel="training rows", ylabel="R²", title=_direction(results))
     grid(ax)
     return figure
 
@@ -74,12 +77,12 @@ def linear_probe_scatter(results: Analysis, arrays: Arrays) -> Figure:
     return figure
 
 
-def _true_against_predicted(ax: Axes, true: np.ndarray, predicted: np.ndarray) -> None:  # type: ignore[type-arg]
+def _true_against_predicted(ax: Axes, true: Matrix, predicted: Matrix) -> None:
     low = float(min(true.min(), predicted.min()))
     high = float(max(true.max(), predicted.max()))
     room = 0.05 * ((high - low) or 1.0)
     limits = (low - room, high + room)
-    ax.plot(limits, limits, color=CONTROL, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    ax.plot(limits, limits, color=NOTE, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     ax.scatter(true, predicted, s=8, color=SOURCE, alpha=0.5, linewidths=0, rasterized=True)
     ax.set(xlim=limits, ylim=limits)
     ax.set_aspect("equal")
@@ -87,32 +90,58 @@ def _true_against_predicted(ax: Axes, true: np.ndarray, predicted: np.ndarray) -
     ax.locator_params(nbins=4)
 
 
-def linear_probe_summary(results: Analysis, arrays: Arrays) -> Figure:  # noqa: ARG001
+def linear_probe_summary(results: Analysis, arrays: Arrays) -> Figure:
     """Held-out R2 of every pair, both ways, beside what the controls reach."""
     pairs = sorted(enumerate(results.pairs), key=lambda item: -item[1].r2.value)
     rows = len(pairs) + len(results.controls)
     figure = new_figure(_summary_title(results), 1.75 + 0.235 * rows)
     ax = figure.add_subplot()
     names, low_values = [], []
+    sources, targets = names_within(results, "source"), names_within(results, "target")
     for row, (index, pair) in enumerate(pairs):
         chosen = index == results.chosen.index
         if pair.r2.low is not None and pair.r2.high is not None:
             ax.hlines(row, pair.r2.low, pair.r2.high, color=SOURCE, linewidth=2.4 if chosen else 1.4)
-        ax.plot(pair.r2.value, row, "o", color=SOURCE, markersize=8 if chosen else 5, label="source to target, with 95 % interval" if row == 0 else None)
-        ax.plot(pair.r2_reverse, row, "D", markerfacecolor="white", markeredgecolor=TARGET, markersize=5, label="target to source" if row == 0 else None)
-        names.append(f"{short_name(results.spaces[pair.source])} → {short_name(results.spaces[pair.target])}")
+        ax.plot(
+            pair.r2.value,
+            row,
+            "o",
+            color=SOURCE,
+            markersize=8 if chosen else 5,
+            label="source to target, with 95 % interval" if row == 0 else None,
+        )
+        ax.plot(
+            pair.r2_reverse,
+            row,
+            "D",
+            markerfacecolor="white",
+            markeredgecolor=TARGET,
+            markersize=5,
+            label="target to source" if row == 0 else None,
+        )
+        names.append(f"{sources[pair.source]} → {targets[pair.target]}")
         low_values += [pair.r2.value, pair.r2_reverse, pair.r2.low, pair.r2.high]
     for row, control in enumerate(results.controls, start=len(pairs)):
-        ax.plot(control.r2, row, "s", color=CONTROL, markersize=6, label="control to the chosen target" if row == len(pairs) else None)
+        ax.plot(
+            control.r2,
+            row,
+            "s",
+            color=CONTROL,
+            markersize=6,
+            label="control to the chosen target" if row == len(pairs) else None,
+        )
         names.append(f"control: {control.name}")
         low_values.append(control.r2)
-    ax.set_yticks(range(rows), [shorten(name, 58) for name in names])
+    rows_down(ax, [shorten(name, 58) for name in names])
     for text, (index, _) in zip(ax.get_yticklabels(), pairs, strict=False):
         text.set_fontweight("bold" if index == results.chosen.index else "normal")
-    ax.invert_yaxis()
     least = threshold(results, "r2")
     ax.set_xlim(*_r2_limits([v for v in low_values if v is not None], (0.0, least or 0.0)))
-    label_top(ax, [Rule(0.0, "the mean", "#888888")] + ([Rule(least, f"threshold {fixed(least, 2)}", "#111111")] if least is not None else []))
+    label_top(
+        ax,
+        [Rule(0.0, "mean predictor", "#888888")]
+        + ([Rule(least, f"threshold {fixed(least, 2)}", "#111111")] if least is not None else []),
+    )
     ax.set_xlabel("R², held out (bold: the pair of the verdict)")
     grid(ax, "x")
     figure.legend(loc="outside lower center", ncols=3, handletextpad=0.2)

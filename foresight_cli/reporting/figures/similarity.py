@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from foresight_cli.reporting.figures.heatmap import colour_bar, heatmap
+from foresight_cli.reporting.figures.heatmap import Matrix, colour_bar, heatmap
 from foresight_cli.reporting.figures.style import (
-    CONTROL,
     MOST_CATEGORIES,
+    NOTE,
     SOURCE,
     TARGET,
     Arrays,
@@ -19,14 +19,17 @@ from foresight_cli.reporting.figures.style import (
     need,
     new_figure,
     nice_limits,
+    rows_down,
     shorten,
     sorted_labels,
 )
-from foresight_cli.reporting.numbers import fixed, with_interval
+from foresight_cli.reporting.numbers import RHO, fixed, with_interval
 from foresight_cli.reporting.wording import against, threshold
 from foresight_cli.results import Analysis, Category
 
 MOST_POINTS = 20_000
+MOST_BESIDE = 16
+"""More categories than this: one heatmap above the other, so that labels can be read."""
 
 
 def semantic_sim_scatter(results: Analysis, arrays: Arrays) -> Figure:
@@ -36,7 +39,7 @@ def semantic_sim_scatter(results: Analysis, arrays: Arrays) -> Figure:
     least = threshold(results, "spearman")
     stands = against(rho.value, rho.low, rho.high, least)
     judged = "" if least is None else f", {stands} the threshold of {fixed(least, 2)}"
-    figure = new_figure(f"Distances agree with Spearman ρ {with_interval(rho, 2)}{judged}", 4.4)
+    figure = new_figure(f"Distances agree with Spearman {RHO} {with_interval(rho, 2)}{judged}", 4.4)
     ax = figure.add_subplot()
     same = arrays.get("rsa/same")
     size = 10 if len(source) <= 2000 else 5
@@ -52,11 +55,11 @@ def semantic_sim_scatter(results: Analysis, arrays: Arrays) -> Figure:
     ax.set_ylim(0, float(target.max()) * 1.08 or 1.0)
     ax.set_xlabel(shorten(f"distance in {results.chosen_source.name}", 80))
     ax.set_ylabel(shorten(f"distance in {results.chosen_target.name}", 48))
-    ax.set_title(f"{len(source):,} pairs of rows, Euclidean", color=CONTROL)
+    ax.set_title(f"{len(source):,} pairs of rows, Euclidean", color=NOTE)
     return figure
 
 
-def semantic_sim_categories(results: Analysis, arrays: Arrays) -> Figure:  # noqa: ARG001
+def semantic_sim_categories(results: Analysis, arrays: Arrays) -> Figure:
     """Agreement of distances within each category."""
     measured = [c for c in results.chosen.categories if c.spearman is not None]
     if not measured:
@@ -64,18 +67,18 @@ def semantic_sim_categories(results: Analysis, arrays: Arrays) -> Figure:  # noq
     shown = sorted(measured, key=lambda c: (-(c.spearman or 0.0), c.label))
     best, worst = shown[0], shown[-1]
     overall = results.chosen_pair.spearman.value
-    title = f"Within a category distances agree by ρ {fixed(worst.spearman, 2)} to {fixed(best.spearman, 2)}; over all rows by {fixed(overall, 2)}"
+    span = f"{fixed(worst.spearman, 2)} to {fixed(best.spearman, 2)}"
+    title = f"Within a category distances agree by {RHO} {span}; over all rows by {fixed(overall, 2)}"
     shown = _ends(shown)
     figure = new_figure(title, 1.45 + 0.21 * len(shown))
     ax = figure.add_subplot()
     values = [c.spearman or 0.0 for c in shown]
     ax.hlines(range(len(shown)), 0, values, color="#C9D8E3", linewidth=2)
     ax.plot(values, range(len(shown)), "o", color=SOURCE, markersize=6)
-    ax.set_yticks(range(len(shown)), [f"{shorten(c.label, 30)} ({c.rows})" for c in shown])
-    ax.invert_yaxis()
+    rows_down(ax, [f"{shorten(c.label, 30)} ({c.rows})" for c in shown])
     ax.set_xlim(*nice_limits(values, include=(0.0, overall)))
     label_top(ax, [Rule(0.0, "chance", "#888888"), Rule(overall, f"all rows {fixed(overall, 2)}", "#111111")])
-    ax.set_xlabel("Spearman ρ of distances within the category (rows in brackets)")
+    ax.set_xlabel(f"Spearman {RHO} of distances within the category (rows in brackets)")
     grid(ax, "x")
     return figure
 
@@ -95,32 +98,50 @@ def semantic_sim_heatmaps(results: Analysis, arrays: Arrays) -> Figure:
     order = sorted(sorted(range(len(labels)), key=lambda i: -results.labels[labels[i]])[:MOST_CATEGORIES])
     names = [labels[i] for i in order]
     upper = np.triu_indices(len(order), 1)
-    matrices = [m[np.ix_(order, order)] for m in (source, target)]
+    matrices = [_relative(m[np.ix_(order, order)], upper) for m in (source, target)]
     title = "How far apart the categories lie in the source, and in the target"
     if len(order) > 2:
         a, b = (m[upper] for m in matrices)
-        farthest = ["{} and {}".format(*(shorten(names[k], 18) for k in (upper[0][i], upper[1][i]))) for i in (int(a.argmax()), int(b.argmax()))]
+        farthest = [
+            "{} and {}".format(*(shorten(names[k], 18) for k in (upper[0][i], upper[1][i])))
+            for i in (int(a.argmax()), int(b.argmax()))
+        ]
         title = (
             f"Both spaces put {farthest[0]} farthest apart"
             if farthest[0] == farthest[1]
             else f"Farthest apart in the source: {farthest[0]}; in the target: {farthest[1]}"
         )
-    figure = new_figure(title, 4.5)
-    axes = figure.subplots(1, 2)
+    stacked = len(order) > MOST_BESIDE
+    figure = new_figure(title, 13.5 if stacked else 5.2, square=True)
+    axes = figure.subplots(*((2, 1) if stacked else (1, 2)))
     sides = ((axes[0], matrices[0], "source", results.source), (axes[1], matrices[1], "target", results.target))
     for ax, matrix, side, model in sides:
-        mean = float(matrix[upper].mean()) if len(order) > 1 and matrix[upper].mean() > 0 else 1.0
-        image = heatmap(ax, matrix / mean, rows=names if side == "source" else (), columns=names, colours="viridis", values=len(order) <= 9, limits=(0.0, max(1.5, float((matrix / mean).max()))))
-        if side == "target":
+        image = heatmap(
+            ax,
+            matrix,
+            rows=names if side == "source" or stacked else (),
+            columns=names,
+            colours="viridis",
+            values=len(order) <= 12,
+            digits=1,
+            limits=(0.0, max(1.5, *(float(m.max()) for m in matrices))),
+        )
+        if side == "target" and not stacked:
             ax.set_yticks([])
         ax.set_title(f"{side}: {shorten(model, 24)}")
         ax.set_aspect("equal")
         for text in ax.get_xticklabels():
             text.set_rotation(90)
-    figure.colorbar(image, ax=axes, location="bottom", fraction=0.04, aspect=40, pad=0.02).set_label(
-        "mean distance of two rows, as a multiple of the mean over pairs of categories", fontsize=8.5
-    )
+    figure.colorbar(
+        image, ax=axes, location="bottom", fraction=0.02 if stacked else 0.04, aspect=40, pad=0.02
+    ).set_label("mean distance of two rows, as a multiple of the mean over pairs of categories", fontsize=8.5)
     return figure
+
+
+def _relative(distances: Matrix, upper: tuple[Matrix, Matrix]) -> Matrix:
+    """Distances between categories as a multiple of their mean, so that both spaces share a scale."""
+    mean = float(distances[upper].mean()) if len(distances) > 1 else 0.0
+    return distances / mean if mean > 0 else distances
 
 
 def semantic_sim_ranks(results: Analysis, arrays: Arrays) -> Figure:
@@ -129,8 +150,11 @@ def semantic_sim_ranks(results: Analysis, arrays: Arrays) -> Figure:
     bins = len(ranks)
     lift = ranks / (ranks.sum() or 1.0) * bins * bins
     near = float(lift[: max(1, bins // 10), : max(1, bins // 10)].mean())
-    title = f"The closest tenth of pairs in the source is {fixed(near, 1)} times as often in the closest tenth of the target as by chance"
-    figure = new_figure(title, 4.6)
+    title = (
+        f"The closest tenth of pairs in the source is {fixed(near, 1)} times as often "
+        "in the closest tenth of the target as by chance"
+    )
+    figure = new_figure(title, 4.6, square=True)
     ax = figure.add_subplot()
     shown = np.log2(np.clip(lift, 2.0**-3, 2.0**3))
     image = heatmap(ax, shown, limits=(-3.0, 3.0), colours="RdBu_r")
@@ -138,10 +162,8 @@ def semantic_sim_ranks(results: Analysis, arrays: Arrays) -> Figure:
     ax.invert_yaxis()
     ax.plot([0, 100], [0, 100], color="#111111", linewidth=0.8, linestyle=(0, (4, 3)))
     ax.set(xlabel="rank of the distance in the target (%)", ylabel="rank in the source (%)")
-    ax.set_title("Line: ranks that agree. Spearman's ρ is how tightly pairs follow it.", color=CONTROL)
+    ax.set_title(f"Line: ranks that agree. Spearman's {RHO} is how tightly pairs follow it.", color=NOTE)
     ax.set_aspect("equal")
     bar = colour_bar(ax, image, "pairs, as a multiple of chance")
     bar.set_ticks([-3, -2, -1, 0, 1, 2, 3], labels=["≤ 1/8", "1/4", "1/2", "1", "2", "4", "≥ 8"])
     return figure
-
-

@@ -8,12 +8,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from foresight_cli.results import Analysis
@@ -23,14 +24,15 @@ Draw = Callable[[Analysis, Arrays], Figure]
 
 DPI = 120
 WIDTH = 7.5  # inches: 900 px
-SOURCE, TARGET, CONTROL = "#0072B2", "#D55E00", "#767676"  # Okabe-Ito blue and vermillion; a grey that reads on white
+SOURCE, TARGET = "#0072B2", "#D55E00"  # Okabe-Ito blue and vermillion
+CONTROL, NOTE = "#444444", "#767676"
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#8A6D00", "#332288")
-CATEGORIES = ("#332288", "#E69F00", "#44AA99", "#CC3311", "#88CCEE", "#117733", "#AA4499", "#999933", "#555555")
+CATEGORIES = ("#332288", "#E69F00", "#44AA99", "#CC3311", "#4FA8D8", "#117733", "#AA4499", "#999933", "#555555")
 MARKERS = ("o", "s", "^", "D", "v")  # 9 colours and 5 markers: 45 categories that differ without colour vision too
 MOST_CATEGORIES = 40
 OTHER = "#BBBBBB"
 
-_RC = {
+_RC: dict[Any, Any] = {
     "text.parse_math": False,  # a label with dollars is a label
     "svg.hashsalt": "foresight",
     "figure.dpi": DPI,
@@ -60,6 +62,18 @@ _RC = {
 
 class NotMeasured(Exception):
     """A figure cannot be drawn because what it shows was not measured; the text says why."""
+
+
+_WHY = {
+    "tsne": "no t-SNE was made of this space",
+    "channels": "channels are told apart only where both poolings of a video autoencoder are cached",
+    "spatial": "cells are told apart only where both poolings of a video autoencoder are cached",
+    "probe": "no held-out predictions were kept",
+    "rsa": "no distances were kept, or the data has no categories",
+    "neighborhood/ranks": "no ranks of neighbours were kept",
+    "neighborhood": "the pictures could not be opened again",
+    "thumbnails": "the pictures could not be opened again",
+}
 
 
 @contextmanager
@@ -92,16 +106,25 @@ def need(arrays: Arrays, *names: str) -> list[np.ndarray[Any, np.dtype[Any]]]:
     """
     for name in names:
         if name not in arrays or not arrays[name].size:
-            raise NotMeasured(f"the analysis kept no array {name}")
+            raise NotMeasured(_WHY.get(name) or _WHY[name.partition("/")[0]])
     return [arrays[name] for name in names]
 
 
-def new_figure(title: str, height: float) -> Figure:
-    """An empty figure of the report's width; ``title`` states the finding."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    wrapped = textwrap.fill(clean(title), 76)
-    figure.suptitle(wrapped, x=0.012, ha="left", fontsize=11.5, fontweight="bold", color="#111111")
+def new_figure(title: str, height: float, *, square: bool = False) -> Figure:
+    """An empty figure of the report's width; ``title`` states the finding. ``square``: its axes keep their aspect."""
+    engine = ConstrainedLayoutEngine(w_pad=0.07, h_pad=0.07, compress=square)
+    figure = Figure(figsize=(WIDTH, height), layout=engine)
+    figure.suptitle(balanced(title), x=0.012, ha="left", fontsize=11.5, fontweight="bold", color="#111111")
     return figure
+
+
+def balanced(title: str, width: int = 76) -> str:
+    """``title`` in as few lines as ``width`` allows, all about as long."""
+    words = clean(title)
+    lines = len(textwrap.wrap(words, width))
+    while width > 1 and len(textwrap.wrap(words, width - 1)) == lines:
+        width -= 1
+    return textwrap.fill(words, width)
 
 
 def clean(text: str) -> str:
@@ -115,7 +138,7 @@ def shorten(text: str, width: int = 22) -> str:
     >>> shorten("a category with a long name", 12)
     'a category …'
     """
-    text = clean(text)
+    text = clean(text) or "(empty)"  # a legend leaves out an empty name too
     text = text if len(text) <= width else text[: width - 1] + "…"
     return f" {text}" if text.startswith("_") else text  # a legend leaves out what starts with an underscore
 
@@ -136,7 +159,7 @@ class Rule:
 
     value: float
     label: str
-    color: str = CONTROL
+    color: str = NOTE
     dashes: str | tuple[int, tuple[int, ...]] = (0, (4, 3))
 
 
@@ -146,11 +169,8 @@ def label_right(ax: Axes, rules: Sequence[Rule], *, draw: bool = True) -> None:
     Set the limits of the y axis first. ``draw=False`` writes the labels alone (of curves that end there).
     """
     low, high = ax.get_ylim()
-    figure = ax.get_figure()
-    assert figure is not None
-    rows = ax.get_subplotspec().get_gridspec().nrows if ax.get_subplotspec() is not None else 1  # type: ignore[union-attr]
-    height = (float(figure.get_figheight()) - 1.1) / rows  # type: ignore[union-attr]
-    gap = 0.155 / max(height, 0.5)
+    figure: Any = ax.get_figure()
+    gap = 0.155 / max(figure.get_figheight() - 1.1, 0.5)  # a line of text, as a share of the axes' height
     ordered = sorted(rules, key=lambda rule: rule.value)
     places: list[float] = []
     for rule in ordered:
@@ -176,7 +196,16 @@ def label_right(ax: Axes, rules: Sequence[Rule], *, draw: bool = True) -> None:
             va="center",
             fontsize=8,
             color=rule.color,
-            arrowprops={"arrowstyle": "-", "color": rule.color, "linewidth": 0.6} if moved else None,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": rule.color,
+                "linewidth": 0.6,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "relpos": (0.0, 0.5),
+            }
+            if moved
+            else None,
             annotation_clip=False,
         )
 
@@ -204,24 +233,25 @@ def label_top(ax: Axes, rules: Sequence[Rule]) -> None:
         )
 
 
-def grid(ax: Axes, axis: str = "y") -> None:
+def rows_down(ax: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a dot plot, the first on top."""
+    ax.set_yticks(range(len(names)), list(names))
+    ax.set_ylim(len(names) - 0.4, -0.6)
+
+
+def grid(ax: Axes, axis: Literal["x", "y"] = "y") -> None:
     """Faint lines behind the data."""
-    ax.grid(True, axis=axis, color="#E6E6E6", linewidth=0.7, zorder=0)  # type: ignore[arg-type]
+    ax.grid(True, axis=axis, color="#E6E6E6", linewidth=0.7, zorder=0)
     ax.set_axisbelow(True)
 
 
-def log_ticks(ax: Axes, values: Sequence[float], axis: str = "x") -> None:
-    """A logarithmic axis whose ticks are exactly ``values``, written as plain numbers."""
-    if axis == "x":
-        ax.set_xscale("log")
-        chosen = ax.xaxis
-    else:
-        ax.set_yscale("log")
-        chosen = ax.yaxis
-    chosen.set_major_locator(FixedLocator(list(values)))
-    chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
-    chosen.set_minor_locator(NullLocator())
-    chosen.set_minor_formatter(NullFormatter())
+def log_ticks(ax: Axes, values: Sequence[float]) -> None:
+    """A logarithmic x axis whose ticks are exactly ``values``, written as plain numbers."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(FixedLocator(list(values)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def ticks_1_2_5(low: float, high: float) -> list[float]:

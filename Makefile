@@ -1,0 +1,66 @@
+# Every target sets up what it needs. On a fresh machine: make demo, make test.
+
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+F      := $(BIN)/foresight
+SHELL  := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# pip leaves a network's ups and downs to the caller
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5 -c constraints.txt
+
+.PHONY: help setup demo test lint types format bench sweep tiny-weights clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(VENV)/.base: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) on this machine; name another with PYTHON=python3.12"; exit 1; }
+	@echo "setting up $(VENV) (torch and friends: a few minutes the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP_INSTALL) -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	@$(PIP_INSTALL) -e '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.dev ## Set up the environment with everything that development needs
+
+demo: $(VENV)/.base ## The whole question on two tiny checkpoints: extract, analyze, adapt, report
+	@$(F) extract weights=tiny model=qwen25vl layer=all pooling=all
+	@$(F) extract weights=tiny model=ltxv pooling=all
+	@$(F) analyze weights=tiny data=shapes
+	@$(F) adapt -m weights=tiny data=shapes adapter=linear,mlp layer=final pooling=flat
+	@$(F) report
+
+test: $(VENV)/.dev ## Run the tests, doctests included
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## Check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## Check types (mypy, strict)
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## Time extraction and analysis against plain scripts; writes benchmarks/RESULTS.md
+	@$(BIN)/python -m benchmarks
+
+sweep: $(VENV)/.base ## The layer sweep as a Hydra multirun, on the tiny checkpoints
+	@$(F) extract weights=tiny model=ltxv pooling=all
+	@$(F) extract -m weights=tiny model=qwen25vl layer=4,8,16,24,final
+	@$(F) analyze -m weights=tiny data=shapes layer=4,8,16,24,final pooling=channel_mean
+
+tiny-weights: $(VENV)/.dev ## Train the two tiny checkpoints anew (about an hour on two cores)
+	@$(BIN)/python -m scripts.train_tiny_weights
+
+clean: ## Remove the environment, caches and outputs
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis outputs/* build dist
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

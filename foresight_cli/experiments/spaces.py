@@ -1,0 +1,71 @@
+"""Each space by itself: its numbers, and the arrays its figures are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from foresight_cli.experiments.chosen import Scored
+from foresight_cli.experiments.clusters import channel_arrays, cluster_scores, label_codes, tsne
+from foresight_cli.experiments.dimension import dimensions, spectrum
+from foresight_cli.experiments.representation import Representation
+from foresight_cli.metrics import linear_cka
+from foresight_cli.results import Space
+
+
+def describe_space(space: Representation, rows: Scored, near_duplicates: int, seed: int) -> Space:
+    """E-Q1.1 / E-Q1.2 and E-Q1.3 of one space."""
+    clusters = cluster_scores(space, rows.labels, rows.groups, seed)
+    size = dimensions(space)
+    return Space(
+        side=space.side,
+        model=space.model,
+        layer=space.layer,
+        pooling=space.pooling,
+        rows=len(space.values),
+        dimension=space.values.shape[1],
+        key=space.key,
+        silhouette=clusters.silhouette,
+        knn_accuracy=clusters.knn_accuracy,
+        knn_chance=clusters.knn_chance,
+        intra_inter_ratio=clusters.intra_inter_ratio,
+        mle_dimension=size.mle,
+        twonn_dimension=size.twonn,
+        pca_dimensions=size.pca,
+        effective_rank=size.effective_rank,
+        participation_ratio=size.participation_ratio,
+        top_feature_share=size.top_feature_share,
+        near_duplicates=near_duplicates,
+    )
+
+
+def space_arrays(spaces: Sequence[Representation], rows: Scored, seed: int) -> dict[str, np.ndarray]:
+    """Spectra of all spaces; t-SNE of the targets and of the sources in one pooling; the target's channels."""
+    codes, _ = label_codes(rows.labels)
+    arrays = {"label": codes.astype(np.int32)}
+    pooling = _shown_pooling(spaces)
+    for i, space in enumerate(spaces):
+        arrays[f"spectrum/{i}"] = spectrum(space)
+        if space.side == "target" or space.pooling == pooling:
+            arrays[f"tsne/{i}"] = tsne(space, seed)
+    return arrays | _channels([space for space in spaces if space.side == "target"])
+
+
+def layer_similarity(spaces: Sequence[Representation], pooling: str) -> tuple[list[int], list[list[float]]]:
+    """Debiased CKA of the source's layers with one another in one pooling; and which spaces they are."""
+    shown = [i for i, s in enumerate(spaces) if s.side == "source" and s.pooling == pooling]
+    return shown, [[linear_cka(spaces[a].rotated, spaces[b].rotated) for b in shown] for a in shown]
+
+
+def _shown_pooling(spaces: Sequence[Representation]) -> str:
+    cached = {space.pooling for space in spaces if space.side == "source"}
+    return "channel_mean" if "channel_mean" in cached else "flat"
+
+
+def _channels(targets: Sequence[Representation]) -> dict[str, np.ndarray]:
+    """Of an autoencoder with both poolings cached: the length of its mean is the number of its channels."""
+    by_pooling = {space.pooling: space for space in targets}
+    if {"flat", "channel_mean"} - by_pooling.keys() or by_pooling["flat"].model != "ltxv":
+        return {}
+    return channel_arrays(by_pooling["flat"], by_pooling["channel_mean"].values.shape[1])

@@ -1,0 +1,71 @@
+import inspect
+
+import pytest
+import torch
+
+from foresight_cli import metrics
+
+SIGNATURES = {
+    "linear_cka": "(x, y, *, debiased=True)",
+    "rbf_cka": "(x, y, *, bandwidth=1.0, debiased=True)",
+    "cknna": "(x, y, *, k=10",
+    "rsa": "(x, y, *, distance='euclidean', correlation='spearman', max_pairs=None, seed=0)",
+    "mantel_test": ("(x, y, *, distance='euclidean', correlation='pearson', permutations=999, groups=None, seed=0)"),
+    "neighborhood": "(x, y, *, k=10, distance='euclidean'",
+    "mle_dimension": "(x, *, k=20, average='harmonic')",
+    "twonn_dimension": "(x, *, discard=0.1)",
+    "pca_dimension": "(x, *, variance=0.95)",
+    "effective_rank": "(x)",
+    "participation_ratio": "(x)",
+    "linear_probe": "(x, y, *, groups=None, folds=5, seed=0",
+    "procrustes_disparity": "(x, y, *, components=100)",
+    "silhouette": "(x, labels)",
+    "knn_accuracy": "(x, labels, *, k=5, folds=5",
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_signatures_are_the_published_ones(name):
+    signature = inspect.signature(getattr(metrics, name))
+    bare = [p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()]
+    shown = str(inspect.Signature(bare))
+    assert shown.startswith(SIGNATURES[name])
+
+
+def test_all_names_exist_and_are_documented():
+    for name in metrics.__all__:
+        assert inspect.getdoc(getattr(metrics, name))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_device_changes_nothing(g1, iris):
+    x, y = (torch.tensor(values) for values in g1)
+    groups = torch.arange(100).repeat_interleave(2)
+    calls = {
+        "linear_cka": {},
+        "rbf_cka": {},
+        "cknna": {},
+        "rsa": {"max_pairs": 500},
+        "mantel_test": {"permutations": 19, "groups": groups},
+        "debiased_cka_standard_error": {},
+        "minibatch_cka": {"batch_size": 50},
+        "procrustes_disparity": {"components": 5},
+    }
+    for name, options in calls.items():
+        measure = getattr(metrics, name)
+        here, there = measure(x, y, **options), measure(x.cuda(), y.cuda(), **options)
+        if name == "mantel_test":
+            here, there = here.statistic, there.statistic
+        assert there == pytest.approx(here, rel=1e-9), name
+    assert metrics.neighborhood(x.cuda(), y.cuda()).recall == metrics.neighborhood(x, y).recall
+    assert metrics.linear_probe(x.cuda(), y.cuda()).r2 == pytest.approx(metrics.linear_probe(x, y).r2, rel=1e-9)
+    assert metrics.fit_ridge(x.cuda(), y.cuda()).predict(x).is_cuda
+    for name in ("mle_dimension", "twonn_dimension", "pca_dimension", "effective_rank", "participation_ratio"):
+        assert getattr(metrics, name)(x.cuda()) == pytest.approx(getattr(metrics, name)(x), rel=1e-9), name
+    twins = torch.cat([x, x[:5]])
+    assert metrics.duplicate_groups(twins.cuda()) == metrics.duplicate_groups(twins)
+    flowers, kinds = iris
+    assert metrics.silhouette(torch.tensor(flowers).cuda(), torch.tensor(kinds).cuda()) == pytest.approx(
+        metrics.silhouette(flowers, kinds), rel=1e-12
+    )

@@ -1,0 +1,100 @@
+import dataclasses
+
+import pytest
+
+from foresight_cli.reporting.commands import adapt_command, analyze_command
+from foresight_cli.reporting.derived import derived, groups_to_settle, layer_order, names_within, one_pooling, spaces_of
+from foresight_cli.reporting.wording import against, clusters_band, threshold
+from foresight_cli.results import Criterion, Estimate
+
+
+def test_layers_are_ordered_by_depth():
+    layers = ["final", "16", "embedding", "4", "24", "8"]
+    assert sorted(layers, key=layer_order) == ["4", "8", "16", "24", "embedding", "final"]
+
+
+def test_derived_values_by_hand(example):
+    results, _ = example.full()
+    found = derived(results)
+    assert found["mle_ratio"] == pytest.approx(18.31 / 9.93)
+    assert found["twonn_ratio"] == pytest.approx(7.42 / 11.71)
+    assert found["gap_to_training"] == pytest.approx(0.8 - 0.56)
+    assert found["gain_of_last_rows"] == pytest.approx(0.56 - 0.49)
+    assert found["row_pairs"] == 270 * 269 / 2
+    assert found["lift_10"] == pytest.approx(0.268 * 269 / 10)
+    assert found["exact_share"] == 78 / 354
+    counts = {
+        name: found[name] for name in ("pairs", "labels", "criteria", "skipped", "source_spaces", "target_spaces")
+    }
+    assert counts == {"pairs": 8, "labels": 9, "criteria": 8, "skipped": 1, "source_spaces": 4, "target_spaces": 2}
+
+
+def test_derived_values_that_cannot_be(example):
+    found = derived(example.bare()[0])
+    for name in ("mle_ratio", "twonn_ratio", "gap_to_training", "gain_of_last_rows"):
+        assert found[name] is None
+
+
+def settle(value, low, high, threshold, groups=100):
+    return groups_to_settle(Criterion("c", "m", Estimate(value, low, high), threshold, "UNCLEAR", ""), groups)
+
+
+def test_groups_to_settle():
+    assert settle(0.6, 0.4, 0.8, 0.5) == 400  # a quarter of the width: four squared ... half the reach: twice, squared
+    assert settle(0.4, 0.2, 0.6, 0.5) == 400
+    assert settle(0.6, 0.55, 0.65, 0.5) is None  # settled
+    assert settle(0.5, 0.4, 0.6, 0.5) is None  # on the threshold
+    assert settle(0.501, 0.4, 0.6, 0.5) is None  # more than 100 times the data
+    assert groups_to_settle(Criterion("c", "m", None, 0.5, "NOT MEASURED", ""), 100) is None
+
+
+def test_names_without_what_is_shared(example):
+    results, _ = example.full()
+    assert names_within(results, "target") == {4: "channel_mean", 5: "flat"}
+    assert names_within(results, "source")[1] == "layer 8, flat"
+    one = dataclasses.replace(results, spaces=[s for s in results.spaces if s.pooling == "flat"])
+    assert names_within(one, "source") == {0: "layer 8", 1: "final"}
+
+
+def test_one_space_a_layer(example):
+    results, _ = example.full()
+    assert [i for i, _ in one_pooling(spaces_of(results, "source"))] == [0, 2]
+    assert [i for i, _ in one_pooling(spaces_of(results, "source"), "flat")] == [1, 3]
+
+
+def test_commands_have_what_differs_from_the_defaults(example):
+    results, _ = example.full()
+    assert adapt_command(results) == "foresight adapt layer=8 source.pooling=flat weights=tiny"
+    assert analyze_command(results) == "foresight analyze weights=tiny"
+    other = dataclasses.replace(results, source="pixels", target="my model", weights="hub")
+    assert analyze_command(other) == "foresight analyze source=pixels 'target=my model'"
+
+
+@pytest.mark.parametrize(
+    ("side", "silhouette", "accuracy", "band"),
+    [
+        ("source", 0.51, 0.81, "strong"),
+        ("source", 0.51, 0.8, "moderate"),
+        ("source", 0.1, 0.61, "moderate"),
+        ("source", 0.3, 0.6, "weak"),
+        ("target", 0.41, 0.71, "strong"),
+        ("target", 0.2, 0.5, "weak"),
+        ("target", None, 0.9, "not measured"),
+    ],
+)
+def test_bands_of_the_study(example, side, silhouette, accuracy, band):
+    space = example.full()[0].spaces[0]
+    assert clusters_band(dataclasses.replace(space, side=side, silhouette=silhouette, knn_accuracy=accuracy)) == band
+
+
+def test_against_a_threshold():
+    assert against(0.6, 0.55, 0.65, 0.5) == "above"
+    assert against(0.6, 0.45, 0.75, 0.5) == "not clearly above"
+    assert against(0.4, 0.35, 0.45, 0.5) == "below"
+    assert against(0.6, None, None, 0.5) == "above"
+    assert against(0.6, None, None, None) == ""
+
+
+def test_thresholds_come_from_the_settings(example):
+    assert threshold(example.full()[0], "r2") == 0.5
+    assert threshold(example.bare()[0], "r2") is None

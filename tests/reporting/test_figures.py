@@ -1,0 +1,246 @@
+import dataclasses
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+
+from foresight_cli.reporting.figures import FIGURES, Drawn, catalogue, draw_figures
+from foresight_cli.reporting.figures.style import NotMeasured, style
+
+# PROTOCOL.md of the study; <layer> and <pooling> as the example has them.
+STUDY_NAMES = [
+    "vlm_tsne_layer_8",
+    "vlm_tsne_layer_final",
+    "vlm_layer_comparison",
+    "ltx_tsne_channel_mean",
+    "ltx_tsne_flat",
+    "ltx_channel_analysis",
+    "ltx_spatial_correlation",
+    "intrinsic_dim_pca",
+    "intrinsic_dim_summary",
+    "linear_probe_training",
+    "linear_probe_scatter",
+    "linear_probe_summary",
+    "semantic_sim_scatter",
+    "semantic_sim_categories",
+    "semantic_sim_heatmaps",
+    "semantic_sim_ranks",
+    "neighborhood_recall_curve",
+    "neighborhood_by_category",
+    "neighborhood_rank_distribution",
+    "neighborhood_examples",
+    "cka_heatmap",
+    "cka_vlm_self_similarity",
+    "cka_layer_curve",
+]
+
+
+def title(draw, results, arrays):
+    with style():
+        return " ".join(draw(results, arrays).get_suptitle().split())
+
+
+def test_every_figure_of_the_study_is_drawn(drawn):
+    found, files = drawn
+    assert found.names == STUDY_NAMES
+    assert found.left_out == {}
+    assert set(files) == {f"{name}.{kind}" for name in STUDY_NAMES for kind in ("png", "svg")}
+
+
+def test_files_are_900_pixels_wide_and_small(drawn):
+    for name, data in drawn[1].items():
+        if name.endswith("png"):
+            with Image.open(io.BytesIO(data)) as image:
+                assert image.width == 900
+                assert image.height < 1200
+        else:
+            assert ElementTree.fromstring(data).tag == "{http://www.w3.org/2000/svg}svg"
+        assert len(data) < 400_000
+
+
+def test_files_say_no_time_and_no_version(drawn):
+    for name, data in drawn[1].items():
+        assert b"<dc:date>" not in data, name
+        assert mpl.__version__.encode() not in data, name
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "cka_heatmap",
+            "Layer 8 channel_mean aligns best with the target's channel_mean: debiased CKA 0.63 (0.60 to 0.66)",
+        ),
+        (
+            "linear_probe_training",
+            "With 216 training rows the probe reaches R² 0.56 held out (still rising) and 0.80 in training",
+        ),
+        ("intrinsic_dim_pca", "95 % of the variance needs 26 components in the source and 64 in the target"),
+        (
+            "intrinsic_dim_summary",
+            "The estimators disagree: the target has 0.6 times the source's dimension by Two-NN, 1.8 times by MLE",
+        ),
+        ("neighborhood_recall_curve", "Of 10 nearest neighbours 26.8 % (25.0 to 28.4) are shared, 7.2 times chance"),
+        ("cka_vlm_self_similarity", "The source's layers differ most between layer 8 and final: debiased CKA 0.84"),
+        (
+            "vlm_layer_comparison",
+            "Layer 8 channel_mean groups the categories best: silhouette 0.52, 5-NN accuracy 98 %",
+        ),
+    ],
+)
+def test_titles_state_the_finding(example, name, expected):
+    assert title(FIGURES[name], *example.full()) == expected
+
+
+def test_tsne_title(example):
+    results, arrays = example.full()
+    said = title(catalogue(results)["vlm_tsne_layer_8"], results, arrays)
+    assert said == "Layer 8 channel_mean keeps the categories apart: silhouette 0.52, 5-NN accuracy 98 % (chance 11 %)"
+
+
+def test_rank_distribution_counts_by_hand(example):
+    results, arrays = example.full()
+    arrays = {**arrays, "neighborhood/ranks": np.array([1, 9, 3, 4], dtype=np.int32)}
+    said = title(FIGURES["neighborhood_rank_distribution"], results, arrays)
+    # Ranks 1 and 3 are half of four; of 269 others, the first 135 are half.
+    expected = "Half of the source's nearest neighbours are among the 3 nearest of the target; by chance among 135"
+    assert said == expected
+
+
+def test_ranks_of_identical_spaces(example):
+    results, _ = example.full()
+    said = title(FIGURES["semantic_sim_ranks"], results, {"rsa/ranks": np.eye(40) / 40})
+    # The closest 4 of 40 bins: 4 of 16 cells hold 40 times the share of chance.
+    assert said.startswith("The closest tenth of pairs in the source is 10.0 times as often")
+
+
+def test_examples_count_what_is_shared(example):
+    results, arrays = example.full()
+    of = {"neighborhood/query": [0], "neighborhood/source": [[1, 2, 3, 4, 5]], "neighborhood/target": [[5, 1, 6, 7, 8]]}
+    arrays = {**arrays, **{name: np.array(value, dtype=np.int32) for name, value in of.items()}}
+    said = title(FIGURES["neighborhood_examples"], results, arrays)
+    assert said == "In these 1 examples the spaces share 2 of 5 nearest neighbours (framed)"
+
+
+def test_what_was_not_measured_is_left_out_with_its_reason(example):
+    results, arrays = example.bare()
+    found = Drawn()
+    files = dict(draw_figures(results, arrays, found))
+    kept = [
+        "intrinsic_dim_summary",
+        "linear_probe_summary",
+        "neighborhood_recall_curve",
+        "cka_heatmap",
+        "cka_layer_curve",
+    ]
+    assert found.names == kept
+    assert len(files) == 10
+    assert found.left_out == {
+        "vlm_tsne_layer_final": "no t-SNE was made of this space",
+        "vlm_layer_comparison": "the data has no categories to judge clusters by",
+        "ltx_tsne_channel_mean": "no t-SNE was made of this space",
+        "ltx_channel_analysis": "channels are told apart only where both poolings of a video autoencoder are cached",
+        "ltx_spatial_correlation": "cells are told apart only where both poolings of a video autoencoder are cached",
+        "intrinsic_dim_pca": "no spectrum was kept",
+        "linear_probe_training": "a learning curve needs two sizes, and the data has too few rows for them",
+        "linear_probe_scatter": "no held-out predictions were kept",
+        "semantic_sim_scatter": "no distances were kept, or the data has no categories",
+        "semantic_sim_categories": "the data has no category with enough rows",
+        "semantic_sim_heatmaps": "no distances were kept, or the data has no categories",
+        "semantic_sim_ranks": "no distances were kept, or the data has no categories",
+        "neighborhood_by_category": "the data has no categories",
+        "neighborhood_rank_distribution": "no ranks of neighbours were kept",
+        "neighborhood_examples": "the pictures could not be opened again",
+        "cka_vlm_self_similarity": "the source has one layer only",
+    }
+
+
+def test_arrays_without_labels(example):
+    results, arrays = example.full()
+    results = dataclasses.replace(results, labels={}, chosen=dataclasses.replace(results.chosen, categories=[]))
+    arrays = {
+        **arrays,
+        "label": np.full(results.rows, -1, dtype=np.int32),
+        "rsa/same": np.zeros(4000, dtype=np.float32),
+    }
+    without = ("rsa/source_categories", "rsa/target_categories")
+    arrays = {name: array for name, array in arrays.items() if name not in without}
+    for name in ("vlm_tsne_layer_8", "semantic_sim_scatter"):
+        title(catalogue(results)[name], results, arrays)
+    for name in ("semantic_sim_categories", "semantic_sim_heatmaps", "neighborhood_by_category"):
+        with style(), pytest.raises(NotMeasured):
+            FIGURES[name](results, arrays)
+
+
+def test_odd_labels_are_drawn_as_they_are(example):
+    names = ("$x_1$ and $y$", "_hidden", "名前 \N{GRINNING FACE}", "two\nlines\x1b", "<b>&", "l" * 300, "")
+    names += tuple(f"category {i}" for i in range(38))
+    results, arrays = example.full(layers=("8",), labels=tuple(sorted(names)), per_label=6)
+    wanted = ("vlm_tsne_layer_8", "semantic_sim_heatmaps", "semantic_sim_categories", "neighborhood_by_category")
+    with style():
+        for name in wanted:
+            figure = catalogue(results)[name](results, arrays)
+            figure.draw_without_rendering()
+            if name == "vlm_tsne_layer_8":
+                shown = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert len(shown) == 41  # 40 categories and the others
+    assert " _hidden" in shown
+    assert "$x_1$ and $y$" in shown
+    assert "two lines " in shown
+    assert "l" * 15 + "…" in shown
+
+
+def test_other_models_layers_and_poolings_name_files_safely(example):
+    results, _ = example.full()
+    spaces = [dataclasses.replace(s, layer="../a b", pooling="mean/é") for s in results.spaces]
+    names = list(catalogue(dataclasses.replace(results, spaces=spaces)))
+    assert names[:3] == ["vlm_tsne_.._a_b", "vlm_layer_comparison", "ltx_tsne_mean__"]
+
+
+def test_global_settings_come_back(example):
+    before = dict(mpl.rcParams)
+    title(FIGURES["cka_heatmap"], *example.full())
+    assert dict(mpl.rcParams) == before
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from runpy import run_path
+from foresight_cli.reporting import figures
+example = run_path(sys.argv[1])
+results, arrays = example["full"]()
+chosen = {k: v for k, v in figures.catalogue(results).items() if not sys.argv[3:] or k in sys.argv[3:]}
+figures.catalogue = lambda _: chosen
+for name, data in figures.draw_figures(results, arrays, figures.Drawn()):
+    (Path(sys.argv[2]) / name).write_bytes(data)
+assert "matplotlib.pyplot" not in sys.modules
+"""
+
+
+def redrawn(folder, *names):
+    builder = str(Path(__file__).parent / "example.py")
+    env = {**os.environ, "PYTHONHASHSEED": "12345"}
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, builder, str(folder), *names]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_another_process_draws_the_same_bytes(drawn, tmp_path):
+    names = ("vlm_tsne_layer_8", "neighborhood_examples", "cka_layer_curve")
+    again = redrawn(tmp_path, *names)
+    assert len(again) == 6
+    assert all(drawn[1][name] == data for name, data in again.items())
+
+
+@pytest.mark.slow
+def test_another_process_draws_the_same_bytes_of_every_figure(drawn, tmp_path):
+    assert redrawn(tmp_path) == drawn[1]

@@ -1,0 +1,249 @@
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+import foresight_cli.reporting
+from foresight_cli.reporting.captions import caption
+from foresight_cli.reporting.derived import derived
+from foresight_cli.reporting.figures import Drawn, catalogue
+from foresight_cli.reporting.findings import Numbers, render_findings
+from foresight_cli.results import AdapterScore, load_results, save_results
+
+
+def leaves(value):
+    if dataclasses.is_dataclass(value):
+        value = dataclasses.asdict(value)
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [value]
+
+
+def numbers(text):
+    return set(re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e-\d+)?", text))
+
+
+def cells(line):
+    return len(re.findall(r"(?<!\\)\|", line)) - 1
+
+
+def tables(text):
+    """Each table as its lines."""
+    prose = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return [table.splitlines() for table in re.findall(r"(?:^\|.*\n)+", prose, flags=re.MULTILINE)]
+
+
+@pytest.fixture(params=["full", "bare"])
+def report(request, example, tmp_path):
+    """Results as read back from results.yaml, adapters, the text, and the numbers written into it."""
+    results, _ = getattr(example, request.param)()
+    save_results(results, tmp_path / "results.yaml")
+    results = load_results(tmp_path / "results.yaml")
+    adapters = [example.adapter(), example.adapter("linear", r2=0.551)] if request.param == "full" else []
+    kept = Numbers()
+    drawn = Drawn(list(catalogue(results)), {"neighborhood_examples": "the pictures could not be opened again"})
+    drawn.names.remove("neighborhood_examples")
+    return results, adapters, render_findings(results, adapters, drawn, kept), kept
+
+
+def test_every_number_is_a_leaf_of_the_results_or_derived(report):
+    results, adapters, text, kept = report
+    known = [v for v in (*leaves(results), *leaves(adapters), *derived(results).values()) if isinstance(v, int | float)]
+    assert len(kept.written) > 50
+    for value, said in kept.written:
+        assert value in known, (value, said)
+        assert said in text
+
+
+def test_no_number_comes_from_elsewhere(report):
+    results, adapters, text, kept = report
+    folder = Path(foresight_cli.reporting.__file__).parent
+    literal = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.j2"))
+    captions = " ".join(caption(name) for name in catalogue(results))
+    words = " ".join(str(v) for v in leaves([results, adapters]) if isinstance(v, str))
+    allowed = numbers(" ".join([literal, captions, words, *catalogue(results), *(said for _, said in kept.written)]))
+    prose = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert numbers(prose) - allowed == set()
+
+
+def test_a_number_without_a_filter_is_refused(example):
+    results, _ = example.bare()
+    with pytest.raises(TypeError, match="a number goes through a filter"):
+        render_findings(dataclasses.replace(results, source=3), [], Drawn())
+
+
+def test_tables_are_whole(report):
+    found = tables(report[2])
+    assert len(found) >= 3
+    for table in found:
+        assert {cells(line) for line in table} == {cells(table[0])}
+
+
+def test_shape_of_the_study(report):
+    headings = re.findall(r"^#+ .*", report[2], flags=re.MULTILINE)
+    for wanted in (
+        "## The Question",
+        "## The Answer",
+        "## Key Results",
+        "### What would change this verdict",
+        "### What trivial representations score",
+        "### What the Q1 study would have said",
+        "## Sub-experiment Summaries",
+        "### E-Q1.1: Clusters in the source",
+        "### E-Q1.2: Clusters in the target",
+        "### E-Q1.3: Intrinsic Dimensionality",
+        "### E-Q1.4: Linear Probing",
+        "### E-Q1.5: Semantic Similarity Preservation",
+        "### E-Q1.6: Neighborhood Analysis",
+        "### E-Q1.7: CKA Analysis",
+        "## What survives the bridge",
+        "## Trained adapters",
+        "## Implications for Architecture",
+        "## Data",
+        "## Figures left out",
+        "## Provenance",
+    ):
+        assert wanted in headings
+    for section in re.split(r"^### E-", report[2], flags=re.MULTILINE)[1:]:
+        assert section.splitlines()[1].startswith("**Finding:** ")
+    assert "\n\n\n\n" not in report[2]
+
+
+def test_figures_are_embedded_once_and_those_left_out_are_named(example):
+    results, _ = example.full()
+    drawn = Drawn(["vlm_tsne_layer_8", "vlm_tsne_layer_final", "cka_heatmap"], {"cka_layer_curve": "why | not"})
+    text = render_findings(results, [], drawn)
+    assert re.findall(r"!\[.*?\]\((.*?)\)", text) == ["figures/vlm_tsne_layer_8.png", "figures/cka_heatmap.png"]
+    assert "Other layers: [vlm_tsne_layer_final](figures/vlm_tsne_layer_final.png)" in text
+    assert "| cka_layer_curve | why \\| not |" in text
+
+
+def test_lines_that_matter(example):
+    text = render_findings(example.full()[0], [example.adapter()], Drawn())
+    lines = text.splitlines()
+    assert lines[:5] == [
+        "# qwen25vl to ltxv: Latent Space Alignment - Findings",
+        "",
+        "**Status:** Completed",
+        "**Recommendation:** PIVOT",
+        "",
+    ]
+    for line in (
+        "| sample size | independent groups of samples | **267** | ≥ 100 | PASS |",
+        "| linear probe | held-out R2, source to target | **0.560 (0.538 to 0.580)** | > 0.50 | PASS |",
+        "| beyond categories | Mantel test within categories, p value | **0.001** | ≤ 0.05 | PASS |",
+        "| pixels | 0.482 | 0.702 | 0.655 | 29.1 % | 0.063 (0.042 to 0.082) |",
+        "- CKA, biased: 0.702",
+        "| hue | 0.310 | 0.210 | 0.110 | not judged: the target itself hardly holds it |",
+        "| mlp | qwen25vl layer 8 channel_mean | ltxv final channel_mean | mlp | 49,792 | 0.583 | 0.792 |",
+        "- 354 samples, 78 exact duplicates left out (22.0 %), 6 near-duplicates kept together, 267 independent groups",
+        "- Alike: cool gradient/0, cool gradient/1",
+        "  - broken.png: not an image",
+    ):
+        assert line in lines
+    assert "\n> **Tiny weights.** These numbers come from two small checkpoints trained on drawn shapes" in text
+    assert "If the estimate stays where it is, about 700 groups would settle it." in text
+
+
+def test_a_bare_analysis_says_what_is_missing(example):
+    text = render_findings(example.bare()[0], [], Drawn())
+    for said in (
+        "**These data do not say.** For qwen25vl final channel_mean to ltxv final channel_mean, something required",
+        "| beyond controls | R2 added | **not measured** |  | NOT MEASURED |",
+        "No control was measured, so nothing here says that the source does better than pixels would.",
+        "Its four numbers were not measured.",
+        "**Finding:** not measured: the data has no categories.",
+        "- Mantel test within categories: not measured",
+        "Not measured: the data has no attributes.",
+        "```bash\nforesight adapt layer=final\n```",
+        "2. **Adapter**: no size is advised, since none was trained.",
+        "then run `foresight analyze` again.",
+    ):
+        assert said in text
+    assert "Tiny weights" not in text
+    assert "None" not in text.replace("None was trained yet", "")
+    assert re.search(r"\bnan\b", text) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "advice"),
+    [
+        ("PROCEED", "**Yes.** A small adapter can be expected to carry", "use qwen25vl layer 8 flat as the source"),
+        ("PIVOT", "**No, not like this.**", "Not *linearly* bridgeable"),
+        ("INCONCLUSIVE", "**These data do not say.**", "or add data; then run `foresight analyze weights=tiny` again"),
+    ],
+)
+def test_answers(example, answer, said, advice):
+    results, _ = example.full()
+    text = render_findings(
+        dataclasses.replace(results, verdict=dataclasses.replace(results.verdict, answer=answer)), [], Drawn()
+    )
+    assert said in text
+    assert advice in text
+
+
+def test_every_criterion_passed(example):
+    results, _ = example.full()
+    passed = [c for c in results.verdict.criteria if c.outcome == "PASS"]
+    results = dataclasses.replace(results, verdict=dataclasses.replace(results.verdict, criteria=passed))
+    assert "Every criterion passes. A bound of one" in render_findings(results, [], Drawn())
+
+
+def test_an_adapter_that_gains_nothing_is_called_so(example):
+    found = example.adapter(r2=0.5)
+    assert "ridge regression reaches 0.551, so nothing is gained over a linear map." in render_findings(
+        example.full()[0], [found], Drawn()
+    )
+    alone = dataclasses.replace(found, scores=[AdapterScore("mlp", 7, 0.5, 0.6)])
+    assert "with 7 parameters, R² 0.500 on its test rows." in render_findings(example.full()[0], [alone], Drawn())
+
+
+NASTY = "a|b\n# <script>`*_x_*[y](z)``` $m$ \\"
+
+
+def test_names_of_others_break_no_table_and_make_no_markup(example):
+    results, _ = example.full()
+    spaces = [dataclasses.replace(s, model=NASTY, pooling="p|q") for s in results.spaces]
+    criteria = [dataclasses.replace(c, name=NASTY, measures=NASTY, reason=NASTY) for c in results.verdict.criteria]
+    chosen = dataclasses.replace(
+        results.chosen, attributes=[dataclasses.replace(a, name=NASTY) for a in results.chosen.attributes]
+    )
+    results = dataclasses.replace(
+        results,
+        source=NASTY,
+        target=NASTY,
+        spaces=spaces,
+        chosen=chosen,
+        labels={NASTY: 3},
+        controls=[dataclasses.replace(c, name=NASTY) for c in results.controls],
+        duplicates=dataclasses.replace(results.duplicates, examples=[[NASTY, NASTY]], skipped=[[NASTY, NASTY]]),
+        verdict=dataclasses.replace(results.verdict, reasons=[NASTY], criteria=criteria, study_values={NASTY: 0.5}),
+        warnings=[NASTY],
+        data={"path": NASTY, "``````": 1},
+        provenance={"date": NASTY},
+    )
+    text = render_findings(results, [example.adapter(NASTY, NASTY, NASTY)], Drawn([], {"x": NASTY}))
+    for table in tables(text):
+        assert {cells(line) for line in table} == {cells(table[0])}
+    prose = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert "<script>" not in prose
+    assert "\n# " not in prose
+    assert "a\\|b # &lt;script&gt;\\`\\*\\_x\\_\\*\\[y\\](z)\\`\\`\\` \\$m\\$ \\\\" in prose
+
+
+def test_long_lists_are_cut(example):
+    results, _ = example.full()
+    duplicates = dataclasses.replace(
+        results.duplicates,
+        examples=[[f"s{i}" for i in range(9)]] * 9,
+        skipped=[[f"f{i}", "broken"] for i in range(30)],
+    )
+    results = dataclasses.replace(results, duplicates=duplicates, provenance={"entries": [f"e{i}" for i in range(20)]})
+    text = render_findings(results, [], Drawn())
+    assert text.count("- Alike: s0, s1, s2, s3, s4, s5 ...") == 5
+    assert "- Files that could not be decoded and were left out: 30" in text
+    assert "  - f19: broken\n  - and more: see `results.yaml`" in text
+    assert "- e11\n- '... and 8 more'\n" in text

@@ -1,0 +1,252 @@
+"""Every shipped config is composed and checked; code mirrors ``conf/``; each refusal is one whole message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hydra
+import pytest
+from hydra import initialize_config_dir
+from omegaconf import DictConfig
+
+from foresight_cli.config import (
+    EXTRACT_ALL_LAYERS,
+    GROUPS,
+    AdaptConfig,
+    AnalyzeConfig,
+    ExtractConfig,
+    ImageFolderConfig,
+    MLPConfig,
+)
+from foresight_cli.config_groups import conf_dir, config_groups, primary_defaults
+from foresight_cli.config_reader import adapt_config, analyze_config, extract_config
+from foresight_cli.errors import UsageError
+from foresight_cli.overrides import for_hydra
+
+PACKAGE = Path(__file__).resolve().parent.parent / "foresight_cli"
+READERS = {"extract": extract_config, "analyze": analyze_config, "adapt": adapt_config}
+NEEDS = {"imagefolder": ("data.path=pictures",)}
+
+
+def compose(stage: str, *overrides: str) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return hydra.compose(stage, for_hydra(stage, list(overrides)))
+
+
+def read(stage: str, *overrides: str) -> ExtractConfig | AnalyzeConfig | AdaptConfig:
+    return READERS[stage](compose(stage, *overrides))
+
+
+# --- every shipped config
+
+
+CHOICES = [
+    (stage, package or group, option)
+    for stage in READERS
+    for group, _, package in (entry.partition("@") for entry in primary_defaults(stage))
+    for option in config_groups()[group]
+]
+
+
+@pytest.mark.parametrize("stage", READERS)
+def test_every_option_of_every_group_is_composed_and_checked(stage):
+    for of, name, option in CHOICES:
+        if of == stage:
+            side = ["target=qwen25vl"] if name == "target.layer" else []  # ltxv has no layer but final
+            words = [*side, f"{name.removesuffix('.model')}={option}", *NEEDS.get(option, ())]
+            assert read(stage, *words), words
+
+
+def test_no_file_of_conf_is_left_out():
+    composed = {(name.rpartition(".")[2], option) for _, name, option in CHOICES}
+    shipped = {(file.parent.name, file.stem) for file in conf_dir().glob("*/*.yaml")}
+    assert composed == shipped
+    assert {file.stem for file in conf_dir().glob("*.yaml")} == {*READERS, "cache", "report"}
+    assert [str(f.relative_to(conf_dir())) for f in conf_dir().glob("*/*/*.yaml")] == [
+        "hydra/job_logging/foresight.yaml"
+    ]
+
+
+@pytest.mark.parametrize("stage", ["cache", "report"])
+def test_configs_without_a_group_are_composed(stage):
+    assert compose(stage)
+
+
+@pytest.mark.parametrize("file", sorted(conf_dir().rglob("*.yaml")), ids=lambda file: str(file.relative_to(conf_dir())))
+def test_config_is_data_and_starts_by_saying_what_it_is(file):
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    assert "_target_" not in text
+
+
+@pytest.mark.parametrize(("group", "folder"), [("model", "models"), ("data", "data"), ("adapter", "adapters")])
+def test_code_mirrors_conf(group, folder):
+    """``<group>=<name>`` has conf/<group>/<name>.yaml, a schema in GROUPS, and its code in <folder>/<name>.py."""
+    options = set(config_groups()[group])
+    assert set(GROUPS[group]) == options
+    for name in options:
+        assert (PACKAGE / folder / f"{name}.py").is_file()
+
+
+def test_runner_mirrors_conf():
+    assert {file.stem for file in (PACKAGE / "runners").glob("*.py")} - {"__init__"} == set(config_groups()["runner"])
+
+
+@pytest.mark.parametrize("group", ["model", "data", "adapter"])
+def test_each_file_has_the_keys_of_its_schema(group):
+    import dataclasses
+
+    from omegaconf import OmegaConf
+
+    for name, schema in GROUPS[group].items():
+        keys = set(OmegaConf.load(conf_dir() / group / f"{name}.yaml"))
+        assert keys == {field.name for field in dataclasses.fields(schema)}, name
+
+
+def test_layer_files_name_themselves():
+    for option in config_groups()["layer"]:
+        assert str(compose("extract", f"layer={option}").layer.index) == option
+    numbered = {option for option in config_groups()["layer"] if option != "all"}
+    assert numbered == set(EXTRACT_ALL_LAYERS)
+
+
+def test_model_of_each_option_opens_without_reading_weights():
+    from foresight_cli.models import open_model
+
+    for name in config_groups()["model"]:
+        model = open_model(read("extract", f"model={name}").model)
+        assert model.recipe("final")["name"] == name
+
+
+# --- what the settings become
+
+
+def test_defaults_of_extract():
+    config = read("extract")
+    assert (config.model.name, config.layers, config.poolings) == ("qwen25vl", ("final",), ("channel_mean",))
+    assert (config.weights, config.model.dtype, config.model.checkpoint) == (
+        "hub",
+        "bfloat16",
+        "Qwen/Qwen2.5-VL-7B-Instruct",
+    )
+
+
+def test_all_layers_and_poolings():
+    config = read("extract", "layer=all", "pooling=all")
+    assert (config.layers, config.poolings) == (("4", "8", "16", "24", "final"), ("channel_mean", "flat"))
+    assert read("extract", "layer=all", "model=ltxv").layers == ("final",)
+    assert read("extract", "layer.index=[0,4,4,final]").layers == ("0", "4", "final")
+    assert read("analyze").source.layers is None
+    assert read("analyze").target.poolings is None
+
+
+def test_weights_tiny_reaches_both_models():
+    config = read("extract", "weights=tiny")
+    assert (config.model.checkpoint, config.model.dtype, config.model.resolution) == ("tiny:qwen25vl", "float32", 112)
+    assert read("analyze", "weights=tiny").target.model.checkpoint == "tiny:ltxv"
+
+
+def test_a_path_of_digits_is_a_path():
+    data = read("extract", "data=imagefolder", "data.path=2024").data
+    assert data == ImageFolderConfig(name="imagefolder", path="2024", on_error="raise")
+
+
+def test_sides_have_settings_of_their_own():
+    config = read("adapt", "source=pixels", "source.model.resolution=4", "target=pixels", "adapter.hidden=8")
+    assert (config.source.model.resolution, config.target.model.resolution) == (4, 8)
+    assert isinstance(config.adapter, MLPConfig)
+    assert config.split == (0.6, 0.2, 0.2)
+
+
+# --- refusals
+
+
+MULTIPLE = "it must be a multiple of"
+REFUSED = [
+    ("extract model=ltxv layer=8", "model=ltxv has no layer 8. It has one: layer=final"),
+    ("extract model=pixels layer=4", "model=pixels has no layer 4. It has one: layer=final"),
+    ("extract model=histogram layer.index=[final,0]", "model=histogram has no layer 0. It has one: layer=final"),
+    ("analyze target.layer=8", "model=ltxv has no layer 8. It has one: layer=final"),
+    ("adapt source=pixels layer=8", "model=pixels has no layer 8. It has one: layer=final"),
+    ("extract layer.index=-1", "layer.index=-1: a layer is a whole number from 0 on, final, or all"),
+    ("extract layer.index=4.5", "layer.index=4.5: a layer is a whole number from 0 on, final, or all"),
+    ("extract layer.index=true", "layer.index=True: a layer is a whole number from 0 on, final, or all"),
+    ("extract layer.index=last", "layer.index=last: a layer is a whole number from 0 on, final, or all"),
+    ("extract layer.index=[]", "layer.index=[]: name at least one layer"),
+    ("analyze layer.index=x", "source.layer.index=x: a layer is a whole number from 0 on, final, or all"),
+    ("extract pooling.name=max", "pooling=max: choose one of channel_mean, flat, all"),
+    ("extract layer=null", "layer=null: choose one of 4, 8, 16, 24, all, final"),
+    ("extract ~pooling", "pooling=null: choose one of all, channel_mean, flat"),
+    ("extract data=null", "data=null: choose one of imagefolder, shapes"),
+    ("adapt source=null", "source.model=null: choose one of histogram, ltxv, pixels, qwen25vl"),
+    ("adapt ~adapter", "adapter=null: choose one of linear, mlp"),
+    ("extract model=pixels ~weights", "weights=null: choose one of hub, tiny"),
+    ("extract weights=null", "model.checkpoint: Interpolation key 'weights.qwen25vl.checkpoint' not found"),
+    ("extract model.name=clip", "model=clip: choose one of qwen25vl, ltxv, pixels, histogram"),
+    ("extract data=imagefolder", "data.path is needed: add data.path=..."),
+    ("extract data=imagefolder data.path=x data.on_error=stop", "data.on_error=stop: choose one of raise, skip"),
+    ("extract model.dtype=float64", "model.dtype=float64: choose one of float32, bfloat16, float16"),
+    ("extract model=ltxv model.dtype=int8", "model.dtype=int8: choose one of float32, bfloat16, float16"),
+    ("extract model.tokens=text", "model.tokens=text: choose one of image, all"),
+    ("extract model.resolution=100", f"model.resolution=100: {MULTIPLE} 28, for instance 112"),
+    ("extract model.resolution=0", f"model.resolution=0: {MULTIPLE} 28, for instance 28"),
+    ("extract model.resolution=-28", f"model.resolution=-28: {MULTIPLE} 28, for instance 28"),
+    ("extract model=ltxv model.resolution=250", f"model.resolution=250: {MULTIPLE} 32, for instance 256"),
+    ("extract model=pixels model.resolution=0", "model.resolution=0: it must lie in [1, 1024]"),
+    ("extract model=pixels model.resolution=1025", "model.resolution=1025: it must lie in [1, 1024]"),
+    (
+        "extract model=pixels model.resolution=a",
+        "model.resolution: Value 'a' of type 'str' could not be converted to Integer",
+    ),
+    ("extract model=histogram model.bins=1", "model.bins=1: it must lie in [2, 32]"),
+    ("extract model=histogram model.bins=33", "model.bins=33: it must lie in [2, 32]"),
+    ("extract model.final_norm=maybe", "model.final_norm: Value 'maybe' is not a valid bool (type str)"),
+    ("extract model.prompt=null", "model.prompt: Incompatible value 'None' for field of type 'str'"),
+    ("extract +model.colour=1", "model.colour: Key 'colour' not in 'Qwen25VLConfig'"),
+    ("extract data.variant=q2", "data.variant=q2: choose one of default, q1"),
+    ("extract data.per_category=0", "data.per_category=0: it must be at least 1"),
+    (
+        "extract data.per_category=1.5",
+        "data.per_category: Value '1.5' of type 'float' could not be converted to Integer",
+    ),
+    ("extract data.seed=-1", "data.seed=-1: it must be at least 0"),
+    ("extract data.size=31", "data.size=31: it must lie in [32, 4096]"),
+    ("extract batch_size=0", "batch_size=0: it must be at least 1"),
+    ("extract batch_size=many", "batch_size=many: it must be a whole number"),
+    ("extract batch_size=1e3", "batch_size=1000.0: it must be a whole number"),
+    ("extract batch_size=true", "batch_size=True: it must be a whole number"),
+    ("extract rows_per_shard=0", "rows_per_shard=0: it must be at least 1"),
+    ("extract cache_dir=null", "cache_dir=None: it must be text"),
+    ("extract cache_dir=3", "cache_dir=3: it must be text"),
+    ("extract device=[cpu]", "device=['cpu']: it must be text"),
+    ("analyze seed=-1", "seed=-1: it must be at least 0"),
+    ("analyze max_rows=99", "max_rows=99: it must be at least 100"),
+    ("analyze permutations=18", "permutations=18: it must be at least 19"),
+    ("analyze folds=1", "folds=1: it must lie in [2, 50]"),
+    ("analyze neighbors=0", "neighbors=0: it must lie in [1, 100]"),
+    ("analyze controls=[clip]", "controls=clip: choose one of pixels, histogram"),
+    ("analyze thresholds.r2=1.5", "thresholds.r2=1.5: it must lie in [0, 1]"),
+    ("analyze thresholds.cka=nan", "thresholds.cka=nan: it must lie in [0, 1]"),
+    ("analyze thresholds.min_groups=3", "thresholds.min_groups=3: it must be at least 20"),
+    ("adapt max_parameters=0", "max_parameters=0: it must be at least 1"),
+    ("adapt split=[0.5,0.5]", "split=[0.5, 0.5]: three shares above 0 that add up to 1, as [0.6, 0.2, 0.2]"),
+    ("adapt split=[0.5,0.5,0]", "split=[0.5, 0.5, 0.0]: three shares above 0 that add up to 1, as [0.6, 0.2, 0.2]"),
+    ("adapt split=[.6,.2,.3]", "split=[0.6, 0.2, 0.3]: three shares above 0 that add up to 1, as [0.6, 0.2, 0.2]"),
+    ("adapt split=[a,b,c]", "split=['a', 'b', 'c']: 'a' is not a number"),
+    ("adapt adapter.hidden=0", "adapter.hidden=0: it must be at least 1"),
+    ("adapt adapter.layers=4", "adapter.layers=4: it must lie in [1, 3]"),
+    ("adapt adapter.dropout=1", "adapter.dropout=1.0: it must lie in [0, 0.9]"),
+    ("adapt adapter.lr=0", "adapter.lr=0.0: it must lie in [1e-07, 1]"),
+    ("adapt adapter.weight_decay=-1", "adapter.weight_decay=-1.0: it must be at least 0"),
+    ("adapt adapter.batch_size=0", "adapter.batch_size=0: it must be at least 1"),
+    ("adapt adapter.epochs=0", "adapter.epochs=0: it must be at least 1"),
+    ("adapt adapter.patience=0", "adapter.patience=0: it must be at least 1"),
+]
+
+
+@pytest.mark.parametrize(("words", "says"), REFUSED, ids=[words for words, _ in REFUSED])
+def test_refused_with_a_whole_message(words, says):
+    stage, *overrides = words.split()
+    with pytest.raises(UsageError) as caught:
+        read(stage, *overrides)
+    assert str(caught.value) == says

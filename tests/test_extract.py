@@ -1,0 +1,377 @@
+"""``foresight extract``: what is a hit and what a miss, what is written, what is refused, and what a kill leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from foresight_cli.config import ExtractConfig, HistogramConfig, ImageFolderConfig, PixelsConfig, ShapesConfig
+from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.extract import extract
+from foresight_cli.latents import Entry, load
+from foresight_cli.latents.samples import read_samples
+from foresight_cli.models import Tap
+from foresight_cli.models.pixels import Pixels
+
+SHAPES = ShapesConfig(name="shapes", variant="default", per_category=2, seed=0, size=32)
+
+
+def pixels(cache: Path, **changes) -> ExtractConfig:
+    base = ExtractConfig(
+        model=PixelsConfig(name="pixels", resolution=4),
+        layers=("final",),
+        poolings=("channel_mean",),
+        data=SHAPES,
+        weights="hub",
+        cache_dir=str(cache),
+        device="cpu",
+        batch_size=16,
+        rows_per_shard=8,
+    )
+    return dataclasses.replace(base, **changes)
+
+
+def qwen(cache: Path, checkpoint: Path, **changes) -> ExtractConfig:
+    from foresight_cli.config import Qwen25VLConfig
+
+    model = {
+        "name": "qwen25vl",
+        "checkpoint": str(checkpoint),
+        "revision": None,
+        "dtype": "float32",
+        "resolution": 56,
+        "tokens": "image",
+        "prompt": "Describe.",
+        "final_norm": True,
+    }
+    own = {key: changes.pop(key) for key in list(changes) if key in model}
+    return pixels(cache, model=Qwen25VLConfig(**{**model, **own}), **{"layers": ("4",), **changes})
+
+
+def visible(root: Path) -> dict[str, bytes]:
+    files = (path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def only(entries: dict[Tap, Entry]) -> Entry:
+    (entry,) = entries.values()
+    return entry
+
+
+def folder_of_pictures(root: Path, sizes: dict[str, tuple[int, int]]) -> ImageFolderConfig:
+    for i, (name, size) in enumerate(sizes.items()):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(i).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+    return ImageFolderConfig(name="imagefolder", path=str(root), on_error="raise")
+
+
+# --- hits and misses
+
+
+def test_what_is_cached_is_what_the_model_gives(tmp_path):
+    latents = load(only(extract(pixels(tmp_path))))
+    assert latents.ids[:3] == ["circle-0000", "circle-0001", "square-0000"]
+    assert latents.labels[:3] == ["circle", "circle", "square"]
+    from foresight_cli.data.shapes import Shapes
+
+    shapes = Shapes(per_category=2, size=32)
+    for row in range(16):
+        small = np.asarray(shapes.image(row).resize((4, 4), Image.Resampling.BOX), dtype=np.float64)
+        assert latents.values[row].numpy() == pytest.approx(small.mean(axis=(0, 1)) / 255, abs=1e-6)
+        assert latents.attributes["hue"][row] == shapes.samples[row].attributes["hue"]
+
+
+def test_a_hit_loads_no_model(tmp_path, monkeypatch):
+    first = extract(pixels(tmp_path))
+    before = visible(tmp_path)
+    monkeypatch.setattr(Pixels, "load", lambda *_: pytest.fail("the model was loaded"))
+    assert extract(pixels(tmp_path)) == first
+    assert visible(tmp_path) == before
+
+
+def test_a_hit_imports_no_torch(tmp_path, qwen_checkpoint):
+    code = (
+        "import sys, runpy\n"
+        "sys.argv[0] = 'foresight'\n"
+        "try:\n"
+        "    runpy.run_module('foresight_cli', run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    print(end.code, sorted({'torch', 'transformers', 'diffusers'} & set(sys.modules)))\n"
+    )
+    words = ("extract", "weights=tiny", f"model.checkpoint={qwen_checkpoint}", "model.resolution=56", "layer=4",
+             "data.per_category=1", "data.size=32")  # fmt: skip
+    says = []
+    for _ in range(2):
+        result = subprocess.run(
+            [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        says.append(result.stdout.splitlines()[-1])
+    assert says == ["0 ['diffusers', 'torch', 'transformers']", "0 []"] or says == ["0 ['torch', 'transformers']", "0 []"]
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 3}, {"device": "auto"}, {"weights": "tiny"}])
+def test_how_it_runs_is_no_part_of_the_key(tmp_path, monkeypatch, change):
+    entry = only(extract(pixels(tmp_path)))
+    monkeypatch.setattr(Pixels, "load", lambda *_: pytest.fail("the model was loaded"))
+    assert only(extract(pixels(tmp_path, **change))) == entry
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": PixelsConfig(name="pixels", resolution=8)},
+        {"model": HistogramConfig(name="histogram", bins=4)},
+        {"poolings": ("flat",)},
+        {"data": dataclasses.replace(SHAPES, seed=1)},
+        {"data": dataclasses.replace(SHAPES, per_category=3)},
+        {"data": dataclasses.replace(SHAPES, size=48)},
+        {"rows_per_shard": 16},
+    ],
+)
+def test_what_changes_the_numbers_is_a_miss(tmp_path, change):
+    assert only(extract(pixels(tmp_path))).path != only(extract(pixels(tmp_path, **change))).path
+
+
+def test_what_changes_qwens_numbers_is_a_miss(tmp_path, qwen_checkpoint):
+    base = {"data": dataclasses.replace(SHAPES, per_category=1)}
+    changes = ({}, {"prompt": "What."}, {"resolution": 84}, {"tokens": "all"}, {"layers": ("8",)}, {"dtype": "bfloat16"})
+    entries = [only(extract(qwen(tmp_path, qwen_checkpoint, **base, **change))) for change in changes]
+    assert len({entry.path for entry in entries}) == len(changes)
+    assert {load(entry).values.dtype for entry in entries} == {torch.float32}  # channel_mean is float32 in any dtype
+
+
+def test_a_moved_checkpoint_is_a_hit_and_a_changed_one_a_miss(tmp_path, qwen_checkpoint, monkeypatch):
+    import shutil
+
+    from foresight_cli.models.qwen25vl import Qwen25VL
+
+    data = dataclasses.replace(SHAPES, per_category=1)
+    entry = only(extract(qwen(tmp_path / "cache", qwen_checkpoint, data=data)))
+    copy = shutil.copytree(qwen_checkpoint, tmp_path / "copy")
+    with monkeypatch.context() as patched:
+        patched.setattr(Qwen25VL, "load", lambda *_: pytest.fail("the model was loaded"))
+        assert only(extract(qwen(tmp_path / "cache", copy, data=data))) == entry
+    (copy / "generation_config.json").write_text('{"temperature": 0.5}')
+    assert only(extract(qwen(tmp_path / "cache", copy, data=data))) != entry
+
+
+# --- one pass, many entries
+
+
+def test_every_layer_and_pooling_in_one_pass(tmp_path, qwen_checkpoint):
+    layers, poolings = ("4", "8", "16", "24", "final"), ("channel_mean", "flat")
+    from foresight_cli.models.qwen25vl import Qwen25VL
+
+    data = dataclasses.replace(SHAPES, per_category=1)
+    calls = []
+    plain = Qwen25VL.features
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Qwen25VL, "features", lambda self, batch, taps: calls.append(len(batch)) or plain(self, batch, taps))
+        entries = extract(qwen(tmp_path, qwen_checkpoint, data=data, layers=layers, poolings=poolings, batch_size=3))
+    assert calls == [3, 3, 2]
+    assert list(entries) == [Tap(layer, pooling) for layer in layers for pooling in poolings]
+    for tap, entry in entries.items():
+        assert entry.complete
+        assert entry.path.parent == tmp_path / "qwen25vl" / f"layer-{tap.layer}" / tap.pooling
+        assert load(entry).values.shape == (8, 32 if tap.pooling == "channel_mean" else 4 * 32)
+    flat, mean = (load(entries[Tap("8", pooling)]).values for pooling in ("flat", "channel_mean"))
+    torch.testing.assert_close(flat.view(8, 4, 32).mean(dim=1), mean, rtol=1e-6, atol=1e-6)
+    alone = extract(qwen(tmp_path / "alone", qwen_checkpoint, data=data, layers=("8",), batch_size=1))
+    torch.testing.assert_close(load(only(alone)).values, mean, rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_there_is_not_done_again(tmp_path):
+    mean = only(extract(pixels(tmp_path)))
+    times = {path: path.stat().st_mtime_ns for path in mean.path.iterdir()}
+    both = extract(pixels(tmp_path, poolings=("channel_mean", "flat")))
+    assert both[Tap("final", "channel_mean")] == mean
+    assert {path: path.stat().st_mtime_ns for path in mean.path.iterdir()} == times
+    assert both[Tap("final", "flat")].complete
+
+
+def test_a_corrected_label_is_written_and_the_latents_stay(tmp_path, monkeypatch):
+    data = folder_of_pictures(tmp_path / "p", {"cat/a.png": (20, 20), "cat/b.png": (20, 20)})
+    config = pixels(tmp_path / "cache", data=data)
+    entry = only(extract(config))
+    assert load(entry).labels == ["cat", "cat"]
+    (tmp_path / "p/attributes.csv").write_text("id,label,age\ncat/b.png,dog,3\n")
+    monkeypatch.setattr(Pixels, "load", lambda *_: pytest.fail("the model was loaded"))
+    assert only(extract(config)) == entry
+    assert load(entry).labels == ["cat", "dog"]
+    assert load(entry).attributes["age"].tolist()[1] == 3
+
+
+# --- pictures that cannot be decoded
+
+
+def with_a_broken_one(root: Path) -> ImageFolderConfig:
+    data = folder_of_pictures(root, {f"x/{name}.png": (20, 20) for name in "abcd"})
+    (root / "x/b.png").write_bytes((root / "x/b.png").read_bytes()[:100])
+    return data
+
+
+def test_a_broken_picture_stops_the_run_and_is_named(tmp_path):
+    config = pixels(tmp_path / "cache", data=with_a_broken_one(tmp_path / "p"))
+    with pytest.raises(ForesightError, match=r"^cannot decode 'x/b\.png': .*\. To leave such files out, add data\.on_error=skip$"):
+        extract(config)
+
+
+def test_a_broken_picture_is_left_out_and_listed(tmp_path, caplog):
+    data = dataclasses.replace(with_a_broken_one(tmp_path / "p"), on_error="skip")
+    config = pixels(tmp_path / "cache", data=data, rows_per_shard=2)
+    with caplog.at_level("WARNING"):
+        entry = only(extract(config))
+    ((name, reason),) = entry.manifest()["skipped"]
+    assert name == "x/b.png"
+    assert caplog.messages == [f"warning: 1 files left out, for instance 'x/b.png': {reason}"]
+    assert load(entry).ids == ["x/a.png", "x/c.png", "x/d.png"]
+    assert read_samples(entry.path).ids == ["x/a.png", "x/b.png", "x/c.png", "x/d.png"]
+    with pytest.raises(ForesightError) as caught:  # a hit too must not hide it from a run that wants them all
+        extract(dataclasses.replace(config, data=dataclasses.replace(data, on_error="raise")))
+    assert str(caught.value) == (
+        f"1 files cannot be decoded, for instance 'x/b.png': {reason}. To leave such files out, add data.on_error=skip"
+    )
+
+
+def test_a_folder_of_broken_pictures(tmp_path):
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/a.png").write_bytes(b"no picture")
+    data = ImageFolderConfig(name="imagefolder", path=str(tmp_path / "p"), on_error="skip")
+    entry = only(extract(pixels(tmp_path / "cache", data=data)))
+    with pytest.raises(ForesightError) as caught:
+        load(entry)
+    assert str(caught.value) == f"{entry.path} holds no rows: every sample was skipped"
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize("rows_per_shard", [8, 1])
+def test_flat_of_two_sizes_names_both(tmp_path, qwen_checkpoint, rows_per_shard):
+    data = folder_of_pictures(tmp_path / "p", {"a.png": (56, 56), "b.png": (56, 56), "c.png": (56, 84)})
+    config = qwen(tmp_path / "cache", qwen_checkpoint, data=data, poolings=("flat",), resolution=None)
+    says = (
+        "pooling=flat wants one size for all: 'a.png' has 128 values and 'c.png' has 192. "
+        "Resize them all with model.resolution=252, or use pooling=channel_mean"
+    )
+    for _ in range(2):  # the second run finds the shards of the first, and is refused alike
+        with pytest.raises(ForesightError) as caught:
+            extract(dataclasses.replace(config, rows_per_shard=rows_per_shard))
+        assert str(caught.value) == says
+    assert load(only(extract(dataclasses.replace(config, poolings=("channel_mean",))))).values.shape == (3, 32)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_latents_that_are_not_finite_are_refused_and_named(tmp_path, monkeypatch, bad):
+    plain = Pixels.features
+
+    def spoiled(self, batch, taps):
+        read = plain(self, batch, taps)
+        for values in read.values():
+            for row, picture in enumerate(batch):
+                if picture.sample_id in ("square-0000", "ring-0001"):
+                    values[row, 1] = bad
+        return read
+
+    monkeypatch.setattr(Pixels, "features", spoiled)
+    with pytest.raises(ForesightError) as caught:
+        extract(pixels(tmp_path, rows_per_shard=16))
+    assert str(caught.value) == (
+        "layer=final: the latents of 2 samples are not finite ('square-0000', 'ring-0001'). "
+        "float16 overflows in large models: use model.dtype=bfloat16"
+    )
+    assert not list(tmp_path.rglob("shard-*"))
+
+
+def test_layer_that_the_checkpoint_has_not_leaves_no_folder(tmp_path, qwen_checkpoint):
+    with pytest.raises(UsageError) as caught:
+        extract(qwen(tmp_path, qwen_checkpoint, layers=("4", "28")))
+    assert str(caught.value) == f"{qwen_checkpoint} has no layer 28. It has 0 (the embeddings) to 27, and final"
+    assert not list(tmp_path.iterdir())
+
+
+def test_device_that_is_not_there(tmp_path):
+    with pytest.raises(ForesightError, match=r"^device=banana cannot be used: [^\n]*$"):
+        extract(pixels(tmp_path, device="banana"))
+
+
+def test_checkpoint_folder_that_is_not_there(shell, tmp_path):
+    result = shell("extract", "model.checkpoint=./nope")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        "foresight extract: no checkpoint in nope: it has no config.json. model.checkpoint= wants a folder written by "
+        "save_pretrained, a hub id, or leave it out and add weights=tiny\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "checkpoint"), [("qwen25vl", "Qwen/Qwen2.5-VL-7B-Instruct"), ("ltxv", "Lightricks/LTX-Video")]
+)
+def test_no_network_is_one_line(shell, tmp_path, model, checkpoint):
+    started = time.monotonic()
+    away = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "0"}
+    result = shell("extract", f"model={model}", **away)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == (
+        f"foresight extract: cannot get {checkpoint} from the Hugging Face hub ([Errno 111] Connection refused). Give a "
+        "local copy with model.checkpoint=DIR, or use the small checkpoints that ship with foresight: weights=tiny\n"
+    )
+    assert time.monotonic() - started < 60  # a bound, not a measure
+    assert not (tmp_path / "outputs/cache").exists()
+
+
+# --- kills and damage
+
+
+def test_only_the_damaged_shard_is_done_again(tmp_path):
+    entry = only(extract(pixels(tmp_path, rows_per_shard=4)))
+    whole = visible(tmp_path)
+    path = entry.shard_files()[2]
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    times = {file: file.stat().st_mtime_ns for file in entry.shard_files().values() if file != path}
+    with pytest.raises(ForesightError, match="redo shard 2 alone"):
+        load(entry)
+    extract(pixels(tmp_path, rows_per_shard=4))
+    assert visible(tmp_path) == whole
+    assert {file: file.stat().st_mtime_ns for file in times} == times
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_rerun_ends_in_the_same_bytes(tmp_path):
+    """SIGKILL while shards are being committed, ten times over; then what is there must equal an unbroken run's."""
+    words = [sys.executable, "-m", "foresight_cli", "extract", "model=pixels", "pooling=all", "data.size=64",
+             "data.per_category=25", "rows_per_shard=8"]  # fmt: skip
+    subprocess.run([*words, "cache_dir=whole"], cwd=tmp_path, check=True, capture_output=True)
+    whole = visible(tmp_path / "whole")
+    assert len([name for name in whole if "shard-" in name]) == 2 * 25
+    chance = random.Random(0)
+    kills = 0
+    for _ in range(10):
+        log = (tmp_path / "log").open("w")
+        with log, subprocess.Popen([*words, "cache_dir=torn"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=log) as process:
+            if process.stdout.readline().startswith(b"pixels: shard"):  # it began to commit
+                time.sleep(chance.uniform(0, 0.02))
+                process.kill()
+                kills += 1
+        for name, data in visible(tmp_path / "torn").items():  # whatever has a name is whole
+            assert data == whole[name], name
+    assert kills >= 3
+    subprocess.run([*words, "cache_dir=torn"], cwd=tmp_path, check=True, capture_output=True)
+    torn = visible(tmp_path / "torn")
+    assert sorted(torn) == sorted(whole)
+    for name, data in torn.items():
+        if name.endswith("manifest.json"):
+            assert json.loads(data) == json.loads(whole[name])
+        assert data == whole[name], name

@@ -1,0 +1,69 @@
+"""The shape of the source: imports run one way, files stay small, and names say what is inside."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "foresight_cli"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+GROUND = ("", "errors", "config", "config_groups", "config_reader", "progress", "pooling", "devices")  # whoever needs them
+LAYERS = (
+    ("data", "models"),
+    ("latents",),
+    ("metrics",),
+    ("runners", "catalog"),
+    ("inference",),
+    ("results",),
+    ("experiments", "verdict", "adapters"),
+    ("reporting",),
+    ("extract",),
+    ("control_spaces",),
+    ("analyze", "adapt", "report", "cache"),
+    ("stage", "stage_errors", "overrides", "completion", "cli", "__main__"),
+)
+RANK = {name: rank for rank, names in enumerate((GROUND, *LAYERS)) for name in names}
+
+
+def part(module: str) -> str:
+    """``foresight_cli.latents.store`` -> ``latents``."""
+    return (module.split(".") + [""])[1]
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every module of foresight that ``file`` imports, anywhere in it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("foresight_cli"))
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute"
+            if node.module == "foresight_cli":
+                yield from (f"foresight_cli.{alias.name}" for alias in node.names if alias.name != "__version__")
+            elif node.module and node.module.startswith("foresight_cli."):
+                yield node.module
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_run_one_way(file):
+    own = part("foresight_cli." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__"))
+    assert own in RANK, f"say in {Path(__file__).name} where {own} stands"
+    for module in imports(file):
+        assert RANK[part(module)] <= RANK[own], f"{file.name} imports {module}, which stands above it"
+
+
+def test_data_and_models_do_not_know_each_other():
+    """Two folders of one layer: a model takes a picture, whatever it came from."""
+    for folder, other in (("data", "models"), ("models", "data")):
+        for file in (PACKAGE / folder).rglob("*.py"):
+            assert not [m for m in imports(file) if part(m) == other], file
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_files_are_short_and_named_by_what_they_hold(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) < 300
+    assert file.stem not in ("utils", "helpers", "common", "misc")
+    assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))), "say in a line what the file holds"

@@ -1,0 +1,169 @@
+import os
+from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
+
+import pytest
+
+from foresight_cli.results import save_arrays, save_results
+
+example = SimpleNamespace(**run_path(str(Path(__file__).parent / "reporting" / "example.py")))
+
+
+def analysis(folder, results=None, arrays=None, at=None):
+    """An analysis in ``folder``, last changed ``at`` seconds."""
+    path = Path(folder)
+    path.mkdir(parents=True)
+    save_results(results or example.bare()[0], path / "results.yaml")
+    save_arrays(arrays or {}, path / "figures.safetensors")
+    if at is not None:
+        os.utime(path / "results.yaml", (at, at))
+    return path
+
+
+def adapter(folder, found, at):
+    path = Path(folder)
+    path.mkdir(parents=True)
+    save_results(found, path / "results.yaml")
+    os.utime(path / "results.yaml", (at, at))
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+
+
+BARE_FIGURES = (
+    "cka_heatmap",
+    "cka_layer_curve",
+    "intrinsic_dim_summary",
+    "linear_probe_summary",
+    "neighborhood_recall_curve",
+)
+REPORT = [
+    ".hydra/config.yaml",
+    ".hydra/hydra.yaml",
+    ".hydra/overrides.yaml",
+    "FINDINGS.md",
+    *(f"figures/{name}.{kind}" for name in BARE_FIGURES for kind in ("png", "svg")),
+    "report.log",
+    "results.yaml",
+]
+
+
+def test_report_of_the_newest_analysis(run):
+    analysis("outputs/analyze/2026-01-02/10-00-00", at=1000)
+    newest = analysis("outputs/analyze/multirun/2026-01-01/10-00-00/0", at=2000)
+    adapter("outputs/analyze/other", example.adapter(weights="hub"), 3000)
+    done = run("report", "hydra.run.dir=out")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"report on {newest}\n")
+    assert "Report     " in done.output
+    assert files("out") == REPORT
+    assert Path("out/results.yaml").read_bytes() == (newest / "results.yaml").read_bytes()
+    text = Path("out/FINDINGS.md").read_text(encoding="utf-8")
+    assert text.startswith("# qwen25vl to ltxv: Latent Space Alignment - Findings\n")
+    for name in ("cka_heatmap", "linear_probe_summary"):
+        assert f"](figures/{name}.png)" in text
+
+
+def test_a_second_report_has_the_same_bytes(run):
+    analysis("outputs/analyze/a")
+    for folder in ("one", "two"):
+        assert run("report", f"hydra.run.dir={folder}").exit_code == 0
+    names = [name for name in REPORT if not name.startswith((".hydra", "report.log"))]
+    assert {n: Path("one", n).read_bytes() for n in names} == {n: Path("two", n).read_bytes() for n in names}
+
+
+def test_report_of_a_chosen_analysis(run):
+    analysis("outputs/analyze/newest", at=2000)
+    chosen = analysis("elsewhere", at=1000)
+    done = run("report", "run=elsewhere", "hydra.run.dir=out")
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"report on {chosen}\n")
+
+
+def test_adapters_of_the_same_models_and_weights_are_shown_newest_of_each_name(run):
+    analysis("outputs/analyze/a")
+    adapter("outputs/adapt/1", example.adapter(weights="hub", r2=0.111), 1000)
+    adapter("outputs/adapt/multirun/2", example.adapter(weights="hub", r2=0.222), 2000)
+    adapter("outputs/adapt/3", example.adapter("linear", weights="hub", r2=0.333), 500)
+    adapter("outputs/adapt/4", example.adapter("linear", weights="tiny", r2=0.444), 3000)
+    adapter("outputs/adapt/5", example.adapter("linear", source="qwen25vl2 final flat", weights="hub", r2=0.555), 3000)
+    Path("outputs/adapt/6").mkdir()
+    Path("outputs/adapt/6/results.yaml").write_text("schema: 1\nkind: AdapterResults\n")
+    done = run("report", "hydra.run.dir=out")
+    assert done.exit_code == 0, done.output
+    assert "warning: left out of the report: outputs/adapt/6/results.yaml is not whole: 'adapter'\n" in done.output
+    text = Path("out/FINDINGS.md").read_text(encoding="utf-8")
+    shown = [value for value in ("0.111", "0.222", "0.333", "0.444", "0.555") if f"| {value} |" in text]
+    assert shown == ["0.222", "0.333"]
+
+
+def test_without_arrays_the_rest_is_reported(run):
+    folder = analysis("outputs/analyze/a")
+    (folder / "figures.safetensors").unlink()
+    done = run("report", "hydra.run.dir=out")
+    assert done.exit_code == 0, done.output
+    said = f"warning: {folder} has no figures.safetensors, so figures that need it are left out\n"
+    assert said in done.output
+    assert files("out") == REPORT
+
+
+def failure(run, *args):
+    done = run("report", "hydra.run.dir=out", *args)
+    assert done.exit_code == 1
+    return done.output
+
+
+def test_no_analysis(run):
+    assert failure(run) == "foresight report: no analysis under outputs: run foresight analyze first\n"
+    Path("outputs/analyze").mkdir(parents=True)
+    said = failure(run, "outputs_dir=outputs/analyze")
+    assert said == "foresight report: no analysis under outputs/analyze: run foresight analyze first\n"
+
+
+def test_run_without_an_analysis(run):
+    assert failure(run, "run=nowhere") == (
+        "foresight report: run=nowhere: no results.yaml there. "
+        "Give the folder of an analysis, or leave run= out for the newest\n"
+    )
+    adapter("trained", example.adapter(), 1000)
+    assert failure(run, "run=trained") == (
+        "foresight report: run=trained: its results.yaml is not of an analysis. "
+        "Give the folder that foresight analyze wrote, or leave run= out for the newest\n"
+    )
+
+
+def test_an_analysis_that_is_not_whole(run):
+    folder = analysis("outputs/analyze/a")
+    (folder / "results.yaml").write_text("schema: 1\nkind: Analysis\n")
+    said = f"foresight report: {folder / 'results.yaml'} is not whole: 'source'\n"
+    assert failure(run) == said
+
+
+def test_arrays_that_are_not_whole(run):
+    folder = analysis("outputs/analyze/a")
+    (folder / "figures.safetensors").write_bytes(b"short")
+    said = failure(run)
+    assert f"foresight report: cannot read {folder / 'figures.safetensors'}: " in said
+    assert "Traceback" not in said
+
+
+def test_a_folder_that_cannot_be_written(run):
+    analysis("outputs/analyze/a")
+    Path("out").mkdir()
+    Path("out/figures").write_text("a file in the way")
+    assert failure(run).splitlines()[-1] == (
+        f"foresight report: cannot write the report to {Path('out').absolute()}: File exists. "
+        "Pick another place with hydra.run.dir=DIR"
+    )
+
+
+@pytest.mark.slow
+def test_every_figure_through_the_command_line(run):
+    results, arrays = example.full()
+    analysis("outputs/analyze/a", results, arrays)
+    done = run("report", "hydra.run.dir=out")
+    assert done.exit_code == 0, done.output
+    assert len(list(Path("out/figures").iterdir())) == 2 * 23
+    assert "PIVOT" in done.output
