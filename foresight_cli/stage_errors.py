@@ -60,7 +60,7 @@ def _keys(config_name: str) -> Iterator[str]:
     from hydra import compose, initialize_config_dir
 
     def dotted(cfg: DictConfig, prefix: str) -> Iterator[str]:
-        for key in cfg:
+        for key in map(str, cfg):
             yield f"{prefix}{key}"
             if OmegaConf.is_missing(cfg, key) or OmegaConf.is_interpolation(cfg, key):
                 continue

@@ -90,7 +90,7 @@ def learning_curve(
     return points
 
 
-def _squares(source: Representation, target: Representation, train: Sequence[int], test: Sequence[int]) -> np.ndarray:
+def _squares(source: Representation, target: Representation, train: Sequence[int], test: np.ndarray) -> np.ndarray:
     """Squared residual and squared distance from the training mean, on test rows and on training rows."""
     x, y = source.values, target.rotated
     ridge = fit_ridge(x[train], y[train])

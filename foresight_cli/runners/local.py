@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -103,7 +102,7 @@ def _shards(
 def pixel_hash(image: Image.Image) -> torch.Tensor:
     """SHA-256 of the picture's size and pixels, as 32 uint8: what a duplicate is known by."""
     digest = hashlib.sha256(f"{image.size}".encode())
-    digest.update(np.ascontiguousarray(np.asarray(image)))
+    digest.update(image.tobytes())
     return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
 
 

@@ -70,26 +70,16 @@ def _by_category(ax: Axes, points: Any, codes: Any, results: Analysis) -> None:
     labels = sorted_labels(results)
     largest = sorted(range(len(labels)), key=lambda i: (-results.labels[labels[i]], i))[:MOST_CATEGORIES]
     shown = sorted(largest)
-    rest = ~np.isin(codes, shown)
-        name = "no label" if len(shown) == len(labels) else "others"
-        ax.scatter(
-            points[rest, 0], points[rest, 1], s=10, color=OTHER, marker=".", linewidths=0, rasterized=True, label=name
-        )
+    look: dict[str, Any] = {"linewidths": 0, "rasterized": True}
     for place, code in enumerate(shown):
         colour, marker = category_style(place)
         mine = points[codes == code]
         name = shorten(labels[code], 16 if len(shown) > 24 else 22)
-        ax.scatter(
-            mine[:, 0],
-            mine[:, 1],
-            s=17,
-            color=colour,
-            marker=marker,
-            alpha=0.8,
-            linewidths=0,
-            rasterized=True,
-            label=name,
-        )
+        ax.scatter(mine[:, 0], mine[:, 1], s=17, color=colour, marker=marker, alpha=0.8, label=name, **look)
+    rest = points[~np.isin(codes, shown)]
+    if len(rest):
+        name = "no label" if len(shown) == len(labels) else "others"
+        ax.scatter(rest[:, 0], rest[:, 1], s=10, color=OTHER, marker=".", zorder=0, label=name, **look)
 
 
 def vlm_layer_comparison(results: Analysis, arrays: Arrays) -> Figure:
