@@ -65,7 +65,7 @@ def adapt(config: AdaptConfig, folder: Path) -> AdapterResults:
     found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
     source, target = found.source[0], found.target[0]
     x, y = join(load(source), load(target))
-    rows = choose_rows([x, y], max_rows=len(x), select_share=0.0, seed=config.seed, skipped=[])
+    rows = choose_rows([[x], [y]], max_rows=len(x), select_share=0.0, seed=config.seed, skipped=[])
     split = _split([rows.groups[i] for i in rows.score], config)
     parts = Parts(*(_part(x.values, y.values, [rows.score[i] for i in part]) for part in split))
     adapter = _new(config, parts)

@@ -119,7 +119,7 @@ def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:
         labels=_counts(scored.labels),
         rows=len(rows.score),
         duplicates=rows.duplicates,
-        spaces=[describe_space(x, scored, near, config.seed) for x, near in zip(spaces, rows.near, strict=True)],
+        spaces=[describe_space(x, scored, near, config.seed) for x, near in zip(spaces, rows.near, strict=False)],
         pairs=measured,
         layer_similarity=similarity,
         layer_similarity_spaces=similar,
@@ -141,8 +141,10 @@ def _load(config: AnalyzeConfig) -> Inputs:
     entries = [*found.source, *found.target]
     joined = join(*(load(entry) for entry in entries), *controls.values())
     latents = joined[: len(entries)]
+    pixels = [held for name, held in zip(controls, joined[len(entries) :], strict=True) if name == "pixels"]
+    sources, targets = latents[: len(found.source)], latents[len(found.source) :]
     rows = choose_rows(
-        latents,
+        [sources, targets, *([pixels] if pixels else [])],
         max_rows=config.max_rows,
         select_share=SELECT_SHARE if len(found.source) * len(found.target) > 1 else 0.0,
         seed=config.seed,

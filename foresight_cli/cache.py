@@ -11,8 +11,8 @@ from rich.table import Table
 
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.latents import Entry
-from foresight_cli.latents.store import folders
 from foresight_cli.latents.samples import read_samples
+from foresight_cli.latents.store import folders
 
 
 def run(cfg: DictConfig) -> None:

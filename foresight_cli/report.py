@@ -30,7 +30,8 @@ def run(cfg: DictConfig) -> None:
     adapters = newest_adapters(outputs, results)
     log.info("report on %s", analysis)
     drawn = write_report(analysis, results, adapters, folder)
-    print_summary(results, adapters, folder / "FINDINGS.md", len(drawn.names))
+    here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    print_summary(results, adapters, here / "FINDINGS.md", len(drawn.names))
 
 
 def write_report(analysis: Path, results: Analysis, adapters: list[AdapterResults], folder: Path) -> Drawn:

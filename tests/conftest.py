@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from foresight_cli.cli import app
 
-TINY_SHAPES = ("data.per_category=2", "data.size=32")  # 16 pictures of 32 x 32
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks: several threads only wait for each other
 
 Run = Callable[..., Result]
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]

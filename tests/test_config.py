@@ -45,7 +45,9 @@ CHOICES = [
     for stage in READERS
     for group, _, package in (entry.partition("@") for entry in primary_defaults(stage))
     for option in config_groups()[group]
+    if stage != "adapt" or f"{group}@{package}" not in primary_defaults("analyze") or group == "model"
 ]
+"""Every option of every group of every stage; in adapt, only those that analyze has not tried in the same place."""
 
 
 @pytest.mark.parametrize("stage", READERS)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -101,24 +98,21 @@ def test_a_hit_loads_no_model(tmp_path, monkeypatch):
     assert visible(tmp_path) == before
 
 
-def test_a_hit_imports_no_torch(tmp_path, qwen_checkpoint):
-    code = (
-        "import sys, runpy\n"
-        "sys.argv[0] = 'foresight'\n"
-        "try:\n"
-        "    runpy.run_module('foresight_cli', run_name='__main__')\n"
-        "except SystemExit as end:\n"
-        "    print(end.code, sorted({'torch', 'transformers', 'diffusers'} & set(sys.modules)))\n"
-    )
+def test_a_hit_imports_no_torch(run, tmp_path, qwen_checkpoint):
     words = ("extract", "weights=tiny", f"model.checkpoint={qwen_checkpoint}", "model.resolution=56", "layer=4",
              "data.per_category=1", "data.size=32")  # fmt: skip
-    says = []
-    for _ in range(2):
-        result = subprocess.run(
-            [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, check=True
-        )
-        says.append(result.stdout.splitlines()[-1])
-    assert says == ["0 ['diffusers', 'torch', 'transformers']", "0 []"] or says == ["0 ['torch', 'transformers']", "0 []"]
+    assert run(*words).exit_code == 0
+    code = (
+        "import sys\n"
+        "from foresight_cli.cli import app\n"
+        "try:\n"
+        "    app(prog_name='foresight')\n"
+        "except SystemExit as end:\n"
+        "    print(end.code, sorted({'torch', 'transformers', 'diffusers', 'sklearn'} & set(sys.modules)))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[0] == "1 of 1 already in the cache"
+    assert result.stdout.splitlines()[-1] == "0 []"
 
 
 @pytest.mark.parametrize("change", [{"batch_size": 3}, {"device": "auto"}, {"weights": "tiny"}])
@@ -146,7 +140,14 @@ def test_what_changes_the_numbers_is_a_miss(tmp_path, change):
 
 def test_what_changes_qwens_numbers_is_a_miss(tmp_path, qwen_checkpoint):
     base = {"data": dataclasses.replace(SHAPES, per_category=1)}
-    changes = ({}, {"prompt": "What."}, {"resolution": 84}, {"tokens": "all"}, {"layers": ("8",)}, {"dtype": "bfloat16"})
+    changes = (
+        {},
+        {"prompt": "What."},
+        {"resolution": 84},
+        {"tokens": "all"},
+        {"layers": ("8",)},
+        {"dtype": "bfloat16"},
+    )
     entries = [only(extract(qwen(tmp_path, qwen_checkpoint, **base, **change))) for change in changes]
     assert len({entry.path for entry in entries}) == len(changes)
     assert {load(entry).values.dtype for entry in entries} == {torch.float32}  # channel_mean is float32 in any dtype
@@ -178,7 +179,9 @@ def test_every_layer_and_pooling_in_one_pass(tmp_path, qwen_checkpoint):
     calls = []
     plain = Qwen25VL.features
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Qwen25VL, "features", lambda self, batch, taps: calls.append(len(batch)) or plain(self, batch, taps))
+        patched.setattr(
+            Qwen25VL, "features", lambda self, batch, taps: calls.append(len(batch)) or plain(self, batch, taps)
+        )
         entries = extract(qwen(tmp_path, qwen_checkpoint, data=data, layers=layers, poolings=poolings, batch_size=3))
     assert calls == [3, 3, 2]
     assert list(entries) == [Tap(layer, pooling) for layer in layers for pooling in poolings]
@@ -224,7 +227,9 @@ def with_a_broken_one(root: Path) -> ImageFolderConfig:
 
 def test_a_broken_picture_stops_the_run_and_is_named(tmp_path):
     config = pixels(tmp_path / "cache", data=with_a_broken_one(tmp_path / "p"))
-    with pytest.raises(ForesightError, match=r"^cannot decode 'x/b\.png': .*\. To leave such files out, add data\.on_error=skip$"):
+    with pytest.raises(
+        ForesightError, match=r"^cannot decode 'x/b\.png': .*\. To leave such files out, add data\.on_error=skip$"
+    ):
         extract(config)
 
 
@@ -258,43 +263,6 @@ def test_a_folder_of_broken_pictures(tmp_path):
 # --- what is refused
 
 
-@pytest.mark.parametrize("rows_per_shard", [8, 1])
-def test_flat_of_two_sizes_names_both(tmp_path, qwen_checkpoint, rows_per_shard):
-    data = folder_of_pictures(tmp_path / "p", {"a.png": (56, 56), "b.png": (56, 56), "c.png": (56, 84)})
-    config = qwen(tmp_path / "cache", qwen_checkpoint, data=data, poolings=("flat",), resolution=None)
-    says = (
-        "pooling=flat wants one size for all: 'a.png' has 128 values and 'c.png' has 192. "
-        "Resize them all with model.resolution=252, or use pooling=channel_mean"
-    )
-    for _ in range(2):  # the second run finds the shards of the first, and is refused alike
-        with pytest.raises(ForesightError) as caught:
-            extract(dataclasses.replace(config, rows_per_shard=rows_per_shard))
-        assert str(caught.value) == says
-    assert load(only(extract(dataclasses.replace(config, poolings=("channel_mean",))))).values.shape == (3, 32)
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_latents_that_are_not_finite_are_refused_and_named(tmp_path, monkeypatch, bad):
-    plain = Pixels.features
-
-    def spoiled(self, batch, taps):
-        read = plain(self, batch, taps)
-        for values in read.values():
-            for row, picture in enumerate(batch):
-                if picture.sample_id in ("square-0000", "ring-0001"):
-                    values[row, 1] = bad
-        return read
-
-    monkeypatch.setattr(Pixels, "features", spoiled)
-    with pytest.raises(ForesightError) as caught:
-        extract(pixels(tmp_path, rows_per_shard=16))
-    assert str(caught.value) == (
-        "layer=final: the latents of 2 samples are not finite ('square-0000', 'ring-0001'). "
-        "float16 overflows in large models: use model.dtype=bfloat16"
-    )
-    assert not list(tmp_path.rglob("shard-*"))
-
-
 def test_layer_that_the_checkpoint_has_not_leaves_no_folder(tmp_path, qwen_checkpoint):
     with pytest.raises(UsageError) as caught:
         extract(qwen(tmp_path, qwen_checkpoint, layers=("4", "28")))
@@ -320,58 +288,11 @@ def test_checkpoint_folder_that_is_not_there(shell, tmp_path):
     ("model", "checkpoint"), [("qwen25vl", "Qwen/Qwen2.5-VL-7B-Instruct"), ("ltxv", "Lightricks/LTX-Video")]
 )
 def test_no_network_is_one_line(shell, tmp_path, model, checkpoint):
-    started = time.monotonic()
     away = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "0"}
     result = shell("extract", f"model={model}", **away)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
-        f"foresight extract: cannot get {checkpoint} from the Hugging Face hub ([Errno 111] Connection refused). Give a "
-        "local copy with model.checkpoint=DIR, or use the small checkpoints that ship with foresight: weights=tiny\n"
+        f"foresight extract: cannot get {checkpoint} from the Hugging Face hub ([Errno 111] Connection refused). Give "
+        "a local copy with model.checkpoint=DIR, or use the small checkpoints that ship with foresight: weights=tiny\n"
     )
-    assert time.monotonic() - started < 60  # a bound, not a measure
     assert not (tmp_path / "outputs/cache").exists()
-
-
-# --- kills and damage
-
-
-def test_only_the_damaged_shard_is_done_again(tmp_path):
-    entry = only(extract(pixels(tmp_path, rows_per_shard=4)))
-    whole = visible(tmp_path)
-    path = entry.shard_files()[2]
-    path.write_bytes(path.read_bytes()[:-1] + b"\0")
-    times = {file: file.stat().st_mtime_ns for file in entry.shard_files().values() if file != path}
-    with pytest.raises(ForesightError, match="redo shard 2 alone"):
-        load(entry)
-    extract(pixels(tmp_path, rows_per_shard=4))
-    assert visible(tmp_path) == whole
-    assert {file: file.stat().st_mtime_ns for file in times} == times
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_a_rerun_ends_in_the_same_bytes(tmp_path):
-    """SIGKILL while shards are being committed, ten times over; then what is there must equal an unbroken run's."""
-    words = [sys.executable, "-m", "foresight_cli", "extract", "model=pixels", "pooling=all", "data.size=64",
-             "data.per_category=25", "rows_per_shard=8"]  # fmt: skip
-    subprocess.run([*words, "cache_dir=whole"], cwd=tmp_path, check=True, capture_output=True)
-    whole = visible(tmp_path / "whole")
-    assert len([name for name in whole if "shard-" in name]) == 2 * 25
-    chance = random.Random(0)
-    kills = 0
-    for _ in range(10):
-        log = (tmp_path / "log").open("w")
-        with log, subprocess.Popen([*words, "cache_dir=torn"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=log) as process:
-            if process.stdout.readline().startswith(b"pixels: shard"):  # it began to commit
-                time.sleep(chance.uniform(0, 0.02))
-                process.kill()
-                kills += 1
-        for name, data in visible(tmp_path / "torn").items():  # whatever has a name is whole
-            assert data == whole[name], name
-    assert kills >= 3
-    subprocess.run([*words, "cache_dir=torn"], cwd=tmp_path, check=True, capture_output=True)
-    torn = visible(tmp_path / "torn")
-    assert sorted(torn) == sorted(whole)
-    for name, data in torn.items():
-        if name.endswith("manifest.json"):
-            assert json.loads(data) == json.loads(whole[name])
-        assert data == whole[name], name

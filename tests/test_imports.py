@@ -11,7 +11,16 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "foresight_cli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = ("", "errors", "config", "config_groups", "config_reader", "progress", "pooling", "devices")  # whoever needs them
+GROUND = (
+    "",
+    "errors",
+    "config",
+    "config_groups",
+    "config_reader",
+    "progress",
+    "pooling",
+    "devices",
+)  # whoever needs them
 LAYERS = (
     ("data", "models"),
     ("latents",),
@@ -31,7 +40,7 @@ RANK = {name: rank for rank, names in enumerate((GROUND, *LAYERS)) for name in n
 
 def part(module: str) -> str:
     """``foresight_cli.latents.store`` -> ``latents``."""
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def imports(file: Path) -> Iterator[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from foresight_cli.latents import entries, load
@@ -29,10 +27,9 @@ def test_a_sweep_of_two_jobs_fills_one_cache(shell, tmp_path, launcher):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_an_error_in_a_job_is_one_clear_line(shell, tmp_path, launcher):
-    result = shell("extract", "-m", *LAUNCHERS[launcher], "model=pixels,ltxv", "layer=8", *PIXELS)
-    assert result.returncode in (1, 2)
+def test_an_error_in_a_job_is_one_clear_line(shell, tmp_path):
+    result = shell("extract", "-m", *LAUNCHERS["joblib"], "model=pixels,ltxv", "layer=8", *PIXELS)
+    assert result.returncode == 2
     assert "Traceback" not in result.stderr + result.stdout
     assert result.stderr.splitlines()[-1] == "foresight extract: model=pixels has no layer 8. It has one: layer=final"
-    assert not (Path(tmp_path) / "outputs/cache").exists()
+    assert not (tmp_path / "outputs/cache").exists()

@@ -59,7 +59,7 @@ def tsne(space: Representation, seed: int) -> np.ndarray:
 
     rows = space.rotated[:, :50].numpy()
     perplexity = min(30.0, max(2.0, (len(rows) - 1) / 3))
-    picture: np.ndarray = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(rows)
+    picture: np.ndarray = TSNE(perplexity=perplexity, init="pca", max_iter=500, random_state=seed).fit_transform(rows)
     return picture.astype(np.float32)
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations, product
 
 import numpy as np
 
 from foresight_cli.latents import Latents
 from foresight_cli.metrics import duplicate_groups
 from foresight_cli.results import Duplicates
+
+View = Sequence[Latents]
+"""Representations of one side: two samples are near-duplicates in a view if they nearly coincide in one of them."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Rows:
         select: rows of other groups, on which the best pair is chosen; empty where there is nothing to choose.
         groups: group of every row of the joined latents, near-duplicates merged.
         duplicates: what was found.
-        near: rows with a near-duplicate, by the index of the space.
+        near: how many rows have a near-duplicate in each representation, view by view.
     """
 
     score: list[int]
@@ -32,43 +36,40 @@ class Rows:
 
 
 def choose_rows(
-    spaces: Sequence[Latents], *, max_rows: int, select_share: float, seed: int, skipped: Sequence[Sequence[str]]
+    views: Sequence[View], *, max_rows: int, select_share: float, seed: int, skipped: Sequence[Sequence[str]]
 ) -> Rows:
     """Leave out exact duplicates, merge near-duplicates into groups, draw the rows.
 
+    Two samples are near-duplicates if they nearly coincide in two views, the source and the target, say, or the source
+    and the thumbnails. In one view alone it is that view which is blind (a colour histogram to position), and merging
+    what it cannot tell apart would leave nothing to measure its blindness on.
+
     Args:
-        spaces: all representations, joined: the same samples in the same order.
+        views: the source's representations, the target's, and those of the inputs, joined: the same rows everywhere.
         max_rows: at most so many rows are scored and selected on together; whole groups are drawn.
         select_share: share of groups set aside for choosing among pairs, 0 for none.
         seed: of the draw.
         skipped: files that could not be decoded, for the record.
     """
-    first = spaces[0]
-    kept, exact_sets = _first_of_equal_pixels(first)
-    groups = list(first.groups)
-    near_by_space: list[int] = []
-    near_rows: set[int] = set()
-    near_sets: list[list[int]] = []
-    merged = _UnionFind(groups)
-    for space in spaces:
-        sets = [[kept[i] for i in rows] for rows in duplicate_groups(space.values[kept])]
-        near_by_space.append(sum(len(rows) for rows in sets))
-        near_sets += sets
-        for rows in sets:
-            merged.join(groups[i] for i in rows)
-            near_rows.update(rows)
-    groups = [merged.find(group) for group in groups]
+    first = views[0][0]
+    kept, exact = _first_of_equal_pixels(first)
+    near_by_view = [[_duplicate_labels(space, kept) for space in view] for view in views]
+    near = _coincide_twice(near_by_view, kept)
+    merged = _UnionFind(first.groups)
+    for rows in near:
+        merged.join(first.groups[i] for i in rows)
+    groups = [merged.find(group) for group in first.groups]
     order = _shuffled_groups([groups[i] for i in kept], seed)
     drawn = _take(kept, groups, order, max_rows)
-    present = [g for g in order if g in {groups[i] for i in drawn}]
+    drawn_groups = {groups[i] for i in drawn}
+    present = [group for group in order if group in drawn_groups]
     aside = set(present[: round(select_share * len(present))])
-    examples = [[first.ids[i] for i in rows] for rows in (exact_sets + near_sets)[:8]]
     duplicates = Duplicates(
         rows=len(first),
         exact=len(first) - len(kept),
-        near=len(near_rows),
+        near=len({i for rows in near for i in rows}),
         groups=len({groups[i] for i in kept}),
-        examples=[ids[:6] for ids in examples],
+        examples=[[first.ids[i] for i in rows[:6]] for rows in [*exact, *near][:8]],
         skipped=[list(pair) for pair in skipped],
     )
     return Rows(
@@ -76,7 +77,7 @@ def choose_rows(
         select=[i for i in drawn if groups[i] in aside],
         groups=groups,
         duplicates=duplicates,
-        near=near_by_space,
+        near=[int((labels >= 0).sum()) for view in near_by_view for labels in view],
     )
 
 
@@ -86,6 +87,26 @@ def _first_of_equal_pixels(latents: Latents) -> tuple[list[int], list[list[int]]
     for i, digest in enumerate(latents.pixels.numpy()):
         seen.setdefault(digest.tobytes(), []).append(i)
     return sorted(rows[0] for rows in seen.values()), [rows for rows in seen.values() if len(rows) > 1]
+
+
+def _duplicate_labels(space: Latents, kept: Sequence[int]) -> np.ndarray:
+    """For each kept row the number of its set of near-duplicates in ``space``, -1 for none."""
+    labels = np.full(len(kept), -1)
+    for number, rows in enumerate(duplicate_groups(space.values[list(kept)])):
+        labels[list(rows)] = number
+    return labels
+
+
+def _coincide_twice(views: Sequence[Sequence[np.ndarray]], kept: Sequence[int]) -> list[list[int]]:
+    """Sets of rows that are near-duplicates in a representation of one view and in one of another."""
+    found: dict[tuple[int, ...], None] = {}
+    for one, other in combinations(views, 2):
+        for a, b in product(one, other):
+            together: dict[tuple[int, int], list[int]] = {}
+            for row in np.flatnonzero((a >= 0) & (b >= 0)):
+                together.setdefault((int(a[row]), int(b[row])), []).append(kept[row])
+            found |= {tuple(rows): None for rows in together.values() if len(rows) > 1}
+    return [list(rows) for rows in found]
 
 
 def _shuffled_groups(groups: Sequence[str], seed: int) -> list[str]:

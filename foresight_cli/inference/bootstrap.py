@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from foresight_cli.metrics.rsa import standard_scores
+from foresight_cli.metrics.distances import round_to_ties
 
 
 def spearman_interval(
@@ -28,10 +28,17 @@ def spearman_interval(
     Source: Schuett et al. 2023, section on bootstrapping stimuli; percentile interval.
     """
     n = len(groups)
-    square = [_square(distances, n) for distances in (x, y)]
-    rng = np.random.default_rng(seed)
+    codes = [_square_codes(distances, n) for distances in (x, y)]
     members = _members(groups)
-    drawn = [_spearman_of(square, _draw(members, rng)) for _ in range(resamples)]
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(resamples):
+        rows = _draw(members, rng)
+        i, j = np.triu_indices(len(rows), 1)
+        a, b = rows[i], rows[j]
+        kept = a != b
+        ranks = [_ranks(square[a[kept], b[kept]]) for square in codes]
+        drawn.append(np.corrcoef(*ranks)[0, 1])
     low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)
 
@@ -75,17 +82,15 @@ def _draw(members: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray
     return np.concatenate([members[g] for g in rng.integers(0, len(members), len(members))])
 
 
-def _spearman_of(square: Sequence[torch.Tensor], rows: np.ndarray) -> float:
-    i, j = np.triu_indices(len(rows), 1)
-    a, b = rows[i], rows[j]
-    kept = a != b
-    scores = [standard_scores(s[torch.from_numpy(a[kept]), torch.from_numpy(b[kept])], "spearman") for s in square]
-    return float(scores[0] @ scores[1])
+def _square_codes(condensed: torch.Tensor, n: int) -> np.ndarray:
+    """The distances' order as whole numbers ``[n, n]``, equal for ties: a resample is then ranked without a sort."""
+    square = np.zeros((n, n), dtype=np.int64)
+    square[np.triu_indices(n, 1)] = np.unique(round_to_ties(condensed).numpy(), return_inverse=True)[1]
+    return square + square.T
 
 
-def _square(condensed: torch.Tensor, n: int) -> torch.Tensor:
-    square = torch.zeros(n, n, dtype=condensed.dtype)
-    i, j = torch.triu_indices(n, n, offset=1)
-    square[i, j] = condensed
-    square[j, i] = condensed
-    return square
+def _ranks(codes: np.ndarray) -> np.ndarray:
+    """Ranks of ``codes``, equal ones sharing the mean of theirs, by counting."""
+    counts = np.bincount(codes)
+    ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[codes]
+    return ranks

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration
 
 
-class _LastTapRead(Exception):  # noqa: N818  (a signal, not an error)
+class _LastTapRead(Exception):
     """Raised inside a forward pass once every wanted layer is read: the blocks above it need not run."""
 
 

@@ -151,7 +151,7 @@ def _only_text(value: Any) -> str:
 
 def _embed(names: Sequence[str], drawn: Drawn) -> Markdown:
     there = [name for name in names if name in drawn.names]
-    return Markdown("".join(f"![{caption(n)}](figures/{n}.png)\n*{caption(n)}.*\n\n" for n in there))
+    return Markdown("".join(f"![{caption(n)}](figures/{n}.png)\n\n*{caption(n)}.*\n\n" for n in there))
 
 
 def _links(names: Sequence[str], drawn: Drawn) -> Markdown:

@@ -98,7 +98,7 @@ def _criteria(results: Analysis) -> RenderableType:
 def _controls(results: Analysis) -> RenderableType:
     if not results.controls:
         return _line("Controls", "none measured", "yellow")
-    table = _table("Against the same target", "R²", "CKA", "Recall", "R² the source adds", right=(1, 2, 3))
+    table = _table("Same target", "R²", "CKA", "Recall", "The source adds (R²)", right=(1, 2, 3))
     pair = results.chosen_pair
     recall = percent(pair.neighborhood[0].recall.value) if pair.neighborhood else ""
     table.add_row(_first(results.source, "bold"), fixed(pair.r2.value), fixed(pair.cka.value), recall, "")

@@ -55,7 +55,7 @@ def fill(
 
 def _cached_width(entry: Entry) -> tuple[str, int] | None:
     """A sample that an earlier run has cached in ``entry``, and its number of values."""
-    for number in entry.shard_files():
+    for number in sorted(entry.shard_files()):
         shard = entry.get(number)
         if shard.ids:
             return shard.ids[0], shard.latents.shape[1]

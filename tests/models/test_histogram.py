@@ -21,7 +21,9 @@ def histogram(picture: np.ndarray, bins: int = 4, tap: Tap = TAP) -> np.ndarray:
     return model.features([model.prepare(Image.fromarray(picture), "a")], [tap])[tap][0].numpy()
 
 
-@pytest.mark.parametrize(("colour", "cell"), [((0, 0, 0), 0), ((255, 255, 255), 63), ((64, 0, 0), 16), ((63, 64, 128), 6)])
+@pytest.mark.parametrize(
+    ("colour", "cell"), [((0, 0, 0), 0), ((255, 255, 255), 63), ((64, 0, 0), 16), ((63, 64, 128), 6)]
+)
 def test_one_colour_fills_one_cell(colour, cell):
     got = histogram(np.full((3, 5, 3), colour, dtype=np.uint8))
     assert got.tolist() == [float(i == cell) for i in range(64)]

@@ -32,7 +32,9 @@ def test_a_picture_of_cells_is_read_back_exactly():
 def test_each_value_is_the_mean_of_its_cell():
     picture = np.random.default_rng(1).integers(0, 256, (32, 16, 3), dtype=np.uint8)
     want = picture.reshape(4, 8, 4, 4, 3).mean(axis=(1, 3)).transpose(2, 0, 1) / 255
-    assert features(picture)[FLAT][0].numpy() == pytest.approx(want.ravel(), abs=1 / 255)  # PIL rounds to 8 bits, rows then columns
+    assert features(picture)[FLAT][0].numpy() == pytest.approx(
+        want.ravel(), abs=1 / 255
+    )  # PIL rounds to 8 bits, rows then columns
 
 
 def test_range_and_shape():

@@ -8,8 +8,8 @@ the tuple that transformers returns.
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def features(model, pictures, taps=TAPS, batch: int = 1) -> dict[Tap, list[torch
 
 @pytest.fixture(scope="module")
 def reference(qwen_checkpoint):
-    """``reference(picture)`` -> hidden states by layer ``[tokens, d]``, the residual stream's end, and the image rows."""
+    """``reference(picture)`` -> states ``[tokens, d]`` by layer, those before the final norm, and the image's rows."""
     network = Qwen2_5_VLForConditionalGeneration.from_pretrained(qwen_checkpoint, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(qwen_checkpoint)
     processor = Qwen2VLImageProcessorPil.from_pretrained(qwen_checkpoint)
@@ -155,12 +155,14 @@ def test_every_block_changes_the_stream(reference):
     """Were layers alike, a tap at the wrong one would go unseen."""
     states, _, is_image = reference(SQUARES[0])
     flat = [states[str(k)][is_image] for k in range(28)]
-    assert min((a - b).abs().max().item() for a, b in zip(flat, flat[1:], strict=False)) > 0.1
+    assert min((a - b).abs().max().item() for a, b in pairwise(flat)) > 0.1
 
 
 def test_layer_zero_is_what_enters_the_decoder(config, reference):
     states, _, is_image = reference(SQUARES[0])
-    assert_equal(features(loaded(config), SQUARES[:1], [Tap("0", "flat")])[Tap("0", "flat")][0], states["0"][is_image].flatten())
+    assert_equal(
+        features(loaded(config), SQUARES[:1], [Tap("0", "flat")])[Tap("0", "flat")][0], states["0"][is_image].flatten()
+    )
 
 
 def test_leaving_out_what_follows_the_image_changes_nothing(config):
@@ -257,54 +259,9 @@ def test_resolution_that_the_processor_would_change(config):
 def test_picture_too_narrow_for_the_processor(config):
     with pytest.raises(ForesightError) as caught:
         loaded(config).prepare(picture(0, 1000, 4), "thin")
-    assert str(caught.value).startswith("cannot prepare 'thin' of 1000 x 4: absolute aspect ratio must be smaller than 200")
-
-
-def copied(checkpoint, folder):
-    for file in checkpoint.iterdir():
-        shutil.copyfile(file, folder / file.name)
-    return folder
-
-
-def test_missing_weight_is_refused_not_filled_at_random(config, qwen_checkpoint, tmp_path):
-    from safetensors.torch import load_file, save_file
-
-    file = copied(qwen_checkpoint, tmp_path) / "model.safetensors"
-    weights = load_file(file)
-    del weights["model.layers.20.mlp.up_proj.weight" if "model.layers.20.mlp.up_proj.weight" in weights
-                else "model.language_model.layers.20.mlp.up_proj.weight"]  # fmt: skip
-    save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(ForesightError) as caught:
-        fresh(config, checkpoint=str(tmp_path))
-    assert str(caught.value) == (
-        f"the checkpoint {tmp_path} lacks 1 weights of Qwen2.5-VL, for instance "
-        "model.language_model.layers.20.mlp.up_proj.weight: it is incomplete, or of another kind of model"
+    assert str(caught.value).startswith(
+        "cannot prepare 'thin' of 1000 x 4: absolute aspect ratio must be smaller than 200"
     )
-
-
-@pytest.mark.parametrize(
-    ("file", "says"),
-    [
-        ("model.safetensors", "Error no file named model.safetensors"),
-        ("tokenizer.json", "Couldn't instantiate the backend tokenizer"),
-        ("preprocessor_config.json", "Can't load image processor"),
-        ("chat_template.jinja", "Cannot use chat template functions because tokenizer.chat_template is not set"),
-    ],
-)
-def test_missing_file_is_one_line(config, qwen_checkpoint, tmp_path, file, says):
-    (copied(qwen_checkpoint, tmp_path) / file).unlink()
-    with pytest.raises(ForesightError) as caught:
-        fresh(config, checkpoint=str(tmp_path))
-    assert str(caught.value).startswith(f"cannot read the checkpoint {tmp_path}: {says}")
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_template_without_an_image_is_refused(config, qwen_checkpoint, tmp_path):
-    template = copied(qwen_checkpoint, tmp_path) / "chat_template.jinja"
-    template.write_text(template.read_text().replace("<|image_pad|>", ""))
-    with pytest.raises(ForesightError) as caught:
-        fresh(config, checkpoint=str(tmp_path))
-    assert str(caught.value) == f"the chat template of {tmp_path} has 0 places for the image; wanted 1"
 
 
 def test_recipe_names_what_changes_the_latents(config):
@@ -314,11 +271,3 @@ def test_recipe_names_what_changes_the_latents(config):
     bare = open_model(dataclasses.replace(config, final_norm=False))
     assert bare.recipe("final") != base.recipe("final")
     assert bare.recipe("4") == base.recipe("4")  # the final norm comes after layer 4
-
-
-def test_identity_is_the_hash_of_the_files_and_not_their_place(config, qwen_checkpoint, tmp_path):
-    moved = open_model(dataclasses.replace(config, checkpoint=str(copied(qwen_checkpoint, tmp_path))))
-    assert moved.identity(reach_hub=False) == open_model(config).identity(reach_hub=False)
-    assert moved.recipe("4") == open_model(config).recipe("4")
-    (tmp_path / "chat_template.jinja").write_text("other")
-    assert moved.identity(reach_hub=False) != open_model(config).identity(reach_hub=False)

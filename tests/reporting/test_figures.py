@@ -121,6 +121,18 @@ def test_ranks_of_identical_spaces(example):
     assert said.startswith("The closest tenth of pairs in the source is 10.0 times as often")
 
 
+def test_categories_of_two_rows_by_hand(example):
+    results, _ = example.full(labels=("a", "b", "c"), per_label=20)
+    source, target = np.full((3, 3), 6.0), np.full((3, 3), 2.0)
+    source[np.diag_indices(3)], target[np.diag_indices(3)] = (2.0, 4.0, 0.0), (2.0, 2.0, 2.0)  # c has one row
+    arrays = {"rsa/source_categories": source, "rsa/target_categories": target}
+    said = title(FIGURES["semantic_sim_heatmaps"], results, arrays)
+    assert (
+        said
+        == "Rows of two categories lie 2.0 times as far apart as rows of one in the source, 1.0 times in the target"
+    )
+
+
 def test_examples_count_what_is_shared(example):
     results, arrays = example.full()
     of = {"neighborhood/query": [0], "neighborhood/source": [[1, 2, 3, 4, 5]], "neighborhood/target": [[5, 1, 6, 7, 8]]}
@@ -181,7 +193,7 @@ def test_arrays_without_labels(example):
 
 def test_odd_labels_are_drawn_as_they_are(example):
     names = ("$x_1$ and $y$", "_hidden", "名前 \N{GRINNING FACE}", "two\nlines\x1b", "<b>&", "l" * 300, "")
-    names += tuple(f"category {i}" for i in range(38))
+    names += tuple(f"category {i}" for i in range(34))
     results, arrays = example.full(layers=("8",), labels=tuple(sorted(names)), per_label=6)
     wanted = ("vlm_tsne_layer_8", "semantic_sim_heatmaps", "semantic_sim_categories", "neighborhood_by_category")
     with style():

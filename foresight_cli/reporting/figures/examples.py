@@ -44,8 +44,8 @@ def neighborhood_examples(results: Analysis, arrays: Arrays) -> Figure:
     ax.imshow(sheet, interpolation="antialiased")
     headings = (
         (0, "picture", "#333333"),
-        (1, shorten(f"nearest in the source: {results.chosen_source.name}", 48), SOURCE),
-        (1 + k, shorten(f"nearest in the target: {results.chosen_target.name}", 48), TARGET),
+        (1, shorten(f"nearest in the source: {results.chosen_source.name}", 54), SOURCE),
+        (1 + k, shorten(f"nearest in the target: {results.chosen_target.name}", 54), TARGET),
     )
     for place, text, colour in headings:
         ax.text(lefts[place], -6, text, fontsize=8, color=colour, va="bottom")

@@ -145,8 +145,10 @@ def neighborhood_rank_distribution(results: Analysis, arrays: Arrays) -> Figure:
     ax.hlines(50, 1, median, color="#888888", linewidth=0.9)
     ax.vlines(median, 0, 50, color="#888888", linewidth=0.9)
     ax.plot(median, 50, "o", color=SOURCE, markersize=6)
+    beside: tuple[int, int] = (8, -12) if median <= 3 else (-8, 6)
+    side = "left" if median <= 3 else "right"
     ax.annotate(
-        f"median {fixed(median)}", (median, 50), xytext=(8, -4), textcoords="offset points", fontsize=8.5, color=SOURCE
+        f"median {fixed(median)}", (median, 50), beside, textcoords="offset points", ha=side, fontsize=8.5, color=SOURCE
     )
     log_ticks(ax, ticks_1_2_5(1, others))
     ax.set_xlim(1, others)

@@ -153,7 +153,7 @@ def _summary_title(results: Analysis) -> str:
     stands = against(r2.value, r2.low, r2.high, least)
     title = f"The source predicts R² {with_interval(r2, 2)} of the target"
     title += f", {stands} the threshold of {fixed(least, 2)}" if least is not None else ""
-    return title + (f"; the best control {fixed(control, 2)}" if control is not None else "")
+    return title + (f"; the best control reaches {fixed(control, 2)}" if control is not None else "")
 
 
 def _direction(results: Analysis) -> str:

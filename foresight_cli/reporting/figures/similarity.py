@@ -99,17 +99,12 @@ def semantic_sim_heatmaps(results: Analysis, arrays: Arrays) -> Figure:
     names = [labels[i] for i in order]
     upper = np.triu_indices(len(order), 1)
     matrices = [_relative(m[np.ix_(order, order)], upper) for m in (source, target)]
+    apart = [_between_over_within(m, upper) for m in matrices]
     title = "How far apart the categories lie in the source, and in the target"
-    if len(order) > 2:
-        a, b = (m[upper] for m in matrices)
-        farthest = [
-            "{} and {}".format(*(shorten(names[k], 18) for k in (upper[0][i], upper[1][i])))
-            for i in (int(a.argmax()), int(b.argmax()))
-        ]
+    if apart[0] is not None and apart[1] is not None:
         title = (
-            f"Both spaces put {farthest[0]} farthest apart"
-            if farthest[0] == farthest[1]
-            else f"Farthest apart in the source: {farthest[0]}; in the target: {farthest[1]}"
+            f"Rows of two categories lie {fixed(apart[0], 1)} times as far apart as rows of one in the source, "
+            f"{fixed(apart[1], 1)} times in the target"
         )
     stacked = len(order) > MOST_BESIDE
     figure = new_figure(title, 13.5 if stacked else 5.2, square=True)
@@ -142,6 +137,12 @@ def _relative(distances: Matrix, upper: tuple[Matrix, Matrix]) -> Matrix:
     """Distances between categories as a multiple of their mean, so that both spaces share a scale."""
     mean = float(distances[upper].mean()) if len(distances) > 1 else 0.0
     return distances / mean if mean > 0 else distances
+
+
+def _between_over_within(distances: Matrix, upper: tuple[Matrix, Matrix]) -> float | None:
+    """Mean distance between categories over that within; None where no category has two rows."""
+    within = distances.diagonal()[distances.diagonal() > 0]
+    return float(distances[upper].mean() / within.mean()) if len(within) and len(distances) > 1 else None
 
 
 def semantic_sim_ranks(results: Analysis, arrays: Arrays) -> Figure:

@@ -1,0 +1,63 @@
+"""Time two ways of doing one thing in turn, A B A B ..., so that a machine that drifts drifts for both."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        what: what was done.
+        ours: median seconds of foresight.
+        alternative: what it is compared to.
+        theirs: median seconds of that; None for a row that has a bound in seconds instead.
+        goal: least ratio theirs / ours, or most seconds where ``theirs`` is None.
+        note: what the reader should know, the reason of a missed goal first.
+    """
+
+    what: str
+    ours: float
+    alternative: str
+    theirs: float | None
+    goal: float
+    note: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times faster foresight is."""
+        return None if self.theirs is None else self.theirs / self.ours
+
+    @property
+    def met(self) -> bool:
+        """Whether the goal is met."""
+        return self.ours <= self.goal if self.ratio is None else self.ratio >= self.goal
+
+
+def in_turn(ours: Callable[[], object], theirs: Callable[[], object], runs: int) -> tuple[float, float]:
+    """Median seconds of both, after one warm-up of each."""
+    ours()
+    theirs()
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(runs):
+        for way, kept in zip((ours, theirs), seconds, strict=True):
+            start = time.perf_counter()
+            way()
+            kept.append(time.perf_counter() - start)
+    return statistics.median(seconds[0]), statistics.median(seconds[1])
+
+
+def alone(way: Callable[[], object], runs: int) -> float:
+    """Median seconds, after one warm-up."""
+    way()
+    seconds = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        way()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)

@@ -1,0 +1,136 @@
+"""Filling an entry's shards: what is refused, what a damaged shard costs, and what a kill leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foresight_cli.config import ExtractConfig, ImageFolderConfig, PixelsConfig, Qwen25VLConfig, ShapesConfig
+from foresight_cli.errors import ForesightError
+from foresight_cli.extract import extract
+from foresight_cli.latents import load
+from foresight_cli.models.pixels import Pixels
+
+PIXELS = ExtractConfig(
+    model=PixelsConfig(name="pixels", resolution=4),
+    layers=("final",),
+    poolings=("channel_mean",),
+    data=ShapesConfig(name="shapes", variant="default", per_category=2, seed=0, size=32),
+    weights="hub",
+    cache_dir="cache",
+    device="cpu",
+    batch_size=16,
+    rows_per_shard=4,
+)
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def visible(root: Path) -> dict[str, bytes]:
+    files = (path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+@pytest.mark.parametrize("rows_per_shard", [8, 1])
+def test_flat_of_two_sizes_names_both(tmp_path, qwen_checkpoint, rows_per_shard):
+    for i, (name, height) in enumerate({"a.png": 56, "b.png": 56, "c.png": 84}.items()):
+        noise = np.random.default_rng(i).integers(0, 256, (height, 56, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / name)
+    data = ImageFolderConfig(name="imagefolder", path=str(tmp_path), on_error="raise")
+    model = Qwen25VLConfig("qwen25vl", str(qwen_checkpoint), None, "float32", None, "image", "Describe.", True)
+    config = dataclasses.replace(PIXELS, data=data, model=model, layers=("4",), poolings=("flat",))
+    says = (
+        "pooling=flat wants one size for all: 'a.png' has 128 values and 'c.png' has 192. "
+        "Resize them all with model.resolution=252, or use pooling=channel_mean"
+    )
+    for _ in range(2):  # the second run finds the shards of the first, and is refused alike
+        with pytest.raises(ForesightError) as caught:
+            extract(dataclasses.replace(config, rows_per_shard=rows_per_shard))
+        assert str(caught.value) == says
+    assert load(*extract(dataclasses.replace(config, poolings=("channel_mean",))).values()).values.shape == (3, 32)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_latents_that_are_not_finite_are_refused_and_named(tmp_path, monkeypatch, bad):
+    plain = Pixels.features
+
+    def spoiled(self, batch, taps):
+        read = plain(self, batch, taps)
+        for values in read.values():
+            for row, picture in enumerate(batch):
+                if picture.sample_id in ("square-0000", "ring-0001"):
+                    values[row, 1] = bad
+        return read
+
+    monkeypatch.setattr(Pixels, "features", spoiled)
+    with pytest.raises(ForesightError) as caught:
+        extract(dataclasses.replace(PIXELS, rows_per_shard=16))
+    assert str(caught.value) == (
+        "layer=final: the latents of 2 samples are not finite ('square-0000', 'ring-0001'). "
+        "float16 overflows in large models: use model.dtype=bfloat16"
+    )
+    assert not list(tmp_path.rglob("shard-*"))
+
+
+def test_only_the_damaged_shard_is_done_again(tmp_path):
+    entry = next(iter(extract(PIXELS).values()))
+    whole = visible(tmp_path)
+    path = entry.shard_files()[2]
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    times = {file: file.stat().st_mtime_ns for file in entry.shard_files().values() if file != path}
+    with pytest.raises(ForesightError, match="redo shard 2 alone"):
+        load(entry)
+    extract(PIXELS)
+    assert visible(tmp_path) == whole
+    assert {file: file.stat().st_mtime_ns for file in times} == times
+
+
+KILLER = """
+import os, random, signal, sys, time
+import foresight_cli.extract, foresight_cli.runners.local  # once: each child below is forked with torch at hand
+from foresight_cli.cli import app
+
+chance, words = random.Random(0), sys.argv[1:]
+for kill in range(10):
+    seen, out = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(out, 1)
+        app(words, prog_name="foresight")
+    os.close(out)
+    if kill % 2:  # while shards are being committed; else at any moment from its start on
+        os.read(seen, 1)
+    time.sleep(chance.uniform(0, 0.3))
+    os.kill(child, signal.SIGKILL)
+    ended = os.waitpid(child, 0)[1]
+    os.close(seen)
+    whole = [name for _, _, names in os.walk("torn") for name in names if name.startswith("shard-")]
+    print(os.WIFSIGNALED(ended), len(whole), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_rerun_ends_in_the_same_bytes(tmp_path, shell):
+    """``foresight extract`` is killed by SIGKILL ten times over; the next run must end as one unbroken run does."""
+    words = ("extract", "model=pixels", "pooling=all", "data.size=64", "data.per_category=60", "rows_per_shard=8")
+    assert shell(*words, "cache_dir=whole").returncode == 0
+    whole = visible(tmp_path / "whole")
+    assert len([name for name in whole if "shard-" in name]) == 2 * 60
+    killer = [sys.executable, "-c", KILLER, *words, "cache_dir=torn"]
+    result = subprocess.run(killer, cwd=tmp_path, capture_output=True, text=True, check=True)
+    kills = [line.split() for line in result.stdout.splitlines()]
+    assert len(kills) == 10
+    assert sum(killed == "True" and 0 < int(shards) < 120 for killed, shards in kills) >= 3, kills
+    for name, data in visible(tmp_path / "torn").items():  # whatever has a name is whole
+        assert data == whole[name], name
+    assert shell(*words, "cache_dir=torn").returncode == 0
+    assert visible(tmp_path / "torn") == whole

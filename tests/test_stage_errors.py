@@ -1,0 +1,154 @@
+"""What goes wrong under a stage: one or two lines, the exit status, and a traceback only where it helps."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from foresight_cli.errors import ForesightError, UsageError
+
+PIXELS = ("model=pixels", "data.per_category=2", "data.size=32")
+
+
+WRONG = [
+    ("extract layer=5", "no option '5' in group 'layer'.\n  layer: 4, 8, 16, 24, all, final"),
+    (
+        "extract model=qwen",
+        "no option 'qwen' in group 'model'. Did you mean 'qwen25vl'?\n  model: histogram, ltxv, pixels, qwen25vl",
+    ),
+    ("extract modle=ltxv", "no setting 'modle'. Did you mean 'model'?"),
+    ("extract bath_size=4", "no setting 'bath_size'. Did you mean 'batch_size'?"),
+    ("extract model.resoluton=4", "no setting 'model.resoluton'. Did you mean 'model.resolution'?"),
+    ("extract foo", "cannot read the override 'foo'. Write KEY=VALUE"),
+    ("extract layer=[", "cannot read the override 'layer=['. Write KEY=VALUE"),
+    (
+        "extract layer=4,8",
+        "Ambiguous value for argument 'layer='4','8''. To run one job for each value, add -m",
+    ),
+    (
+        "extract layer=[4,8]",
+        "layer=[4,8]: a group takes one option. To run one job for each, write layer=4,8 and add -m",
+    ),
+    ("extract layer=null", "layer=null: choose one of 4, 8, 16, 24, all, final"),
+    ("extract ~model", "model=null: choose one of histogram, ltxv, pixels, qwen25vl"),
+    ("extract +layer=4", "Multiple values for layer. To override a value use 'override layer: 4'"),
+    ("extract source=ltxv", "no setting 'source'."),
+    ("extract model@source.model=ltxv", "no config group 'model@source.model' here."),
+    ("analyze model=ltxv", "no config group 'model' here. Write source= or target="),
+    ("analyze surce=ltxv", "no setting 'surce'. Did you mean 'source'?"),
+    ("analyze source.layr=4", "no setting 'source.layr'. Did you mean 'source.layer'?"),
+    (
+        "adapt adapter=mpl",
+        "no option 'mpl' in group 'adapter'. Did you mean 'mlp'?\n  adapter: linear, mlp",
+    ),
+    ("extract hydra/launcher=jobib", "no option 'jobib' in group 'hydra/launcher'. Did you mean 'joblib'?\n  "),
+]
+
+
+@pytest.mark.parametrize(("words", "says"), WRONG)
+def test_wrong_override_is_one_short_error(run, words, says):
+    stage, *overrides = words.split()
+    result = run(stage, *overrides)
+    assert result.exit_code == 2
+    said = result.stderr.removesuffix("\n")
+    assert said == f"foresight {stage}: {says}" or (
+        says.endswith("  ") and said.startswith(f"foresight {stage}: {says}")
+    )
+    assert result.stdout == ""
+    assert not Path("outputs/cache").exists()
+
+
+def test_multirun_with_cfg_is_refused(run):
+    result = run("extract", "-m", "--cfg", "job")
+    assert result.exit_code == 2
+    assert "give only one of --multirun, --cfg and --info" in result.stderr
+
+
+@pytest.mark.parametrize(("error", "status"), [(ForesightError("the disk is on fire"), 1), (UsageError("no such"), 2)])
+def test_users_error_in_a_job_is_one_line(run, monkeypatch, error, status):
+    def fail(cfg):
+        raise error
+
+    monkeypatch.setattr("foresight_cli.extract.run", fail)
+    result = run("extract")
+    assert (result.exit_code, result.stdout, result.stderr) == (status, "", f"foresight extract: {error}\n")
+
+
+def test_users_error_in_a_sweep_names_the_job(run):
+    result = run("extract", "-m", "model=pixels,ltxv", "layer=8")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error executing job with overrides: ['model=pixels', \"layer='8'\"]\n"
+        "foresight extract: model=pixels has no layer 8. It has one: layer=final\n"
+    )
+
+
+def test_unknown_error_in_a_job_keeps_its_own_traceback(run, monkeypatch):
+    def divide(cfg):
+        return 1 / 0
+
+    monkeypatch.setattr("foresight_cli.extract.run", divide)
+    result = run("extract")
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert lines[:2] == ["Error executing job with overrides: []", "Traceback (most recent call last):"]
+    assert lines[-1] == "ZeroDivisionError: division by zero"
+    assert [line for line in lines if line.startswith("  File")] == [
+        f'  File "{__file__}", line {divide.__code__.co_firstlineno + 1}, in divide'
+    ]
+
+
+@pytest.mark.parametrize(("override", "error"), [("batch_size=0", UsageError), ("modle=3", Exception)])
+def test_hydra_full_error_gives_the_traceback(run, monkeypatch, override, error):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    result = run("extract", *PIXELS, override)
+    assert result.exit_code == 1
+    assert isinstance(result.exception, error)
+    assert os.environ["HYDRA_FULL_ERROR"] == "1"
+
+
+def test_hydra_full_error_prints_the_traceback(shell):
+    result = shell("extract", "batch_size=0", HYDRA_FULL_ERROR="1")
+    assert result.returncode == 1
+    assert "Traceback (most recent call last):" in result.stderr
+    assert "in extract_config" in result.stderr
+    assert result.stderr.endswith("foresight_cli.errors.UsageError: batch_size=0: it must be at least 1\n")
+
+
+def test_ctrl_c_in_a_job_says_that_nothing_is_lost(run, monkeypatch):
+    def interrupt(cfg):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("foresight_cli.extract.run", interrupt)
+    result = run("extract")
+    says = "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", says)
+
+
+def test_ctrl_c_stops_a_process_which_then_goes_on(tmp_path, shell):
+    words = ("extract", "model=pixels", "data.per_category=25", "data.size=64", "rows_per_shard=2")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "foresight_cli", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert first.startswith("pixels: shard 0 committed, 2 of 200 images")
+    assert process.returncode == 130
+    assert said == "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
+    shards = set(tmp_path.rglob("shard-*"))
+    assert 0 < len(shards) < 100
+    times = {path: path.stat().st_mtime_ns for path in shards}
+    assert shell(*words).returncode == 0
+    assert len(list(tmp_path.rglob("shard-*"))) == 100
+    assert {path: path.stat().st_mtime_ns for path in shards} == times  # what was there was not done again
