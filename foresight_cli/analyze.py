@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -69,7 +71,10 @@ def run(cfg: DictConfig) -> float:
     """The stage's entry point; returns the chosen pair's held-out R2, for a sweeper to maximise."""
     config = analyze_config(cfg)
     results, arrays = analyze(config)
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
+    said = {"date": f"{date.today()}", "command": shlex.join(["foresight", "analyze", *hydra.overrides.task])}
+    results = replace(results, provenance={**said, **results.provenance})
     save_results(results, folder / "results.yaml")
     save_arrays(arrays, folder / "figures.safetensors")
     log.info("%s", results.verdict.answer)

@@ -57,6 +57,7 @@ def judge(
         criteria=criteria,
         study_answer="PROCEED" if all(study_values[k] > t for k, t in STUDY_THRESHOLDS.items()) else "no PROCEED",
         study_values=study_values,
+        study_thresholds=STUDY_THRESHOLDS,
     )
 
 
@@ -88,9 +89,9 @@ def _answer(criteria: Sequence[Criterion]) -> str:
 def _size(groups: int, least: int) -> Criterion:
     measures = "independent groups of samples"
     if groups >= least:
-        return Criterion("sample size", measures, Estimate(groups), least, PASS, f"{groups} groups")
+        return Criterion("sample size", measures, Estimate(groups), least, PASS, f"{groups} groups", "count")
     reason = f"{groups} groups are too few to judge; at least {least} are wanted"
-    return Criterion("sample size", measures, Estimate(groups), least, NOT_MEASURED, reason)
+    return Criterion("sample size", measures, Estimate(groups), least, NOT_MEASURED, reason, "count")
 
 
 def _beyond_controls(controls: Sequence[Control], required: Sequence[str], threshold: float) -> Criterion:
@@ -111,9 +112,10 @@ def _within(test: Estimate) -> Criterion:
     assert p is not None
     estimate = Estimate(p)
     if p <= 0.05:
-        return Criterion(name, measures, estimate, 0.05, PASS, f"p = {p:.3g}: more is shared than categories")
+        shared = f"p = {p:.3g}: more is shared than categories"
+        return Criterion(name, measures, estimate, 0.05, PASS, shared, "p value")
     reason = f"p = {p:.3g}: within a category, the two spaces share no more than chance"
-    return Criterion(name, measures, estimate, 0.05, UNCLEAR, reason)
+    return Criterion(name, measures, estimate, 0.05, UNCLEAR, reason, "p value")
 
 
 def _attributes_survive(attributes: Sequence[Attribute], threshold: float) -> Criterion:
@@ -132,5 +134,8 @@ def _attributes_survive(attributes: Sequence[Attribute], threshold: float) -> Cr
         found, key=lambda f: (severity.index(f[1].outcome), f[1].estimate.value if f[1].estimate else 0)
     )
     lost = [a for a, criterion in found if criterion.outcome == FAIL]
-    reason = f"{attribute} keeps {worst.reason}" + (f"; lost: {', '.join(lost)}" if lost else "")
+    absent = [a.name for a in attributes if not a.retention]
+    reason = f"{attribute} keeps {worst.reason}"
+    reason += f"; lost: {', '.join(lost)}" if lost else ""
+    reason += f"; not held by the target itself: {', '.join(absent)}" if absent else ""
     return Criterion(name, measures, worst.estimate, threshold, worst.outcome, reason)

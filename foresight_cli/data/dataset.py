@@ -1,4 +1,4 @@
-"""What every data source gives: an ordered, finite list of samples that each know their id, label, group and attributes."""
+"""What every data source gives: an ordered, finite list of samples that know their id, label, group and attributes."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def analyze_command(results: Analysis) -> str:
 
 
 def report_commands(results: Analysis) -> list[str]:
-    """The two commands that redo this report from the cache."""
-    return [analyze_command(results), "foresight report"]
+    """The two commands that redo this report from the cache: the analysis as it was typed, where that is known."""
+    return [str(results.provenance.get("command") or analyze_command(results)), "foresight report"]
 
 
 def _models(results: Analysis) -> list[str]:

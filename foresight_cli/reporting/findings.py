@@ -49,10 +49,10 @@ class Numbers:
         if part == "threshold":
             if least is None:
                 return Markdown("")
-            value = int(least) if least >= 1 and least == int(least) else least
-            sign = "≤" if is_p_value(found) else "≥" if least >= 1 else ">"
+            value = int(least) if found.kind == "count" else least
+            sign = {"p value": "≤", "count": "≥"}.get(found.kind, ">")
             return Markdown(f"{sign} {self._keep(least, numbers.fixed(value, 2))}")
-        if estimate is not None and least is not None and least >= 1:
+        if estimate is not None and found.kind == "count":
             return Markdown(self._keep(estimate.value, numbers.fixed(round(estimate.value))))
         return self._estimate(numbers.with_interval)(estimate)
 

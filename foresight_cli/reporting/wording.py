@@ -51,4 +51,4 @@ def threshold(results: Analysis, name: str) -> float | None:
 
 def is_p_value(criterion: Criterion) -> bool:
     """Whether a criterion passes below its threshold, as a p value does."""
-    return criterion.measures.endswith("p value")
+    return criterion.kind == "p value"

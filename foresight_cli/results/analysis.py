@@ -194,6 +194,8 @@ class Criterion:
         outcome: PASS (the lower bound is above the threshold), FAIL (the upper bound is below it), UNCLEAR (the
             interval holds the threshold) or NOT MEASURED.
         reason: one sentence that says why.
+        kind: ``bound`` (its interval must lie above the threshold), ``count`` (at least the threshold) or ``p value``
+            (at most the threshold).
     """
 
     name: str
@@ -202,17 +204,19 @@ class Criterion:
     threshold: float | None
     outcome: str
     reason: str
+    kind: str = "bound"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """PROCEED, PIVOT or INCONCLUSIVE, and why."""
+    """PROCEED, PIVOT or INCONCLUSIVE, and why; beside it, what the Q1 study's four thresholds would have said."""
 
     answer: str
     reasons: list[str]
     criteria: list[Criterion]
     study_answer: str
     study_values: dict[str, float]
+    study_thresholds: dict[str, float]
 
 
 @dataclass(frozen=True)

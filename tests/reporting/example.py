@@ -190,13 +190,13 @@ def verdict():
     within = "Mantel test within categories, p value"
     more = "p = 0.001: more is shared than categories"
     criteria = [
-        Criterion("sample size", "independent groups of samples", Estimate(267.0), 100.0, "PASS", "267 groups"),
+        Criterion("sample size", "independent groups of samples", Estimate(267.0), 100.0, "PASS", "267 groups", "count"),
         passes("linear probe", "held-out R2, source to target", around(0.56, 0.022), 0.5),
         passes("distances", "rank correlation of distances (RSA, Spearman)", around(0.684, 0.02), 0.6),
         passes("neighbours", "recall@10", around(0.268, 0.018), 0.2),
         passes("alignment", "debiased linear CKA", around(0.61, 0.03), 0.4),
         Criterion("beyond controls", "R2 added to the hardest control", delta, 0.05, "UNCLEAR", unclear),
-        Criterion("beyond categories", within, Estimate(0.001), 0.05, "PASS", more),
+        Criterion("beyond categories", within, Estimate(0.001), 0.05, "PASS", more, "p value"),
         Criterion("attributes survive", "worst retention of an attribute", kept, 0.7, "FAIL", lost),
     ]
     return Verdict(
@@ -205,6 +205,7 @@ def verdict():
         criteria=criteria,
         study_answer="PROCEED",
         study_values={"r2": 0.612, "spearman": 0.684, "recall@10": 0.298, "cka": 0.702},
+        study_thresholds={"r2": 0.5, "spearman": 0.6, "recall@10": 0.2, "cka": 0.4},
     )
 
 
@@ -254,7 +255,7 @@ def bare():
         top_channels=[],
         chosen=nothing,
         controls=[],
-        verdict=Verdict("INCONCLUSIVE", ["beyond controls: no control was asked for"], criteria, "no PROCEED", {}),
+        verdict=Verdict("INCONCLUSIVE", ["beyond controls: no control was asked for"], criteria, "no PROCEED", {}, {}),
         settings={},
         provenance={},
         warnings=[],

@@ -220,7 +220,7 @@ def test_names_of_others_break_no_table_and_make_no_markup(example):
         labels={NASTY: 3},
         controls=[dataclasses.replace(c, name=NASTY) for c in results.controls],
         duplicates=dataclasses.replace(results.duplicates, examples=[[NASTY, NASTY]], skipped=[[NASTY, NASTY]]),
-        verdict=dataclasses.replace(results.verdict, reasons=[NASTY], criteria=criteria, study_values={NASTY: 0.5}),
+        verdict=dataclasses.replace(results.verdict, reasons=[NASTY], criteria=criteria, study_values={NASTY: 0.5}, study_thresholds={NASTY: 0.25}),
         warnings=[NASTY],
         data={"path": NASTY, "``````": 1},
         provenance={"date": NASTY},

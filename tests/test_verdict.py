@@ -1,0 +1,151 @@
+from dataclasses import replace
+
+import pytest
+
+from foresight_cli.config import Thresholds
+from foresight_cli.results import Attribute, Control, Estimate, Neighborhood, Pair
+from foresight_cli.verdict import above, judge
+
+THRESHOLDS = Thresholds(r2=0.5, spearman=0.6, recall=0.2, cka=0.4, delta=0.05, retention=0.7, min_groups=100)
+STUDY = {"r2": 0.6, "spearman": 0.7, "recall@10": 0.3, "cka": 0.5}
+GOOD = Pair(
+    source=0,
+    target=1,
+    cka=Estimate(0.6, 0.5, 0.7),
+    cka_biased=Estimate(0.7),
+    r2=Estimate(0.7, 0.6, 0.8),
+    r2_reverse=0.5,
+    cosine=0.8,
+    cosine_reverse=0.7,
+    spearman=Estimate(0.8, 0.7, 0.9),
+    spearman_cosine=0.8,
+    pearson=0.8,
+    neighborhood=[Neighborhood(10, Estimate(0.4, 0.3, 0.5), 0.2, 0.2, 0.02)],
+)
+CONTROLS = [Control(name, 0.3, 0.2, 0.2, 0.1, Estimate(0.3, 0.2, 0.4)) for name in ("pixels", "histogram", "label")]
+POSITION = [Attribute("x", 0.8, 0.9, 0.8, Estimate(0.89, 0.8, 0.95))]
+
+
+def verdict(pair=GOOD, controls=CONTROLS, attributes=POSITION, within=Estimate(0.5, p_value=0.001), groups=300):
+    return judge(
+        pair,
+        controls,
+        attributes,
+        within,
+        groups,
+        THRESHOLDS,
+        required_controls=("pixels", "histogram"),
+        study_values=STUDY,
+    )
+
+
+def test_proceed_wants_every_criterion():
+    said = verdict()
+    assert said.answer == "PROCEED"
+    assert said.reasons == ["every criterion passes"]
+    assert {c.outcome for c in said.criteria} == {"PASS"}
+    assert [c.name for c in said.criteria] == [
+        "sample size",
+        "linear probe",
+        "distances",
+        "neighbours",
+        "alignment",
+        "beyond controls",
+        "beyond categories",
+        "attributes survive",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "answer", "reason"),
+    [
+        (
+            {"pair": replace(GOOD, r2=Estimate(0.3, 0.2, 0.4))},
+            "PIVOT",
+            "linear probe: 0.300 (0.200 to 0.400) lies below 0.5",
+        ),
+        (
+            {"pair": replace(GOOD, r2=Estimate(0.55, 0.45, 0.65))},
+            "INCONCLUSIVE",
+            "linear probe: 0.550 (0.450 to 0.650) does not settle on a side of 0.5",
+        ),
+        (
+            {"pair": replace(GOOD, spearman=Estimate(0.3, 0.2, 0.4))},
+            "INCONCLUSIVE",
+            "distances: 0.300 (0.200 to 0.400) lies below 0.6",
+        ),
+        (
+            {"pair": replace(GOOD, spearman=Estimate(0.9))},
+            "INCONCLUSIVE",
+            "distances: its interval was not measured",
+        ),
+        (
+            {"controls": [*CONTROLS[1:], replace(CONTROLS[0], r2=0.8, delta_r2=Estimate(0.01, 0.0, 0.02))]},
+            "PIVOT",
+            "beyond controls: over pixels (R2 0.800 by itself) the source adds 0.010 (0.000 to 0.020) lies below 0.05",
+        ),
+        (
+            {"controls": CONTROLS[:1]},
+            "INCONCLUSIVE",
+            "beyond controls: the controls histogram were not measured",
+        ),
+        ({"controls": []}, "INCONCLUSIVE", "beyond controls: the controls histogram, pixels were not measured"),
+        (
+            {"within": Estimate(0.1, p_value=0.4)},
+            "INCONCLUSIVE",
+            "beyond categories: p = 0.4: within a category, the two spaces share no more than chance",
+        ),
+        (
+            {"attributes": [*POSITION, Attribute("y", 0.1, 0.9, 0.0, Estimate(0.0, -0.1, 0.1))]},
+            "PIVOT",
+            "attributes survive: y keeps 0.000 (-0.100 to 0.100) lies below 0.7; lost: y",
+        ),
+        (
+            {"attributes": []},
+            "INCONCLUSIVE",
+            "attributes survive: the data has no attributes (x, y, size ...), so whether position survives is not known",
+        ),
+        (
+            {"attributes": [Attribute("x", 0.1, 0.1, 0.0, None)]},
+            "INCONCLUSIVE",
+            "attributes survive: the target holds none of the data's attributes well enough to judge",
+        ),
+        (
+            {"groups": 99},
+            "INCONCLUSIVE",
+            "sample size: 99 groups are too few to judge; at least 100 are wanted",
+        ),
+    ],
+)
+def test_one_weak_criterion_is_never_bought_off(change, answer, reason):
+    said = verdict(**change)
+    assert (said.answer, said.reasons) == (answer, [reason])
+
+
+def test_a_decisive_failure_on_too_few_groups_is_not_a_pivot():
+    assert verdict(groups=30, pair=replace(GOOD, r2=Estimate(0.0, -0.1, 0.1))).answer == "INCONCLUSIVE"
+
+
+def test_an_attribute_that_the_target_lacks_is_named():
+    said = verdict(attributes=[*POSITION, Attribute("hue", 0.5, 0.2, 0.1, None)])
+    assert said.answer == "PROCEED"
+    assert said.criteria[-1].reason == "x keeps 0.890 (0.800 to 0.950) lies above 0.7; not held by the target itself: hue"
+
+
+def test_without_categories_there_is_nothing_to_go_beyond():
+    said = verdict(within=None)
+    assert said.answer == "PROCEED"
+    assert "beyond categories" not in [c.name for c in said.criteria]
+
+
+@pytest.mark.parametrize(("value", "answer"), [(0.61, "PROCEED"), (0.6, "no PROCEED")])
+def test_the_study_would_have_said(value, answer):
+    said = judge(
+        GOOD, CONTROLS, [], None, 300, THRESHOLDS, required_controls=(), study_values={**STUDY, "spearman": value}
+    )
+    assert said.study_answer == answer
+    assert said.answer == "INCONCLUSIVE"
+
+
+def test_a_bound_on_the_threshold_is_unclear():
+    assert above("a", "b", Estimate(0.6, 0.5, 0.7), 0.5).outcome == "UNCLEAR"
