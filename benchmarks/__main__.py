@@ -34,7 +34,7 @@ def report(rows: list[Row], runs: int) -> str:
         f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, commit `{_commit()}`.",
         f"Machine: {_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}, " + ", ".join(f"{p} {version(p)}" for p in packages) + ".",
-        f"Median of {runs} runs after a warm-up, both ways in turn. Ratios carry over to other machines; seconds do not",
+        f"Median of {runs} runs after a warm-up, in turn. Ratios carry over to other machines; seconds do not.",
         "",
         "| what | foresight | compared to | takes | ratio | goal | |",
         "|---|---:|---|---:|---:|---:|---|",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 from foresight_cli.config import GROUPS, DataConfig, SpaceConfig
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents import Entry, entries
+from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.store import folders
 from foresight_cli.models import open_model
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
         ForesightError: nothing is cached for a side, or more than one dataset or checkpoint fits; what to type next.
     """
     root = Path(cache_dir)
-    cached = [entry for entry in entries(root) if entry.complete] if root.is_dir() else []
+    cached = list(_complete(root))
     identity = open_dataset(data).identity() if data else None
     sides = [
         _matching(cached, space, side, identity, weights) for space, side in ((source, "source"), (target, "target"))
@@ -67,6 +68,18 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
         )
     on_data = [[e for e in side if canonical_json(e.recipe.data) == canonical_json(common[0])] for side in sides]
     return Found(*(_one_of_each(side) for side in on_data))
+
+
+def _complete(root: Path) -> Iterator[Entry]:
+    """The complete entries under ``root``; one whose recipe cannot be read is another version's, or is damaged."""
+    for folder in folders(root):
+        try:
+            entry = Entry.open(folder)
+        except ForesightError as error:
+            log.warning("warning: passed over: %s", error)
+            continue
+        if entry.complete:
+            yield entry
 
 
 def reopen(found: Found, data: DataConfig | None) -> tuple[Dataset, DataConfig] | None:

@@ -194,12 +194,14 @@ class ExtractConfig:
     poolings: tuple[str, ...]
     data: DataConfig
     weights: str
+    runner: str
     cache_dir: str
     device: str
     batch_size: int
     rows_per_shard: int
 
     def __post_init__(self) -> None:
+        _one_of("runner", self.runner, ("local",))
         _at_least("batch_size", self.batch_size, 1)
         _at_least("rows_per_shard", self.rows_per_shard, 1)
 

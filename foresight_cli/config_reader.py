@@ -35,6 +35,7 @@ def extract_config(cfg: DictConfig) -> ExtractConfig:
         layers=layers,
         poolings=_poolings(_chosen(cfg, "pooling").name) or POOLINGS,
         data=_group(cfg, "data"),
+        runner=str(_chosen(cfg, "runner").name),
         weights=_chosen(cfg, "weights").name,
         cache_dir=_text(cfg, "cache_dir"),
         device=_text(cfg, "device"),

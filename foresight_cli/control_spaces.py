@@ -24,6 +24,7 @@ def control_latents(names: Sequence[str], data: DataConfig, cache_dir: str) -> d
             poolings=("flat",),
             data=data,
             weights="none",
+            runner="local",
             cache_dir=cache_dir,
             device="cpu",
             batch_size=256,

@@ -45,7 +45,7 @@ def extract(config: ExtractConfig) -> dict[Tap, Entry]:
     entries = _entries(config, dataset, model)
     todo = {tap: entry for tap, entry in entries.items() if not entry.complete}
     if len(todo) < len(entries):
-        log.info("%d of %d already in the cache", len(entries) - len(todo), len(entries))
+        log.info("%s: %d of %d already in the cache", config.model.name, len(entries) - len(todo), len(entries))
     if any(entry.missing() for entry in todo.values()):
         _compute(config, todo, dataset, model)
     for entry in todo.values():

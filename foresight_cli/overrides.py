@@ -45,7 +45,7 @@ def _rewrite(override: Any, aliases: dict[str, str]) -> str:
         one = ",".join(map(str, value))
         raise UsageError(f"{line}: a group takes one option. To run one job for each, write {key}={one} and add -m")
     if isinstance(value, Glob):
-        chosen = value.filter(options)
+        chosen = value.filter([option for option in options if option != "all"])  # all is every one of the others
     elif override.is_sweep_override():
         chosen = list(override.sweep_iterator())
     else:

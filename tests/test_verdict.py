@@ -26,7 +26,10 @@ CONTROLS = [Control(name, 0.3, 0.2, 0.2, 0.1, Estimate(0.3, 0.2, 0.4)) for name 
 POSITION = [Attribute("x", 0.8, 0.9, 0.8, Estimate(0.89, 0.8, 0.95))]
 
 
-def verdict(pair=GOOD, controls=CONTROLS, attributes=POSITION, within=Estimate(0.5, p_value=0.001), groups=300):
+WITHIN = Estimate(0.5, p_value=0.001)
+
+
+def verdict(pair=GOOD, controls=CONTROLS, attributes=POSITION, within=WITHIN, groups=300):
     return judge(
         pair,
         controls,
@@ -103,7 +106,8 @@ def test_proceed_wants_every_criterion():
         (
             {"attributes": []},
             "INCONCLUSIVE",
-            "attributes survive: the data has no attributes (x, y, size ...), so whether position survives is not known",
+            "attributes survive: the data has no attributes (x, y, size ...), so whether position survives is not "
+            "known",
         ),
         (
             {"attributes": [Attribute("x", 0.1, 0.1, 0.0, None)]},
@@ -129,7 +133,9 @@ def test_a_decisive_failure_on_too_few_groups_is_not_a_pivot():
 def test_an_attribute_that_the_target_lacks_is_named():
     said = verdict(attributes=[*POSITION, Attribute("hue", 0.5, 0.2, 0.1, None)])
     assert said.answer == "PROCEED"
-    assert said.criteria[-1].reason == "x keeps 0.890 (0.800 to 0.950) lies above 0.7; not held by the target itself: hue"
+    assert (
+        said.criteria[-1].reason == "x keeps 0.890 (0.800 to 0.950) lies above 0.7; not held by the target itself: hue"
+    )
 
 
 def test_without_categories_there_is_nothing_to_go_beyond():

@@ -63,7 +63,7 @@ def attribute_retention(
     if scores["target"] >= CEILING:
         tested = [groups[i] for i in np.concatenate(rows)]
         low, high = ratio_interval(joined["bridge"], joined["target"], total, tested, seed=seed)
-        retention = Estimate(scores["bridge"] / scores["target"], low, high, null=0.0)
+        retention = Estimate(scores["bridge"] / scores["target"], low, high, chance=0.0)
     return Attribute(name, scores["source"], scores["target"], scores["bridge"], retention)
 
 

@@ -51,7 +51,7 @@ def describe(
         learning_curve=_curve(source, target, rows, config),
         attributes=_attributes(source, target, rows, config),
     )
-    spearman = Estimate(pair.spearman.value, low, high, null=0.0)
+    spearman = Estimate(pair.spearman.value, low, high, chance=0.0)
     return chosen, replace(pair, spearman=spearman, neighborhood=neighborhoods), arrays
 
 
@@ -93,7 +93,7 @@ def _mantel(source: Representation, target: Representation, groups: Sequence[str
     test = mantel_test(
         source.rotated, target.rotated, permutations=config.permutations, groups=list(groups), seed=config.seed
     )
-    return Estimate(test.statistic, null=test.null_mean, p_value=test.p_value)
+    return Estimate(test.statistic, chance=test.null_mean, p_value=test.p_value)
 
 
 def _mantel_within(
@@ -109,7 +109,7 @@ def _mantel_within(
         permutations=config.permutations,
         seed=config.seed,
     )
-    return Estimate(value, null=null, p_value=p)
+    return Estimate(value, chance=null, p_value=p)
 
 
 def _categories(

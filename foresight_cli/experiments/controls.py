@@ -51,5 +51,5 @@ def _score(
         cka=linear_cka(space.rotated, target.rotated),
         spearman=pairs.spearman(space, target),
         recall=pairs.overlap(space, target, k, config.seed).recall.value,
-        delta_r2=Estimate(delta, low, high, null=0.0),
+        delta_r2=Estimate(delta, low, high, chance=0.0),
     )

@@ -49,7 +49,7 @@ def measure(
         r2_reverse=reverse.r2,
         cosine=forward.cosine,
         cosine_reverse=reverse.cosine,
-        spearman=Estimate(spearman(source, target), null=0.0),
+        spearman=Estimate(spearman(source, target), chance=0.0),
         spearman_cosine=float(source.cosine_ranks @ target.cosine_ranks),
         pearson=float(torch.corrcoef(torch.stack([source.distances, target.distances]))[0, 1]),
         neighborhood=[overlap(source, target, k, config.seed)],
@@ -62,13 +62,13 @@ def cka(source: Representation, target: Representation) -> Estimate:
     x, y = source.rotated, target.rotated
     value = linear_cka(x, y)
     half = 1.96 * debiased_cka_standard_error(x, y)
-    return Estimate(value, value - half, value + half, null=0.0)
+    return Estimate(value, value - half, value + half, chance=0.0)
 
 
 def cka_biased(source: Representation, target: Representation) -> Estimate:
     """The study's estimator, beside the mean it would have if the rows had nothing to do with each other."""
     x, y = source.rotated, target.rotated
-    return Estimate(linear_cka(x, y, debiased=False), null=cka_permutation_moments(x, y, debiased=False).mean)
+    return Estimate(linear_cka(x, y, debiased=False), chance=cka_permutation_moments(x, y, debiased=False).mean)
 
 
 def probe(
@@ -88,7 +88,7 @@ def probe(
 
 def r2(result: LinearProbe) -> Estimate:
     """The pooled held-out R2 of ``result``; predicting the mean scores 0."""
-    return Estimate(result.r2, *result.r2_interval, null=0.0)
+    return Estimate(result.r2, *result.r2_interval, chance=0.0)
 
 
 def spearman(source: Representation, target: Representation) -> float:
@@ -100,5 +100,5 @@ def overlap(source: Representation, target: Representation, k: int, seed: int) -
     """E-Q1.6: how many of the k nearest neighbours of a row are the same in both spaces."""
     found = neighborhood(source.rotated, target.rotated, k=k, seed=seed)
     half = 1.96 * found.standard_error
-    recall = Estimate(found.recall, max(found.recall - half, 0.0), min(found.recall + half, 1.0), null=found.expected)
+    recall = Estimate(found.recall, max(found.recall - half, 0.0), min(found.recall + half, 1.0), chance=found.expected)
     return Neighborhood(k=k, recall=recall, jaccard=found.jaccard, mrr=found.mrr, expected=found.expected)

@@ -103,7 +103,7 @@ def _coincide_twice(views: Sequence[Sequence[np.ndarray]], kept: Sequence[int]) 
     for one, other in combinations(views, 2):
         for a, b in product(one, other):
             together: dict[tuple[int, int], list[int]] = {}
-            for row in np.flatnonzero((a >= 0) & (b >= 0)):
+            for row in np.flatnonzero((a >= 0) & (b >= 0)).tolist():
                 together.setdefault((int(a[row]), int(b[row])), []).append(kept[row])
             found |= {tuple(rows): None for rows in together.values() if len(rows) > 1}
     return [list(rows) for rows in found]

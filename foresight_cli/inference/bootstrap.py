@@ -38,7 +38,7 @@ def spearman_interval(
         a, b = rows[i], rows[j]
         kept = a != b
         ranks = [_ranks(square[a[kept], b[kept]]) for square in codes]
-        drawn.append(np.corrcoef(*ranks)[0, 1])
+        drawn.append(float(np.corrcoef(np.stack(ranks))[0, 1]))
     low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)
 

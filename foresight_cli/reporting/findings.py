@@ -15,7 +15,7 @@ from foresight_cli.reporting.derived import best_pair, derived, one_pooling, spa
 from foresight_cli.reporting.figures import Drawn
 from foresight_cli.reporting.figures.clusters import tsne_names
 from foresight_cli.reporting.markdown import Markdown, code_block, code_span, escape, yaml_block
-from foresight_cli.reporting.wording import against, clusters_band, is_p_value, threshold
+from foresight_cli.reporting.wording import against, clusters_band, threshold
 from foresight_cli.results import AdapterResults, Analysis, Criterion, Estimate
 
 _STUDY_NAMES = {"r2": "R²", "spearman": f"Spearman {numbers.RHO}", "cka": "CKA, biased"}

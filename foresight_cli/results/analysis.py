@@ -13,7 +13,7 @@ class Estimate:
     value: float
     low: float | None = None
     high: float | None = None
-    null: float | None = None
+    chance: float | None = None
     p_value: float | None = None
 
 

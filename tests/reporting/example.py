@@ -42,8 +42,8 @@ LABELS = (
 POOLINGS = ("channel_mean", "flat")
 
 
-def around(value, width=0.03, null=None, p=None):
-    return Estimate(value, value - width, value + 0.9 * width, null, p)
+def around(value, width=0.03, chance=None, p=None):
+    return Estimate(value, value - width, value + 0.9 * width, chance, p)
 
 
 def full(layers=("8", "final"), labels=LABELS, per_label=30, seed=0):
@@ -137,8 +137,8 @@ def pair(source, target, rng):
     return Pair(
         source=source,
         target=target,
-        cka=around(cka, 0.03, null=0.0, p=0.001),
-        cka_biased=Estimate(cka + 0.09, null=0.21 + 0.2 * flat),
+        cka=around(cka, 0.03, chance=0.0, p=0.001),
+        cka_biased=Estimate(cka + 0.09, chance=0.21 + 0.2 * flat),
         r2=around(r2, 0.022),
         r2_reverse=r2 - 0.09,
         cosine=0.781,
@@ -156,8 +156,8 @@ def chosen(index, labels, per_label, n, rng):
         index=index,
         pc_r2=[0.91, 0.84, 0.72, 0.61, 0.44, 0.28],
         kendall=0.504,
-        mantel=Estimate(0.75, null=0.001, p_value=0.001),
-        mantel_within_label=Estimate(0.31, null=0.0, p_value=0.001),
+        mantel=Estimate(0.75, chance=0.001, p_value=0.001),
+        mantel_within_label=Estimate(0.31, chance=0.0, p_value=0.001),
         procrustes=0.421,
         categories=[
             Category(label, per_label, 0.12 + 0.3 * float(rng.random()), 0.1 + 0.5 * float(rng.random()), 3.1, 4.2)
@@ -190,7 +190,9 @@ def verdict():
     within = "Mantel test within categories, p value"
     more = "p = 0.001: more is shared than categories"
     criteria = [
-        Criterion("sample size", "independent groups of samples", Estimate(267.0), 100.0, "PASS", "267 groups", "count"),
+        Criterion(
+            "sample size", "independent groups of samples", Estimate(267.0), 100.0, "PASS", "267 groups", "count"
+        ),
         passes("linear probe", "held-out R2, source to target", around(0.56, 0.022), 0.5),
         passes("distances", "rank correlation of distances (RSA, Spearman)", around(0.684, 0.02), 0.6),
         passes("neighbours", "recall@10", around(0.268, 0.018), 0.2),

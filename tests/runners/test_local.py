@@ -23,6 +23,7 @@ PIXELS = ExtractConfig(
     poolings=("channel_mean",),
     data=ShapesConfig(name="shapes", variant="default", per_category=2, seed=0, size=32),
     weights="hub",
+    runner="local",
     cache_dir="cache",
     device="cpu",
     batch_size=16,

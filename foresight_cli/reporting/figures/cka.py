@@ -136,7 +136,7 @@ def cka_layer_curve(results: Analysis, arrays: Arrays) -> Figure:
 
 def _limits(results: Analysis) -> tuple[float, float]:
     shown = [
-        v for p in results.pairs for v in (p.cka.value, p.cka.low, p.cka.high, p.cka_biased.value, p.cka_biased.null)
+        v for p in results.pairs for v in (p.cka.value, p.cka.low, p.cka.high, p.cka_biased.value, p.cka_biased.chance)
     ]
     low, high = nice_limits([*shown, *(c.cka for c in results.controls), threshold(results, "cka")])
     return low, min(high, 1.03)
@@ -157,7 +157,7 @@ def _line(panel: Axes, results: Analysis, where: tuple[list[str], str, int], col
     name = shorten(spaces[target].pooling, 16)
     biased = [p.cka_biased.value for _, p in line]
     panel.plot(xs, biased, color="#9A9A9A", linewidth=0.9, marker=".", markersize=3)
-    nulls = [(x, p.cka_biased.null) for x, p in line if p.cka_biased.null is not None]
+    nulls = [(x, p.cka_biased.chance) for x, p in line if p.cka_biased.chance is not None]
     if nulls:
         panel.plot(
             *zip(*nulls, strict=True), color="#9A9A9A", linewidth=0.9, linestyle=(0, (1, 2)), marker=".", markersize=3

@@ -1,0 +1,124 @@
+"""The whole analysis on spaces whose answer is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from foresight_cli.results import load_arrays, load_results
+
+
+def newest(folder: Path, name: str) -> Path:
+    return max(folder.glob(f"outputs/*/*/*/{name}"), key=lambda p: p.stat().st_mtime)
+
+
+def typed(run, *args):
+    result = run(*args)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture
+def shapes(run, tmp_path):
+    data = ("data.per_category=20", "data.size=64")
+    typed(run, "extract", "model=pixels", "pooling=all", "model.resolution=16", *data)
+    typed(run, "extract", "model=histogram", *data)
+    typed(run, "analyze", "source=histogram", "target=pixels", "target.model.resolution=16", "permutations=19")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_histogram_passes_the_study_and_not_foresight(run, tmp_path):
+    """Oracle U: on the study's own drawings, a space that holds no position passes all four of its gates."""
+    data = ("data.variant=q1", "data.per_category=50")
+    typed(run, "extract", "model=pixels", "pooling=flat", *data)
+    typed(run, "extract", "model=histogram", "pooling=flat", *data)
+    typed(run, "analyze", "source=histogram", "target=pixels", "permutations=19")
+    results = load_results(newest(tmp_path, "results.yaml"))
+    assert results.verdict.study_answer == "PROCEED"
+    assert results.verdict.answer != "PROCEED"
+    assert results.duplicates.exact == 98
+    assert results.rows == 352
+    lost = {a.name: a for a in results.chosen.attributes}
+    assert lost["x"].from_target > 0.5
+    assert lost["x"].through_bridge < 0.1
+    assert any("lost: x, y" in reason for reason in results.verdict.reasons)
+    # After duplicates are out, the study's own numbers fall: computed apart from this code on the same drawings.
+    pair = results.chosen_pair
+    assert pair.cka_biased.value == pytest.approx(0.70, abs=0.03)
+    assert pair.spearman.value == pytest.approx(0.43, abs=0.06)
+    assert pair.neighborhood[0].recall.value == pytest.approx(0.15, abs=0.02)
+
+
+def test_every_number_is_read_back_as_it_was_written(shapes):
+    path = newest(shapes, "results.yaml")
+    results = load_results(path)
+    assert [s.name for s in results.spaces] == [
+        "histogram final channel_mean",
+        "pixels final channel_mean",
+        "pixels final flat",
+    ]
+    assert len(results.pairs) == 2
+    assert all(pair.selection_r2 is not None for pair in results.pairs)
+    assert results.labels == {name: count for name, count in results.labels.items() if count > 0}
+    assert sum(results.labels.values()) == results.rows
+    assert [c.name for c in results.controls] == ["pixels", "histogram", "label"]
+    assert {a.name for a in results.chosen.attributes} == {"x", "y", "size", "hue"}
+    assert results.provenance["command"].startswith("foresight analyze model@source.model=histogram")
+    assert "not measured" in path.read_text()  # a single pair of the two has Spearman's interval
+
+
+def test_the_arrays_fit_the_results(shapes):
+    results = load_results(newest(shapes, "results.yaml"))
+    arrays = load_arrays(newest(shapes, "figures.safetensors"))
+    n = results.rows
+    assert arrays["label"].shape == (n,)
+    assert arrays["tsne/0"].shape == (n, 2)
+    assert arrays["rsa/ranks"].sum() == pytest.approx(1, abs=1e-5)
+    assert arrays["neighborhood/ranks"].min() >= 1
+    assert arrays["neighborhood/ranks"].max() <= n - 1
+    shown = arrays["thumbnails"]
+    assert shown.shape[1:] == (64, 64, 3)
+    assert max(arrays[f"neighborhood/{s}"].max() for s in ("query", "source", "target")) < len(shown)
+
+
+def test_the_same_seed_gives_the_same_results(shapes, run):
+    again = ("analyze", "source=histogram", "target=pixels", "target.model.resolution=16", "permutations=19")
+    typed(run, *again)  # the control histogram is cached by now: from here on the cache stays as it is
+    first = newest(shapes, "results.yaml")
+    typed(run, *again)
+    second = newest(shapes, "results.yaml")
+    assert first != second
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_too_few_samples(run):
+    for model in ("pixels", "histogram"):
+        typed(run, "extract", f"model={model}", "data.per_category=2", "data.size=32")
+    result = run("analyze", "source=pixels", "target=histogram")
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1] == (
+        "foresight analyze: 16 independent samples are left of 16: at least 20 are needed to measure anything, and "
+        "100 for a verdict. Extract more data"
+    )
+
+
+def test_pictures_that_are_gone_leave_the_controls_unmeasured(run, tmp_path):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "pictures"
+    for label in ("a", "b"):
+        (folder / label).mkdir(parents=True)
+        for i in range(15):
+            Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(folder / label / f"{i}.png")
+    data = ("data=imagefolder", f"data.path={folder}")
+    typed(run, "extract", "model=pixels", "pooling=flat", *data)
+    typed(run, "extract", "model=histogram", *data)
+    folder.rename(tmp_path / "moved")
+    said = typed(run, "analyze", "source=histogram", "target=pixels", "permutations=19").output
+    assert "warning: the pictures behind the latents cannot be read (no folder" in said
+    results = load_results(newest(tmp_path, "results.yaml"))
+    assert results.verdict.answer == "INCONCLUSIVE"
+    assert "beyond controls: the controls histogram, pixels were not measured" in results.verdict.reasons
+    assert "thumbnails" not in load_arrays(newest(tmp_path, "figures.safetensors"))
