@@ -1,6 +1,6 @@
 # Every target sets up what it needs. On a fresh machine: make demo, make test.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 F      := $(BIN)/foresight

@@ -1,4 +1,4 @@
-"""The tiny Qwen2.5-VL: 28 narrow decoder layers that learn to caption the drawings."""
+"""The tiny Qwen2.5-VL: 28 narrow decoder layers that learn to caption the drawings, on a vision tower taught before."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from foresight_cli.data.shapes import Shapes, caption
 from scripts.train_tiny_weights import tokenizer as words
+from scripts.train_tiny_weights import vision
 
 Log = Callable[[str], None]
 
 PIXELS, VISUAL_TOKENS = 112, 16
-STEPS, BATCH, LEARNING_RATE, WARMUP, CLIP = 1600, 32, 1e-3, 100, 1.0
+STEPS, BATCH, LEARNING_RATE, WARMUP, CLIP = 1500, 32, 1e-3, 100, 1.0
+VISION_SHARE = 0.3  # of the learning rate, for the tower that has learnt already
 POOL_SEED, POOL_PER_CATEGORY, POOL_STEPS = 2000, 400, 500
 IGNORED = -100
 
@@ -32,7 +34,7 @@ ROPE_BASE = 4.0
 
 
 def build(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen2_5_VLForConditionalGeneration:
-    """An untrained model of 1.4M parameters; 112x112 pixels become 16 visual tokens."""
+    """An untrained model of 1.7M parameters; 112x112 pixels become 16 visual tokens."""
     torch.manual_seed(seed)
     token = tokenizer.convert_tokens_to_ids
     config = Qwen2_5_VLConfig(
@@ -52,8 +54,8 @@ def build(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen2_5_VLForCon
         },
         vision_config={
             "depth": 4,
-            "hidden_size": 64,
-            "intermediate_size": 128,
+            "hidden_size": 96,
+            "intermediate_size": 192,
             "num_heads": 4,
             "out_hidden_size": 64,
             "window_size": 56,
@@ -86,15 +88,22 @@ def train(folder: Path, log: Log) -> None:
     images.save_pretrained(folder)
     model = build(tokenizer)
     log(f"vlm has {sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens")
-    optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    vision.pretrain(model.model.visual, images, log)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in model.model.visual.parameters() if p.requires_grad], "share": VISION_SHARE},
+        {"params": list(model.model.language_model.parameters()), "share": 1.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
     start, losses = time.monotonic(), []
     for step, (patches, captions) in enumerate(_batches(rng, images)):
+        rate = LEARNING_RATE * min((step + 1) / WARMUP, 0.02 + 0.49 * (1 + math.cos(math.pi * step / STEPS)))
         for group in optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * min((step + 1) / WARMUP, 0.02 + 0.49 * (1 + math.cos(math.pi * step / STEPS)))
+            group["lr"] = rate * group["share"]
         loss = _loss(model, tokenizer, patches, captions)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        nn.utils.clip_grad_norm_(weights, CLIP)
         optimiser.step()
         losses.append(loss.item())
         if (step + 1) % 50 == 0:
