@@ -76,3 +76,10 @@ def test_files_are_short_and_named_by_what_they_hold(file):
     assert len(file.read_text(encoding="utf-8").splitlines()) < 300
     assert file.stem not in ("utils", "helpers", "common", "misc")
     assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))), "say in a line what the file holds"
+
+
+def test_tests_and_scripts_are_short_too():
+    root = PACKAGE.parent
+    for folder in ("tests", "benchmarks", "scripts"):
+        for file in (root / folder).rglob("*.py"):
+            assert len(file.read_text(encoding="utf-8").splitlines()) < 300, file

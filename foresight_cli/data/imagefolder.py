@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import heapq
-import io
-import math
 import os
 import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from itertools import chain, zip_longest
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from foresight_cli.data.attributes import add_attributes
 from foresight_cli.data.dataset import Sample, UndecodableImage
 from foresight_cli.data.decode import decode_rgb
 from foresight_cli.errors import ForesightError
@@ -48,7 +45,7 @@ class ImageFolder:
         files = _find_images(self.root)
         samples = {id_: Sample(id_, id_.split("/")[0] if "/" in id_ else None, group=id_) for id_ in files}
         if os.path.lexists(self.root / "attributes.csv"):
-            _add_attributes(samples, self.root / "attributes.csv")
+            add_attributes(samples, self.root / "attributes.csv")
         self.samples: Sequence[Sample] = list(samples.values())
         self._paths = list(files.values())
         self._identity: dict[str, Any] | None = None
@@ -143,57 +140,3 @@ def _walk(root: Path) -> Iterator[str]:
                     raise ForesightError(f"{name!r} in {root} is a link to nothing; mend or remove it")
                 if entry.is_file():  # opening a pipe or a device would hang
                     yield name
-
-
-def _add_attributes(samples: dict[str, Sample], file: Path) -> None:
-    """Puts what attributes.csv says into ``samples``."""
-    rows = _csv_rows(file)
-    header = [name.strip() for name in next(rows, ("", list[str]()))[1]]
-    if "id" not in header:
-        raise ForesightError(f"{file}: no column 'id' among {header}")
-    if twice := [name for name in header if name and header.count(name) > 1]:
-        raise ForesightError(f"{file}: column {twice[0]!r} stands twice")
-    seen: dict[str, str] = {}
-    for where, cells in rows:
-        row = {name: cell for name, cell in zip_longest(header, cells, fillvalue="") if cell.strip()}
-        if "" in row:
-            raise ForesightError(f"{where}: {row['']!r} stands under no column name")
-        sample_id = row.pop("id", "")
-        if sample_id not in samples:
-            raise ForesightError(f"{where}: no image {sample_id!r}; ids are paths such as {next(iter(samples))!r}")
-        if sample_id in seen:
-            raise ForesightError(f"{where}: id {sample_id!r} stands twice, see {seen[sample_id]}")
-        seen[sample_id] = where
-        given = {name: row.pop(name).strip() for name in ("label", "group") if name in row}
-        attributes = {name: _number(cell, f"{where}: column {name!r}") for name, cell in row.items()}
-        samples[sample_id] = replace(samples[sample_id], **given, attributes=attributes)
-
-
-def _csv_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """Where each row that is not blank starts ("FILE, line 3"), and its cells."""
-    try:
-        text = unicodedata.normalize("NFC", file.read_bytes().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ForesightError(f"{file}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
-    except OSError as error:
-        raise ForesightError(f"cannot read {file}: {error.strerror}") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield f"{file}, line {line}", cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise ForesightError(f"{file}, line {line}: {error}") from None
-
-
-def _number(cell: str, where: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or "_" in cell:  # float() reads 1_0 as 10
-        raise ForesightError(f"{where} wants a finite number, got {cell!r}")
-    return value

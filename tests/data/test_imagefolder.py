@@ -36,12 +36,6 @@ def refusal(root):
     return str(caught.value)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    touch(tmp_path, "a/1.png", "a/2.png", "b.png")
-    return tmp_path
-
-
 # --- listing
 
 
@@ -159,52 +153,6 @@ def test_a_non_image_may_have_any_name(folder):
     assert len(ids(folder)) == 3
 
 
-# --- links
-
-
-def test_links_to_files_and_folders_are_followed(tmp_path):
-    touch(tmp_path, "store/1.png", "root/own/2.png")
-    (tmp_path / "root/linked").symlink_to(tmp_path / "store")
-    (tmp_path / "root/3.png").symlink_to(tmp_path / "store/1.png")
-    (tmp_path / "entry").symlink_to(tmp_path / "root")
-    assert ids(tmp_path / "root") == ["3.png", "linked/1.png", "own/2.png"]
-    assert ids(tmp_path / "entry") == ["3.png", "linked/1.png", "own/2.png"]
-
-
-def test_links_that_lead_back_up_end(folder):
-    touch(folder.parent, "outside.png")
-    for name, target in {"a/up": folder, "a/self": folder / "a", "a/out": folder.parent, "a/top": Path("/")}.items():
-        (folder / name).symlink_to(target)
-    assert ids(folder) == ["a/1.png", "a/2.png", "b.png"]
-
-
-def test_links_that_chase_each_other_end(tmp_path):
-    for one, other in (("p", "q"), ("q", "p")):
-        touch(tmp_path, f"store/{one}/{one}.png")
-        (tmp_path / "store" / one / "other").symlink_to(tmp_path / "store" / other)
-    (tmp_path / "root").mkdir()
-    (tmp_path / "root/z").symlink_to(tmp_path / "store/p")
-    (tmp_path / "root/y").symlink_to(tmp_path / "store/q")
-    assert ids(tmp_path / "root") == ["y/other/p.png", "y/q.png"]
-
-
-def test_a_folder_is_listed_once_under_its_real_name(tmp_path):
-    touch(tmp_path, "z/1.png")
-    (tmp_path / "a").symlink_to(tmp_path / "z")
-    assert ids(tmp_path) == ["z/1.png"]
-
-
-@pytest.mark.parametrize("target", ["gone.png", "dead.png"])
-def test_a_link_to_nothing_is_refused(folder, target):
-    (folder / "a/dead.png").symlink_to(target)
-    assert refusal(folder) == f"'a/dead.png' in {folder} is a link to nothing; mend or remove it"
-
-
-def test_pipes_are_passed_over(folder):
-    os.mkfifo(folder / "pipe.png")
-    assert len(ids(folder)) == 3
-
-
 # --- what cannot be listed
 
 
@@ -253,86 +201,6 @@ def test_listing_opens_no_image(folder, monkeypatch):
     monkeypatch.setattr(Path, "read_bytes", None)
     monkeypatch.setattr(builtins, "open", None)
     assert len(ImageFolder(folder).samples) == 3
-
-
-# --- attributes.csv
-
-
-def with_csv(folder, text):
-    (folder / "attributes.csv").write_bytes(text.encode() if isinstance(text, str) else text)
-    return folder
-
-
-@pytest.mark.parametrize("bom", ["", "\ufeff"])
-@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
-def test_attributes(folder, bom, newline):
-    lines = ["x, label ,id,group,size", "1.5,,a/1.png,g,-2e3", "", " 7 , dog ,b.png,,", ",,,,"]
-    assert ImageFolder(with_csv(folder, bom + newline.join(lines))).samples == [
-        Sample("a/1.png", "a", "g", {"x": 1.5, "size": -2000.0}),
-        Sample("a/2.png", "a", "a/2.png", {}),
-        Sample("b.png", "dog", "b.png", {"x": 7.0}),
-    ]
-
-
-def test_attributes_of_ids_that_need_quotes(tmp_path):
-    names = ['a,"b".png', "two\nlines.png", " lead.png", "é.png"]
-    touch(tmp_path, *names)
-    spelled = unicodedata.normalize("NFD", "é.png")
-    with_csv(tmp_path, f'id,x\n"a,""b"".png",1\n"two\nlines.png",2\n lead.png,3\n{spelled},4\n')
-    assert {sample.id: sample.attributes["x"] for sample in ImageFolder(tmp_path).samples} == dict(
-        zip(names, (1, 2, 3, 4), strict=True)
-    )
-
-
-def test_short_rows_and_spare_commas(folder):
-    samples = ImageFolder(with_csv(folder, "id,x,y,\na/1.png,1\na/2.png,1,2,,\n")).samples
-    assert [sample.attributes for sample in samples] == [{"x": 1.0}, {"x": 1.0, "y": 2.0}, {}]
-
-
-def test_only_the_top_attributes_file_counts(folder):
-    touch(folder, "a/attributes.csv")
-    assert ImageFolder(folder).samples[0].attributes == {}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", ": no column 'id' among []"),
-        ("name,x\n", ": no column 'id' among ['name', 'x']"),
-        ("id;x\na/1.png;1\n", ": no column 'id' among ['id;x']"),
-        ("id,x,y,x\n", ": column 'x' stands twice"),
-        ("id,x\n\na/1.png,1\nc.png,2\n", ", line 4: no image 'c.png'; ids are paths such as 'a/1.png'"),
-        ("id,x\n,2\n", ", line 2: no image ''; ids are paths such as 'a/1.png'"),
-        ('id,x\n"c\nd.png",2\n', r", line 2: no image 'c\nd.png'; ids are paths such as 'a/1.png'"),
-        (
-            "id,x\nb.png,1\na/1.png,1\nb.png,2\n",
-            ", line 4: id 'b.png' stands twice, see {file}, line 2",
-        ),
-        ("id,x,y\nb.png,,red\n", ", line 2: column 'y' wants a finite number, got 'red'"),
-        ("id,x\nb.png,nan\n", ", line 2: column 'x' wants a finite number, got 'nan'"),
-        ("id,x\nb.png,-inf\n", ", line 2: column 'x' wants a finite number, got '-inf'"),
-        ("id,x\nb.png,1e999\n", ", line 2: column 'x' wants a finite number, got '1e999'"),
-        ("id,x\nb.png,1_0\n", ", line 2: column 'x' wants a finite number, got '1_0'"),
-        ('id,x\nb.png,"1,5"\n', ", line 2: column 'x' wants a finite number, got '1,5'"),
-        ("id,x\nb.png,1,2\n", ", line 2: '2' stands under no column name"),
-        (",id,x\n0,b.png,1\n", ", line 2: '0' stands under no column name"),
-        ('id,x\nb.png,1\n"b"c,1\n', ", line 3: ',' expected after '\"'"),
-        ('id,x\nb.png,1\n"b.png', ", line 3: unexpected end of data"),
-        (b"id,x\nb.png,1\ncaf\xe9.png,2\n", ", line 3: not UTF-8 (invalid continuation byte); save the file as UTF-8"),
-        ("id\n".encode("utf-16"), ", line 1: not UTF-8 (invalid start byte); save the file as UTF-8"),
-    ],
-)
-def test_faults_in_attributes(folder, text, message):
-    file = folder / "attributes.csv"
-    assert refusal(with_csv(folder, text)) == f"{file}{message.replace('{file}', str(file))}"
-
-
-def test_an_attributes_file_that_cannot_be_read(folder):
-    (folder / "attributes.csv").symlink_to("gone.csv")
-    assert refusal(folder) == f"cannot read {folder}/attributes.csv: No such file or directory"
-    (folder / "attributes.csv").unlink()
-    (folder / "attributes.csv").mkdir()
-    assert refusal(folder) == f"cannot read {folder}/attributes.csv: Is a directory"
 
 
 # --- pictures
@@ -384,7 +252,7 @@ def test_identity_stays_where_latents_stay(folder, tmp_path_factory):
     before = ImageFolder(folder).identity()
     moved = tmp_path_factory.mktemp("elsewhere") / "moved"
     shutil.copytree(folder, moved)
-    with_csv(moved, "id,x,label,group\nb.png,1,dog,g\n")
+    (moved / "attributes.csv").write_text("id,x,label,group\nb.png,1,dog,g\n")
     touch(moved, "readme.txt", ".b.png")
     os.utime(moved / "b.png", (0, 0))
     assert ImageFolder(moved).identity() == before
