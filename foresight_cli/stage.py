@@ -84,6 +84,8 @@ class StageCommand(TyperCommand):
         table = Table.grid(padding=(0, 2))
         options = config_groups()
         for alias, group in group_aliases(self.name or "").items():
+            if alias.endswith(".model"):
+                continue  # it goes by its short name, source= or target=
             table.add_row(f"[bold cyan]{alias}=[/]", "  ".join(options[group.partition("@")[0]]))
         if table.row_count:
             Console().print(Panel(table, title="Config groups", title_align="left", border_style="dim"))

@@ -19,7 +19,9 @@ def explain(error: HydraException, config_name: str) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         group, _, wrong = (error.missing_cfg_file or "").rpartition("/")
         options = config_groups().get(group, error.options)
-        return f"no option {wrong!r} in group {group!r}.{_hint(wrong, options)}\n  {group}: {', '.join(options)}"
+        hint = f" For another layer write layer.index={wrong}." if group == "layer" and wrong.isdigit() else ""
+        hint = hint or _hint(wrong, options)
+        return f"no option {wrong!r} in group {group!r}.{hint}\n  {group}: {', '.join(options)}"
     if isinstance(error, OverrideParseException):
         return f"cannot read the override {error.override!r}. Write KEY=VALUE"
     cause = error.__cause__ or error

@@ -16,7 +16,10 @@ PIXELS = ("model=pixels", "data.per_category=2", "data.size=32")
 
 
 WRONG = [
-    ("extract layer=5", "no option '5' in group 'layer'.\n  layer: 4, 8, 16, 24, all, final"),
+    (
+        "extract layer=5",
+        "no option '5' in group 'layer'. For another layer write layer.index=5.\n  layer: 4, 8, 16, 24, all, final",
+    ),
     (
         "extract model=qwen",
         "no option 'qwen' in group 'model'. Did you mean 'qwen25vl'?\n  model: histogram, ltxv, pixels, qwen25vl",
