@@ -18,9 +18,10 @@ from foresight_cli.adapters import Adapter, open_adapter, save_adapter
 from foresight_cli.adapters.linear import LinearAdapter
 from foresight_cli.adapters.mlp import MLPAdapter
 from foresight_cli.adapters.training import Epoch, Split, train_mlp
-from foresight_cli.catalog import find
+from foresight_cli.catalog import find, reopen
 from foresight_cli.config import AdaptConfig, SpaceConfig
 from foresight_cli.config_reader import adapt_config
+from foresight_cli.control_spaces import control_latents
 from foresight_cli.devices import usable_device
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.experiments.rows import choose_rows
@@ -64,8 +65,21 @@ def adapt(config: AdaptConfig, folder: Path) -> AdapterResults:
         _one(side, space)
     found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
     source, target = found.source[0], found.target[0]
-    x, y = join(load(source), load(target))
-    rows = choose_rows([[x], [y]], max_rows=len(x), select_share=0.0, seed=config.seed, skipped=[])
+    opened = reopen(found, config.data)
+    thumbnails = control_latents(["pixels"], opened[1], config.cache_dir).values() if opened else ()
+    x, y, *pixels = join(load(source), load(target), *thumbnails)
+    rows = choose_rows(
+        [[x], [y], *([pixels] if pixels else [])],
+        max_rows=len(x),
+        select_share=0.0,
+        seed=config.seed,
+        skipped=source.manifest()["skipped"],
+    )
+    dropped = rows.duplicates
+    log.info(
+        "%d samples: %d exact duplicates left out, %d near-duplicates kept together, %d groups",
+        *(dropped.rows, dropped.exact, dropped.near, dropped.groups),
+    )
     split = _split([rows.groups[i] for i in rows.score], config)
     parts = Parts(*(_part(x.values, y.values, [rows.score[i] for i in part]) for part in split))
     adapter = _new(config, parts)
@@ -79,6 +93,7 @@ def adapt(config: AdaptConfig, folder: Path) -> AdapterResults:
         source=_name(source),
         target=_name(target),
         weights=config.weights,
+        duplicates=rows.duplicates,
         rows={"train": len(parts.train.x), "validation": len(parts.validation.x), "test": len(parts.test.x)},
         scores=_scores(adapter, parts, config),
         r2_train=_score("train", 0, _predict(adapter, parts.train.x), parts.train, parts.train).r2,
@@ -87,6 +102,7 @@ def adapt(config: AdaptConfig, folder: Path) -> AdapterResults:
         settings={"adapter": asdict(config.adapter), "seed": config.seed, "split": list(config.split)},
         provenance={
             "entries": [str(source.path), str(target.path)],
+            "keys": [source.path.name, target.path.name],
             "versions": {name: version(name) for name in ("foresight-latents", "torch", "numpy")},
         },
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -17,15 +16,17 @@ from omegaconf import DictConfig
 
 from foresight_cli.catalog import Found, find, reopen
 from foresight_cli.config import AnalyzeConfig
+from foresight_cli.config_groups import as_typed
 from foresight_cli.config_reader import analyze_config
 from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import pairs
-from foresight_cli.experiments.chosen import Scored, describe
+from foresight_cli.experiments.chosen import describe
 from foresight_cli.experiments.controls import control_results
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.experiments.rows import Rows, choose_rows
+from foresight_cli.experiments.scored import Scored
 from foresight_cli.experiments.spaces import describe_space, layer_similarity, space_arrays
 from foresight_cli.experiments.study_rule import study_values
 from foresight_cli.experiments.thumbnails import with_thumbnails
@@ -73,7 +74,7 @@ def run(cfg: DictConfig) -> float:
     results, arrays = analyze(config)
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    said = {"date": f"{date.today()}", "command": shlex.join(["foresight", "analyze", *hydra.overrides.task])}
+    said = {"date": f"{date.today()}", "command": as_typed("analyze", hydra.overrides.task)}
     results = replace(results, provenance={**said, **results.provenance})
     save_results(results, folder / "results.yaml")
     save_arrays(arrays, folder / "figures.safetensors")
@@ -97,11 +98,13 @@ def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:
         "%d samples in %d groups: %d rows scored, %d set aside for choosing a layer and pooling",
         *(rows.duplicates.rows, rows.duplicates.groups, len(rows.score), len(rows.select)),
     )
-    spaces = [space.rows(rows.score) for space in inputs.spaces]
+    spaces = [space.rows(rows.score, rows.one_of_each) for space in inputs.spaces]
+    _refuse_constant(spaces)
     measured = _measure(inputs, spaces, scored, config)
-    best = max(range(len(measured)), key=lambda i: measured[i].selection_r2 or 0.0)
+    best = _choose(measured, spaces)
     s, t = inputs.grid[best]
-    chosen, measured[best], arrays = describe(best, measured[best], spaces[s], spaces[t], scored, config)
+    found = describe(best, measured[best], spaces[s], spaces[t], scored, config)
+    chosen, measured[best], arrays = found.chosen, found.pair, found.arrays
     control_values = {name: held.values.double()[rows.score] for name, held in inputs.controls.items()}
     controls = control_results(control_values, spaces[s], spaces[t], scored, config)
     verdict = judge(
@@ -111,7 +114,8 @@ def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:
         chosen.mantel_within_label,
         len(set(scored.groups)),
         config.thresholds,
-        required_controls=config.controls,
+        labelled=scored.labelled,
+        unmeasured=found.unmeasured,
         study_values=study_values(inputs.spaces[s], inputs.spaces[t], max_rows=config.max_rows, seed=config.seed),
     )
     arrays |= space_arrays(spaces, scored, config.seed)
@@ -135,8 +139,7 @@ def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:
         settings=_settings(config),
         provenance=_provenance(inputs.found),
     )
-    ids = [inputs.known.ids[i] for i in rows.score]
-    return warnings_of(results), with_thumbnails(arrays, ids, inputs.dataset)
+    return warnings_of(results, scored), with_thumbnails(arrays, scored.independent.ids, inputs.dataset)
 
 
 def _load(config: AnalyzeConfig) -> Inputs:
@@ -172,7 +175,23 @@ def _scored(latents: Latents, rows: Rows) -> Scored:
             "anything, and 100 for a verdict. Extract more data"
         )
     some = latents.take(rows.score)
-    return Scored(some.labels, groups, some.attributes)
+    return Scored(some.ids, some.labels, groups, some.attributes, rows.one_of_each)
+
+
+def _refuse_constant(spaces: Sequence[Representation]) -> None:
+    for space in spaces:
+        if bool((space.values == space.values[0]).all()):
+            raise ForesightError(f"{space.name}: all {len(space.values)} rows are the same, so nothing can be measured")
+
+
+def _choose(measured: Sequence[Pair], spaces: Sequence[Representation]) -> int:
+    """The pair that the verdict is about: the best source, by the rows set aside, for one target.
+
+    R2 says nothing between targets, of which one may be easier than another. With several, it is a flat one: a decoder
+    needs every value, and only there can be seen whether position survives.
+    """
+    flat = [i for i, pair in enumerate(measured) if spaces[pair.target].pooling == "flat"]
+    return max(flat or range(len(measured)), key=lambda i: measured[i].selection_r2 or 0.0)
 
 
 def _measure(inputs: Inputs, spaces: Sequence[Representation], scored: Scored, config: AnalyzeConfig) -> list[Pair]:

@@ -100,7 +100,7 @@ def _matching(
     cached: Sequence[Entry], space: SpaceConfig, side: str, data: dict[str, Any] | None, weights: str
 ) -> list[Entry]:
     model = open_model(space.model)
-    identity = model.identity(reach_hub=False)
+    identity = model.identity(reach_hub=getattr(space.model, "revision", None) is not None)
     name = space.model.name
     fitting = []
     near_misses: set[str] = set()

@@ -25,7 +25,7 @@ def _at_least(key: str, value: float, least: float) -> None:
 
 def _between(key: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise UsageError(f"{key}={value}: it must lie in [{low:g}, {high:g}]")
+        raise UsageError(f"{key}={value}: it must lie in [{low:.10g}, {high:.10g}]")
 
 
 def _multiple(key: str, value: int | None, unit: int) -> None:
@@ -251,7 +251,7 @@ class AnalyzeConfig:
     thresholds: Thresholds
 
     def __post_init__(self) -> None:
-        _at_least("seed", self.seed, 0)
+        _between("seed", self.seed, 0, 2**32 - 1)
         _at_least("max_rows", self.max_rows, 100)
         _at_least("permutations", self.permutations, 19)
         _between("folds", self.folds, 2, 50)
@@ -276,7 +276,7 @@ class AdaptConfig:
     max_parameters: int
 
     def __post_init__(self) -> None:
-        _at_least("seed", self.seed, 0)
+        _between("seed", self.seed, 0, 2**32 - 1)
         _at_least("max_parameters", self.max_parameters, 1)
-        if len(self.split) != 3 or min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-9:
+        if len(self.split) != 3 or not all(share > 0 for share in self.split) or abs(sum(self.split) - 1) > 1e-9:
             raise UsageError(f"split={list(self.split)}: three shares above 0 that add up to 1, as [0.6, 0.2, 0.2]")

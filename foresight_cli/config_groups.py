@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -53,3 +55,14 @@ def group_aliases(stage: str) -> dict[str, str]:
         if package in aliases:
             aliases[bare] = aliases[package]
     return aliases
+
+
+def as_typed(stage: str, overrides: Sequence[str]) -> str:
+    """The command line behind Hydra's ``overrides``, in the short names a user types."""
+    words = []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        group, at, package = key.partition("@")
+        short = package.removesuffix(".model") if at else group
+        words.append(f"{short}{equals}{value.replace(chr(39), '')}")
+    return shlex.join(["foresight", stage, *words])

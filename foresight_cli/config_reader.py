@@ -57,8 +57,8 @@ def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
         permutations=_whole(cfg, "permutations"),
         folds=_whole(cfg, "folds"),
         neighbors=_whole(cfg, "neighbors"),
-        controls=tuple(str(name) for name in cfg.controls),
-        thresholds=_typed(Thresholds, cfg.thresholds, "thresholds"),
+        controls=tuple(str(name) for name in _list(cfg, "controls")),
+        thresholds=_typed(Thresholds, cfg.get("thresholds"), "thresholds"),
     )
 
 
@@ -73,7 +73,7 @@ def adapt_config(cfg: DictConfig) -> AdaptConfig:
         cache_dir=_text(cfg, "cache_dir"),
         seed=_whole(cfg, "seed"),
         device=_text(cfg, "device"),
-        split=tuple(_number(cfg, "split", share) for share in cfg.split),  # type: ignore[arg-type]
+        split=tuple(_number(cfg, "split", share) for share in _list(cfg, "split")),  # type: ignore[arg-type]
         max_parameters=_whole(cfg, "max_parameters"),
     )
 
@@ -103,7 +103,9 @@ def _group(cfg: DictConfig, group: str, side: str | None = None) -> Any:
     return _typed(schema, node, at)
 
 
-def _typed(schema: type, node: DictConfig, at: str) -> Any:
+def _typed(schema: type, node: DictConfig | None, at: str) -> Any:
+    if not isinstance(node, DictConfig):
+        raise UsageError(f"{at}={node}: its settings are needed; leave {at}= out for the defaults")
     try:
         plain = OmegaConf.create(OmegaConf.to_container(node, resolve=True, throw_on_missing=True))
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
@@ -141,6 +143,13 @@ def _poolings(name: Any) -> tuple[str, ...] | None:
     if name not in POOLINGS:
         raise UsageError(f"pooling={name}: choose one of {', '.join(POOLINGS)}, all")
     return (str(name),)
+
+
+def _list(cfg: DictConfig, key: str) -> list[Any]:
+    value = cfg.get(key)
+    if not isinstance(value, ListConfig):
+        raise UsageError(f"{key}={value}: it must be a list, as {key}=[a,b]")
+    return list(value)
 
 
 def _text(cfg: DictConfig, key: str) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from foresight_cli.config import DataConfig, ExtractConfig, HistogramConfig, ModelConfig, PixelsConfig
+from foresight_cli.errors import ForesightError
 from foresight_cli.extract import extract
 from foresight_cli.latents import Latents, load
+
+log = logging.getLogger(__name__)
 
 CONTROLS: dict[str, ModelConfig] = {
     "pixels": PixelsConfig("pixels", resolution=8),
@@ -30,6 +34,9 @@ def control_latents(names: Sequence[str], data: DataConfig, cache_dir: str) -> d
             batch_size=256,
             rows_per_shard=256,
         )
-        (entry,) = extract(config).values()
-        found[name] = load(entry)
+        try:
+            (entry,) = extract(config).values()
+            found[name] = load(entry)
+        except ForesightError as error:  # a cache that cannot be written: the verdict will say what is missing
+            log.warning("warning: the control %s is not measured: %s", name, error)
     return found

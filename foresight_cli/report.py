@@ -91,7 +91,9 @@ def analysis_in(folder: Path) -> Path:
 
 
 def newest_adapters(outputs: Path, results: Analysis) -> list[AdapterResults]:
-    """The newest results of each adapter between the models of ``results``, with the same weights, by name."""
+    """The newest results of each adapter between spaces of ``results``, by name; the chosen pair goes before others."""
+    keys = {space.key for space in results.spaces}
+    pair = [results.chosen_source.key, results.chosen_target.key]
     newest: dict[str, AdapterResults] = {}
     for path in _of_kind("AdapterResults", outputs / "adapt"):
         try:
@@ -99,9 +101,12 @@ def newest_adapters(outputs: Path, results: Analysis) -> list[AdapterResults]:
         except ForesightError as error:
             log.warning("warning: left out of the report: %s", error)
             continue
-        same = found.source.startswith(f"{results.source} ") and found.target.startswith(f"{results.target} ")
-        if same and found.weights == results.weights and found.scores:
-            newest.setdefault(found.adapter, found)
+        trained_on = list(found.provenance.get("keys") or [])
+        if not (trained_on and keys.issuperset(trained_on) and found.scores):
+            continue  # of other latents: other data, another checkpoint, other settings
+        known = newest.get(found.adapter)
+        if known is None or (trained_on == pair and known.provenance.get("keys") != pair):
+            newest[found.adapter] = found
     return [newest[name] for name in sorted(newest)]
 
 

@@ -172,6 +172,9 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
             raise stop(stage_errors.explain(error, stage.name), 2) from None
         if isinstance(error, ForesightError):
             raise stop(str(error), 2 if isinstance(error, UsageError) else 1) from None
+        if isinstance(error, OSError) and not stage_errors.in_job(error):
+            what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            raise stop(f"cannot write the run's folder, {what}. Put it elsewhere with hydra.run.dir=DIR", 1) from None
         stage_errors.print_job_traceback(error)
         raise typer.Exit(1) from None
 

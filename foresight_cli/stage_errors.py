@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from difflib import get_close_matches
+from types import TracebackType
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -44,11 +45,21 @@ def explain(error: HydraException, config_name: str) -> str:
     return message
 
 
-def print_job_traceback(error: Exception) -> None:
-    """Print the traceback of a failed job from the stage's own code on, without Typer's and Hydra's frames."""
+def in_job(error: Exception) -> bool:
+    """Whether ``error`` came out of the stage's own code, and not of Hydra's setting up."""
+    return _job_frame(error) is not None
+
+
+def _job_frame(error: Exception) -> TracebackType | None:
     frame = error.__traceback__
     while frame is not None and frame.tb_frame.f_code is not Stage.__call__.__code__:
         frame = frame.tb_next
+    return frame
+
+
+def print_job_traceback(error: Exception) -> None:
+    """Print the traceback of a failed job from the stage's own code on, without Typer's and Hydra's frames."""
+    frame = _job_frame(error)
     traceback.print_exception(type(error), error, frame.tb_next if frame else error.__traceback__, file=sys.stderr)
 
 

@@ -43,11 +43,9 @@ def test_a_histogram_passes_the_study_and_not_foresight(run, tmp_path):
     assert lost["x"].from_target > 0.5
     assert lost["x"].through_bridge < 0.1
     assert any("lost: x, y" in reason for reason in results.verdict.reasons)
-    # After duplicates are out, the study's own numbers fall: computed apart from this code on the same drawings.
-    pair = results.chosen_pair
-    assert pair.cka_biased.value == pytest.approx(0.70, abs=0.03)
-    assert pair.spearman.value == pytest.approx(0.43, abs=0.06)
-    assert pair.neighborhood[0].recall.value == pytest.approx(0.15, abs=0.02)
+    # Two of the study's four numbers that no tie-breaking touches, computed apart from this code on the same drawings.
+    assert results.verdict.study_values["cka"] == pytest.approx(0.86, abs=0.02)
+    assert results.verdict.study_values["spearman"] == pytest.approx(0.80, abs=0.02)
 
 
 def test_every_number_is_read_back_as_it_was_written(shapes):
@@ -64,7 +62,7 @@ def test_every_number_is_read_back_as_it_was_written(shapes):
     assert sum(results.labels.values()) == results.rows
     assert [c.name for c in results.controls] == ["pixels", "histogram", "label"]
     assert {a.name for a in results.chosen.attributes} == {"x", "y", "size", "hue"}
-    assert results.provenance["command"].startswith("foresight analyze model@source.model=histogram")
+    assert results.provenance["command"].startswith("foresight analyze source=histogram target=pixels")
     assert "not measured" in path.read_text()  # a single pair of the two has Spearman's interval
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from foresight_cli.results import save_arrays, save_results
+from foresight_cli.results import load_results, save_arrays, save_results
 
 example = SimpleNamespace(**run_path(str(Path(__file__).parent / "reporting" / "example.py")))
 
@@ -82,13 +82,16 @@ def test_report_of_a_chosen_analysis(run):
     assert done.output.startswith(f"report on {chosen}\n")
 
 
-def test_adapters_of_the_same_models_and_weights_are_shown_newest_of_each_name(run):
-    analysis("outputs/analyze/a")
-    adapter("outputs/adapt/1", example.adapter(weights="hub", r2=0.111), 1000)
-    adapter("outputs/adapt/multirun/2", example.adapter(weights="hub", r2=0.222), 2000)
-    adapter("outputs/adapt/3", example.adapter("linear", weights="hub", r2=0.333), 500)
-    adapter("outputs/adapt/4", example.adapter("linear", weights="tiny", r2=0.444), 3000)
-    adapter("outputs/adapt/5", example.adapter("linear", source="qwen25vl2 final flat", weights="hub", r2=0.555), 3000)
+def test_adapters_of_the_same_latents_are_shown_the_chosen_pair_first_then_the_newest(run):
+    folder = analysis("outputs/analyze/a")
+    results = load_results(folder / "results.yaml")
+    pair = [results.chosen_source.key, results.chosen_target.key]
+    other = [pair[1], pair[0]]  # the way back: of the same latents, but not the verdict's pair
+    adapter("outputs/adapt/1", example.adapter(r2=0.111, keys=pair), 1000)
+    adapter("outputs/adapt/multirun/2", example.adapter(r2=0.222, keys=pair), 2000)
+    adapter("outputs/adapt/3", example.adapter(r2=0.333, keys=other), 3000)
+    adapter("outputs/adapt/4", example.adapter("linear", r2=0.444, keys=other), 500)
+    adapter("outputs/adapt/5", example.adapter("linear", r2=0.555, keys=["0" * 16, pair[1]]), 3000)
     Path("outputs/adapt/6").mkdir()
     Path("outputs/adapt/6/results.yaml").write_text("schema: 1\nkind: AdapterResults\n")
     done = run("report", "hydra.run.dir=out")
@@ -96,7 +99,7 @@ def test_adapters_of_the_same_models_and_weights_are_shown_newest_of_each_name(r
     assert "warning: left out of the report: outputs/adapt/6/results.yaml is not whole: 'adapter'\n" in done.output
     text = Path("out/FINDINGS.md").read_text(encoding="utf-8")
     shown = [value for value in ("0.111", "0.222", "0.333", "0.444", "0.555") if f"| {value} |" in text]
-    assert shown == ["0.222", "0.333"]
+    assert shown == ["0.222", "0.444"]
 
 
 def test_without_arrays_the_rest_is_reported(run):

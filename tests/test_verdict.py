@@ -29,7 +29,7 @@ POSITION = [Attribute("x", 0.8, 0.9, 0.8, Estimate(0.89, 0.8, 0.95))]
 WITHIN = Estimate(0.5, p_value=0.001)
 
 
-def verdict(pair=GOOD, controls=CONTROLS, attributes=POSITION, within=WITHIN, groups=300):
+def verdict(pair=GOOD, controls=CONTROLS, attributes=POSITION, within=WITHIN, groups=300, unmeasured=None):
     return judge(
         pair,
         controls,
@@ -37,7 +37,8 @@ def verdict(pair=GOOD, controls=CONTROLS, attributes=POSITION, within=WITHIN, gr
         within,
         groups,
         THRESHOLDS,
-        required_controls=("pixels", "histogram"),
+        labelled=within is not None,
+        unmeasured=unmeasured or {},
         study_values=STUDY,
     )
 
@@ -90,9 +91,9 @@ def test_proceed_wants_every_criterion():
         (
             {"controls": CONTROLS[:1]},
             "INCONCLUSIVE",
-            "beyond controls: the controls histogram were not measured",
+            "beyond controls: the controls histogram, label were not measured",
         ),
-        ({"controls": []}, "INCONCLUSIVE", "beyond controls: the controls histogram, pixels were not measured"),
+        ({"controls": []}, "INCONCLUSIVE", "beyond controls: the controls histogram, label, pixels were not measured"),
         (
             {"within": Estimate(0.1, p_value=0.4)},
             "INCONCLUSIVE",
@@ -138,17 +139,41 @@ def test_an_attribute_that_the_target_lacks_is_named():
     )
 
 
-def test_without_categories_there_is_nothing_to_go_beyond():
-    said = verdict(within=None)
-    assert said.answer == "PROCEED"
-    assert "beyond categories" not in [c.name for c in said.criteria]
+def test_without_categories_they_cannot_be_ruled_out():
+    said = verdict(within=None, controls=CONTROLS[:2])
+    assert said.answer == "INCONCLUSIVE"
+    assert said.reasons == [
+        "beyond categories: the data has no categories, so whether they alone explain the likeness is not known"
+    ]
+
+
+def test_the_control_with_the_worst_outcome_counts_not_the_one_with_the_lowest_estimate():
+    controls = [
+        replace(CONTROLS[0], delta_r2=Estimate(0.10, 0.08, 0.12)),
+        replace(CONTROLS[1], delta_r2=Estimate(0.12, 0.02, 0.22)),
+        CONTROLS[2],
+    ]
+    said = verdict(controls=controls)
+    assert said.answer == "INCONCLUSIVE"
+    assert said.reasons[0].startswith("beyond controls: over histogram")
+
+
+def test_an_attribute_that_could_not_be_measured_keeps_from_proceed():
+    said = verdict(unmeasured={"y": "only 12 of 300 samples have it"})
+    assert said.answer == "INCONCLUSIVE"
+    assert said.reasons[0].endswith("; y was not measured: only 12 of 300 samples have it")
+
+
+def test_recall_has_to_beat_chance_twice_over():
+    many = Neighborhood(100, Estimate(0.69, 0.68, 0.70), 0.5, 0.5, 0.67)
+    said = verdict(pair=replace(GOOD, neighborhood=[many]))
+    assert said.reasons == ["neighbours: 0.690 (0.680 to 0.700) lies below 1.34"]
 
 
 @pytest.mark.parametrize(("value", "answer"), [(0.61, "PROCEED"), (0.6, "no PROCEED")])
 def test_the_study_would_have_said(value, answer):
-    said = judge(
-        GOOD, CONTROLS, [], None, 300, THRESHOLDS, required_controls=(), study_values={**STUDY, "spearman": value}
-    )
+    study = {**STUDY, "spearman": value}
+    said = judge(GOOD, CONTROLS, [], None, 300, THRESHOLDS, labelled=False, unmeasured={}, study_values=study)
     assert said.study_answer == answer
     assert said.answer == "INCONCLUSIVE"
 

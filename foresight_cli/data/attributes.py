@@ -14,6 +14,9 @@ from pathlib import Path
 from foresight_cli.data.dataset import Sample
 from foresight_cli.errors import ForesightError
 
+PLURALS = {"ids": "id", "labels": "label", "groups": "group"}
+"""Headers that mean the same: read as numbers, a column of groups would leave every split open to leaks."""
+
 
 def add_attributes(samples: dict[str, Sample], file: Path) -> None:
     """Puts what an ``attributes.csv`` says into ``samples``, which are keyed by id.
@@ -22,7 +25,7 @@ def add_attributes(samples: dict[str, Sample], file: Path) -> None:
         ForesightError: which line and cell cannot be used, and what was wanted.
     """
     rows = _csv_rows(file)
-    header = [name.strip() for name in next(rows, ("", list[str]()))[1]]
+    header = [PLURALS.get(name.strip(), name.strip()) for name in next(rows, ("", list[str]()))[1]]
     if "id" not in header:
         raise ForesightError(f"{file}: no column 'id' among {header}")
     if twice := [name for name in header if name and header.count(name) > 1]:

@@ -13,7 +13,7 @@ from foresight_cli.metrics import fit_ridge, grouped_folds
 from foresight_cli.results import Attribute, Estimate, LearningPoint
 
 CEILING = 0.3
-"""An attribute that the true target itself holds with less R2 than this says nothing about the bridge."""
+"""An attribute that the true target itself may hold with less R2 than this says nothing about the bridge."""
 
 
 def attribute_retention(
@@ -60,8 +60,8 @@ def attribute_retention(
     joined = {key: np.concatenate(parts) for key, parts in residuals.items()}
     scores = {key: float(1 - part.sum() / total.sum()) for key, part in joined.items()}
     retention = None
-    if scores["target"] >= CEILING:
-        tested = [groups[i] for i in np.concatenate(rows)]
+    tested = [groups[i] for i in np.concatenate(rows)]
+    if ratio_interval(joined["target"], np.zeros_like(total), total, tested, seed=seed)[0] >= CEILING:
         low, high = ratio_interval(joined["bridge"], joined["target"], total, tested, seed=seed)
         retention = Estimate(scores["bridge"] / scores["target"], low, high, chance=0.0)
     return Attribute(name, scores["source"], scores["target"], scores["bridge"], retention)

@@ -1,4 +1,4 @@
-"""More on the one pair that the verdict is about, and the arrays its figures are drawn from."""
+"""More on the one pair that the verdict is about."""
 
 from __future__ import annotations
 
@@ -10,70 +10,92 @@ import torch
 
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.experiments import bridge, pairs
+from foresight_cli.experiments.chosen_arrays import arrays_of, neighbor_lists, square_distances
 from foresight_cli.experiments.clusters import label_codes
 from foresight_cli.experiments.representation import Representation
+from foresight_cli.experiments.scored import Scored
 from foresight_cli.inference.bootstrap import spearman_interval
 from foresight_cli.inference.mantel_within import mantel_within_label
 from foresight_cli.metrics import mantel_test, procrustes_disparity, rsa
-from foresight_cli.metrics.distances import RowDistances
-from foresight_cli.metrics.neighbors import masked_squared, nearest_neighbors, ranks_of
-from foresight_cli.results import Attribute, Category, ChosenPair, Estimate, LearningPoint, Neighborhood, Pair
+from foresight_cli.results import Attribute, Category, ChosenPair, Estimate, Neighborhood, Pair
 
 STUDY_KS = (1, 5, 10, 20, 50, 100)
+LEAST_VALUES = 50
+"""An attribute known of fewer rows is not judged."""
 
 
 @dataclass(frozen=True)
-class Scored:
-    """The rows that are scored: what is known of each besides its latents."""
+class Description:
+    """What is measured on the chosen pair alone.
 
-    labels: Sequence[str | None]
-    groups: Sequence[str]
-    attributes: dict[str, torch.Tensor]
+    Attributes:
+        chosen: the measures that no other pair has.
+        pair: the pair, with an interval for Spearman and with more neighbourhood sizes.
+        arrays: what its figures are drawn from, see :mod:`foresight_cli.results.arrays`.
+        unmeasured: attributes that could not be measured, with the reason.
+    """
+
+    chosen: ChosenPair
+    pair: Pair
+    arrays: dict[str, np.ndarray]
+    unmeasured: dict[str, str]
 
 
 def describe(
     index: int, pair: Pair, source: Representation, target: Representation, rows: Scored, config: AnalyzeConfig
-) -> tuple[ChosenPair, Pair, dict[str, np.ndarray]]:
-    """Everything that is measured on the chosen pair alone; the pair itself with intervals; and arrays."""
-    seed = config.seed
-    low, high = spearman_interval(source.distances, target.distances, rows.groups, seed=seed)
-    probe = pairs.probe(source, target, rows.groups, config.folds, seed, predictions=True)
-    neighborhoods = _neighborhoods(pair, source, target, seed)
-    arrays = _arrays(source, target, rows, probe.predictions, seed)
+) -> Description:
+    """Everything more on one pair.
+
+    Args:
+        index: of the pair among the analysis's pairs.
+        pair: as measured in the grid.
+        source: on the scored rows.
+        target: on the scored rows.
+        rows: the scored rows.
+        config: seed, folds, permutations.
+    """
+    x, y, alone = source.independent, target.independent, rows.independent
+    low, high = spearman_interval(x.distances, y.distances, seed=config.seed)
+    probe = pairs.probe(source, target, rows.groups, config.folds, config.seed, predictions=True)
+    attributes, unmeasured = _attributes(source, target, rows, config)
     chosen = ChosenPair(
         index=index,
         pc_r2=[float(v) for v in probe.r2_per_component[:50]],
-        kendall=_kendall(source, target, seed),
-        mantel=_mantel(source, target, rows.groups, config),
-        mantel_within_label=_mantel_within(source, target, rows.labels, config),
-        procrustes=procrustes_disparity(source.rotated, target.rotated, components=100),
-        categories=_categories(source, target, rows.labels, pair.neighborhood[0].k, seed),
-        learning_curve=_curve(source, target, rows, config),
-        attributes=_attributes(source, target, rows, config),
+        kendall=_kendall(x, y, config.seed),
+        mantel=_mantel(x, y, config),
+        mantel_within_label=_mantel_within(x, y, alone, config) if rows.labelled else None,
+        procrustes=procrustes_disparity(x.rotated, y.rotated, components=100),
+        categories=_categories(x, y, alone.labels, pair.neighborhood[0].k, config.seed),
+        learning_curve=bridge.learning_curve(source, target, rows.groups, config.folds, config.seed),
+        attributes=attributes,
     )
-    spearman = Estimate(pair.spearman.value, low, high, chance=0.0)
-    return chosen, replace(pair, spearman=spearman, neighborhood=neighborhoods), arrays
+    more = replace(
+        pair,
+        spearman=Estimate(pair.spearman.value, low, high, chance=0.0),
+        neighborhood=_neighborhoods(pair, x, y, config.seed),
+    )
+    return Description(
+        chosen, more, arrays_of(source, target, alone.labels, probe.predictions, config.seed), unmeasured
+    )
 
 
-def _curve(source: Representation, target: Representation, rows: Scored, config: AnalyzeConfig) -> list[LearningPoint]:
-    return bridge.learning_curve(source, target, rows.groups, config.folds, config.seed)
-
-
-def _attributes(source: Representation, target: Representation, rows: Scored, config: AnalyzeConfig) -> list[Attribute]:
-    """Each attribute on the rows that have it; those with fewer than 50 values or a single one are left out."""
-    found = []
+def _attributes(
+    source: Representation, target: Representation, rows: Scored, config: AnalyzeConfig
+) -> tuple[list[Attribute], dict[str, str]]:
+    """Each attribute on the rows that have it; and those that cannot be measured, with the reason."""
+    found: list[Attribute] = []
+    unmeasured: dict[str, str] = {}
     for name, column in rows.attributes.items():
         there = torch.isfinite(column).nonzero().flatten().tolist()
-        if len(there) < 50 or float(column[there].std()) == 0:
-            continue
         groups = [rows.groups[i] for i in there]
-        if len(set(groups)) >= 2 * config.folds:
-            found.append(
-                bridge.attribute_retention(
-                    source.rows(there), target.rows(there), name, column[there], groups, config.folds, config.seed
-                )
-            )
-    return found
+        if len(there) < LEAST_VALUES or len(set(groups)) < 2 * config.folds:
+            unmeasured[name] = f"only {len(there)} of {len(column)} samples have it"
+        elif float(column[there].std()) == 0:
+            unmeasured[name] = "it is the same for all samples"
+        else:
+            x, y = source.rows(there), target.rows(there)
+            found.append(bridge.attribute_retention(x, y, name, column[there], groups, config.folds, config.seed))
+    return found, unmeasured
 
 
 def _neighborhoods(pair: Pair, source: Representation, target: Representation, seed: int) -> list[Neighborhood]:
@@ -89,25 +111,15 @@ def _kendall(source: Representation, target: Representation, seed: int) -> float
     return rsa(source.rotated[some], target.rotated[some], correlation="kendall")
 
 
-def _mantel(source: Representation, target: Representation, groups: Sequence[str], config: AnalyzeConfig) -> Estimate:
-    test = mantel_test(
-        source.rotated, target.rotated, permutations=config.permutations, groups=list(groups), seed=config.seed
-    )
+def _mantel(source: Representation, target: Representation, config: AnalyzeConfig) -> Estimate:
+    test = mantel_test(source.rotated, target.rotated, permutations=config.permutations, seed=config.seed)
     return Estimate(test.statistic, chance=test.null_mean, p_value=test.p_value)
 
 
-def _mantel_within(
-    source: Representation, target: Representation, labels: Sequence[str | None], config: AnalyzeConfig
-) -> Estimate | None:
-    codes, names = label_codes(labels)
-    if len(names) < 2 or (codes < 0).any() or np.bincount(codes).min() < 3:
-        return None
+def _mantel_within(source: Representation, target: Representation, rows: Scored, config: AnalyzeConfig) -> Estimate:
+    """Rows without a category are a category of their own; one with a single row keeps that row in its place."""
     value, null, p = mantel_within_label(
-        source.distances,
-        target.distances,
-        [names[c] for c in codes],
-        permutations=config.permutations,
-        seed=config.seed,
+        source.distances, target.distances, rows.categories, permutations=config.permutations, seed=config.seed
     )
     return Estimate(value, chance=null, p_value=p)
 
@@ -119,7 +131,7 @@ def _categories(
     if len(names) < 2:
         return []
     shared = _shared_neighbors(source, target, k, seed)
-    square = [_square(space) for space in (source, target)]
+    square = [square_distances(space) for space in (source, target)]
     found = []
     for code, name in enumerate(names):
         rows = np.flatnonzero(codes == code)
@@ -140,90 +152,5 @@ def _categories(
 
 
 def _shared_neighbors(source: Representation, target: Representation, k: int, seed: int) -> np.ndarray:
-    lists = _neighbor_lists(source, target, k, seed)
+    lists = neighbor_lists(source, target, k, seed)
     return np.array([len(set(a) & set(b)) for a, b in zip(*(part.tolist() for part in lists), strict=True)])
-
-
-def _neighbor_lists(source: Representation, target: Representation, k: int, seed: int) -> list[torch.Tensor]:
-    rng = np.random.default_rng(seed)
-    spaces = (RowDistances(s.rotated, "euclidean", s.name) for s in (source, target))
-    return [nearest_neighbors(space, k, rng).indices for space in spaces]
-
-
-def _square(space: Representation) -> torch.Tensor:
-    n = len(space.values)
-    i, j = torch.triu_indices(n, n, offset=1)
-    square = torch.zeros(n, n, dtype=space.distances.dtype)
-    square[i, j] = space.distances
-    return square + square.T
-
-
-def _arrays(
-    source: Representation, target: Representation, rows: Scored, predicted: np.ndarray | None, seed: int
-) -> dict[str, np.ndarray]:
-    """What the figures of the chosen pair are drawn from; see :mod:`foresight_cli.results.arrays`."""
-    n = len(source.values)
-    rng = np.random.default_rng(seed)
-    i, j = torch.triu_indices(n, n, offset=1).numpy()
-    codes, names = label_codes(rows.labels)
-    some = np.sort(rng.permutation(len(i))[:4000])
-    arrays = {
-        "rsa/source": source.distances[some].numpy(),
-        "rsa/target": target.distances[some].numpy(),
-        "rsa/same": ((codes[i] == codes[j]) & (codes[i] >= 0))[some],
-        "rsa/ranks": _rank_grid(source, target),
-        "neighborhood/ranks": _nearest_ranks(source, target, rng),
-    }
-    if predicted is not None:
-        shift = target.rotated.mean(dim=0).numpy()
-        arrays["probe/true"] = (target.rotated.numpy() - shift)[:, :4]
-        arrays["probe/predicted"] = (predicted - shift)[:, :4]
-    if len(names) >= 2:
-        for side, space in (("source", source), ("target", target)):
-            arrays[f"rsa/{side}_categories"] = _category_distances(space, codes, len(names))
-    arrays |= _examples(source, target, codes, seed)
-    kept = {name: a.astype(np.float32) if a.dtype.kind in "fb" else a.astype(np.int32) for name, a in arrays.items()}
-    return {name: a for name, a in kept.items() if a.size}
-
-
-def _rank_grid(source: Representation, target: Representation, cells: int = 40) -> np.ndarray:
-    """Share of pairs by their distance's rank in both spaces; independent spaces give a flat grid."""
-    ranks = [scores.argsort().argsort() * cells // len(scores) for scores in (source.ranks, target.ranks)]
-    counts = torch.bincount(ranks[0] * cells + ranks[1], minlength=cells * cells).double()
-    return (counts / counts.sum()).view(cells, cells).numpy()
-
-
-def _nearest_ranks(source: Representation, target: Representation, rng: np.random.Generator) -> np.ndarray:
-    """Rank in the target of each row's nearest neighbour in the source; 1 is best."""
-    near = nearest_neighbors(RowDistances(source.rotated, "euclidean", source.name), 1, rng).indices
-    space = RowDistances(target.rotated, "euclidean", target.name)
-    rows = torch.arange(len(near)).split(512)
-    ranks = [ranks_of(masked_squared(space, part), near[part], rng) for part in rows]
-    return torch.cat(ranks).flatten().numpy()
-
-
-def _category_distances(space: Representation, codes: np.ndarray, count: int) -> np.ndarray:
-    square = _square(space).numpy()
-    means = np.zeros((count, count))
-    for a in range(count):
-        for b in range(count):
-            block = square[np.ix_(codes == a, codes == b)]
-            pairs_in = block.size - (len(block) if a == b else 0)
-            means[a, b] = block.sum() / pairs_in if pairs_in else 0.0
-    return means
-
-
-def _examples(source: Representation, target: Representation, codes: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Six queries, of different categories where there are any, with their five neighbours in each space, as rows."""
-    n = len(codes)
-    k = min(5, n - 2)
-    order = np.random.default_rng(seed).permutation(n)
-    seen: set[int] = set()
-    first = [int(i) for i in order if codes[i] < 0 or (codes[i] not in seen and not seen.add(int(codes[i])))]  # type: ignore[func-returns-value]
-    queries = np.array((first + [int(i) for i in order if int(i) not in first])[:6])
-    lists = _neighbor_lists(source, target, k, seed)
-    return {
-        "neighborhood/query": queries,
-        "neighborhood/source": lists[0][queries].numpy(),
-        "neighborhood/target": lists[1][queries].numpy(),
-    }

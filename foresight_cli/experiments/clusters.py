@@ -54,10 +54,15 @@ def _mean_distances(space: Representation, codes: np.ndarray) -> tuple[float, fl
 
 
 def tsne(space: Representation, seed: int) -> np.ndarray:
-    """Two t-SNE coordinates a row ``[n, 2]`` (perplexity 30, of 50 principal components); a picture, not evidence."""
+    """Two t-SNE coordinates a row ``[n, 2]`` (perplexity 30, of 50 principal components); a picture, not evidence.
+
+    A space of one column is its own picture, on a line.
+    """
     from sklearn.manifold import TSNE
 
     rows = space.rotated[:, :50].numpy()
+    if rows.shape[1] < 2:
+        return np.pad(rows, ((0, 0), (0, 1))).astype(np.float32)
     perplexity = min(30.0, max(2.0, (len(rows) - 1) / 3))
     picture: np.ndarray = TSNE(perplexity=perplexity, init="pca", max_iter=500, random_state=seed).fit_transform(rows)
     return picture.astype(np.float32)

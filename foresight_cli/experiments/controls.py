@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 
 from foresight_cli.config import AnalyzeConfig
+from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import pairs
-from foresight_cli.experiments.chosen import Scored
-from foresight_cli.experiments.clusters import label_codes
 from foresight_cli.experiments.representation import Representation
+from foresight_cli.experiments.scored import Scored
 from foresight_cli.inference.controls import delta_r2, one_hot
 from foresight_cli.metrics import linear_cka
 from foresight_cli.results import Control, Estimate
@@ -23,7 +23,7 @@ def control_results(
     rows: Scored,
     config: AnalyzeConfig,
 ) -> list[Control]:
-    """One result for each control, and one for the categories where every row has one.
+    """One result for each control, and one for the categories where there are any.
 
     Args:
         controls: ``[n, d]`` by name, on the scored rows.
@@ -33,23 +33,31 @@ def control_results(
         config: folds, neighbours, seed.
     """
     spaces = dict(controls)
-    codes, names = label_codes(rows.labels)
-    if len(names) >= 2 and (codes >= 0).all():
-        spaces["label"] = one_hot([names[c] for c in codes])
+    if rows.labelled:
+        spaces["label"] = one_hot(rows.categories)
     return [_score(name, values, source, target, rows, config) for name, values in spaces.items()]
 
 
 def _score(
     name: str, values: torch.Tensor, source: Representation, target: Representation, rows: Scored, config: AnalyzeConfig
 ) -> Control:
-    space = Representation("control", name, "final", "flat", "", values)
-    k = min(config.neighbors, len(values) - 2)
+    space = Representation("control", name, "final", "flat", "", values, rows.one_of_each).independent
+    other = target.independent
+    k = min(config.neighbors, len(space.values) - 2)
     delta, low, high, alone = delta_r2(source.values, values, target.rotated, rows.groups, config.folds, config.seed)
     return Control(
         name=name,
         r2=alone,
-        cka=linear_cka(space.rotated, target.rotated),
-        spearman=pairs.spearman(space, target),
-        recall=pairs.overlap(space, target, k, config.seed).recall.value,
+        cka=_or_none(lambda: linear_cka(space.rotated, other.rotated)),
+        spearman=_or_none(lambda: pairs.spearman(space, other)),
+        recall=_or_none(lambda: pairs.overlap(space, other, k, config.seed).recall.value),
         delta_r2=Estimate(delta, low, high, chance=0.0),
     )
+
+
+def _or_none(measure: Callable[[], float]) -> float | None:
+    """Categories of one row each, or a single one, are equally far apart: there is no likeness to measure."""
+    try:
+        return measure()
+    except ForesightError:
+        return None

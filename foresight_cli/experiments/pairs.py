@@ -31,28 +31,29 @@ def measure(
 
     Args:
         index: of source and target among the analysis's spaces.
-        source: on the scored rows.
-        target: on the scored rows.
+        source: on the scored rows; measures of pairs of rows take one row of each group.
+        target: likewise.
         groups: of the scored rows.
         config: folds, neighbours, seed.
         selection_r2: held-out R2 on the rows set aside for choosing among cells.
     """
     forward = probe(source, target, groups, config.folds, config.seed)
     reverse = probe(target, source, groups, config.folds, config.seed)
-    k = min(config.neighbors, len(source.values) - 2)
+    x, y = source.independent, target.independent
+    k = min(config.neighbors, len(x.values) - 2)
     return Pair(
         source=index[0],
         target=index[1],
-        cka=cka(source, target),
-        cka_biased=cka_biased(source, target),
+        cka=cka(x, y),
+        cka_biased=cka_biased(x, y),
         r2=r2(forward),
         r2_reverse=reverse.r2,
         cosine=forward.cosine,
         cosine_reverse=reverse.cosine,
-        spearman=Estimate(spearman(source, target), chance=0.0),
-        spearman_cosine=float(source.cosine_ranks @ target.cosine_ranks),
-        pearson=float(torch.corrcoef(torch.stack([source.distances, target.distances]))[0, 1]),
-        neighborhood=[overlap(source, target, k, config.seed)],
+        spearman=Estimate(spearman(x, y), chance=0.0),
+        spearman_cosine=float(x.cosine_ranks @ y.cosine_ranks),
+        pearson=float(torch.corrcoef(torch.stack([x.distances, y.distances]))[0, 1]),
+        neighborhood=[overlap(x, y, k, config.seed)],
         selection_r2=selection_r2,
     )
 

@@ -26,6 +26,7 @@ class Representation:
         pooling: ``channel_mean`` or ``flat``.
         key: of the cache entry.
         values: ``[n, d]`` float64.
+        one_of_each: one row of every group, or None where every row is a group of its own.
     """
 
     side: str
@@ -34,6 +35,7 @@ class Representation:
     pooling: str
     key: str
     values: torch.Tensor
+    one_of_each: Sequence[int] | None = None
 
     @classmethod
     def of(cls, side: str, model: str, layer: str, pooling: str, key: str, latents: Latents) -> Representation:
@@ -46,10 +48,19 @@ class Representation:
         layer = self.layer if self.layer == "final" else f"layer {self.layer}"
         return f"{self.model} {layer} {self.pooling}"
 
-    def rows(self, index: Sequence[int]) -> Representation:
-        """The same space on some of its rows."""
+    def rows(self, index: Sequence[int], one_of_each: Sequence[int] | None = None) -> Representation:
+        """The same space on some of its rows; ``one_of_each`` counts within them."""
         values = self.values[torch.as_tensor(list(index))]
-        return Representation(self.side, self.model, self.layer, self.pooling, self.key, values)
+        return Representation(self.side, self.model, self.layer, self.pooling, self.key, values, one_of_each)
+
+    @cached_property
+    def independent(self) -> Representation:
+        """The space on one row of every group.
+
+        Frames of a clip are close to each other in any space. Measures that look at pairs of rows (CKA, distances,
+        neighbours) would take that for agreement between two spaces, and their intervals would count each frame.
+        """
+        return self if self.one_of_each is None else self.rows(self.one_of_each)
 
     @cached_property
     def rotated(self) -> torch.Tensor:

@@ -24,6 +24,7 @@ class Rows:
         score: rows that every estimate is made on.
         select: rows of other groups, on which the best pair is chosen; empty where there is nothing to choose.
         groups: group of every row of the joined latents, near-duplicates merged.
+        one_of_each: one row of every group among ``score``, as indices into it; None where all groups are single.
         duplicates: what was found.
         near: how many rows have a near-duplicate in each representation, view by view.
     """
@@ -31,6 +32,7 @@ class Rows:
     score: list[int]
     select: list[int]
     groups: list[str]
+    one_of_each: list[int] | None
     duplicates: Duplicates
     near: list[int]
 
@@ -56,7 +58,7 @@ def choose_rows(
     near_by_view = [[_duplicate_labels(space, kept) for space in view] for view in views]
     near = _coincide_twice(near_by_view, kept)
     merged = _UnionFind(first.groups)
-    for rows in near:
+    for rows in [*exact, *near]:
         merged.join(first.groups[i] for i in rows)
     groups = [merged.find(group) for group in first.groups]
     order = _shuffled_groups([groups[i] for i in kept], seed)
@@ -72,10 +74,12 @@ def choose_rows(
         examples=[[first.ids[i] for i in rows[:6]] for rows in [*exact, *near][:8]],
         skipped=[list(pair) for pair in skipped],
     )
+    score = [i for i in drawn if groups[i] not in aside]
     return Rows(
-        score=[i for i in drawn if groups[i] not in aside],
+        score=score,
         select=[i for i in drawn if groups[i] in aside],
         groups=groups,
+        one_of_each=_one_of_each([groups[i] for i in score], seed),
         duplicates=duplicates,
         near=[int((labels >= 0).sum()) for view in near_by_view for labels in view],
     )
@@ -109,6 +113,13 @@ def _coincide_twice(views: Sequence[Sequence[np.ndarray]], kept: Sequence[int]) 
     return [list(rows) for rows in found]
 
 
+def _one_of_each(groups: Sequence[str], seed: int) -> list[int] | None:
+    """One row of every group, drawn by ``seed``: the first of each would all be of the first category."""
+    order = np.random.default_rng(seed).permutation(len(groups)).tolist()
+    chosen = {groups[i]: i for i in order}
+    return None if len(chosen) == len(groups) else sorted(chosen.values())
+
+
 def _shuffled_groups(groups: Sequence[str], seed: int) -> list[str]:
     names = sorted(set(groups))
     return [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
@@ -123,9 +134,10 @@ def _take(rows: Sequence[int], groups: Sequence[str], order: Sequence[str], most
         size[groups[i]] = size.get(groups[i], 0) + 1
     chosen, total = set(), 0
     for group in order:
-        if total + size[group] <= most:
-            chosen.add(group)
-            total += size[group]
+        if total + size[group] > most:
+            break  # going on would favour small groups
+        chosen.add(group)
+        total += size[group]
     return [i for i in rows if groups[i] in chosen]
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foresight_cli.experiments.chosen import Scored
 from foresight_cli.experiments.clusters import channel_arrays, cluster_scores, label_codes, tsne
 from foresight_cli.experiments.dimension import dimensions, spectrum
 from foresight_cli.experiments.representation import Representation
+from foresight_cli.experiments.scored import Scored
 from foresight_cli.metrics import linear_cka
 from foresight_cli.results import Space
 

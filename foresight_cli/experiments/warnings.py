@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from foresight_cli.experiments.scored import Scored
 from foresight_cli.results import Analysis
 
 
-def warnings_of(results: Analysis) -> Analysis:
-    """``results`` with their warnings filled in."""
+def warnings_of(results: Analysis, rows: Scored) -> Analysis:
+    """``results`` with their warnings filled in; ``rows`` are those that were scored."""
     said = []
     found = results.duplicates
     if results.weights == "tiny":
@@ -17,8 +18,15 @@ def warnings_of(results: Analysis) -> Analysis:
         said.append(f"{found.exact} exact and {found.near} near-duplicates among {found.rows} samples")
     if found.skipped:
         said.append(f"{len(found.skipped)} files could not be decoded and were left out")
-    if found.groups < 300:
-        said.append(f"only {found.groups} independent groups: intervals are wide; 300 and more are advised")
+    groups = len(set(rows.groups))
+    if groups < 300:
+        of = f" of {found.groups}" if groups < found.groups else ""
+        said.append(f"only {groups}{of} independent groups are scored: intervals are wide; 300 and more are advised")
+    if groups < found.groups:
+        said.append(
+            f"{found.groups - groups} groups were set aside to choose among pairs; name one layer and pooling of each "
+            "side to score them all"
+        )
     for space in results.spaces:
         if space.top_feature_share > 0.2:
             said.append(f"{space.name}: one feature carries {space.top_feature_share:.0%} of the variance")

@@ -90,8 +90,8 @@ def join(*spaces: Latents) -> tuple[Latents, ...]:
     """The same rows of every space, in the first one's order, matched by sample id.
 
     Raises:
-        ForesightError: the spaces hold different samples, or the pictures behind one id differ. Latents are never
-            matched by position.
+        ForesightError: the spaces hold different samples, the pictures behind one id differ, or what is known of them.
+            Latents are never matched by position.
     """
     first = spaces[0]
     joined = [first]
@@ -113,5 +113,20 @@ def join(*spaces: Latents) -> tuple[Latents, ...]:
                 f"the sample {first.ids[differing[0]]!r} is not the same picture in both spaces "
                 f"({len(differing)} such). Extract both models on the same data"
             )
+        if not _same_table(first, matched):
+            raise ForesightError(
+                "labels, groups or attributes changed between the two extractions. Type both extract commands again: "
+                "the latents are kept"
+            )
         joined.append(matched)
     return tuple(joined)
+
+
+def _same_table(a: Latents, b: Latents) -> bool:
+    """Whether labels, groups and attributes are the same, row by row."""
+    if list(a.labels) != list(b.labels) or list(a.groups) != list(b.groups):
+        return False
+    if a.attributes.keys() != b.attributes.keys():
+        return False
+    pairs = ((a.attributes[name].nan_to_num(), b.attributes[name].nan_to_num()) for name in a.attributes)
+    return all(torch.equal(one, other) for one, other in pairs)

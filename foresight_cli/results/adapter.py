@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from foresight_cli.results.analysis import Duplicates
+
 
 @dataclass(frozen=True)
 class AdapterScore:
@@ -30,6 +32,7 @@ class AdapterResults:
     source: str
     target: str
     weights: str
+    duplicates: Duplicates
     rows: dict[str, int]
     scores: list[AdapterScore]
     r2_train: float

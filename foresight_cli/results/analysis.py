@@ -156,9 +156,9 @@ class Control:
 
     name: str
     r2: float
-    cka: float
-    spearman: float
-    recall: float
+    cka: float | None
+    spearman: float | None
+    recall: float | None
     delta_r2: Estimate
 
 
@@ -226,7 +226,7 @@ class Duplicates:
     Attributes:
         rows: samples before anything is left out.
         exact: samples whose pixels equal those of an earlier sample; they are left out.
-        near: rows that nearly equal another in the source or the target; each such set is one group.
+        near: rows that nearly equal another in two of source, target and thumbnails; each such set is one group.
         groups: independent groups that remain: the effective n.
         examples: some sets of equal or nearly equal samples, by id.
         skipped: files that could not be decoded.

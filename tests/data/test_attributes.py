@@ -41,6 +41,12 @@ def test_attributes_of_ids_that_need_quotes(tmp_path):
     )
 
 
+def test_plural_headers_are_no_numbers(folder):
+    samples = ImageFolder(with_csv(folder, "ids,groups,labels,x\na/1.png,7,dog,1\n")).samples
+    assert samples[0] == Sample("a/1.png", "dog", "7", {"x": 1.0})
+    assert refusal(with_csv(folder, "id,group,groups\n")) == f"{folder}/attributes.csv: column 'group' stands twice"
+
+
 def test_short_rows_and_spare_commas(folder):
     samples = ImageFolder(with_csv(folder, "id,x,y,\na/1.png,1\na/2.png,1,2,,\n")).samples
     assert [sample.attributes for sample in samples] == [{"x": 1.0}, {"x": 1.0, "y": 2.0}, {}]

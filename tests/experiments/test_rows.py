@@ -40,6 +40,16 @@ def test_equal_pictures_are_left_out_and_counted(rng):
     assert rows.duplicates.examples == [["s0", "s3", "s5"]]
 
 
+def test_groups_that_share_a_picture_are_one_group(rng):
+    groups = ["a", "a", "b", "b", "c"]
+    x, y = (space(rng.standard_normal((5, 8)), groups, pixels=[0, 1, 1, 3, 4]) for _ in range(2))
+    rows = choose([[x], [y]])
+    assert rows.score == [0, 1, 3, 4]
+    assert len({rows.groups[i] for i in (0, 1, 3)}) == 1
+    assert rows.duplicates.groups == 2
+    assert len(rows.one_of_each) == 2
+
+
 def test_near_duplicates_in_two_views_are_one_group(rng):
     x, y = rng.standard_normal((60, 8)), rng.standard_normal((60, 8))
     x[7], y[7] = x[3] + 1e-5, y[3] - 1e-5
@@ -47,6 +57,7 @@ def test_near_duplicates_in_two_views_are_one_group(rng):
     assert rows.groups[7] == rows.groups[3]
     assert rows.duplicates.near == 2
     assert rows.duplicates.groups == 59
+    assert len(rows.one_of_each) == 59
     assert rows.near == [2, 2]
     assert len(rows.score) == 60
 

@@ -35,7 +35,7 @@ def space(ids: str, picture: int = 0) -> Latents:
         values=torch.tensor([[float(ord(name))] for name in names]),
         labels=[None] * len(names),
         groups=names,
-        attributes={"x": torch.arange(len(names), dtype=torch.float64)},
+        attributes={"x": torch.tensor([float(ord(name)) for name in names], dtype=torch.float64)},
         pixels=torch.full((len(names), 32), picture, dtype=torch.uint8),
     )
 
@@ -96,7 +96,7 @@ def test_take_keeps_every_column_in_step():
     assert taken.ids == ["c", "a"]
     assert taken.values[:, 0].tolist() == [ord("c"), ord("a")]
     assert taken.groups == ["c", "a"]
-    assert taken.attributes["x"].tolist() == [2, 0]
+    assert taken.attributes["x"].tolist() == [ord("c"), ord("a")]
 
 
 def test_join_matches_by_id_in_the_first_ones_order():
@@ -140,3 +140,14 @@ def test_join_refuses_other_pictures_behind_one_id():
 def test_latents_cannot_be_changed_by_accident():
     with pytest.raises(dataclasses.FrozenInstanceError):
         space("a").ids = []  # type: ignore[misc]
+
+
+def test_join_refuses_what_is_known_of_the_samples_to_differ():
+    one, other = space("a b c"), space("a b c")
+    relabelled = dataclasses.replace(other, groups=["clip", "clip", "c"])
+    with pytest.raises(ForesightError) as caught:
+        join(one, relabelled)
+    assert str(caught.value) == (
+        "labels, groups or attributes changed between the two extractions. Type both extract commands again: "
+        "the latents are kept"
+    )

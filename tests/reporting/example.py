@@ -265,13 +265,19 @@ def bare():
 
 
 def adapter(
-    name="mlp", source="qwen25vl layer 8 channel_mean", target="ltxv final channel_mean", weights="tiny", r2=0.583
+    name="mlp",
+    source="qwen25vl layer 8 channel_mean",
+    target="ltxv final channel_mean",
+    weights="tiny",
+    r2=0.583,
+    keys=None,
 ):
     return AdapterResults(
         adapter=name,
         source=source,
         target=target,
         weights=weights,
+        duplicates=Duplicates(354, 78, 6, 267, [], []),
         rows={"train": 160, "val": 54, "test": 54},
         scores=[
             AdapterScore(name, 49_792, r2, 0.792),
@@ -283,5 +289,11 @@ def adapter(
         epochs=112,
         best_epoch=92,
         settings={"hidden": 256},
-        provenance={"versions": {"torch": "2.13.0"}},
+        provenance={"versions": {"torch": "2.13.0"}, "keys": keys or chosen_keys()},
     )
+
+
+def chosen_keys():
+    """The cache keys of the pair that the full example's verdict is about."""
+    results, _ = full()
+    return [results.chosen_source.key, results.chosen_target.key]

@@ -60,8 +60,13 @@ def _best_title(results: Analysis) -> str:
 def _curve_title(results: Analysis) -> str:
     best = best_pair(results, "cka")
     title = f"{_place(results, best)} reaches a debiased CKA of {with_interval(best.cka, 2)}"
-    control = max(results.controls, key=lambda c: c.cka, default=None)
-    return title + (f"; the control {control.name} {fixed(control.cka, 2)}" if control else "")
+    value, name = max(_controls(results), default=(0.0, ""))
+    return title + (f"; the control {name} {fixed(value, 2)}" if name else "")
+
+
+def _controls(results: Analysis) -> list[tuple[float, str]]:
+    """The debiased CKA of each control that has one, and its name."""
+    return [(control.cka, control.name) for control in results.controls if control.cka is not None]
 
 
 def _place(results: Analysis, pair: Pair) -> str:
@@ -117,7 +122,7 @@ def cka_layer_curve(results: Analysis, arrays: Arrays) -> Figure:
     for panel, pooling in zip(panels, poolings, strict=True):
         layers = list(dict.fromkeys(results.spaces[i].layer for i in sources if results.spaces[i].pooling == pooling))
         ends = [end for t in targets for end in _line(panel, results, (layers, pooling, t), colours[t])]
-        controls = [Rule(control.cka, f"control: {control.name}", CONTROL) for control in results.controls]
+        controls = [Rule(value, f"control: {name}", CONTROL) for value, name in _controls(results)]
         for rule in controls:
             panel.axhline(rule.value, color=rule.color, linestyle=rule.dashes, linewidth=1.0, zorder=1)
         least = threshold(results, "cka")
@@ -138,7 +143,7 @@ def _limits(results: Analysis) -> tuple[float, float]:
     shown = [
         v for p in results.pairs for v in (p.cka.value, p.cka.low, p.cka.high, p.cka_biased.value, p.cka_biased.chance)
     ]
-    low, high = nice_limits([*shown, *(c.cka for c in results.controls), threshold(results, "cka")])
+    low, high = nice_limits([*shown, *(value for value, _ in _controls(results)), threshold(results, "cka")])
     return low, min(high, 1.03)
 
 

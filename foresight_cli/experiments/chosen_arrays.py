@@ -1,0 +1,121 @@
+"""The arrays that the figures of the chosen pair are drawn from; named in :mod:`foresight_cli.results.arrays`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from foresight_cli.experiments.clusters import label_codes
+from foresight_cli.experiments.representation import Representation
+from foresight_cli.metrics.distances import RowDistances
+from foresight_cli.metrics.neighbors import masked_squared, nearest_neighbors, ranks_of
+
+EXAMPLES = 6
+
+
+def arrays_of(
+    source: Representation,
+    target: Representation,
+    labels: Sequence[str | None],
+    predicted: np.ndarray | None,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Distances, neighbours and examples on one row of each group, predictions on every row.
+
+    Args:
+        source: on the scored rows.
+        target: on the scored rows.
+        labels: of one row of each group.
+        predicted: held-out predictions of the target ``[n, d]``, in its principal axes.
+        seed: of what is drawn for show.
+    """
+    x, y = source.independent, target.independent
+    n = len(x.values)
+    rng = np.random.default_rng(seed)
+    i, j = torch.triu_indices(n, n, offset=1).numpy()
+    codes, names = label_codes(labels)
+    some = np.sort(rng.permutation(len(i))[:4000])
+    arrays = {
+        "rsa/source": x.distances[some].numpy(),
+        "rsa/target": y.distances[some].numpy(),
+        "rsa/same": ((codes[i] == codes[j]) & (codes[i] >= 0))[some],
+        "rsa/ranks": _rank_grid(x, y),
+        "neighborhood/ranks": _nearest_ranks(x, y, rng),
+    }
+    if predicted is not None:
+        shift = target.rotated.mean(dim=0).numpy()
+        arrays["probe/true"] = (target.rotated.numpy() - shift)[:, :4]
+        arrays["probe/predicted"] = (predicted - shift)[:, :4]
+    if len(names) >= 2:
+        for side, space in (("source", x), ("target", y)):
+            arrays[f"rsa/{side}_categories"] = _category_distances(space, codes, len(names))
+    arrays |= _examples(x, y, codes, seed)
+    kept = {name: a.astype(np.float32) if a.dtype.kind in "fb" else a.astype(np.int32) for name, a in arrays.items()}
+    return {name: a for name, a in kept.items() if a.size}
+
+
+def neighbor_lists(source: Representation, target: Representation, k: int, seed: int) -> list[torch.Tensor]:
+    """The k nearest neighbours ``[n, k]`` of every row, in each space."""
+    rng = np.random.default_rng(seed)
+    spaces = (RowDistances(s.rotated, "euclidean", s.name) for s in (source, target))
+    return [nearest_neighbors(space, k, rng).indices for space in spaces]
+
+
+def square_distances(space: Representation) -> torch.Tensor:
+    """The distances of ``space`` as a square ``[n, n]``."""
+    n = len(space.values)
+    i, j = torch.triu_indices(n, n, offset=1)
+    square = torch.zeros(n, n, dtype=space.distances.dtype)
+    square[i, j] = space.distances
+    return square + square.T
+
+
+def _rank_grid(source: Representation, target: Representation, cells: int = 40) -> np.ndarray:
+    """Share of pairs by their distance's rank in both spaces; independent spaces give a flat grid."""
+    ranks = [scores.argsort().argsort() * cells // len(scores) for scores in (source.ranks, target.ranks)]
+    counts = torch.bincount(ranks[0] * cells + ranks[1], minlength=cells * cells).double()
+    return (counts / counts.sum()).view(cells, cells).numpy()
+
+
+def _nearest_ranks(source: Representation, target: Representation, rng: np.random.Generator) -> np.ndarray:
+    """Rank in the target of each row's nearest neighbour in the source; 1 is best."""
+    near = nearest_neighbors(RowDistances(source.rotated, "euclidean", source.name), 1, rng).indices
+    space = RowDistances(target.rotated, "euclidean", target.name)
+    rows = torch.arange(len(near)).split(512)
+    ranks = [ranks_of(masked_squared(space, part), near[part], rng) for part in rows]
+    return torch.cat(ranks).flatten().numpy()
+
+
+def _category_distances(space: Representation, codes: np.ndarray, count: int) -> np.ndarray:
+    square = square_distances(space).numpy()
+    means = np.zeros((count, count))
+    for a in range(count):
+        for b in range(count):
+            block = square[np.ix_(codes == a, codes == b)]
+            pairs_in = block.size - (len(block) if a == b else 0)
+            means[a, b] = block.sum() / pairs_in if pairs_in else 0.0
+    return means
+
+
+def _examples(source: Representation, target: Representation, codes: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """Six queries, of different categories where there are any, with their five neighbours in each space, as rows."""
+    k = min(5, len(codes) - 2)
+    queries = np.array(_one_of_each_first(codes, seed)[:EXAMPLES])
+    lists = neighbor_lists(source, target, k, seed)
+    return {
+        "neighborhood/query": queries,
+        "neighborhood/source": lists[0][queries].numpy(),
+        "neighborhood/target": lists[1][queries].numpy(),
+    }
+
+
+def _one_of_each_first(codes: np.ndarray, seed: int) -> list[int]:
+    """All rows in a seeded order, but one of each category before any second one."""
+    order = np.random.default_rng(seed).permutation(len(codes)).tolist()
+    first: dict[int, int] = {}
+    for row in order:
+        first.setdefault(int(codes[row]), row)
+    firsts = list(first.values())
+    return firsts + [row for row in order if row not in firsts]
