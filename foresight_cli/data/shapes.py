@@ -81,7 +81,7 @@ class Shapes:
 
     ``variant="q1"`` redraws the 9 categories of the Q1 study, faults included: image i of every category comes from
     ``Random(seed + i)``, so that all categories share its geometry (group ``seed-<i>``), and every image of a gradient
-    category is the same picture. Circles, squares and the triangle have ``x``, ``y`` and ``size`` (full width as a
+    category is the same picture (one group). Circles, squares and the triangle have ``x``, ``y`` and ``size`` (full width as a
     fraction of the image); stripes and gradients have no attributes. The study's protocol fixes the ranges and the
     order (centre x, centre y, half-size, colour); it leaves open, and here it was chosen:
 
@@ -140,12 +140,12 @@ class Shapes:
         return Sample(sample_id, self.categories[category], sample_id, {"x": x, "y": y, "size": size, "hue": hue})
 
     def _q1_sample(self, category: int, i: int) -> Sample:
-        label = self.categories[category]
-        attributes = {}
+        label, attributes = self.categories[category], dict[str, float]()
         if label.split()[1] in ("circle", "square", "triangle"):
             x, y, half = _q1_geometry(Random(self.seed + i))
             attributes = {"x": (x + 0.5) / 256, "y": (y + 0.5) / 256, "size": (2 * half + 1) / 256}
-        return Sample(f"{label.replace(' ', '-')}-{i:04d}", label, f"seed-{self.seed + i}", attributes)
+        group = label if "gradient" in label else f"seed-{self.seed + i}"
+        return Sample(f"{label.replace(' ', '-')}-{i:04d}", label, group, attributes)
 
 
 def caption(sample: Sample) -> str:

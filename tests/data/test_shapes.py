@@ -191,7 +191,11 @@ def test_q1_holds_the_studys_duplicates(per_category, rows, duplicates):
 
 def test_q1_groups_are_the_seeds_of_the_geometry():
     shapes = Shapes("q1", per_category=3)
-    assert [sample.group for sample in shapes.samples] == ["seed-0", "seed-1", "seed-2"] * 9
+    assert [sample.group for sample in shapes.samples] == [
+        *["seed-0", "seed-1", "seed-2"] * 7,
+        *["warm gradient"] * 3,
+        *["cool gradient"] * 3,
+    ]
     assert shapes.samples[4].id == "blue-circle-0001"
     assert shapes.samples[4].label == "blue circle"
     drawn = [sample.attributes for sample in shapes.samples]
