@@ -80,10 +80,10 @@ class Shapes:
       same mean of R, G and B.
 
     ``variant="q1"`` redraws the 9 categories of the Q1 study, faults included: image i of every category comes from
-    ``Random(seed + i)``, so that all categories share its geometry (group ``seed-<i>``), and every image of a gradient
-    category is the same picture (one group). Circles, squares and the triangle have ``x``, ``y`` and ``size`` (full width as a
-    fraction of the image); stripes and gradients have no attributes. The study's protocol fixes the ranges and the
-    order (centre x, centre y, half-size, colour); it leaves open, and here it was chosen:
+    ``Random(seed + i)``, so that all categories share its geometry (group ``seed-<i>``), and every image of a
+    gradient category is the same picture (one group). Circles, squares and the triangle have ``x``, ``y`` and
+    ``size`` (full width as a fraction of the image); stripes and gradients have no attributes. The study's protocol
+    fixes the ranges and the order (centre x, centre y, half-size, colour); it leaves open, and here it was chosen:
 
     - colours are drawn in the order R, G, B; a square's unnamed channels are in [0, 50];
     - stripes draw a width and a colour in [0, 255] per channel and no centre; the first band is the coloured one;
