@@ -37,19 +37,20 @@ def measure(folder: Path, log: Log) -> None:
         log(f"{path.relative_to(folder)}: {path.stat().st_size:,} bytes")
     _report_captions(vlm, tokenizer, test, log)
     _report_reconstruction(vae, test, log)
+    held_out = hidden(vlm, tokenizer, test)
     for rows in (512, 1024):
         train = Shapes(seed=READOUT_SEED, per_category=rows // 8)
-        fit, held_out = hidden(vlm, tokenizer, train), hidden(vlm, tokenizer, test)
+        fit = hidden(vlm, tokenizer, train)
         for name in LAYERS:
             scores = _readout(fit[name], train, held_out[name], test)
             log(f"vlm layer {name}, mean of image tokens, {rows} rows: {scores}")
+    latents = video.encode(vae, test)
+    _report_latents(vae, latents, log)
     for rows in (512, 3072):
         train = Shapes(seed=READOUT_SEED, per_category=rows // 8)
-        fit, held_out = video.encode(vae, train), video.encode(vae, test)
-        log(f"vae flat, {rows} rows: {_readout(fit.flatten(1), train, held_out.flatten(1), test)}")
-        means = fit.mean((2, 3)), held_out.mean((2, 3))
-        log(f"vae channel mean, {rows} rows: {_readout(means[0], train, means[1], test)}")
-    _report_latents(vae, held_out, log)
+        seen = video.encode(vae, train)
+        log(f"vae flat, {rows} rows: {_readout(seen.flatten(1), train, latents.flatten(1), test)}")
+        log(f"vae channel mean, {rows} rows: {_readout(seen.mean((2, 3)), train, latents.mean((2, 3)), test)}")
     for threads in (1, 2):
         torch.set_num_threads(threads)
         _report_speed(vlm, tokenizer, vae, test, log)

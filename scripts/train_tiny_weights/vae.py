@@ -57,7 +57,7 @@ def _pass_through(conv: nn.Conv3d) -> None:
 
 
 def train(folder: Path, log: Log) -> None:
-    """Trains from scratch and saves into ``folder`` after every 1,000 steps and at the end."""
+    """Trains from scratch and saves into ``folder``."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     vae = build()
@@ -81,8 +81,6 @@ def train(folder: Path, log: Log) -> None:
                 f"vae step {step + 1}/{total}, crops of {crops.shape[-1]}: "
                 f"{10 * math.log10(mean / mine):.2f} dB over their mean colour, {seconds:.0f} s"
             )
-        if (step + 1) % 1000 == 0:
-            save(vae, folder)
     save(vae, folder)
     log(f"vae trained in {time.monotonic() - start:.0f} s")
 

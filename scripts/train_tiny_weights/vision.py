@@ -30,7 +30,7 @@ def pretrain(tower: nn.Module, images: Qwen2VLImageProcessorPil, log: Log) -> No
     torch.manual_seed(0)
     rng, start = np.random.default_rng(0), time.monotonic()
     shapes = Shapes(per_category=POOL_PER_CATEGORY, seed=POOL_SEED)
-    pool = torch.stack([_small(shapes.image(i)) for i in range(len(shapes.samples))])
+    pool = torch.stack([small(shapes.image(i)) for i in range(len(shapes.samples))])
     centres = PIXELS * torch.tensor([[s.attributes["x"], s.attributes["y"]] for s in shapes.samples])
     labels = torch.tensor(
         [
@@ -48,7 +48,7 @@ def pretrain(tower: nn.Module, images: Qwen2VLImageProcessorPil, log: Log) -> No
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * min((step + 1) / WARMUP, 0.02 + 0.49 * (1 + math.cos(math.pi * step / STEPS)))
         picks = torch.from_numpy(rng.integers(len(pool), size=BATCH))
-        crops = _mirror(_crop(pool[picks], centres[picks], rng), rng)
+        crops, _ = mirror(_crop(pool[picks], centres[picks], rng), rng)
         tokens = tower(patchify(crops, images).flatten(0, 1), grid_thw=grid).pooler_output
         guesses = head(tokens.unflatten(0, (BATCH, -1)).mean(1)).split(counts, dim=1)
         losses = [nn.functional.cross_entropy(guess, labels[picks, i]) for i, guess in enumerate(guesses)]
@@ -90,9 +90,9 @@ def _whiten(embedding: nn.Conv3d, patches: Tensor) -> None:
         embedding.weight.copy_(kernel.float())
 
 
-def _small(picture: Image.Image) -> Tensor:
-    small = picture.resize((PIXELS, PIXELS), Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.array(small)).permute(2, 0, 1)
+def small(picture: Image.Image) -> Tensor:
+    """The picture resized to 112x112, as 8-bit ``[3, 112, 112]``."""
+    return torch.from_numpy(np.array(picture.resize((PIXELS, PIXELS), Image.Resampling.BICUBIC))).permute(2, 0, 1)
 
 
 def _crop(pictures: Tensor, centres: Tensor, rng: np.random.Generator) -> Tensor:
@@ -103,9 +103,10 @@ def _crop(pictures: Tensor, centres: Tensor, rng: np.random.Generator) -> Tensor
     return pictures[rows, torch.arange(3)[None, :, None, None], y[:, None, :, None], x[:, None, None, :]]
 
 
-def _mirror(crops: Tensor, rng: np.random.Generator) -> Tensor:
-    """Each crop in one of its eight mirrorings and quarter turns."""
+def mirror(pictures: Tensor, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
+    """Each picture in one of its eight positions, and what was done to it: upside down, left to right, axes swapped."""
+    done = []
     for change in (lambda c: c.flip(2), lambda c: c.flip(3), lambda c: c.transpose(2, 3)):
-        chosen = torch.from_numpy(rng.random(len(crops)) < 0.5)[:, None, None, None]
-        crops = torch.where(chosen, change(crops), crops)
-    return crops
+        done.append(rng.random(len(pictures)) < 0.5)
+        pictures = torch.where(torch.from_numpy(done[-1])[:, None, None, None], change(pictures), pictures)
+    return pictures, np.stack(done, axis=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from foresight_cli.data.dataset import Sample
 from foresight_cli.data.shapes import Shapes, caption
 from scripts.train_tiny_weights import tokenizer as words
 from scripts.train_tiny_weights import vision
@@ -81,7 +83,7 @@ def processor() -> Qwen2VLImageProcessorPil:
 
 
 def train(folder: Path, log: Log) -> None:
-    """Trains from scratch and saves into ``folder`` after every 400 steps and at the end."""
+    """Trains from scratch and saves into ``folder``."""
     torch.manual_seed(0)
     tokenizer, images, rng = words.build(), processor(), np.random.default_rng(0)
     tokenizer.save_pretrained(folder)
@@ -109,8 +111,6 @@ def train(folder: Path, log: Log) -> None:
         if (step + 1) % 50 == 0:
             seconds = time.monotonic() - start
             log(f"vlm step {step + 1}/{STEPS}: caption loss {np.mean(losses[-50:]):.3f} nats a token, {seconds:.0f} s")
-        if (step + 1) % 400 == 0:
-            save(model, folder)
     save(model, folder)
     log(f"vlm trained in {time.monotonic() - start:.0f} s")
 
@@ -161,6 +161,15 @@ def _batches(rng: np.random.Generator, images: Qwen2VLImageProcessorPil) -> Iter
     for step in range(STEPS):
         if step % POOL_STEPS == 0:
             shapes = Shapes(per_category=POOL_PER_CATEGORY, seed=POOL_SEED + step // POOL_STEPS)
-            pool = torch.cat([to_patches([shapes.image(i)], images).half() for i in range(len(shapes.samples))])
+            pool = torch.stack([vision.small(shapes.image(i)) for i in range(len(shapes.samples))])
         picks = rng.integers(len(pool), size=BATCH)
-        yield pool[torch.from_numpy(picks)].float(), [caption(shapes.samples[i]) for i in picks]
+        pictures, changes = vision.mirror(pool[torch.from_numpy(picks)], rng)
+        told = [_mirrored(shapes.samples[i], *change) for i, change in zip(picks, changes, strict=True)]
+        yield vision.patchify(pictures, images), [caption(sample) for sample in told]
+
+
+def _mirrored(sample: Sample, upside_down: bool, left_to_right: bool, swapped: bool) -> Sample:
+    x, y = sample.attributes["x"], sample.attributes["y"]
+    x, y = 1 - x if left_to_right else x, 1 - y if upside_down else y
+    x, y = (y, x) if swapped else (x, y)
+    return replace(sample, attributes={**sample.attributes, "x": x, "y": y})
