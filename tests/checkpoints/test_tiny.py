@@ -11,7 +11,7 @@ import foresight_cli
 from foresight_cli.data.shapes import Shapes, caption
 
 TINY = Path(foresight_cli.__file__).parent / "checkpoints" / "tiny"
-PICTURES = range(3, 64, 8)  # one of each category
+PICTURES = range(64)  # eight of each category
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def vae():
 
 @pytest.fixture(scope="module")
 def chats(vlm, tokenizer, drawings):
-    """The arguments of the model for eight chats "Describe." with one picture each."""
+    """The arguments of the model for 64 chats "Describe." with one picture each."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     small = [picture.resize((112, 112), Image.Resampling.BICUBIC) for picture in drawings[0]]
@@ -55,7 +55,7 @@ def chats(vlm, tokenizer, drawings):
     assert text == (
         "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>Describe.<|im_end|>\n<|im_start|>assistant\n"
     )
-    ids = tokenizer([text.replace("<|image_pad|>", 16 * "<|image_pad|>")] * 8, return_tensors="pt")["input_ids"]
+    ids = tokenizer([text.replace("<|image_pad|>", 16 * "<|image_pad|>")] * 64, return_tensors="pt")["input_ids"]
     return {
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),
@@ -82,7 +82,7 @@ def test_the_vlm_has_qwens_28_layers_and_16_visual_tokens(vlm, tokenizer, chats)
     assert vlm.config.text_config.num_hidden_layers == 28
     assert len(vlm.model.language_model.layers) == 28
     assert len(tokenizer) == vlm.config.text_config.vocab_size
-    assert chats["image_grid_thw"].tolist() == [[1, 8, 8]] * 8
+    assert chats["image_grid_thw"].tolist() == [[1, 8, 8]] * 64
     with torch.no_grad():
         visual = vlm.model.visual(chats["pixel_values"][:64], grid_thw=chats["image_grid_thw"][:1]).pooler_output
     assert tuple(visual.shape) == (16, vlm.config.text_config.hidden_size)
@@ -97,7 +97,9 @@ def test_it_captions_drawings(vlm, tokenizer, chats, drawings):
     with torch.no_grad():
         ids = vlm.generate(**chats, do_sample=False, max_new_tokens=16)
     said = tokenizer.batch_decode(ids[:, chats["input_ids"].shape[1] :], skip_special_tokens=True)
-    assert sum(a == b for a, b in zip(said, drawings[1], strict=True)) >= 7, said
+    pairs = [(a.split(), b.split()) for a, b in zip(said, drawings[1], strict=True)]
+    assert sum(a == b for a, b in pairs) >= 56, said  # 93.9 % of 512 in measure.log
+    assert sum(a[2:] == b[2:] for a, b in pairs) >= 58, said  # all but the size: 96.5 % of 512
 
 
 def test_the_vae_has_128_channels_and_8_by_8_latents_at_256(vae, drawings):
@@ -109,14 +111,14 @@ def test_the_vae_has_128_channels_and_8_by_8_latents_at_256(vae, drawings):
 
 def test_the_vae_stores_the_statistics_of_its_latents(vae, drawings):
     with torch.no_grad():
-        latents = vae.encode(to_clips(drawings[0])).latent_dist.mean
+        latents = vae.encode(to_clips(drawings[0][::8])).latent_dist.mean
     scaled = (latents - vae.latents_mean[:, None, None, None]) / vae.latents_std[:, None, None, None]
     assert scaled.mean().abs() < 0.2
     assert scaled.square().mean().sqrt() == pytest.approx(1, abs=0.3)
 
 
 def test_the_vae_rebuilds_drawings_4_db_better_than_their_mean_colour(vae, drawings):
-    clips = to_clips(drawings[0])
+    clips = to_clips(drawings[0][::8])
     with torch.no_grad():
         rebuilt = vae.decode(vae.encode(clips).latent_dist.mean).sample
     error = (rebuilt - clips).square().mean((1, 2, 3, 4))
