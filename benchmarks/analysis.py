@@ -54,7 +54,16 @@ def rows(runs: int) -> list[Row]:
     ]
 
 
-def _row(what: str, alternative: str, spaces: Arrays, ours: Callable, theirs: Callable, runs: int, goal: float) -> Row:
+def _row(
+    what: str,
+    alternative: str,
+    spaces: Arrays,
+    ours: Callable,
+    theirs: Callable,
+    runs: int,
+    goal: float,
+    note: str = "",
+) -> Row:
     a, b = ours(*spaces), theirs(*spaces)
     assert abs(a - b) < 1e-6, f"{what}: {a} against {b}"
     seconds = in_turn(lambda: ours(*spaces), lambda: theirs(*spaces), runs)
