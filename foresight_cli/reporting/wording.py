@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from foresight_cli.results import Analysis, Criterion, Space
+from foresight_cli.results import Analysis, Space
 
-# silhouette and 5-NN accuracy from which the study called clusters strong, then moderate (PROTOCOL, E-Q1.1 and E-Q1.2)
+# silhouette and 5-NN accuracy from which the study called clusters strong, then moderate (E-Q1.1 and E-Q1.2)
 _BANDS = {"source": ((0.5, 0.8), (0.3, 0.6)), "target": ((0.4, 0.7), (0.2, 0.5))}
 
 
@@ -47,8 +47,3 @@ def threshold(results: Analysis, name: str) -> float | None:
     """A threshold of the analysis by its key in ``conf/analyze.yaml``; None where the settings have none."""
     found = (results.settings.get("thresholds") or {}).get(name)
     return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
-
-
-def is_p_value(criterion: Criterion) -> bool:
-    """Whether a criterion passes below its threshold, as a p value does."""
-    return criterion.kind == "p value"

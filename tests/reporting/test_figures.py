@@ -14,7 +14,7 @@ from PIL import Image
 from foresight_cli.reporting.figures import FIGURES, Drawn, catalogue, draw_figures
 from foresight_cli.reporting.figures.style import NotMeasured, style
 
-# PROTOCOL.md of the study; <layer> and <pooling> as the example has them.
+# The names that the Q1 study gave its figures; <layer> and <pooling> as the example has them.
 STUDY_NAMES = [
     "vlm_tsne_layer_8",
     "vlm_tsne_layer_final",
