@@ -14,7 +14,7 @@ from foresight_cli.metrics.neighbors import masked_squared, nearest, ranks_of
 from foresight_cli.metrics.validation import Matrix, as_pair, check_count
 
 # The queries share one gallery, so their recalls are not independent: the plain standard error was .0059 where the
-# true spread was .0074 (simulated, 200 rows).
+# true spread was .0074 (in a simulation).
 _SHARED_GALLERY = 1.3
 
 
