@@ -134,7 +134,7 @@ def test_ctrl_c_in_a_job_says_that_nothing_is_lost(run, monkeypatch):
 
 
 def test_ctrl_c_stops_a_process_which_then_goes_on(tmp_path, shell):
-    words = ("extract", "model=pixels", "data.per_category=25", "data.size=64", "rows_per_shard=2")
+    words = ("extract", "model=pixels", "data.per_category=250", "data.size=128", "rows_per_shard=8")
     process = subprocess.Popen(
         [sys.executable, "-m", "foresight_cli", *words],
         cwd=tmp_path,
@@ -146,12 +146,12 @@ def test_ctrl_c_stops_a_process_which_then_goes_on(tmp_path, shell):
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    assert first.startswith("pixels: shard 0 committed, 2 of 200 images")
+    assert first.startswith("pixels: shard 0 committed, 8 of 2000 images")
     assert process.returncode == 130
     assert said == "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
     shards = set(tmp_path.rglob("shard-*"))
-    assert 0 < len(shards) < 100
+    assert 0 < len(shards) < 250
     times = {path: path.stat().st_mtime_ns for path in shards}
     assert shell(*words).returncode == 0
-    assert len(list(tmp_path.rglob("shard-*"))) == 100
+    assert len(list(tmp_path.rglob("shard-*"))) == 250
     assert {path: path.stat().st_mtime_ns for path in shards} == times  # what was there was not done again
