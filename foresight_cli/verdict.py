@@ -73,11 +73,11 @@ def above(name: str, measures: str, estimate: Estimate, threshold: float) -> Cri
         return Criterion(name, measures, estimate, threshold, NOT_MEASURED, "its interval was not measured")
     shown = f"{estimate.value:.3f} ({low:.3f} to {high:.3f})"
     if low > threshold:
-        return Criterion(name, measures, estimate, threshold, PASS, f"{shown} lies above {threshold:g}")
+        return Criterion(name, measures, estimate, threshold, PASS, f"{shown} lies above {threshold:.3g}")
     if high < threshold:
-        return Criterion(name, measures, estimate, threshold, FAIL, f"{shown} lies below {threshold:g}")
+        return Criterion(name, measures, estimate, threshold, FAIL, f"{shown} lies below {threshold:.3g}")
     return Criterion(
-        name, measures, estimate, threshold, UNCLEAR, f"{shown} does not settle on a side of {threshold:g}"
+        name, measures, estimate, threshold, UNCLEAR, f"{shown} does not settle on a side of {threshold:.3g}"
     )
 
 

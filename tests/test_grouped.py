@@ -109,7 +109,9 @@ def test_attributes_that_cannot_be_measured_are_named(run, tmp_path, rng):
     assert [a.name for a in results.chosen.attributes] == ["x"]
     last = results.verdict.criteria[-1]
     assert last.outcome == "UNCLEAR"
-    assert "y was not measured: only 30 of 120 samples have it" in last.reason
+    assert (
+        "y was not measured: 30 of the 120 scored samples have it, in 30 groups; 50 samples in 10 groups" in last.reason
+    )
     assert "c was not measured: it is the same for all samples" in last.reason
 
 

@@ -89,6 +89,7 @@ def load_adapter(folder: str | Path) -> Adapter:
         ForesightError: there is none, it is of another format, or its files do not fit together.
     """
     folder = Path(folder)
+    folder = folder.parent if folder.name == "adapter.safetensors" else folder
     try:
         said = json.loads((folder / "config.json").read_bytes())
         tensors = load((folder / "adapter.safetensors").read_bytes())

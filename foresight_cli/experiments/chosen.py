@@ -89,7 +89,10 @@ def _attributes(
         there = torch.isfinite(column).nonzero().flatten().tolist()
         groups = [rows.groups[i] for i in there]
         if len(there) < LEAST_VALUES or len(set(groups)) < 2 * config.folds:
-            unmeasured[name] = f"only {len(there)} of {len(column)} samples have it"
+            unmeasured[name] = (
+                f"{len(there)} of the {len(column)} scored samples have it, in {len(set(groups))} groups; "
+                f"{LEAST_VALUES} samples in {2 * config.folds} groups are needed"
+            )
         elif float(column[there].std()) == 0:
             unmeasured[name] = "it is the same for all samples"
         else:

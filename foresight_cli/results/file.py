@@ -34,6 +34,8 @@ def load_results(path: str | Path) -> Any:
     """
     import yaml
 
+    path = Path(path)
+    path = path / "results.yaml" if path.is_dir() else path
     try:
         said = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:

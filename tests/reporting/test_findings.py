@@ -157,7 +157,7 @@ def test_a_bare_analysis_says_what_is_missing(example):
         "Its four numbers were not measured.",
         "**Finding:** not measured: the data has no categories.",
         "- Mantel test within categories: not measured",
-        "Not measured: the data has no attributes.",
+        'No attribute was measured; the criterion "attributes survive" says why.',
         "```bash\nforesight adapt layer=final\n```",
         "2. **Adapter**: no size is advised, since none was trained.",
         "then run `foresight analyze` again.",
