@@ -141,6 +141,8 @@ def test_ctrl_c_stops_a_process_which_then_goes_on(tmp_path, shell):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a runner started in the background hands down an ignored SIGINT; a user's terminal does not
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with process:
         first = process.stdout.readline()
