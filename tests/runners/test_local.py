@@ -108,12 +108,15 @@ for kill in range(10):
         os.dup2(out, 1)
         app(words, prog_name="foresight")
     os.close(out)
-    if kill % 2:  # while shards are being committed; else at any moment from its start on
-        os.read(seen, 1)
-    time.sleep(chance.uniform(0, 0.3))
+    lines = os.fdopen(seen)
+    if kill % 2:  # at any moment from its start on
+        time.sleep(chance.uniform(0, 0.3))
+    else:  # while shards are being committed, on a slow machine and on a fast one: it prints a line for each
+        for _ in range(chance.randint(1, 12)):
+            lines.readline()
     os.kill(child, signal.SIGKILL)
     ended = os.waitpid(child, 0)[1]
-    os.close(seen)
+    lines.close()
     whole = [name for _, _, names in os.walk("torn") for name in names if name.startswith("shard-")]
     print(os.WIFSIGNALED(ended), len(whole), flush=True)
 """
