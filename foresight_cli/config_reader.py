@@ -8,7 +8,6 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from foresight_cli.config import (
-    EXTRACT_ALL_LAYERS,
     GROUPS,
     ONLY_FINAL,
     POOLINGS,
@@ -29,18 +28,18 @@ def extract_config(cfg: DictConfig) -> ExtractConfig:
         UsageError: a value of the wrong type, out of range, or a pair that cannot be (``model=ltxv layer=8``).
     """
     model = _group(cfg, "model")
-    layers = _layers(_chosen(cfg, "layer").index, model.name, "layer") or _all_layers(model.name)
     return ExtractConfig(
         model=model,
-        layers=layers,
+        layers=_layers(_chosen(cfg, "layer").index, model.name, "layer"),
         poolings=_poolings(_chosen(cfg, "pooling").name) or POOLINGS,
         data=_group(cfg, "data"),
-        runner=str(_chosen(cfg, "runner").name),
+        runner=_group(cfg, "runner"),
         weights=_chosen(cfg, "weights").name,
         cache_dir=_text(cfg, "cache_dir"),
         device=_text(cfg, "device"),
-        batch_size=_whole(cfg, "batch_size"),
+        batch_size=None if cfg.batch_size == "auto" else _whole(cfg, "batch_size"),
         rows_per_shard=_whole(cfg, "rows_per_shard"),
+        dry_run=_switch(cfg, "dry_run"),
     )
 
 
@@ -133,10 +132,6 @@ def _layers(index: Any, model: str, key: str) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(str(layer) for layer in chosen))
 
 
-def _all_layers(model: str) -> tuple[str, ...]:
-    return ("final",) if model in ONLY_FINAL else EXTRACT_ALL_LAYERS
-
-
 def _poolings(name: Any) -> tuple[str, ...] | None:
     if name == "all":
         return None
@@ -163,6 +158,13 @@ def _whole(cfg: DictConfig, key: str) -> int:
     value = cfg[key]
     if isinstance(value, bool) or not isinstance(value, int):
         raise UsageError(f"{key}={value}: it must be a whole number")
+    return value
+
+
+def _switch(cfg: DictConfig, key: str) -> bool:
+    value = cfg[key]
+    if not isinstance(value, bool):
+        raise UsageError(f"{key}={value}: it must be true or false")
     return value
 
 

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from foresight_cli.config import ExtractConfig, ImageFolderConfig
+from foresight_cli.config import ExtractConfig
 from foresight_cli.config_reader import extract_config
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.devices import usable_device
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents import Entry, Recipe
+from foresight_cli.extraction.plan import described, planned
+from foresight_cli.latents import Entry
+from foresight_cli.latents.lock import Holder, locked
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import LatentModel, Tap, open_model
 from foresight_cli.progress import ShardProgress
 
 log = logging.getLogger(__name__)
 
+PACKAGES = ("foresight-latents", "torch", "transformers", "diffusers", "pillow", "safetensors", "av", "pyarrow")
+
 
 def run(cfg: DictConfig) -> None:
     """The stage's entry point."""
     config = extract_config(cfg)
+    if config.dry_run:
+        log.info("%s", described(config))
+        return
     entries = extract(config)
     for tap, entry in entries.items():
         log.info("%s layer=%s %s: %d rows -> %s", config.model.name, *tap, entry.recipe.rows, entry.path)
@@ -42,72 +51,63 @@ def extract(config: ExtractConfig) -> dict[Tap, Entry]:
     """
     dataset = open_dataset(config.data)
     model = open_model(config.model)
-    entries = _entries(config, dataset, model)
+    recipes = planned(config, dataset, model)
+    root = Path(config.cache_dir)
+    if not all((root / recipe.folder).is_dir() for recipe in recipes.values()):
+        model.check_layers(config.layers or ())  # before a folder is made for a layer that the checkpoint does not have
+    entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
     todo = {tap: entry for tap, entry in entries.items() if not entry.complete}
     if len(todo) < len(entries):
         log.info("%s: %d of %d already in the cache", config.model.name, len(entries) - len(todo), len(entries))
-    if any(entry.missing() for entry in todo.values()):
-        _compute(config, todo, dataset, model)
-    for entry in todo.values():
-        shards = (entry.get(i) for i in range(entry.recipe.shards))
-        skipped = [pair for shard in shards for pair in shard.skipped]
-        entry.seal(_provenance(config), skipped)
+    if todo:
+        with locked([entry.path for entry in todo.values()], _say_waiting):
+            _fill({tap: entry for tap, entry in todo.items() if not entry.complete}, config, dataset, model)
     for entry in entries.values():
         write_samples(entry.path, dataset.samples)
         _report_skipped(config, entry)
     return entries
 
 
-def _entries(config: ExtractConfig, dataset: Dataset, model: LatentModel) -> dict[Tap, Entry]:
-    identity = model.identity(reach_hub=True)
-    data = dataset.identity()
-    recipes = {}
-    for layer in config.layers:
-        for pooling in config.poolings:
-            recipes[Tap(layer, pooling)] = Recipe(
-                model={**model.recipe(layer), **identity},
-                layer=layer,
-                pooling=pooling,
-                data=data,
-                rows=len(dataset.samples),
-                rows_per_shard=config.rows_per_shard,
-            )
-    root = Path(config.cache_dir)
-    if not all((root / recipe.folder).is_dir() for recipe in recipes.values()):
-        model.check_layers(config.layers)  # before a folder is made for a layer that the checkpoint does not have
-    return {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
+def _say_waiting(folder: Path, holder: Holder) -> None:
+    log.info("waiting for %s, which is filling %s", holder, folder)
 
 
-def _compute(config: ExtractConfig, todo: dict[Tap, Entry], dataset: Dataset, model: LatentModel) -> None:
-    from foresight_cli.runners.local import fill
+def _fill(todo: Mapping[Tap, Entry], config: ExtractConfig, dataset: Dataset, model: LatentModel) -> None:
+    """Compute what ``todo`` lacks, if anything, and seal it."""
+    if not todo:
+        return
+    from foresight_cli.extraction.job import Job
+    from foresight_cli.runners.local import run
 
-    model.load(usable_device(config.device))
+    device = usable_device(config.device)
+    job = Job(todo, dataset, config.model, device, config.batch_size, _skips(config))
     recipe = next(iter(todo.values())).recipe
-    rows = sum(len(recipe.slice(i)) for i in {i for entry in todo.values() for i in entry.missing()})
-    with ShardProgress(config.model.name, rows) as progress:
-        fill(
-            todo,
-            dataset,
-            model,
-            batch_size=config.batch_size,
-            skip_undecodable=isinstance(config.data, ImageFolderConfig) and config.data.on_error == "skip",
-            on_shard=progress.advance,
-        )
+    with ShardProgress(config.model.name, sum(len(recipe.slice(number)) for number in job.missing())) as progress:
+        run(job, model, config.runner.workers, lambda number: progress.advance(number, len(recipe.slice(number))))
+    for entry in todo.values():
+        entry.seal(_provenance(config, device))
 
 
-def _provenance(config: ExtractConfig) -> dict[str, Any]:
+def _skips(config: ExtractConfig) -> bool:
+    return getattr(config.data, "on_error", "raise") == "skip"
+
+
+def _provenance(config: ExtractConfig, device: str) -> dict[str, Any]:
     """What tells of the run without changing its numbers: no time and no place of work, so that reruns are equal."""
     data = asdict(config.data)
-    if isinstance(config.data, ImageFolderConfig):
-        data["path"] = str(Path(config.data.path).expanduser().resolve())
-    packages = ("foresight-latents", "torch", "transformers", "diffusers", "pillow", "safetensors")
+    if "path" in data:
+        data["path"] = str(Path(data["path"]).expanduser().resolve())
+    versions = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):  # the last ones are extras
+            versions[name] = version(name)
     return {
         "data": data,
         "model": asdict(config.model),
-        "batch_size": config.batch_size,
-        "device": usable_device(config.device),
+        "batch_size": config.batch_size or "auto",
+        "device": device,
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in packages},
+        "versions": versions,
     }
 
 
@@ -115,9 +115,12 @@ def _report_skipped(config: ExtractConfig, entry: Entry) -> None:
     skipped = entry.manifest()["skipped"]
     if not skipped:
         return
-    if isinstance(config.data, ImageFolderConfig) and config.data.on_error == "raise":
+    if not _skips(config):
         raise ForesightError(
             f"{len(skipped)} files cannot be decoded, for instance {skipped[0][0]!r}: {skipped[0][1]}. "
             "To leave such files out, add data.on_error=skip"
         )
-    log.warning("warning: %d files left out, for instance %r: %s", len(skipped), *skipped[0])
+    named = f"{skipped[0][0]!r}: {skipped[0][1]}"
+    log.warning(
+        "warning: %d files left out, for instance %s. All: %s", len(skipped), named, entry.path / "manifest.json"
+    )

@@ -24,6 +24,8 @@ def for_hydra(stage: str, overrides: list[str]) -> list[str]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     aliases = group_aliases(stage)
+    if stage == "extract" and "model=precomputed" in overrides and not any(o.startswith("data=") for o in overrides):
+        overrides = [*overrides, "data=precomputed"]  # a file of latents lists its own samples
     return [_rewrite(override, aliases) for override in OverridesParser.create().parse_overrides(overrides)]
 
 

@@ -19,7 +19,7 @@ class ShardProgress:
         self.title = title
         self.rows = rows
         self.done = 0
-        self._started = time.monotonic()
+        self._since: tuple[float, int] | None = None  # the first commit: what came before is reading the model
         console = Console(stderr=True)
         self._bar: Progress | None = None
         if console.is_terminal:
@@ -39,8 +39,11 @@ class ShardProgress:
     def advance(self, shard: int, rows: int) -> None:
         """Shard number ``shard`` with ``rows`` rows is committed."""
         self.done += rows
-        speed = f"{self.done / (time.monotonic() - self._started):.1f} images/s"
+        now = time.monotonic()
+        speed = f"{(self.done - self._since[1]) / (now - self._since[0]):.1f} samples/s" if self._since else ""
+        self._since = self._since or (now, self.done)
         if self._bar:
             self._bar.update(self._task, completed=self.done, speed=speed)
         else:
-            log.info("%s: shard %d committed, %d of %d images, %s", self.title, shard, self.done, self.rows, speed)
+            said = f", {speed}" if speed else ""
+            log.info("%s: shard %d committed, %d of %d samples%s", self.title, shard, self.done, self.rows, said)

@@ -10,7 +10,6 @@ from hydra import initialize_config_dir
 from omegaconf import DictConfig
 
 from foresight_cli.config import (
-    EXTRACT_ALL_LAYERS,
     GROUPS,
     AdaptConfig,
     AnalyzeConfig,
@@ -21,11 +20,20 @@ from foresight_cli.config import (
 from foresight_cli.config_groups import conf_dir, config_groups, primary_defaults
 from foresight_cli.config_reader import adapt_config, analyze_config, extract_config
 from foresight_cli.errors import UsageError
+from foresight_cli.models import open_model
+from foresight_cli.models.qwen25vl import ALL_LAYERS
 from foresight_cli.overrides import for_hydra
 
 PACKAGE = Path(__file__).resolve().parent.parent / "foresight_cli"
 READERS = {"extract": extract_config, "analyze": analyze_config, "adapt": adapt_config}
-NEEDS = {"imagefolder": ("data.path=pictures",)}
+NEEDS = {
+    "model=precomputed": ("model.path=a.npz",),
+    "source=precomputed": ("source.model.path=a.npz",),
+    "target=precomputed": ("target.model.path=a.npz",),
+    "data=imagefolder": ("data.path=pictures",),
+    "data=video": ("data.path=clips",),
+    "data=precomputed": ("data.path=a.npz",),
+}
 
 
 def compose(stage: str, *overrides: str) -> DictConfig:
@@ -55,7 +63,10 @@ def test_every_option_of_every_group_is_composed_and_checked(stage):
     for of, name, option in CHOICES:
         if of == stage:
             side = ["target=qwen25vl"] if name == "target.layer" else []  # ltxv has no layer but final
-            words = [*side, f"{name.removesuffix('.model')}={option}", *NEEDS.get(option, ())]
+            choice = f"{name.removesuffix('.model')}={option}"
+            words = [*side, choice, *NEEDS.get(choice, ())]
+            if (stage, choice) == ("extract", "data=precomputed"):  # samples without pictures, for no other model
+                words += ["model=precomputed", "model.path=a.npz"]
             assert read(stage, *words), words
 
 
@@ -109,14 +120,12 @@ def test_layer_files_name_themselves():
     for option in config_groups()["layer"]:
         assert str(compose("extract", f"layer={option}").layer.index) == option
     numbered = {option for option in config_groups()["layer"] if option != "all"}
-    assert numbered == set(EXTRACT_ALL_LAYERS)
+    assert numbered == {*map(str, ALL_LAYERS), "final"}
 
 
 def test_model_of_each_option_opens_without_reading_weights():
-    from foresight_cli.models import open_model
-
     for name in config_groups()["model"]:
-        model = open_model(read("extract", f"model={name}").model)
+        model = open_model(read("extract", f"model={name}", *NEEDS.get(f"model={name}", ())).model)
         assert model.recipe("final")["name"] == name
 
 
@@ -135,8 +144,15 @@ def test_defaults_of_extract():
 
 def test_all_layers_and_poolings():
     config = read("extract", "layer=all", "pooling=all")
-    assert (config.layers, config.poolings) == (("4", "8", "16", "24", "final"), ("channel_mean", "flat"))
-    assert read("extract", "layer=all", "model=ltxv").layers == ("final",)
+    assert (config.layers, config.poolings) == (None, ("channel_mean", "flat"))
+    assert open_model(read("extract", "layer=all", "weights=tiny").model).all_layers() == (
+        "4",
+        "8",
+        "16",
+        "24",
+        "final",
+    )
+    assert open_model(read("extract", "layer=all", "model=ltxv").model).all_layers() == ("final",)
     assert read("extract", "layer.index=[0,4,4,final]").layers == ("0", "4", "final")
     assert read("analyze").source.layers is None
     assert read("analyze").target.poolings is None
@@ -179,17 +195,23 @@ REFUSED = [
     ("extract pooling.name=max", "pooling=max: choose one of channel_mean, flat, all"),
     ("extract layer=null", "layer=null: choose one of 4, 8, 16, 24, all, final"),
     ("extract ~pooling", "pooling=null: choose one of all, channel_mean, flat"),
-    ("extract data=null", "data=null: choose one of imagefolder, shapes"),
-    ("adapt source=null", "source.model=null: choose one of histogram, ltxv, pixels, qwen25vl"),
+    ("extract data=null", "data=null: choose one of imagefolder, precomputed, shapes, video"),
+    (
+        "adapt source=null",
+        "source.model=null: choose one of autoencoder, histogram, ltxv, pixels, precomputed, qwen25vl, vision",
+    ),
     ("adapt ~adapter", "adapter=null: choose one of linear, mlp"),
     ("extract model=pixels ~weights", "weights=null: choose one of hub, tiny"),
     ("extract weights=null", "model.checkpoint: Interpolation key 'weights.qwen25vl.checkpoint' not found"),
-    ("extract model.name=clip", "model=clip: choose one of qwen25vl, ltxv, pixels, histogram"),
+    (
+        "extract model.name=clip",
+        "model=clip: choose one of qwen25vl, ltxv, vision, autoencoder, precomputed, pixels, histogram",
+    ),
     ("extract data=imagefolder", "data.path is needed: add data.path=..."),
     ("extract data=imagefolder data.path=x data.on_error=stop", "data.on_error=stop: choose one of raise, skip"),
     ("extract model.dtype=float64", "model.dtype=float64: choose one of float32, bfloat16, float16"),
     ("extract model=ltxv model.dtype=int8", "model.dtype=int8: choose one of float32, bfloat16, float16"),
-    ("extract model.tokens=text", "model.tokens=text: choose one of image, all"),
+    ("extract model.tokens=first", "model.tokens=first: choose one of image, text, last, all"),
     ("extract model.resolution=100", f"model.resolution=100: {MULTIPLE} 28, for instance 112"),
     ("extract model.resolution=0", f"model.resolution=0: {MULTIPLE} 28, for instance 28"),
     ("extract model.resolution=-28", f"model.resolution=-28: {MULTIPLE} 28, for instance 28"),
@@ -213,6 +235,10 @@ REFUSED = [
     ),
     ("extract data.seed=-1", "data.seed=-1: it must be at least 0"),
     ("extract data.size=31", "data.size=31: it must lie in [32, 4096]"),
+    ("extract dry_run=maybe", "dry_run=maybe: it must be true or false"),
+    ("extract runner.workers=0", "runner.workers=0: it must lie in [1, 256]"),
+    ("extract data=video data.path=x data.frames=8", "data.frames=8: it must be 1 + 8k frames, for instance 9"),
+    ("extract model.init=zero", "model.init=zero: choose one of pretrained, random"),
     ("extract batch_size=0", "batch_size=0: it must be at least 1"),
     ("extract batch_size=many", "batch_size=many: it must be a whole number"),
     ("extract batch_size=1e3", "batch_size=1000.0: it must be a whole number"),

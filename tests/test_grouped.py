@@ -21,7 +21,7 @@ def cache(model, values, samples, pixels=None):
     own = np.arange(n) if pixels is None else np.asarray(pixels)
     hashes = torch.from_numpy(np.repeat(own[:, None].astype(np.int32), 8, axis=1)).view(torch.uint8)
     entry.put(0, Shard([s.id for s in samples], torch.as_tensor(values, dtype=torch.float32), hashes))
-    entry.seal({"data": {"name": "made"}, "versions": {}}, [])
+    entry.seal({"data": {"name": "made"}, "versions": {}})
     write_samples(entry.path, samples)
 
 

@@ -18,12 +18,20 @@ def open_dataset(config: DataConfig) -> Dataset:
     Raises:
         ForesightError: there is no such data.
     """
-    from foresight_cli.config import ShapesConfig
+    from foresight_cli.config import ImageFolderConfig, PrecomputedDataConfig, ShapesConfig
 
     if isinstance(config, ShapesConfig):
         from foresight_cli.data.shapes import Shapes
 
         return Shapes(config.variant, config.per_category, config.seed, config.size)
-    from foresight_cli.data.imagefolder import ImageFolder
+    if isinstance(config, ImageFolderConfig):
+        from foresight_cli.data.imagefolder import ImageFolder
 
-    return ImageFolder(config.path)
+        return ImageFolder(config.path)
+    if isinstance(config, PrecomputedDataConfig):
+        from foresight_cli.data.precomputed import Precomputed
+
+        return Precomputed(config.path)
+    from foresight_cli.data.video import Video
+
+    return Video(config)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from PIL import Image
-
+from foresight_cli.clip import Clip
 from foresight_cli.errors import ForesightError
 
 
@@ -42,17 +41,17 @@ class UndecodableImage(ForesightError):
 
 
 class Dataset(Protocol):
-    """An ordered list of samples. Opening one lists its samples; pixels are read one by one."""
+    """An ordered list of samples. Opening one lists its samples; pixels are read sample by sample."""
 
     @property
     def samples(self) -> Sequence[Sample]:
         """The samples, in the order of the dataset."""
 
-    def image(self, index: int) -> Image.Image:
-        """The picture of ``samples[index]``, as an upright 8-bit RGB image.
+    def clip(self, index: int) -> Clip:
+        """The frames of ``samples[index]``, upright 8-bit RGB; one for a still picture. Called from several threads.
 
         Raises:
-            UndecodableImage: the picture cannot be read.
+            UndecodableImage: they cannot be read.
         """
 
     def identity(self) -> dict[str, Any]:

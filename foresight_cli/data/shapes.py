@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from foresight_cli.clip import Clip
+from foresight_cli.data import q1
 from foresight_cli.data.dataset import Sample
 from foresight_cli.errors import ForesightError
 
@@ -24,17 +26,6 @@ COLOURS = ("red", "yellow", "lime", "green", "teal", "blue")
 SIZES = ("small", "large")
 ROWS = ("top", "", "bottom")
 COLUMNS = ("left", "", "right")
-Q1_CATEGORIES = (
-    "red circle",
-    "blue circle",
-    "green square",
-    "yellow square",
-    "purple triangle",
-    "horizontal stripes",
-    "vertical stripes",
-    "warm gradient",
-    "cool gradient",
-)
 
 
 class Factor(NamedTuple):
@@ -109,15 +100,19 @@ class Shapes:
             if value < least:
                 raise ForesightError(f"data.{name}={value} is too small; give {least} or more")
         self.variant, self.per_category, self.seed, self.size = variant, per_category, seed, size
-        self.categories = tuple(_COVERAGES) if variant == "default" else Q1_CATEGORIES
+        self.categories = tuple(_COVERAGES) if variant == "default" else q1.CATEGORIES
         describe = self._default_sample if variant == "default" else self._q1_sample
         self.samples = tuple(describe(c, i) for c in range(len(self.categories)) for i in range(per_category))
+
+    def clip(self, index: int) -> Clip:
+        """One frame: see :meth:`image`."""
+        return Clip((self.image(index),))
 
     def image(self, index: int) -> Image.Image:
         """The picture of ``samples[index]``: RGB, ``size`` x ``size``."""
         category, i = divmod(range(len(self.samples))[index], self.per_category)
         if self.variant == "q1":
-            return Image.fromarray(_draw_q1(self.categories[category], Random(self.seed + i)))
+            return Image.fromarray(q1.draw(self.categories[category], Random(self.seed + i)))
         return Image.fromarray(_draw(self.categories[category], self._uniforms(category, i), self.size))
 
     def identity(self) -> dict[str, Any]:
@@ -142,7 +137,7 @@ class Shapes:
     def _q1_sample(self, category: int, i: int) -> Sample:
         label, attributes = self.categories[category], dict[str, float]()
         if label.split()[1] in ("circle", "square", "triangle"):
-            x, y, half = _q1_geometry(Random(self.seed + i))
+            x, y, half = q1.geometry(Random(self.seed + i))
             attributes = {"x": (x + 0.5) / 256, "y": (y + 0.5) / 256, "size": (2 * half + 1) / 256}
         group = label if "gradient" in label else f"seed-{self.seed + i}"
         return Sample(f"{label.replace(' ', '-')}-{i:04d}", label, group, attributes)
@@ -259,41 +254,3 @@ _COVERAGES: dict[str, Callable[[Array, Array], Array]] = {
     "semicircle": _semicircle,
     "bar": _bar,
 }
-
-
-def _q1_geometry(source: Random) -> tuple[int, int, int]:
-    return source.randint(60, 196), source.randint(60, 196), source.randint(35, 60)
-
-
-_Q1_COLOURS = {
-    "red": ((180, 255), (0, 50), (0, 50)),
-    "blue": ((0, 50), (0, 50), (180, 255)),
-    "green": ((0, 50), (180, 255), (0, 50)),
-    "yellow": ((200, 255), (200, 255), (0, 50)),
-    "purple": ((100, 180), (0, 50), (100, 180)),
-}
-
-
-def _draw_q1(label: str, source: Random) -> NDArray[np.uint8]:
-    """Pixels ``[256, 256, 3]`` of one image of the study."""
-    kind, form = label.split()
-    y, x = np.mgrid[:256, :256]
-    if form == "gradient":
-        steep, green, flat = (2550 - 3 * y) // 10, (200 + y) // 2, np.full_like(y, 50)
-        return np.stack([steep, green, flat] if kind == "warm" else [flat, green, steep], axis=2).astype(np.uint8)
-    if form == "stripes":
-        width = source.randint(12, 30)
-        colour = [source.randint(0, 255) for _ in range(3)]
-        inside = (y if kind == "horizontal" else x) // width % 2 == 0
-    else:
-        cx, cy, half = _q1_geometry(source)
-        colour = [source.randint(*limits) for limits in _Q1_COLOURS[kind]]
-        inside = _q1_inside(form, x - cx, y - cy, half)
-    return np.where(inside[:, :, None], np.array(colour), 255).astype(np.uint8)
-
-
-def _q1_inside(form: str, dx: NDArray[np.int64], dy: NDArray[np.int64], half: int) -> NDArray[np.bool_]:
-    if form == "circle":
-        return dx * dx + dy * dy <= half * half
-    inside = (np.abs(dx) <= half) & (np.abs(dy) <= half)
-    return inside & (2 * np.abs(dx) <= dy + half) if form == "triangle" else inside

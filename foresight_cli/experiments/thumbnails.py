@@ -26,7 +26,7 @@ def with_thumbnails(
         return {name: array for name, array in arrays.items() if name not in NAMES}
     rows = sorted({int(row) for name in NAMES for row in arrays[name].ravel()})
     at = {sample.id: i for i, sample in enumerate(dataset.samples)}
-    pictures = [ImageOps.pad(dataset.image(at[ids[row]]), (64, 64), color="white") for row in rows]
+    pictures = [ImageOps.pad(dataset.clip(at[ids[row]]).frames[0], (64, 64), color="white") for row in rows]
     index = {row: i for i, row in enumerate(rows)}
     moved = {name: np.vectorize(index.__getitem__, otypes=[np.int32])(arrays[name]) for name in NAMES}
     return {**arrays, **moved, "thumbnails": np.stack([np.asarray(p, dtype=np.uint8) for p in pictures])}

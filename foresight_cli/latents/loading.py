@@ -61,8 +61,7 @@ def load(entry: Entry | str | Path) -> Latents:
     entry = entry if isinstance(entry, Entry) else Entry.open(Path(entry))
     if not entry.complete:
         raise ForesightError(f"{entry.path} is not complete: run the same extract again")
-    shards = [entry.get(i) for i in range(entry.recipe.shards)]
-    shards = [shard for shard in shards if shard.ids]
+    shards = [shard for shard in entry.shards() if shard.ids]
     if not shards:
         raise ForesightError(f"{entry.path} holds no rows: every sample was skipped")
     table = read_samples(entry.path)

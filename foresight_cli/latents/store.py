@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +104,21 @@ class Entry:
         path = self.shard_files().get(number)
         if path is None:
             raise ForesightError(f"shard {number} of {self.path} is missing: run the same extract again")
+        return self._parsed(self._bytes(number, path))
+
+    def shards(self) -> Iterator[Shard]:
+        """Every shard in order, read one at a time; raises as :meth:`get` does."""
+        files = self.shard_files()  # listed once: a folder of thousands takes its time
+        for number in range(self.recipe.shards):
+            yield self._parsed(self._bytes(number, files[number])) if number in files else self.get(number)
+
+    @staticmethod
+    def _parsed(data: bytes) -> Shard:
+        from foresight_cli.latents.shard import Shard
+
+        return Shard.from_bytes(data)
+
+    def _bytes(self, number: int, path: Path) -> bytes:
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -115,9 +130,7 @@ class Entry:
                 f"{path} does not match its hash: its bytes changed on the disk. It was moved aside; "
                 f"run the same extract again to redo shard {number} alone"
             )
-        from foresight_cli.latents.shard import Shard
-
-        return Shard.from_bytes(data)
+        return data
 
     def _set_aside(self, path: Path) -> None:
         try:
@@ -129,25 +142,26 @@ class Entry:
                 "Delete it by hand and run the same extract again"
             ) from None
 
-    def seal(self, provenance: dict[str, Any], skipped: Sequence[tuple[str, str]]) -> None:
-        """Write the manifest: the entry is complete from here on.
+    def seal(self, provenance: dict[str, Any]) -> None:
+        """Write the manifest: the entry is complete from here on. Each shard is read once more, and checked.
 
         Args:
             provenance: what does not change the numbers but tells of the run (device, versions, the data's place).
-            skipped: the samples that could not be decoded, with the reason.
+
+        Raises:
+            CorruptShard: the disk gave back other bytes than were written.
+            ForesightError: shards are missing.
         """
         if gone := self.missing():
             raise ForesightError(f"cannot seal {self.path}: shards {gone} are missing")
-        rows = []
-        for _, path in sorted(self.shard_files().items()):
-            data = path.read_bytes()
-            rows.append({"file": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
-        manifest = {
-            "key": self.recipe.key,
-            "shards": rows,
-            "skipped": [list(s) for s in skipped],
-            "provenance": provenance,
-        }
+        files = self.shard_files()
+        rows: list[dict[str, Any]] = []
+        skipped: list[list[str]] = []
+        for number in range(self.recipe.shards):
+            data = self._bytes(number, files[number])
+            rows.append({"file": files[number].name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
+            skipped += [list(pair) for pair in self._parsed(data).skipped]
+        manifest = {"key": self.recipe.key, "shards": rows, "skipped": skipped, "provenance": provenance}
         write_atomic(self.path / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
 
     @property

@@ -12,10 +12,20 @@ if TYPE_CHECKING:
 __all__ = ["LatentModel", "Prepared", "Tap", "open_model"]
 
 
+CLASSES = {
+    "qwen25vl": "Qwen25VL",
+    "ltxv": "LTXV",
+    "vision": "Vision",
+    "autoencoder": "Autoencoder",
+    "precomputed": "Precomputed",
+    "pixels": "Pixels",
+    "histogram": "Histogram",
+}
+
+
 def open_model(config: ModelConfig) -> LatentModel:
     """The model that ``config`` describes, its weights not yet read."""
     from importlib import import_module
 
-    classes = {"qwen25vl": "Qwen25VL", "ltxv": "LTXV", "pixels": "Pixels", "histogram": "Histogram"}
     module = import_module(f"foresight_cli.models.{config.name}")
-    return cast("LatentModel", getattr(module, classes[config.name])(config))
+    return cast("LatentModel", getattr(module, CLASSES[config.name])(config))

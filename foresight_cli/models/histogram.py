@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
+from foresight_cli.clip import Clip
 from foresight_cli.config import HistogramConfig
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.pooling import pool
@@ -15,9 +15,13 @@ from foresight_cli.pooling import pool
 if TYPE_CHECKING:
     import torch
 
+    from foresight_cli.models.model import Vectors
+
 
 class Histogram:
     """Joint histogram of red, green and blue, as shares that add up to 1: one token of ``bins ** 3`` values."""
+
+    pads = False
 
     def __init__(self, config: HistogramConfig) -> None:
         self.config = config
@@ -33,20 +37,31 @@ class Histogram:
     def check_layers(self, layers: Sequence[str]) -> None:
         """There is only ``final``, which the config has checked."""
 
+    def all_layers(self) -> tuple[str, ...]:
+        """See :class:`LatentModel`."""
+        return ("final",)
+
+    def row_bytes(self, tap: Tap, frames: int) -> int | None:
+        """See :class:`LatentModel`."""
+        return 4 * self.config.bins**3
+
     def load(self, device: str) -> None:
         """There are no weights."""
 
-    def prepare(self, image: Image.Image, sample_id: str) -> Prepared:
-        """Count the pixels of each colour cell."""
+    def prepare(self, clip: Clip, sample_id: str) -> Prepared:
+        """Count the pixels of each colour cell, over all frames."""
         import torch
 
         bins = self.config.bins
-        cell = np.asarray(image, dtype=np.int64) * bins // 256
-        index = (cell[..., 0] * bins + cell[..., 1]) * bins + cell[..., 2]
-        share = np.bincount(index.ravel(), minlength=bins**3) / index.size
+        count = np.zeros(bins**3, dtype=np.int64)
+        for frame in clip.frames:
+            cell = np.asarray(frame, dtype=np.int64) * bins // 256
+            index = (cell[..., 0] * bins + cell[..., 1]) * bins + cell[..., 2]
+            count += np.bincount(index.ravel(), minlength=bins**3)
+        share = count / count.sum()
         return Prepared(sample_id, {"tokens": torch.from_numpy(share.astype(np.float32))[None]}, ())
 
-    def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, torch.Tensor]:
+    def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, Vectors]:
         """See :class:`LatentModel`."""
         import torch
 

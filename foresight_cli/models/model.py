@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import torch
-    from PIL import Image
+
+    from foresight_cli.clip import Clip
+
+    Vectors = torch.Tensor | Sequence[torch.Tensor]
+    """One vector a sample: ``[n, d]``, or a list where their sizes differ."""
 
 
 class Tap(NamedTuple):
@@ -20,21 +24,31 @@ class Tap(NamedTuple):
 
 @dataclass(frozen=True)
 class Prepared:
-    """One picture as a network takes it.
+    """One sample as a network takes it.
 
     Attributes:
         sample_id: the sample it came from.
-        tensors: the network's inputs for this one picture, on the CPU.
-        shape: pictures with equal shapes go through the network in one batch, with no padding.
+        tensors: the network's inputs for this one sample, on the CPU.
+        shape: samples with equal shapes go through the network in one batch, with no padding.
+        length: positions that the network computes; a model that pads puts samples of like length together.
     """
 
     sample_id: str
     tensors: dict[str, torch.Tensor]
     shape: tuple[int, ...]
+    length: int = 1
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
 
 
 class LatentModel(Protocol):
     """A network, or a control without one. Making one reads no weights; :meth:`load` does."""
+
+    pads: bool
+    """Whether samples of different shapes may share a batch."""
 
     def recipe(self, layer: str) -> dict[str, Any]:
         """All that fixes the latents of ``layer``, but for the checkpoint's own identity, as JSON values."""
@@ -53,11 +67,20 @@ class LatentModel(Protocol):
             UsageError: which layer was asked for, and which there are.
         """
 
+    def all_layers(self) -> tuple[str, ...]:
+        """What ``layer=all`` means, in the network's order; reads config files alone."""
+
+    def row_bytes(self, tap: Tap, frames: int) -> int | None:
+        """Bytes of the latents of a sample of so many frames; None where its size decides. Reads config files alone."""
+
     def load(self, device: str) -> None:
         """Read the weights and move them to ``device``."""
 
-    def prepare(self, image: Image.Image, sample_id: str) -> Prepared:
-        """One upright RGB picture as the network takes it."""
+    def prepare(self, clip: Clip, sample_id: str) -> Prepared:
+        """One sample as the network takes it. Called from several threads at once."""
 
-    def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, torch.Tensor]:
-        """The latents ``[len(batch), d]`` of each tap, on the CPU. The batch's shapes are all equal."""
+    def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, Vectors]:
+        """The latents of each tap, ``[len(batch), d]`` or a vector each where sizes differ, on the CPU.
+
+        The batch's shapes are all equal, unless the model :attr:`pads`.
+        """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from foresight_cli.clip import Clip
 from foresight_cli.config import PixelsConfig
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.pooling import pool
@@ -15,9 +16,13 @@ from foresight_cli.pooling import pool
 if TYPE_CHECKING:
     import torch
 
+    from foresight_cli.models.model import Vectors
+
 
 class Pixels:
-    """An area-averaged thumbnail in [0, 1] as a grid ``[3, 1, r, r]``: ``channel_mean`` is the mean colour."""
+    """An area-averaged thumbnail in [0, 1] as a grid ``[3, T, r, r]``: ``channel_mean`` is the mean colour."""
+
+    pads = False
 
     def __init__(self, config: PixelsConfig) -> None:
         self.config = config
@@ -33,18 +38,27 @@ class Pixels:
     def check_layers(self, layers: Sequence[str]) -> None:
         """There is only ``final``, which the config has checked."""
 
+    def all_layers(self) -> tuple[str, ...]:
+        """See :class:`LatentModel`."""
+        return ("final",)
+
+    def row_bytes(self, tap: Tap, frames: int) -> int | None:
+        """See :class:`LatentModel`."""
+        return 4 * 3 * (1 if tap.pooling == "channel_mean" else frames * self.config.resolution**2)
+
     def load(self, device: str) -> None:
         """There are no weights."""
 
-    def prepare(self, image: Image.Image, sample_id: str) -> Prepared:
-        """The thumbnail, by the mean of each cell (PIL's box filter)."""
+    def prepare(self, clip: Clip, sample_id: str) -> Prepared:
+        """The thumbnail of each frame, by the mean of each cell (PIL's box filter)."""
         import torch
 
         side = self.config.resolution
-        small = np.asarray(image.resize((side, side), Image.Resampling.BOX), dtype=np.float32) / 255
-        return Prepared(sample_id, {"grid": torch.from_numpy(small).permute(2, 0, 1)[:, None]}, ())
+        small = np.stack([np.asarray(frame.resize((side, side), Image.Resampling.BOX)) for frame in clip.frames])
+        grid = torch.from_numpy(small.astype(np.float32) / 255).permute(3, 0, 1, 2)
+        return Prepared(sample_id, {"grid": grid}, (len(clip.frames),))
 
-    def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, torch.Tensor]:
+    def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, Vectors]:
         """See :class:`LatentModel`."""
         import torch
 

@@ -1,4 +1,4 @@
-"""``model=qwen25vl``: the hidden states of Qwen2.5-VL's decoder for one picture and a short prompt.
+"""``model=qwen25vl``: the hidden states of Qwen2.5-VL's decoder for one picture or clip and a short prompt.
 
 ``layer=k`` is ``hidden_states[k]`` in transformers' terms: the residual stream after ``k`` decoder blocks, before the
 final norm. ``layer=final`` is after all blocks and after the final norm (``model.final_norm=false``: before it).
@@ -7,23 +7,25 @@ final norm. ``layer=final`` is after all blocks and after the final norm (``mode
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
+from foresight_cli.clip import Clip
 from foresight_cli.config import Qwen25VLConfig
-from foresight_cli.errors import ForesightError, UsageError
-from foresight_cli.models.checkpoint import Checkpoint
+from foresight_cli.errors import UsageError
 from foresight_cli.models.model import Prepared, Tap
+from foresight_cli.models.network import ITEMSIZE, checkpoint_of, load_transformers, network_recipe
+from foresight_cli.models.qwen25vl_inputs import Inputs
 from foresight_cli.pooling import pool
 
 if TYPE_CHECKING:
     import torch
     from transformers import Qwen2_5_VLForConditionalGeneration
+
+    from foresight_cli.models.model import Vectors
+
+ALL_LAYERS = (4, 8, 16, 24)  # what layer=all means, with final: of 28, as the presets
 
 
 class _LastTapRead(Exception):
@@ -33,20 +35,19 @@ class _LastTapRead(Exception):
 class Qwen25VL:
     """``Qwen2_5_VLForConditionalGeneration`` with its own tokenizer, chat template and image processor."""
 
+    pads = True
+
     def __init__(self, config: Qwen25VLConfig) -> None:
         self.config = config
-        self.checkpoint = Checkpoint(config.checkpoint, config.revision)
+        self.checkpoint = checkpoint_of(config)
         self._network: Qwen2_5_VLForConditionalGeneration | None = None
-        self._processor: Any = None
-        self._tokenizer: Any = None
+        self._inputs: Inputs | None = None
 
     def recipe(self, layer: str) -> dict[str, Any]:
         """See :class:`LatentModel`. ``final_norm`` stands only where it changes something."""
         config = self.config
         return {
-            "name": "qwen25vl",
-            **self.checkpoint.recipe(),
-            "dtype": config.dtype,
+            **network_recipe(config, self.checkpoint),
             "resolution": config.resolution,
             "resize": "pil-bicubic",
             "tokens": config.tokens,
@@ -60,119 +61,103 @@ class Qwen25VL:
 
     def check_layers(self, layers: Sequence[str]) -> None:
         """See :class:`LatentModel`."""
-        said = json.loads(self.checkpoint.file("config.json").read_text(encoding="utf-8"))
-        blocks = int((said.get("text_config") or said).get("num_hidden_layers", said.get("num_hidden_layers", 0)))
+        blocks = self._said("num_hidden_layers")
         for layer in layers:
             if layer != "final" and int(layer) >= blocks:
                 has = f"It has 0 (the embeddings) to {blocks - 1}, and final"
                 raise UsageError(f"{self.config.checkpoint} has no layer {layer}. {has}")
 
+    def all_layers(self) -> tuple[str, ...]:
+        """See :class:`LatentModel`."""
+        return (*(str(layer) for layer in ALL_LAYERS if layer < self._said("num_hidden_layers")), "final")
+
+    def row_bytes(self, tap: Tap, frames: int) -> int | None:
+        """See :class:`LatentModel`."""
+        width = self._said("hidden_size")
+        if tap.pooling == "channel_mean":
+            return 4 * width
+        side = self.config.resolution
+        if self.config.tokens == "last":
+            return ITEMSIZE[self.config.dtype] * width
+        if self.config.tokens == "image" and side is not None:
+            return ITEMSIZE[self.config.dtype] * width * (side // 28) ** 2 * ((frames + 1) // 2)
+        return None
+
+    def _said(self, key: str) -> int:
+        """A number of the decoder's config; it stands at the top in files of transformers 4."""
+        said = json.loads(self.checkpoint.file("config.json").read_text(encoding="utf-8"))
+        return int((said.get("text_config") or said).get(key, said.get(key, 0)))
+
     def load(self, device: str) -> None:
         """Read network, tokenizer and image processor through ``from_pretrained``."""
-        import torch
         from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
         from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
-        from transformers.utils.logging import disable_progress_bar
 
-        if not sys.stderr.isatty():
-            disable_progress_bar()
+        network = Qwen2_5_VLForConditionalGeneration
+        self._network = load_transformers(
+            network, self.config, self.checkpoint, device, what="Qwen2.5-VL", unused={"lm_head.weight"}
+        )
         folder = self.checkpoint.fetch()
         with self.checkpoint.reading():
-            network, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-                folder,
-                dtype=getattr(torch, self.config.dtype),
-                attn_implementation="sdpa",
-                use_safetensors=True,
-                output_loading_info=True,
-            )
-            self._tokenizer = AutoTokenizer.from_pretrained(folder)
-            self._processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
-        self.checkpoint.refuse_missing(set(report["missing_keys"]) - {"lm_head.weight"}, "Qwen2.5-VL")
-        self._network = network.to(device).eval().requires_grad_(False)
-        with self.checkpoint.reading():
-            self._tokenize(1)  # a missing or foreign chat template is met here, not after an hour of pictures
-        self._prompt_ids = lru_cache(maxsize=256)(self._tokenize)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
+            self._inputs = Inputs(self.config, tokenizer, processor, self._network)
 
-    def prepare(self, image: Image.Image, sample_id: str) -> Prepared:
-        """Patches, their grid, and the prompt with one placeholder for each visual token."""
-        side = self.config.resolution
-        if side is not None and image.size != (side, side):
-            image = image.resize((side, side), Image.Resampling.BICUBIC)
-        try:
-            inputs = self._processor(images=[image], return_tensors="pt")
-        except ValueError as error:
-            raise ForesightError(f"cannot prepare {sample_id!r} of {image.width} x {image.height}: {error}") from None
-        grid = inputs["image_grid_thw"][0]
-        if side is not None and (int(grid[1]), int(grid[2])) != (side // self._processor.patch_size,) * 2:
-            raise ForesightError(
-                f"model.resolution={side}: the checkpoint's image processor resizes it again, to keep "
-                f"{self._processor.size['shortest_edge']} to {self._processor.size['longest_edge']} pixels an image"
-            )
-        visual = int(grid.prod()) // self._processor.merge_size**2
-        ids = self._prompt_ids(visual)
-        tensors = {"pixel_values": inputs["pixel_values"], "image_grid_thw": grid, "input_ids": ids}
-        return Prepared(sample_id, tensors, tuple(int(g) for g in grid))
+    def prepare(self, clip: Clip, sample_id: str) -> Prepared:
+        """Patches, the prompt with one placeholder for each visual token, and the position of each token."""
+        assert self._inputs is not None, "load() first"
+        return self._inputs.prepare(clip, sample_id)
 
-    def _tokenize(self, visual_tokens: int) -> torch.Tensor:
-        """The chat prompt ``[tokens]`` with ``visual_tokens`` image placeholders.
-
-        With ``tokens=image`` it ends with the last of them: by causality, what follows cannot change them.
-        """
-        import torch
-
-        content = [{"type": "image"}, {"type": "text", "text": self.config.prompt}]
-        text = self._tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-        )
-        image_id = self._image_id
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        if ids.count(image_id) != 1:
-            places = ids.count(image_id)
-            raise ForesightError(
-                f"the chat template of {self.config.checkpoint} has {places} places for the image; wanted 1"
-            )
-        at = ids.index(image_id)
-        tail = [] if self.config.tokens == "image" else ids[at + 1 :]
-        return torch.tensor([*ids[:at], *[image_id] * visual_tokens, *tail])
-
-    @property
-    def _image_id(self) -> int:
-        assert self._network is not None, "load() first"
-        return int(self._network.config.image_token_id)
-
-    def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, torch.Tensor]:
+    def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, Vectors]:
         """See :class:`LatentModel`. The language-model head never runs, nor any block above the last layer wanted."""
         import torch
 
-        network = self._network
+        network, inputs = self._network, self._inputs
         assert network is not None, "load() first"
+        assert inputs is not None
         device = network.device
-        input_ids = torch.stack([p.tensors["input_ids"] for p in batch]).to(device)
-        visual = input_ids == self._image_id
-        read: dict[Tap, torch.Tensor] = {}
-        with torch.inference_mode(), self._hooks(taps, visual, read), suppress(_LastTapRead):
-            network.model(
-                input_ids=input_ids,
-                pixel_values=torch.cat([p.tensors["pixel_values"] for p in batch]).to(device, network.dtype),
-                image_grid_thw=torch.stack([p.tensors["image_grid_thw"] for p in batch]).to(device),
-                mm_token_type_ids=visual.int(),
-                use_cache=False,
-            )
-        return {tap: read[tap].cpu() for tap in taps}
+        ids, positions, real = _padded(batch)
+        kind = "video" if bool((ids == inputs.placeholders["video"]).any()) else "image"
+        wanted = self._wanted(ids == inputs.placeholders[kind], real)
+        pixels = "pixel_values_videos" if kind == "video" else "pixel_values"
+        given = {
+            "input_ids": ids,
+            "position_ids": positions,
+            pixels: torch.cat([p.tensors["pixel_values"] for p in batch]).to(network.dtype),
+            f"{kind}_grid_thw": torch.tensor([p.shape for p in batch]),
+        }
+        read: dict[Tap, Vectors] = {}
+        with torch.inference_mode(), self._hooks(taps, wanted, read), suppress(_LastTapRead):
+            # No attention mask: attention is causal and what is padded stands at the end, where nothing looks back
+            # from; with a mask, the fused kernels that need none would be passed over.
+            network.model(use_cache=False, **{name: tensor.to(device) for name, tensor in given.items()})
+        return {tap: _on_cpu(read[tap]) for tap in taps}
+
+    def _wanted(self, visual: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        """Which positions ``[b, tokens]`` count, by ``model.tokens``."""
+        if self.config.tokens == "image":
+            return visual
+        if self.config.tokens == "text":
+            return real & ~visual
+        if self.config.tokens == "last":
+            return real & (real.cumsum(dim=1) == real.sum(dim=1, keepdim=True))
+        return real
 
     @contextmanager
-    def _hooks(self, taps: Sequence[Tap], visual: torch.Tensor, read: dict[Tap, torch.Tensor]) -> Iterator[None]:
+    def _hooks(self, taps: Sequence[Tap], wanted: torch.Tensor, read: dict[Tap, Vectors]) -> Iterator[None]:
         """Pool each wanted layer where it appears, so that no full hidden state is kept."""
         assert self._network is not None
         decoder = self._network.model.language_model
+        counts = wanted.sum(dim=1).tolist()
+        at = wanted.to(self._network.device)
 
         def keep(layer: str, hidden: torch.Tensor) -> None:
-            tokens = hidden
-            if self.config.tokens == "image":
-                tokens = hidden[visual].view(len(hidden), -1, hidden.shape[-1])
+            tokens = hidden[at]  # [tokens of all samples, d]
             for tap in taps:
-                if tap.layer == layer:
-                    read[tap] = pool(tokens, tap.pooling)
+                if tap.layer == layer and len(set(counts)) == 1:
+                    read[tap] = pool(tokens.view(len(counts), counts[0], -1), tap.pooling)
+                elif tap.layer == layer:
+                    read[tap] = [pool(sample[None], tap.pooling)[0] for sample in tokens.split(counts)]
             if len(read) == len(taps):
                 raise _LastTapRead
 
@@ -190,3 +175,29 @@ class Qwen25VL:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def _padded(batch: Sequence[Prepared]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Ids ``[b, tokens]``, positions ``[3, b, tokens]`` and which of them are real, filled up at the end."""
+    import torch
+
+    longest = max(p.length for p in batch)
+    ids = torch.zeros(len(batch), longest, dtype=torch.long)
+    positions = torch.zeros(3, len(batch), longest, dtype=torch.long)
+    real = torch.zeros(len(batch), longest, dtype=torch.bool)
+    for row, prepared in enumerate(batch):
+        sequence = prepared.tensors["input_ids"]
+        ids[row] = sequence[0]  # the prompt's first token, which is no placeholder
+        ids[row, : prepared.length] = sequence
+        positions[:, row, : prepared.length] = prepared.tensors["position_ids"]
+        real[row, : prepared.length] = True
+    return ids, positions, real
+
+
+def _on_cpu(vectors: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor | Sequence[torch.Tensor]:
+    """The same vectors, brought over in one piece where they are of one size."""
+    import torch
+
+    if not isinstance(vectors, torch.Tensor) and len({len(vector) for vector in vectors}) == 1:
+        vectors = torch.stack(list(vectors))
+    return vectors.cpu() if isinstance(vectors, torch.Tensor) else [vector.cpu() for vector in vectors]

@@ -29,7 +29,7 @@ def test_files_honour_the_umask(tmp_path, umask):
         entry = Entry.create(tmp_path / f"{umask:o}", RECIPE)
         for number in range(3):
             entry.put(number, make(number))
-        entry.seal({}, [])
+        entry.seal({})
     finally:
         os.umask(kept)
     modes = {path.stat().st_mode & 0o777 for path in entry.path.iterdir()}

@@ -6,13 +6,13 @@ import shutil
 
 import pytest
 
-from foresight_cli.config import Qwen25VLConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.models import LatentModel, open_model
+from tests.builders import qwen_model
 
 
 def opened(checkpoint) -> LatentModel:
-    return open_model(Qwen25VLConfig("qwen25vl", str(checkpoint), None, "float32", 56, "image", "Describe.", True))
+    return open_model(qwen_model(checkpoint))
 
 
 def copied(checkpoint, folder):

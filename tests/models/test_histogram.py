@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from foresight_cli.clip import Clip
 from foresight_cli.config import HistogramConfig
 from foresight_cli.models import Tap, open_model
 
@@ -18,7 +19,7 @@ TAP = Tap("final", "flat")
 def histogram(picture: np.ndarray, bins: int = 4, tap: Tap = TAP) -> np.ndarray:
     model = open_model(HistogramConfig(name="histogram", bins=bins))
     model.load("cpu")
-    return model.features([model.prepare(Image.fromarray(picture), "a")], [tap])[tap][0].numpy()
+    return model.features([model.prepare(Clip((Image.fromarray(picture),)), "a")], [tap])[tap][0].numpy()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from foresight_cli.clip import Clip
 from foresight_cli.config import PixelsConfig
 from foresight_cli.models import Tap, open_model
 
@@ -16,7 +17,7 @@ MEAN, FLAT = Tap("final", "channel_mean"), Tap("final", "flat")
 def features(*pictures: np.ndarray, resolution: int = 4) -> dict[Tap, torch.Tensor]:
     model = open_model(PixelsConfig(name="pixels", resolution=resolution))
     model.load("cpu")
-    batch = [model.prepare(Image.fromarray(p), str(i)) for i, p in enumerate(pictures)]
+    batch = [model.prepare(Clip((Image.fromarray(p),)), str(i)) for i, p in enumerate(pictures)]
     return model.features(batch, [MEAN, FLAT])
 
 

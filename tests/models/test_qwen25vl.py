@@ -18,6 +18,7 @@ from PIL import Image
 from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from foresight_cli.clip import Clip
 from foresight_cli.config import Qwen25VLConfig
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models import Tap, open_model
@@ -46,6 +47,8 @@ def config(qwen_checkpoint) -> Qwen25VLConfig:
         tokens="image",
         prompt="What is this.",
         final_norm=True,
+        init="pretrained",
+        init_seed=0,
     )
 
 
@@ -67,7 +70,7 @@ def fresh(config, **changes):
 
 def features(model, pictures, taps=TAPS, batch: int = 1) -> dict[Tap, list[torch.Tensor]]:
     """One vector for each picture, in order; pictures of one shape share a batch, as in the runner."""
-    prepared = [model.prepare(p, str(i)) for i, p in enumerate(pictures)]
+    prepared = [model.prepare(Clip((p,)), str(i)) for i, p in enumerate(pictures)]
     found: dict[Tap, dict[int, torch.Tensor]] = {tap: {} for tap in taps}
     for shape in {p.shape for p in prepared}:
         rows = [i for i, p in enumerate(prepared) if p.shape == shape]
@@ -168,8 +171,8 @@ def test_layer_zero_is_what_enters_the_decoder(config, reference):
 def test_leaving_out_what_follows_the_image_changes_nothing(config):
     """``tokens=image`` cuts the prompt after the last visual token: causality, seen against the whole sequence."""
     short, whole = loaded(config), loaded(config, tokens="all")
-    cut, full = short.prepare(SQUARES[0], "a"), whole.prepare(SQUARES[0], "a")
-    ids, visual = full.tensors["input_ids"], full.tensors["input_ids"] == short._image_id
+    cut, full = short.prepare(Clip((SQUARES[0],)), "a"), whole.prepare(Clip((SQUARES[0],)), "a")
+    ids, visual = full.tensors["input_ids"], full.tensors["input_ids"] == short._inputs.placeholders["image"]
     last = int(visual.nonzero().max())
     assert torch.equal(cut.tensors["input_ids"], ids[: last + 1])
     assert len(ids) > last + 1
@@ -250,7 +253,7 @@ def test_every_layer_of_the_config_is_there(config):
 
 def test_resolution_that_the_processor_would_change(config):
     with pytest.raises(ForesightError) as caught:
-        loaded(config, resolution=252).prepare(SQUARES[0], "a")
+        loaded(config, resolution=252).prepare(Clip((SQUARES[0],)), "a")
     assert str(caught.value) == (
         "model.resolution=252: the checkpoint's image processor resizes it again, to keep 3136 to 50176 pixels an image"
     )
@@ -258,7 +261,7 @@ def test_resolution_that_the_processor_would_change(config):
 
 def test_picture_too_narrow_for_the_processor(config):
     with pytest.raises(ForesightError) as caught:
-        loaded(config).prepare(picture(0, 1000, 4), "thin")
+        loaded(config).prepare(Clip((picture(0, 1000, 4),)), "thin")
     assert str(caught.value).startswith(
         "cannot prepare 'thin' of 1000 x 4: absolute aspect ratio must be smaller than 200"
     )

@@ -5,17 +5,24 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from foresight_cli.config import ExtractConfig, ImageFolderConfig, PixelsConfig, Qwen25VLConfig, ShapesConfig
+from foresight_cli.config import (
+    ExtractConfig,
+    ImageFolderConfig,
+    LocalConfig,
+    PixelsConfig,
+    Qwen25VLConfig,
+    ShapesConfig,
+)
 from foresight_cli.errors import ForesightError
 from foresight_cli.extract import extract
 from foresight_cli.latents import load
 from foresight_cli.models.pixels import Pixels
+from tests.builders import visible
 
 PIXELS = ExtractConfig(
     model=PixelsConfig(name="pixels", resolution=4),
@@ -23,7 +30,7 @@ PIXELS = ExtractConfig(
     poolings=("channel_mean",),
     data=ShapesConfig(name="shapes", variant="default", per_category=2, seed=0, size=32),
     weights="hub",
-    runner="local",
+    runner=LocalConfig("local", workers=1),
     cache_dir="cache",
     device="cpu",
     batch_size=16,
@@ -36,18 +43,15 @@ def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def visible(root: Path) -> dict[str, bytes]:
-    files = (path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return {str(path.relative_to(root)): path.read_bytes() for path in files}
-
-
 @pytest.mark.parametrize("rows_per_shard", [8, 1])
 def test_flat_of_two_sizes_names_both(tmp_path, qwen_checkpoint, rows_per_shard):
     for i, (name, height) in enumerate({"a.png": 56, "b.png": 56, "c.png": 84}.items()):
         noise = np.random.default_rng(i).integers(0, 256, (height, 56, 3), dtype=np.uint8)
         Image.fromarray(noise).save(tmp_path / name)
     data = ImageFolderConfig(name="imagefolder", path=str(tmp_path), on_error="raise")
-    model = Qwen25VLConfig("qwen25vl", str(qwen_checkpoint), None, "float32", None, "image", "Describe.", True)
+    model = Qwen25VLConfig(
+        "qwen25vl", str(qwen_checkpoint), None, "float32", "pretrained", 0, None, "image", "Describe.", True
+    )
     config = dataclasses.replace(PIXELS, data=data, model=model, layers=("4",), poolings=("flat",))
     says = (
         "pooling=flat wants one size for all: 'a.png' has 128 values and 'c.png' has 192. "

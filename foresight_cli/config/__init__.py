@@ -1,0 +1,73 @@
+"""The schema of every config: types and ranges, checked before anything loads. The defaults live in ``conf/``."""
+
+from typing import Any
+
+from foresight_cli.config.adapters import AdapterConfig, LinearConfig, MLPConfig
+from foresight_cli.config.data import DataConfig, ImageFolderConfig, PrecomputedDataConfig, ShapesConfig, VideoConfig
+from foresight_cli.config.models import (
+    DTYPES,
+    ONLY_FINAL,
+    AutoencoderConfig,
+    HistogramConfig,
+    LTXVConfig,
+    ModelConfig,
+    NetworkConfig,
+    PixelsConfig,
+    PrecomputedConfig,
+    Qwen25VLConfig,
+    VisionConfig,
+)
+from foresight_cli.config.runners import LocalConfig, RunnerConfig
+from foresight_cli.config.stages import POOLINGS, AdaptConfig, AnalyzeConfig, ExtractConfig, SpaceConfig, Thresholds
+
+GROUPS: dict[str, dict[str, Any]] = {
+    "model": {
+        "qwen25vl": Qwen25VLConfig,
+        "ltxv": LTXVConfig,
+        "vision": VisionConfig,
+        "autoencoder": AutoencoderConfig,
+        "precomputed": PrecomputedConfig,
+        "pixels": PixelsConfig,
+        "histogram": HistogramConfig,
+    },
+    "data": {
+        "shapes": ShapesConfig,
+        "imagefolder": ImageFolderConfig,
+        "video": VideoConfig,
+        "precomputed": PrecomputedDataConfig,
+    },
+    "runner": {"local": LocalConfig},
+    "adapter": {"linear": LinearConfig, "mlp": MLPConfig},
+}
+"""The schema of each option, by group and name: the same names as the files of ``conf/``."""
+
+__all__ = [
+    "DTYPES",
+    "GROUPS",
+    "ONLY_FINAL",
+    "POOLINGS",
+    "AdaptConfig",
+    "AdapterConfig",
+    "AnalyzeConfig",
+    "AutoencoderConfig",
+    "DataConfig",
+    "ExtractConfig",
+    "HistogramConfig",
+    "ImageFolderConfig",
+    "LTXVConfig",
+    "LinearConfig",
+    "LocalConfig",
+    "MLPConfig",
+    "ModelConfig",
+    "NetworkConfig",
+    "PixelsConfig",
+    "PrecomputedConfig",
+    "PrecomputedDataConfig",
+    "Qwen25VLConfig",
+    "RunnerConfig",
+    "ShapesConfig",
+    "SpaceConfig",
+    "Thresholds",
+    "VideoConfig",
+    "VisionConfig",
+]

@@ -1,0 +1,69 @@
+"""The schema of each ``data=``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from foresight_cli.config.checks import at_least, between, one_of
+from foresight_cli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ShapesConfig:
+    """``data=shapes``."""
+
+    name: str
+    variant: str
+    per_category: int
+    seed: int
+    size: int
+
+    def __post_init__(self) -> None:
+        one_of("data.variant", self.variant, ("default", "q1"))
+        at_least("data.per_category", self.per_category, 1)
+        at_least("data.seed", self.seed, 0)
+        between("data.size", self.size, 32, 4096)
+
+
+@dataclass(frozen=True)
+class ImageFolderConfig:
+    """``data=imagefolder``."""
+
+    name: str
+    path: str
+    on_error: str
+
+    def __post_init__(self) -> None:
+        one_of("data.on_error", self.on_error, ("raise", "skip"))
+
+
+@dataclass(frozen=True)
+class VideoConfig:
+    """``data=video``."""
+
+    name: str
+    path: str
+    frames: int
+    fps: float
+    clips_per_file: int | None
+    on_error: str
+
+    def __post_init__(self) -> None:
+        one_of("data.on_error", self.on_error, ("raise", "skip"))
+        between("data.fps", self.fps, 0.01, 240)
+        if self.frames < 1 or self.frames % 8 != 1:
+            near = max(1, 8 * round((self.frames - 1) / 8) + 1)
+            raise UsageError(f"data.frames={self.frames}: it must be 1 + 8k frames, for instance {near}")
+        if self.clips_per_file is not None:
+            at_least("data.clips_per_file", self.clips_per_file, 1)
+
+
+@dataclass(frozen=True)
+class PrecomputedDataConfig:
+    """``data=precomputed``."""
+
+    name: str
+    path: str
+
+
+DataConfig = ShapesConfig | ImageFolderConfig | VideoConfig | PrecomputedDataConfig

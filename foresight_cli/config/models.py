@@ -1,0 +1,126 @@
+"""The schema of each ``model=``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from foresight_cli.config.checks import at_least, between, multiple, one_of
+
+DTYPES = ("float32", "bfloat16", "float16")
+ONLY_FINAL = ("ltxv", "autoencoder", "precomputed", "pixels", "histogram")
+"""Models with nothing to tap but what they put out."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What every model with weights has."""
+
+    name: str
+    checkpoint: str
+    revision: str | None
+    dtype: str
+    init: str
+    init_seed: int
+
+    def __post_init__(self) -> None:
+        one_of("model.dtype", self.dtype, DTYPES)
+        one_of("model.init", self.init, ("pretrained", "random"))
+        at_least("model.init_seed", self.init_seed, 0)
+
+
+@dataclass(frozen=True)
+class Qwen25VLConfig(NetworkConfig):
+    """``model=qwen25vl``."""
+
+    resolution: int | None
+    tokens: str
+    prompt: str
+    final_norm: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("model.tokens", self.tokens, ("image", "text", "last", "all"))
+        multiple("model.resolution", self.resolution, 28)
+
+
+@dataclass(frozen=True)
+class LTXVConfig(NetworkConfig):
+    """``model=ltxv``."""
+
+    subfolder: str | None
+    resolution: int
+    sample: bool
+    seed: int
+    normalize: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        multiple("model.resolution", self.resolution, 32)
+
+
+@dataclass(frozen=True)
+class VisionConfig(NetworkConfig):
+    """``model=vision``."""
+
+    subfolder: str | None
+    tokens: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("model.tokens", self.tokens, ("patch", "cls", "all"))
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig(NetworkConfig):
+    """``model=autoencoder``."""
+
+    subfolder: str | None
+    resolution: int
+    sample: bool
+    seed: int
+    normalize: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        multiple("model.resolution", self.resolution, 8)
+
+
+@dataclass(frozen=True)
+class PrecomputedConfig:
+    """``model=precomputed``."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class PixelsConfig:
+    """``model=pixels``."""
+
+    name: str
+    resolution: int
+
+    def __post_init__(self) -> None:
+        between("model.resolution", self.resolution, 1, 1024)
+
+
+@dataclass(frozen=True)
+class HistogramConfig:
+    """``model=histogram``."""
+
+    name: str
+    bins: int
+
+    def __post_init__(self) -> None:
+        between("model.bins", self.bins, 2, 32)
+
+
+ModelConfig = (
+    Qwen25VLConfig
+    | LTXVConfig
+    | VisionConfig
+    | AutoencoderConfig
+    | PrecomputedConfig
+    | PixelsConfig
+    | HistogramConfig
+)

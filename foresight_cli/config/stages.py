@@ -1,0 +1,118 @@
+"""The schema of each stage: what ``conf/<stage>.yaml`` becomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from foresight_cli.config.adapters import AdapterConfig
+from foresight_cli.config.checks import at_least, between, one_of
+from foresight_cli.config.data import DataConfig
+from foresight_cli.config.models import ModelConfig
+from foresight_cli.config.runners import RunnerConfig
+from foresight_cli.errors import UsageError
+
+POOLINGS = ("channel_mean", "flat")
+
+
+
+@dataclass(frozen=True)
+class ExtractConfig:
+    """``foresight extract``."""
+
+    model: ModelConfig
+    layers: tuple[str, ...] | None  # None: all that the model has
+    poolings: tuple[str, ...]
+    data: DataConfig
+    weights: str
+    runner: RunnerConfig
+    cache_dir: str
+    device: str
+    batch_size: int | None  # None: from free memory
+    rows_per_shard: int
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None:
+            at_least("batch_size", self.batch_size, 1)
+        at_least("rows_per_shard", self.rows_per_shard, 1)
+        if self.data.name == "precomputed" != self.model.name:
+            raise UsageError(
+                f"model={self.model.name} needs pictures; data=precomputed has none. Name the pictures that the "
+                "latents were made from, as data=imagefolder data.path=DIR"
+            )
+
+
+@dataclass(frozen=True)
+class SpaceConfig:
+    """``source=`` or ``target=``: a model, and which of its cached layers and poolings. None means every one."""
+
+    model: ModelConfig
+    layers: tuple[str, ...] | None
+    poolings: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """``thresholds.*`` of ``foresight analyze``: policy, printed with the verdict."""
+
+    r2: float
+    spearman: float
+    recall: float
+    cka: float
+    delta: float
+    retention: float
+    min_groups: int
+
+    def __post_init__(self) -> None:
+        for key in ("r2", "spearman", "recall", "cka", "delta", "retention"):
+            between(f"thresholds.{key}", getattr(self, key), 0, 1)
+        at_least("thresholds.min_groups", self.min_groups, 20)
+
+
+@dataclass(frozen=True)
+class AnalyzeConfig:
+    """``foresight analyze``."""
+
+    source: SpaceConfig
+    target: SpaceConfig
+    data: DataConfig | None
+    weights: str
+    cache_dir: str
+    seed: int
+    max_rows: int
+    permutations: int
+    folds: int
+    neighbors: int
+    controls: tuple[str, ...]
+    thresholds: Thresholds
+
+    def __post_init__(self) -> None:
+        between("seed", self.seed, 0, 2**32 - 1)
+        at_least("max_rows", self.max_rows, 100)
+        at_least("permutations", self.permutations, 19)
+        between("folds", self.folds, 2, 50)
+        between("neighbors", self.neighbors, 1, 100)
+        for name in self.controls:
+            one_of("controls", name, ("pixels", "histogram"))
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """``foresight adapt``."""
+
+    source: SpaceConfig
+    target: SpaceConfig
+    adapter: AdapterConfig
+    data: DataConfig | None
+    weights: str
+    cache_dir: str
+    seed: int
+    device: str
+    split: tuple[float, float, float]
+    max_parameters: int
+
+    def __post_init__(self) -> None:
+        between("seed", self.seed, 0, 2**32 - 1)
+        at_least("max_parameters", self.max_parameters, 1)
+        if len(self.split) != 3 or not all(share > 0 for share in self.split) or abs(sum(self.split) - 1) > 1e-9:
+            raise UsageError(f"split={list(self.split)}: three shares above 0 that add up to 1, as [0.6, 0.2, 0.2]")

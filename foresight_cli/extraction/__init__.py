@@ -1,0 +1,1 @@
+"""From samples to committed shards: reading ahead, batching, the forward pass, writing behind, worker processes."""

@@ -1,0 +1,104 @@
+"""Which samples go through the network together, and how many at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.extraction.memory import free_bytes, peak_of
+from foresight_cli.models import Prepared
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+MOST = {"cpu": 16, "cuda": 64}
+"""Samples a forward pass at most, unless the user says otherwise: more fill the device no better."""
+SHARE = 0.6
+"""Of the free memory, what a forward pass may take."""
+PADDING = 1.125
+"""Longest over shortest sequence of a padded batch: at most an eighth of the work is thrown away."""
+
+
+class BatchSize:
+    """Samples a forward pass: what the user said, or what fits in memory; halved when memory runs out after all."""
+
+    def __init__(self, asked: int | None, device: str, *, sharing: int = 1) -> None:
+        """``sharing`` processes take from the same memory."""
+        self.device = device
+        self._share = SHARE / sharing
+        self.size = asked or MOST.get(device.split(":")[0], 16)
+        self._measured = asked is not None
+
+    def measure(self, forward: Callable[[Sequence[Prepared]], object], largest: Prepared) -> None:
+        """Run ``forward`` on ``largest`` alone, once, and lower the size to what fits in the free memory.
+
+        A power of two, so that a little more or less free memory gives the same batches, and with them the same bytes.
+        """
+        if self._measured:
+            return
+        self._measured = True
+        free = free_bytes(self.device)
+        took = peak_of(lambda: forward([largest]), self.device)
+        if free is None or not took:
+            return
+        fits = max(int(self._share * free / took), 1)
+        while self.size > fits:
+            self.size //= 2
+
+    def run(self, forward: Callable[[Sequence[Prepared]], T], batch: Sequence[Prepared]) -> Iterator[tuple[int, T]]:
+        """``forward`` over ``batch``, in pieces where memory runs out: the offset of each piece, and its result.
+
+        Raises:
+            ForesightError: one sample alone does not fit.
+        """
+        start = 0
+        while start < len(batch):
+            piece = batch[start : start + self.size]
+            try:
+                done = forward(piece)
+            except (RuntimeError, MemoryError) as error:
+                if not _out_of_memory(error):
+                    raise
+                self._halve(piece)
+                continue
+            yield start, done
+            start += len(piece)
+
+    def _halve(self, piece: Sequence[Prepared]) -> None:
+        if len(piece) == 1:
+            raise ForesightError(
+                f"not enough memory on {self.device} for {piece[0].sample_id!r} alone. Try model.dtype=bfloat16, a "
+                "smaller model.resolution, or another device"
+            )
+        self.size = max(len(piece) // 2, 1)
+        log.warning("out of memory with %d samples a pass: going on with %d", len(piece), self.size)
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+
+def _out_of_memory(error: Exception) -> bool:
+    said = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in said
+
+
+def batches(prepared: Sequence[Prepared], size: int, *, pads: bool) -> Iterator[list[int]]:
+    """Rows that go through the network together, each row once: of one shape, or of like length where it ``pads``."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for row, sample in enumerate(prepared):
+        by_shape.setdefault(sample.shape, []).append(row)
+    left: list[int] = []
+    for rows in by_shape.values():
+        whole = len(rows) - len(rows) % size if pads else len(rows)
+        for start in range(0, whole, size):
+            yield rows[start : min(start + size, whole)]
+        left += rows[whole:]
+    left.sort(key=lambda row: (prepared[row].length, row))
+    while left:
+        longest = PADDING * prepared[left[0]].length
+        fit = [row for row in left[:size] if prepared[row].length <= longest]
+        yield fit
+        left = left[len(fit) :]

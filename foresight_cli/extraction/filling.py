@@ -1,0 +1,207 @@
+"""Shards computed one after another and committed while the next is under way: what one process does, alone or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from foresight_cli.data import Dataset
+from foresight_cli.errors import ForesightError
+from foresight_cli.extraction.batching import BatchSize, batches
+from foresight_cli.extraction.reading import Reader, Ready
+from foresight_cli.latents import Entry, Recipe, Shard
+from foresight_cli.models import LatentModel, Prepared, Tap
+
+if TYPE_CHECKING:
+    from foresight_cli.models.model import Vectors
+
+WINDOW_BYTES = 1 << 29
+WINDOW_BATCHES = 8
+"""Batches are made up from so many samples at a time: enough to find mates, and no more memory for a larger shard."""
+
+
+def fill(
+    entries: Mapping[Tap, Entry],
+    numbers: Iterable[int | None],
+    dataset: Dataset,
+    model: LatentModel,
+    *,
+    batch_size: BatchSize,
+    skip_undecodable: bool,
+    on_shard: Callable[[int], None],
+) -> None:
+    """Compute and commit the shards ``numbers``, each for the entries that lack it, with one forward pass for all.
+
+    While the network runs on one batch, the next samples are read and the shard before is written. A kill costs the
+    shard that is being computed, and the one before if it is still being written.
+
+    Args:
+        entries: one cache entry for each tap, all over the same slices of ``dataset``.
+        numbers: shards to fill; asked for one at a time, as the reading gets on. None is for "not now": it is asked
+            again when all work in hand is done.
+        dataset: the samples.
+        model: loaded.
+        batch_size: samples a forward pass.
+        skip_undecodable: leave out samples that cannot be decoded, and list them in the shard.
+        on_shard: called with the shard's number after each commit.
+
+    Raises:
+        UndecodableImage: a sample cannot be read, and ``skip_undecodable`` is False.
+        ForesightError: latents that are not finite, or of different sizes where one size is needed.
+    """
+    missing = {tap: set(entry.missing()) for tap, entry in entries.items()}
+    widths = {tap: cached_width(entry) for tap, entry in entries.items()}
+    recipe = next(iter(entries.values())).recipe
+    begun: list[int] = []
+
+    def rows() -> Iterator[int | None]:
+        for number in numbers:
+            if number is None:
+                yield None
+                continue
+            begun.append(number)
+            yield from recipe.slice(number)
+
+    with Reader(dataset, model, batch_size.device) as reader, _Writer(entries, on_shard) as writer:
+        samples = reader.read(rows())
+        for ready in samples:
+            number = begun.pop(0)
+            taps = [tap for tap in entries if number in missing[tap]]
+            making = _Making(model, taps, batch_size, skip_undecodable)
+            shards = making.shards(_one_shard(recipe, number, ready, samples))
+            for tap, shard in shards.items():
+                if shard.ids:
+                    widths[tap] = widths[tap] or (shard.ids[0], shard.latents.shape[1])
+                    refuse_other_width(widths[tap], (shard.ids[0], shard.latents.shape[1]))
+            writer.put(number, shards)
+
+
+def _one_shard(recipe: Recipe, number: int, first: Ready, others: Iterator[Ready]) -> Iterator[Ready]:
+    yield first
+    for _ in range(len(recipe.slice(number)) - 1):
+        yield next(others)
+
+
+def cached_width(entry: Entry) -> tuple[str, int] | None:
+    """A sample that an earlier run has cached in ``entry``, and its number of values."""
+    for number in sorted(entry.shard_files()):
+        shard = entry.get(number)
+        if shard.ids:
+            return shard.ids[0], shard.latents.shape[1]
+    return None
+
+
+def refuse_other_width(first: tuple[str, int] | None, other: tuple[str, int]) -> None:
+    """Latents of one entry are one array: refuse two samples with different numbers of values.
+
+    Raises:
+        ForesightError: both samples and their sizes.
+    """
+    if first is not None and first[1] != other[1]:
+        raise ForesightError(
+            f"pooling=flat wants one size for all: {first[0]!r} has {first[1]} values and {other[0]!r} has {other[1]}. "
+            "Resize them all with model.resolution=252, or use pooling=channel_mean"
+        )
+
+
+class _Writer:
+    """Commits a shard in a thread of its own while the next one is computed; at most one waits."""
+
+    def __init__(self, entries: Mapping[Tap, Entry], on_shard: Callable[[int], None]) -> None:
+        self._entries = entries
+        self._on_shard = on_shard
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._under_way: Future[None] | None = None
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        self._thread.shutdown(wait=True)  # on an error too: what is computed is not thrown away
+        if error is None and self._under_way is not None:
+            self._under_way.result()
+
+    def put(self, number: int, shards: Mapping[Tap, Shard]) -> None:
+        if self._under_way is not None:
+            self._under_way.result()
+        self._under_way = self._thread.submit(self._commit, number, shards)
+
+    def _commit(self, number: int, shards: Mapping[Tap, Shard]) -> None:
+        for tap, shard in shards.items():
+            self._entries[tap].put(number, shard)
+        self._on_shard(number)
+
+
+@dataclass
+class _Making:
+    """One shard of every tap, in the making."""
+
+    model: LatentModel
+    taps: Sequence[Tap]
+    batch_size: BatchSize
+    skip_undecodable: bool
+    ids: list[str] = field(default_factory=list)
+    pixels: list[torch.Tensor] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    latents: dict[Tap, list[torch.Tensor]] = field(default_factory=dict)
+
+    def shards(self, samples: Iterator[Ready]) -> dict[Tap, Shard]:
+        self.latents = {tap: [] for tap in self.taps}
+        for window in self._windows(samples):
+            self._compute(window)
+        if not self.ids:
+            nothing = torch.empty(0, 0), torch.empty(0, 32, dtype=torch.uint8)
+            return {tap: Shard([], *nothing, self.skipped) for tap in self.taps}
+        pixels = torch.stack(self.pixels)
+        return {tap: Shard(self.ids, self._stack(tap), pixels, self.skipped) for tap in self.taps}
+
+    def _windows(self, samples: Iterator[Ready]) -> Iterator[list[Prepared]]:
+        window: list[Prepared] = []
+        for ready in samples:
+            if ready.error is not None:
+                if not self.skip_undecodable:
+                    raise ready.error
+                self.skipped.append((ready.error.sample_id, ready.error.reason))
+            if ready.prepared is None:
+                continue
+            window.append(ready.prepared)
+            self.ids.append(ready.prepared.sample_id)
+            self.pixels.append(ready.pixels)
+            full = len(window) >= WINDOW_BATCHES * self.batch_size.size
+            if full or sum(sample.bytes for sample in window) >= WINDOW_BYTES:
+                yield window
+                window = []
+        if window:
+            yield window
+
+    def _compute(self, window: list[Prepared]) -> None:
+        self.batch_size.measure(self._forward, max(window, key=lambda sample: sample.length))
+        found: dict[Tap, list[torch.Tensor]] = {tap: [torch.empty(0)] * len(window) for tap in self.taps}
+        for rows in batches(window, self.batch_size.size, pads=self.model.pads):
+            for start, read in self.batch_size.run(self._forward, [window[row] for row in rows]):
+                for tap, vectors in read.items():
+                    for row, vector in zip(rows[start:], vectors, strict=False):
+                        found[tap][row] = vector
+        for tap, vectors in found.items():
+            self.latents[tap] += vectors
+
+    def _forward(self, batch: Sequence[Prepared]) -> dict[Tap, Vectors]:
+        return self.model.features(batch, self.taps)
+
+    def _stack(self, tap: Tap) -> torch.Tensor:
+        vectors = self.latents[tap]
+        for sample_id, vector in zip(self.ids, vectors, strict=True):
+            refuse_other_width((self.ids[0], len(vectors[0])), (sample_id, len(vector)))
+        stacked = torch.stack(vectors)
+        bad = (~torch.isfinite(stacked)).any(dim=1).nonzero().flatten().tolist()
+        if bad:
+            named = ", ".join(repr(self.ids[i]) for i in bad[:3])
+            raise ForesightError(
+                f"layer={tap.layer}: the latents of {len(bad)} samples are not finite ({named}). "
+                "float16 overflows in large models: use model.dtype=bfloat16"
+            )
+        return stacked

@@ -1,0 +1,36 @@
+"""What is to be extracted, in a form that can be sent to another process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from foresight_cli.config import ModelConfig
+from foresight_cli.data import Dataset
+from foresight_cli.latents import Entry
+from foresight_cli.models import Tap
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a process must know to fill shards; it can be sent to another one.
+
+    Attributes:
+        entries: one cache entry for each tap, all over the same slices of ``dataset``.
+        dataset: the samples.
+        model: which model; each process reads its own copy.
+        device: where the network runs.
+        batch_size: samples a forward pass; None for what fits in the free memory.
+        skip_undecodable: leave out samples that cannot be decoded.
+    """
+
+    entries: Mapping[Tap, Entry]
+    dataset: Dataset
+    model: ModelConfig
+    device: str
+    batch_size: int | None
+    skip_undecodable: bool
+
+    def missing(self) -> list[int]:
+        """The shards that at least one entry lacks."""
+        return sorted({number for entry in self.entries.values() for number in entry.missing()})

@@ -1,0 +1,62 @@
+"""What an extraction will do: the recipe of each layer and pooling, and the plan that ``dry_run=true`` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from foresight_cli.config import ExtractConfig
+from foresight_cli.data import Dataset, open_dataset
+from foresight_cli.latents import Entry, Recipe
+from foresight_cli.models import LatentModel, Tap, open_model
+
+
+def planned(config: ExtractConfig, dataset: Dataset, model: LatentModel) -> dict[Tap, Recipe]:
+    """The recipe of every layer and pooling that ``config`` asks for; nothing is written, and no weight is read.
+
+    Raises:
+        ForesightError: the data or the checkpoint cannot be found.
+    """
+    identity = model.identity(reach_hub=True)
+    data = dataset.identity()
+    return {
+        Tap(layer, pooling): Recipe(
+            model={**model.recipe(layer), **identity},
+            layer=layer,
+            pooling=pooling,
+            data=data,
+            rows=len(dataset.samples),
+            rows_per_shard=config.rows_per_shard,
+        )
+        for layer in config.layers or model.all_layers()
+        for pooling in config.poolings
+    }
+
+
+def described(config: ExtractConfig) -> str:
+    """What ``foresight extract`` would do with these settings, one line for each layer and pooling."""
+    dataset = open_dataset(config.data)
+    model = open_model(config.model)
+    model.check_layers(config.layers or ())
+    frames = getattr(config.data, "frames", 1)
+    lines, shards = [], set[int]()
+    for tap, recipe in planned(config, dataset, model).items():
+        entry = Entry(Path(config.cache_dir) / recipe.folder, recipe)
+        missing = [] if entry.complete else entry.missing()
+        shards.update(missing)
+        row = model.row_bytes(tap, frames)
+        size = f"{_size(row * recipe.rows)} of latents" if row is not None else "size known once a sample is read"
+        have = recipe.shards - len(missing)
+        state = "in the cache" if entry.complete else f"{have} of {recipe.shards} shards in the cache"
+        lines.append(f"layer={tap.layer} {tap.pooling}: {recipe.rows} rows, {size}, {state} -> {entry.path}")
+    rows = sum(len(recipe.slice(number)) for number in shards)
+    runs = f"would run on {rows} of {recipe.rows} samples ({len(shards)} shards), once for all layers and poolings"
+    lines.append(f"{config.model.name} {runs if shards else 'would not run: all is in the cache'}")
+    return "\n".join(lines)
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,80 @@
+"""One writer at a time for an entry: a lock that the system takes away from a process that dies.
+
+The cache is right without it, since any number of writers end in the same files. With it, two processes that were
+asked for the same latents do not both compute them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from foresight_cli.latents.atomic import cannot_write
+
+NAME = ".lock"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds an entry's lock; -1 and "" where it has not yet said."""
+
+    pid: int
+    host: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}" if self.host else "another process"
+
+
+@contextmanager
+def locked(folders: Iterable[Path], waiting: Callable[[Path, Holder], None]) -> Iterator[None]:
+    """Hold the locks of all ``folders``, which exist; ``waiting`` is told of each that somebody else holds.
+
+    They are taken in the order of their names, so that two processes never wait for each other. On a file system
+    without locks nothing is held.
+
+    Raises:
+        ForesightError: a folder cannot be written to.
+    """
+    with ExitStack() as held_files:
+        for folder in sorted(set(folders)):
+            try:
+                file = held_files.enter_context((folder / NAME).open("a+b"))
+            except OSError as error:
+                raise cannot_write(folder / NAME, error) from None
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting(folder, _said(folder))
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError:  # a network file system without a lock service
+                continue
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+            file.flush()
+        yield
+
+
+def held(folder: Path) -> Holder | None:
+    """Who holds the lock of ``folder`` at this moment, without waiting; None where nobody does."""
+    try:
+        with (folder / NAME).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _said(folder)
+    except OSError:
+        return None
+    return None
+
+
+def _said(folder: Path) -> Holder:
+    try:
+        said = json.loads((folder / NAME).read_bytes())
+        return Holder(int(said["pid"]), str(said["host"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Holder(-1, "")

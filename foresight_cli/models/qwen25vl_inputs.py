@@ -1,0 +1,114 @@
+"""What Qwen2.5-VL is given for one sample: patches, token ids with a placeholder for each visual token, positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from foresight_cli.clip import Clip, resized
+from foresight_cli.config import Qwen25VLConfig
+from foresight_cli.errors import ForesightError
+from foresight_cli.models.model import Prepared
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+
+class Inputs:
+    """The checkpoint's own tokenizer, chat template and image processor (its PIL backend, for clips as well)."""
+
+    def __init__(self, config: Qwen25VLConfig, tokenizer: Any, processor: Any, network: Any) -> None:
+        """``network`` is the whole model: its config names the placeholders, and it knows how to number positions."""
+        self.config = config
+        self._tokenizer = tokenizer
+        self._processor = processor
+        self._network = network
+        self.placeholders: dict[str, int] = {
+            "image": int(network.config.image_token_id),
+            "video": int(network.config.video_token_id),
+        }
+        self._prompt = lru_cache(maxsize=256)(self._number)
+        self._lock = Lock()  # a tokenizer is not to be used by two threads at once
+        self.token_ids("image", 1)  # a missing or foreign chat template is met here, not after an hour of pictures
+
+    def prepare(self, clip: Clip, sample_id: str) -> Prepared:
+        """See :class:`LatentModel`."""
+        side = self.config.resolution
+        frames = clip.frames if side is None else [resized(frame, side) for frame in clip.frames]
+        patches, grid = self._patches(frames, clip.fps is None, sample_id)
+        if side is not None and grid[1:] != (side // self._processor.patch_size,) * 2:
+            raise ForesightError(
+                f"model.resolution={side}: the checkpoint's image processor resizes it again, to keep "
+                f"{self._processor.size['shortest_edge']} to {self._processor.size['longest_edge']} pixels an image"
+            )
+        with self._lock:
+            ids, positions = self._prompt(grid, clip.fps)
+        tensors = {"pixel_values": patches, "input_ids": ids, "position_ids": positions}
+        return Prepared(sample_id, tensors, grid, length=len(ids))
+
+    def _patches(
+        self, frames: Sequence[Image.Image], still: bool, sample_id: str
+    ) -> tuple[torch.Tensor, tuple[int, int, int]]:
+        """Patches ``[t * h * w, C * 2 * 14 * 14]`` and the grid (t, h, w).
+
+        A temporal patch is two frames in a row, the last of an odd number doubled; a still picture is doubled too. The
+        library's own video processor wants torchvision, so that a clip's patches are put together from its frames'.
+        """
+        import torch
+
+        try:
+            inputs = self._processor(images=list(frames), return_tensors="pt")
+        except ValueError as error:
+            size = f"{frames[0].width} x {frames[0].height}"
+            raise ForesightError(f"cannot prepare {sample_id!r} of {size}: {error}") from None
+        _, height, width = (int(g) for g in inputs["image_grid_thw"][0])
+        patches: torch.Tensor = inputs["pixel_values"]
+        if still:
+            return patches, (1, height, width)
+        patch, pair = self._processor.patch_size, self._processor.temporal_patch_size
+        each = patches.view(len(frames), height * width, -1, pair, patch, patch)[:, :, :, 0]  # [T, h w, C, 14, 14]
+        if short := -len(frames) % pair:
+            each = torch.cat([each, each[-1:].expand(short, *each.shape[1:])])
+        paired = each.view(-1, pair, *each.shape[1:]).permute(0, 2, 3, 1, 4, 5)
+        return paired.reshape(-1, patches.shape[1]), (len(each) // pair, height, width)
+
+    def _number(self, grid: tuple[int, int, int], fps: float | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids ``[tokens]`` for a grid of patches, and their positions in time, height and width ``[3, tokens]``.
+
+        The model's own rule numbers them, one sample at a time: in a padded batch each keeps what it has alone.
+        """
+        import torch
+
+        kind = "image" if fps is None else "video"
+        ids = self.token_ids(kind, grid[0] * grid[1] * grid[2] // self._processor.merge_size**2)
+        types = (ids == self.placeholders[kind]).int() * (1 if kind == "image" else 2)
+        said: dict[str, Any] = {f"{kind}_grid_thw": torch.tensor([grid])}
+        if fps is not None:
+            said["second_per_grid_ts"] = torch.tensor([self._processor.temporal_patch_size / fps])
+        positions, _ = self._network.model.get_rope_index(ids[None], mm_token_type_ids=types[None], **said)
+        return ids, positions[:, 0]
+
+    def token_ids(self, kind: str, visual_tokens: int) -> torch.Tensor:
+        """The chat prompt ``[tokens]`` with so many placeholders of ``kind``, "image" or "video".
+
+        With ``tokens=image`` it ends with the last of them: by causality, what follows cannot change them.
+        """
+        import torch
+
+        content = [{"type": kind}, {"type": "text", "text": self.config.prompt}]
+        text = self._tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+        placeholder = self.placeholders[kind]
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        if ids.count(placeholder) != 1:
+            raise ForesightError(
+                f"the chat template of {self.config.checkpoint} has {ids.count(placeholder)} places for the {kind}; "
+                "wanted 1"
+            )
+        at = ids.index(placeholder)
+        tail = [] if self.config.tokens == "image" else ids[at + 1 :]
+        return torch.tensor([*ids[:at], *[placeholder] * visual_tokens, *tail])
