@@ -21,6 +21,16 @@ Run = Callable[..., Result]
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests remember the hashes of files in a folder of their own, not in the user's."""
+    fonts = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matplotlib"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MPLCONFIGDIR", os.environ.get("MPLCONFIGDIR") or str(fonts))  # finding all fonts takes seconds
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """``run("extract", "model=pixels")``: as typed in an empty folder, inside this process."""
@@ -54,11 +64,19 @@ def shell(tmp_path: Path) -> Shell:
     return typed
 
 
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>")
+SPECIAL = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
 WORDS = ("[UNK]", "user", "assistant", "Describe", "What", "is", "this", ".")
 TEMPLATE = """{% for m in messages %}<|im_start|>{{ m.role }}
-{% for c in m.content %}{% if c.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ c.text }}\
-{% endif %}{% endfor %}<|im_end|>
+{% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}{% else %}\
+<|vision_start|><|{{ c.type }}_pad|><|vision_end|>{% endif %}{% endfor %}<|im_end|>
 {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 
@@ -72,7 +90,7 @@ def qwen_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     folder = tmp_path_factory.mktemp("qwen25vl")
-    vocabulary = {word: i for i, word in enumerate((*SPECIAL, "<|video_pad|>", *WORDS))}
+    vocabulary = {word: i for i, word in enumerate((*SPECIAL, *WORDS))}
     words = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer = PreTrainedTokenizerFast(

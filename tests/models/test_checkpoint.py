@@ -56,7 +56,7 @@ def test_missing_file_is_one_line(qwen_checkpoint, tmp_path, file, says):
 
 def test_template_without_an_image_is_refused(qwen_checkpoint, tmp_path):
     template = copied(qwen_checkpoint, tmp_path) / "chat_template.jinja"
-    template.write_text(template.read_text().replace("<|image_pad|>", ""))
+    template.write_text(template.read_text().replace("<|{{ c.type }}_pad|>", ""))
     with pytest.raises(ForesightError) as caught:
         opened(tmp_path).load("cpu")
     assert str(caught.value) == f"the chat template of {tmp_path} has 0 places for the image; wanted 1"

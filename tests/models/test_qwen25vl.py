@@ -1,148 +1,86 @@
-"""``model=qwen25vl`` against a plain transformers forward of the same checkpoint with ``output_hidden_states=True``.
-
-The reference takes another path where it can: its prompt is text in which the image token is written n times before
-the tokenizer sees it, the whole network runs, head and all, one picture at a time, and hidden states are picked from
-the tuple that transformers returns.
-"""
+"""``model=qwen25vl`` against a plain transformers forward of the same checkpoint; see ``qwen_reference``."""
 
 from __future__ import annotations
 
 import dataclasses
-from functools import lru_cache
 from itertools import pairwise
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from foresight_cli.clip import Clip
-from foresight_cli.config import Qwen25VLConfig
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models import Tap, open_model
+from tests.models.qwen_reference import (
+    LAYERS,
+    MIXED,
+    SQUARES,
+    TAPS,
+    Reference,
+    assert_equal,
+    chosen,
+    features,
+    fresh,
+    loaded,
+    picture,
+    pooled,
+    settings,
+)
 
-LAYERS = ("0", "4", "8", "16", "24", "final")
-POOLINGS = ("channel_mean", "flat")
-TAPS = tuple(Tap(layer, pooling) for layer in LAYERS for pooling in POOLINGS)
-
-
-def picture(seed: int, width: int = 112, height: int = 112) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
-
-
-SQUARES = [picture(i) for i in range(4)]
-MIXED = [picture(4, 112, 84), picture(5, 60, 140), picture(6, 112, 84), picture(7, 200, 90), picture(8, 112, 84)]
+BF16, FP16 = 0.02, 0.002
+"""Largest relative error of a half-precision vector."""
 
 
 @pytest.fixture(scope="module")
-def config(qwen_checkpoint) -> Qwen25VLConfig:
-    return Qwen25VLConfig(
-        name="qwen25vl",
-        checkpoint=str(qwen_checkpoint),
-        revision=None,
-        dtype="float32",
-        resolution=None,
-        tokens="image",
-        prompt="What is this.",
-        final_norm=True,
-        init="pretrained",
-        init_seed=0,
-    )
-
-
-def loaded(config, **changes):
-    """The model of ``config``, read once for all tests that use it as it is."""
-    return _loaded(dataclasses.replace(config, **changes))
-
-
-@lru_cache
-def _loaded(config):
-    return fresh(config)
-
-
-def fresh(config, **changes):
-    model = open_model(dataclasses.replace(config, **changes))
-    model.load("cpu")
-    return model
-
-
-def features(model, pictures, taps=TAPS, batch: int = 1) -> dict[Tap, list[torch.Tensor]]:
-    """One vector for each picture, in order; pictures of one shape share a batch, as in the runner."""
-    prepared = [model.prepare(Clip((p,)), str(i)) for i, p in enumerate(pictures)]
-    found: dict[Tap, dict[int, torch.Tensor]] = {tap: {} for tap in taps}
-    for shape in {p.shape for p in prepared}:
-        rows = [i for i, p in enumerate(prepared) if p.shape == shape]
-        for start in range(0, len(rows), batch):
-            part = rows[start : start + batch]
-            for tap, values in model.features([prepared[i] for i in part], taps).items():
-                found[tap].update(zip(part, values, strict=True))
-    return {tap: [by_row[i] for i in range(len(pictures))] for tap, by_row in found.items()}
+def config(qwen_checkpoint):
+    return settings(qwen_checkpoint)
 
 
 @pytest.fixture(scope="module")
 def reference(qwen_checkpoint):
-    """``reference(picture)`` -> states ``[tokens, d]`` by layer, those before the final norm, and the image's rows."""
-    network = Qwen2_5_VLForConditionalGeneration.from_pretrained(qwen_checkpoint, dtype=torch.float32).eval()
-    tokenizer = AutoTokenizer.from_pretrained(qwen_checkpoint)
-    processor = Qwen2VLImageProcessorPil.from_pretrained(qwen_checkpoint)
-
-    def hidden_states(image: Image.Image, prompt: str = "What is this."):
-        inputs = processor(images=[image], return_tensors="pt")
-        visual = int(inputs["image_grid_thw"].prod()) // 4
-        message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
-        text = tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
-        ids = tokenizer(text.replace("<|image_pad|>", "<|image_pad|>" * visual), return_tensors="pt")["input_ids"]
-        is_image = ids == network.config.image_token_id
-        assert is_image.sum() == visual
-        before_norm = []
-        handle = network.model.language_model.norm.register_forward_pre_hook(lambda _, x: before_norm.append(x[0]))
-        with torch.no_grad():
-            out = network(
-                input_ids=ids, mm_token_type_ids=is_image.int(), attention_mask=torch.ones_like(ids),
-                output_hidden_states=True, **inputs,
-            )  # fmt: skip
-        handle.remove()
-        states = {str(k): out.hidden_states[k][0] for k in range(28)} | {"final": out.hidden_states[28][0]}
-        return states, before_norm[0][0], is_image[0]
-
-    return hidden_states
-
-
-def pooled(states: torch.Tensor, pooling: str) -> torch.Tensor:
-    return states.mean(dim=0) if pooling == "channel_mean" else states.reshape(-1)
-
-
-def assert_equal(got: torch.Tensor, want: torch.Tensor) -> None:
-    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+    return Reference(qwen_checkpoint)
 
 
 # --- the numbers
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("tokens", ["image", "all"])
+@pytest.mark.parametrize("batch", [1, 3, 8])
+@pytest.mark.parametrize("tokens", ["image", "text", "last", "all"])
 def test_every_layer_and_pooling_equals_transformers(config, reference, tokens, batch):
     got = features(loaded(config, tokens=tokens), SQUARES, batch=batch)
     for row, image in enumerate(SQUARES):
         states, _, is_image = reference(image)
         for tap in TAPS:
-            chosen = states[tap.layer][is_image] if tokens == "image" else states[tap.layer]
-            assert_equal(got[tap][row], pooled(chosen, tap.pooling))
-    assert got[Tap("4", "flat")][0].shape == ((16 if tokens == "image" else 27) * 32,)
+            assert_equal(got[tap][row], pooled(chosen(states[tap.layer], is_image, tokens), tap.pooling))
+    assert got[Tap("4", "flat")][0].shape == ({"image": 16, "text": 11, "last": 1, "all": 27}[tokens] * 32,)
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-def test_pictures_of_mixed_sizes_equal_transformers(config, reference, batch):
-    got = features(loaded(config), MIXED, batch=batch)
+@pytest.mark.parametrize("batch", [1, 3, 8])
+@pytest.mark.parametrize("tokens", ["image", "text", "last", "all"])
+def test_padded_batches_of_mixed_sizes_equal_transformers(config, reference, tokens, batch):
+    got = features(loaded(config, tokens=tokens), MIXED, batch=batch)
     sizes = set()
     for row, image in enumerate(MIXED):
         states, _, is_image = reference(image)
         sizes.add(int(is_image.sum()))
         for tap in TAPS:
-            assert_equal(got[tap][row], pooled(states[tap.layer][is_image], tap.pooling))
-    assert len(sizes) == 3
+            assert_equal(got[tap][row], pooled(chosen(states[tap.layer], is_image, tokens), tap.pooling))
+    assert len(sizes) > 3
+
+
+def test_mates_of_any_length_change_nothing(config):
+    """A batch that no runner would make up: the shortest and the longest together, most of it padding."""
+    model = loaded(config, tokens="all")
+    prepared = [model.prepare(Clip((image,)), "") for image in MIXED]
+    assert max(p.length for p in prepared) > 2 * min(p.length for p in prepared)
+    together = model.features(prepared, TAPS)
+    backwards = model.features(prepared[::-1], TAPS)
+    for row, one in enumerate(prepared):
+        alone = model.features([one], TAPS)
+        for tap in TAPS:
+            assert_equal(together[tap][row], alone[tap][0])
+            assert_equal(backwards[tap][len(prepared) - 1 - row], alone[tap][0])
 
 
 def test_final_without_the_norm_is_the_residual_stream(config, reference):
@@ -204,12 +142,31 @@ def test_one_pass_for_all_taps_equals_one_pass_for_each(config):
         assert torch.equal(torch.stack(features(model, SQUARES[:2], [tap], batch=2)[tap]), torch.stack(together[tap]))
 
 
-def test_half_precision_stays_close(config):
+def relative(got: torch.Tensor, want: torch.Tensor) -> float:
+    return float((got.float() - want.float()).norm() / want.float().norm())
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("bfloat16", BF16), ("float16", FP16)])
+def test_half_precision_equals_transformers_within_its_rounding(config, qwen_checkpoint, dtype, most):
+    """Against transformers in the same dtype, and batches against single samples: relative error of each vector."""
+    plain = Reference(qwen_checkpoint, getattr(torch, dtype))
+    model = loaded(config, dtype=dtype)
+    alone, batched = (features(model, [*SQUARES, *MIXED], batch=batch) for batch in (1, 8))
+    worst = 0.0
+    for row, image in enumerate([*SQUARES, *MIXED]):
+        states, _, is_image = plain(image)
+        for tap in TAPS:
+            want = pooled(states[tap.layer][is_image].float(), tap.pooling)
+            assert alone[tap][row].dtype == (torch.float32 if tap.pooling == "channel_mean" else getattr(torch, dtype))
+            worst = max(worst, relative(alone[tap][row], want), relative(batched[tap][row], want))
+    assert 0 < worst < most
+
+
+def test_half_precision_stays_close_to_single(config):
     tap = Tap("4", "channel_mean")
     exact = features(loaded(config), SQUARES, [tap])[tap]
     rounded = features(loaded(config, dtype="bfloat16"), SQUARES, [tap])[tap]
     for a, b in zip(exact, rounded, strict=True):
-        assert b.dtype == torch.float32
         assert torch.nn.functional.cosine_similarity(a, b, dim=0) > 0.999
 
 
