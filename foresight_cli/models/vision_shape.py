@@ -1,0 +1,110 @@
+"""What a checkpoint's config files say of its image encoder: how many blocks, which class, how large its latents."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import Any
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.models.checkpoint import Checkpoint
+from foresight_cli.models.model import Tap
+from foresight_cli.models.network import ITEMSIZE
+
+
+class VisionShape:
+    """The image encoder of ``checkpoint``: all of it, or the vision tower where ``config.json`` has two towers."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+
+    @cached_property
+    def depth(self) -> int:
+        """Blocks of a plain network, stages of a staged one; a file that leaves it out means its class's default.
+
+        Raises:
+            ForesightError: neither the file nor the class says it.
+        """
+        depth = _depth(self._said.get("depths"), self._said.get("num_hidden_layers"))
+        if depth is None:
+            depth = _depth(getattr(self.config, "depths", None), getattr(self.config, "num_hidden_layers", None))
+        if depth is None:
+            raise self.refusal("its config.json says neither num_hidden_layers nor depths")
+        return depth
+
+    @cached_property
+    def config(self) -> Any:
+        """The encoder's config as transformers reads it."""
+        from transformers import AutoConfig
+
+        with self.checkpoint.reading():
+            folder = self.checkpoint.file("config.json").parent
+            whole = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        return getattr(whole, "vision_config", None) or whole
+
+    def network(self) -> Any:
+        """The class that transformers' ``AutoModel`` has for :attr:`config`.
+
+        Raises:
+            ForesightError: it has none, or one that takes something else than pictures.
+        """
+        from transformers import MODEL_MAPPING
+
+        found = MODEL_MAPPING.get(type(self.config), None)
+        if getattr(found, "main_input_name", None) != "pixel_values":
+            raise self.refusal("transformers' AutoModel has no image encoder for it")
+        return found
+
+    def row_bytes(self, tap: Tap, tokens: str, dtype: str) -> int | None:
+        """Bytes of one sample's latents; None where the files alone do not say."""
+        width = self._said.get("hidden_size")
+        if width is None or "depths" in self._said:  # each stage has a width and a grid of its own
+            return None
+        if tap.pooling == "channel_mean":
+            return 4 * int(width)
+        positions = {"cls": 1, "patch": self._patches()}.get(tokens)
+        return None if positions is None else ITEMSIZE[dtype] * int(width) * positions
+
+    def refusal(self, reason: str) -> ForesightError:
+        """What is said of a checkpoint that ``model=vision`` cannot take."""
+        kind = self._said.get("model_type", "unknown")
+        return ForesightError(
+            f"model=vision cannot take {self.checkpoint.name} (model_type {kind}): {reason}. "
+            "Choose another image encoder, for instance model.checkpoint=facebook/dinov2-base"
+        )
+
+    @cached_property
+    def _said(self) -> dict[str, Any]:
+        """``config.json`` or its ``vision_config``. Plain JSON: reading it takes no torch."""
+        said: dict[str, Any] = json.loads(self.checkpoint.file("config.json").read_text(encoding="utf-8"))
+        tower = said.get("vision_config")
+        return tower if isinstance(tower, dict) else said
+
+    def _patches(self) -> int | None:
+        """Positions of the picture, where the image processor's file gives every picture one size."""
+        patch, size = self._said.get("patch_size"), self._picture()
+        if not isinstance(patch, int) or size is None:
+            return None
+        return (size[0] // patch) * (size[1] // patch)
+
+    def _picture(self) -> tuple[int, int] | None:
+        """Height and width that every picture is brought to."""
+        try:
+            said = json.loads(self.checkpoint.file("preprocessor_config.json").read_text(encoding="utf-8"))
+        except (ForesightError, FileNotFoundError):  # an estimate: load() says what is wrong with the checkpoint
+            return None
+        if said.get("do_center_crop"):
+            size = said.get("crop_size")
+        elif "do_center_crop" in said or "crop_size" not in said:
+            size = said.get("size") if said.get("do_resize") else None
+        else:
+            size = None  # whether it crops is the class's default
+        if isinstance(size, int) and said.get("do_center_crop"):
+            return size, size
+        if isinstance(size, dict) and {"height", "width"} <= size.keys():
+            return int(size["height"]), int(size["width"])
+        return None
+
+
+def _depth(stages: Any, blocks: Any) -> int | None:
+    return len(stages) if isinstance(stages, list | tuple) else blocks if isinstance(blocks, int) else None
