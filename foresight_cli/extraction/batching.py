@@ -29,7 +29,7 @@ class BatchSize:
     def __init__(self, asked: int | None, device: str, *, sharing: int = 1) -> None:
         """``sharing`` processes take from the same memory."""
         self.device = device
-        self._share = SHARE / sharing
+        self._sharing = sharing
         self.size = asked or MOST.get(device.split(":")[0], 16)
         self._measured = asked is not None
 
@@ -45,7 +45,7 @@ class BatchSize:
         took = peak_of(lambda: forward([largest]), self.device)
         if free is None or not took:
             return
-        fits = max(int(self._share * free / took), 1)
+        fits = max(int(SHARE * free / (took * self._sharing)), 1)
         while self.size > fits:
             self.size //= 2
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -97,48 +95,3 @@ def test_only_the_damaged_shard_is_done_again(tmp_path):
     extract(PIXELS)
     assert visible(tmp_path) == whole
     assert {file: file.stat().st_mtime_ns for file in times} == times
-
-
-KILLER = """
-import os, random, signal, sys, time
-import foresight_cli.extract, foresight_cli.runners.local  # once: each child below is forked with torch at hand
-from foresight_cli.cli import app
-
-chance, words = random.Random(0), sys.argv[1:]
-for kill in range(10):
-    seen, out = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.dup2(out, 1)
-        app(words, prog_name="foresight")
-    os.close(out)
-    lines = os.fdopen(seen)
-    if kill % 2:  # at any moment from its start on
-        time.sleep(chance.uniform(0, 0.3))
-    else:  # while shards are being committed, on a slow machine and on a fast one: it prints a line for each
-        for _ in range(chance.randint(1, 12)):
-            lines.readline()
-    os.kill(child, signal.SIGKILL)
-    ended = os.waitpid(child, 0)[1]
-    lines.close()
-    whole = [name for _, _, names in os.walk("torn") for name in names if name.startswith("shard-")]
-    print(os.WIFSIGNALED(ended), len(whole), flush=True)
-"""
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_a_rerun_ends_in_the_same_bytes(tmp_path, shell):
-    """``foresight extract`` is killed by SIGKILL ten times over; the next run must end as one unbroken run does."""
-    words = ("extract", "model=pixels", "pooling=all", "data.size=64", "data.per_category=60", "rows_per_shard=8")
-    assert shell(*words, "cache_dir=whole").returncode == 0
-    whole = visible(tmp_path / "whole")
-    assert len([name for name in whole if "shard-" in name]) == 2 * 60
-    killer = [sys.executable, "-c", KILLER, *words, "cache_dir=torn"]
-    result = subprocess.run(killer, cwd=tmp_path, capture_output=True, text=True, check=True)
-    kills = [line.split() for line in result.stdout.splitlines()]
-    assert len(kills) == 10
-    assert sum(killed == "True" and 0 < int(shards) < 120 for killed, shards in kills) >= 3, kills
-    for name, data in visible(tmp_path / "torn").items():  # whatever has a name is whole
-        assert data == whole[name], name
-    assert shell(*words, "cache_dir=torn").returncode == 0
-    assert visible(tmp_path / "torn") == whole

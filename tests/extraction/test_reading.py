@@ -1,0 +1,95 @@
+"""Reading ahead: in order, no further than memory allows, and never stuck."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+
+from foresight_cli.clip import Clip
+from foresight_cli.data import UndecodableImage
+from foresight_cli.extraction import reading
+from foresight_cli.extraction.reading import Reader
+from foresight_cli.models import Prepared
+
+
+class Numbered:
+    """A dataset of pictures whose colour is their row; every fifth cannot be read."""
+
+    samples = tuple(SimpleNamespace(id=str(row)) for row in range(40))
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def clip(self, row: int) -> Clip:
+        self.asked.append(row)
+        time.sleep(0.003 if row % 3 else 0)  # so that later ones are done first
+        if row % 5 == 4:
+            raise UndecodableImage(str(row), "broken")
+        return Clip((Image.new("RGB", (2, 2), (row,) * 3),))
+
+
+class Network:
+    """Takes a picture as so many bytes."""
+
+    def __init__(self, size: int = 1) -> None:
+        self.size = size
+
+    def prepare(self, clip: Clip, sample_id: str) -> Prepared:
+        return Prepared(sample_id, {"x": torch.zeros(self.size, dtype=torch.uint8)}, ())
+
+
+def test_samples_come_in_order_whatever_is_ready_first(monkeypatch):
+    monkeypatch.setattr(reading.os, "sched_getaffinity", lambda _: range(8))
+    data = Numbered()
+    with Reader(data, Network(), "cuda") as reader:
+        got = list(reader.read(iter(range(40))))
+    assert [ready.error.sample_id if ready.error else ready.prepared.sample_id for ready in got] == [
+        str(row) for row in range(40)
+    ]
+    assert [i for i, ready in enumerate(got) if ready.error] == [4, 9, 14, 19, 24, 29, 34, 39]
+    assert all(
+        ready.pixels.numpy().tobytes() == Clip((Image.new("RGB", (2, 2), (i,) * 3),)).digest()
+        for i, ready in enumerate(got)
+        if ready.prepared
+    )
+
+
+def test_no_further_ahead_than_memory_allows(monkeypatch):
+    monkeypatch.setattr(reading, "AHEAD_BYTES", 5000)
+    data = Numbered()
+    with Reader(data, Network(size=1000), "cpu") as reader:
+        furthest = [len(data.asked) - taken for taken, _ in enumerate(reader.read(iter(range(40))))]
+    assert max(furthest) <= 5 + 1
+
+
+def test_none_is_asked_again_only_when_all_is_taken():
+    """A worker that waits for its next shard must hand on what it has read, or two workers wait for each other."""
+    taken: list[int] = []
+
+    def rows():
+        yield from (0, 1, 2)
+        yield None
+        assert taken == [0, 1, 2]
+        yield from (5, 6)
+        yield None
+        assert taken == [0, 1, 2, 5, 6]
+
+    with Reader(Numbered(), Network(), "cpu") as reader:
+        for ready in reader.read(rows()):
+            taken.append(int(ready.prepared.sample_id))
+    assert taken == [0, 1, 2, 5, 6]
+
+
+def test_an_unforeseen_error_reaches_the_reader_and_leaves_no_thread():
+    class Broken(Numbered):
+        def clip(self, row):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), Reader(Broken(), Network(), "cpu") as reader:
+        list(reader.read(iter(range(40))))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read")]
