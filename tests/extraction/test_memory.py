@@ -32,5 +32,5 @@ def test_peak_is_what_was_held_at_once():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     one, two = map(int, result.stdout.split())
-    assert 300 <= one < 320
-    assert 100 <= two < 120
+    assert 290 < one < 320
+    assert 90 < two < 120
