@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foresight_cli.config import GROUPS, DataConfig, SpaceConfig
+from foresight_cli.config import GROUPS, DataConfig, PrecomputedConfig, SpaceConfig
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.samples import read_samples
 from foresight_cli.latents.store import folders
 from foresight_cli.models import open_model
 
@@ -62,12 +64,16 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
         shown = "; ".join(_data_name(d) for d in common)
         raise ForesightError(f"both models are cached on {len(common)} datasets ({shown}): say which with data=")
     if not common:
+        both = isinstance(source.model, PrecomputedConfig) and isinstance(target.model, PrecomputedConfig)
+        one = f", as data=precomputed{_path_of(source, 'data')}" if both else ""
         raise ForesightError(
             f"{source.model.name} and {target.model.name} are cached on different data: extract both on the same, "
-            "with the same data= settings"
+            f"with the same data= settings{one}"
         )
     on_data = [[e for e in side if canonical_json(e.recipe.data) == canonical_json(common[0])] for side in sides]
-    return Found(*(_one_of_each(side) for side in on_data))
+    found = Found(*(_one_of_each(side) for side in on_data))
+    _refuse_two_tables(found)
+    return found
 
 
 def _complete(root: Path) -> Iterator[Entry]:
@@ -84,6 +90,9 @@ def _complete(root: Path) -> Iterator[Entry]:
 
 def reopen(found: Found, data: DataConfig | None) -> tuple[Dataset, DataConfig] | None:
     """The dataset behind the latents, for controls and thumbnails; None, with a warning, if it is gone or changed."""
+    if found.data["name"] == "precomputed":
+        log.warning("warning: data=precomputed has no pictures: controls are not measured")
+        return None
     try:
         config = data or GROUPS["data"][found.provenance["name"]](**found.provenance)
         dataset = open_dataset(config)
@@ -126,7 +135,7 @@ def _matching(
 def _nothing(space: SpaceConfig, side: str, weights: str, near_misses: set[str]) -> str:
     layers = ",".join(space.layers) if space.layers else "all"
     poolings = ",".join(space.poolings) if space.poolings else "all"
-    if near_misses:
+    if near_misses and not isinstance(space.model, PrecomputedConfig):  # another file is no other setting
         shown = min(near_misses)
         hint = " (add weights=tiny?)" if "checkpoint=tiny:" in shown and weights != "tiny" else ""
         return (
@@ -134,10 +143,31 @@ def _nothing(space: SpaceConfig, side: str, weights: str, near_misses: set[str])
             f"Give {side}.model.<setting>= as you gave model.<setting>= to extract"
         )
     tiny = " weights=tiny" if weights == "tiny" else ""
+    model = f"{space.model.name}{_path_of(space, 'model')}"
     return (
         f"{side}={space.model.name} layer={layers} pooling={poolings}: no such latents in the cache. "
-        f"Type: foresight extract model={space.model.name} layer={layers} pooling={poolings}{tiny}"
+        f"Type: foresight extract model={model} layer={layers} pooling={poolings}{tiny}"
     )
+
+
+def _path_of(space: SpaceConfig, group: str) -> str:
+    """The file of latents that a command line has to name, as a setting of ``group``; "" for other models."""
+    return f" {group}.path={shlex.quote(space.model.path)}" if isinstance(space.model, PrecomputedConfig) else ""
+
+
+def _refuse_two_tables(found: Found) -> None:
+    """Stop where two files of latents list the same ids, and different labels, groups or attributes for them."""
+    first, other = found.source[0], found.target[0]
+    paths = [entry.manifest()["provenance"]["data"].get("path") for entry in (first, other)]
+    if (
+        found.data["name"] == "precomputed"
+        and paths[0] != paths[1]
+        and read_samples(first.path) != read_samples(other.path)
+    ):
+        raise ForesightError(
+            f"{paths[0]} and {paths[1]} hold different labels, groups or attributes for the same ids. Extract both "
+            f"with those of one file: data=precomputed data.path={shlex.quote(paths[0])}"
+        )
 
 
 def _common_data(source: Sequence[Entry], target: Sequence[Entry]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from foresight_cli.config import DataConfig, ExtractConfig, HistogramConfig, ModelConfig, PixelsConfig
+from foresight_cli.config import DataConfig, ExtractConfig, HistogramConfig, LocalConfig, ModelConfig, PixelsConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.extract import extract
 from foresight_cli.latents import Latents, load
@@ -28,7 +28,7 @@ def control_latents(names: Sequence[str], data: DataConfig, cache_dir: str) -> d
             poolings=("flat",),
             data=data,
             weights="none",
-            runner="local",
+            runner=LocalConfig("local", workers=1),
             cache_dir=cache_dir,
             device="cpu",
             batch_size=256,

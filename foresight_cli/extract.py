@@ -23,6 +23,7 @@ from foresight_cli.latents import Entry
 from foresight_cli.latents.lock import Holder, locked
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import LatentModel, Tap, open_model
+from foresight_cli.models.precomputed import Precomputed
 from foresight_cli.progress import ShardProgress
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ def extract(config: ExtractConfig) -> dict[Tap, Entry]:
     """
     dataset = open_dataset(config.data)
     model = open_model(config.model)
+    if isinstance(model, Precomputed):
+        model.check_samples([sample.id for sample in dataset.samples])
     recipes = planned(config, dataset, model)
     root = Path(config.cache_dir)
     if not all((root / recipe.folder).is_dir() for recipe in recipes.values()):
@@ -94,16 +97,17 @@ def _skips(config: ExtractConfig) -> bool:
 
 def _provenance(config: ExtractConfig, device: str) -> dict[str, Any]:
     """What tells of the run without changing its numbers: no time and no place of work, so that reruns are equal."""
-    data = asdict(config.data)
-    if "path" in data:
-        data["path"] = str(Path(data["path"]).expanduser().resolve())
+    data, model = asdict(config.data), asdict(config.model)
+    for said in (data, model):
+        if "path" in said:
+            said["path"] = str(Path(said["path"]).expanduser().resolve())
     versions = {}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):  # the last ones are extras
             versions[name] = version(name)
     return {
         "data": data,
-        "model": asdict(config.model),
+        "model": model,
         "batch_size": config.batch_size or "auto",
         "device": device,
         "python": platform.python_version(),

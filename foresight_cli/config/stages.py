@@ -14,7 +14,6 @@ from foresight_cli.errors import UsageError
 POOLINGS = ("channel_mean", "flat")
 
 
-
 @dataclass(frozen=True)
 class ExtractConfig:
     """``foresight extract``."""

@@ -1,0 +1,94 @@
+"""CSV files that say of samples, by id, which label, group and attributes they have."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from foresight_cli.errors import ForesightError
+
+PLURALS = {"ids": "id", "labels": "label", "groups": "group"}
+"""Names that mean the same: read as numbers, a column of groups would leave every split open to leaks."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row that is not blank.
+
+    Attributes:
+        where: where it starts, "FILE, line 3".
+        id: the sample it is about; "" where it names none.
+        cells: the other cells that are not blank, by column.
+    """
+
+    where: str
+    id: str
+    cells: dict[str, str]
+
+    def names(self) -> dict[str, str]:
+        """The label and the group, as far as they are given."""
+        return {name: self.cells[name].strip() for name in ("label", "group") if name in self.cells}
+
+    def attributes(self) -> dict[str, float]:
+        """Every other cell as a number.
+
+        Raises:
+            ForesightError: one is not a finite number.
+        """
+        cells = {name: cell for name, cell in self.cells.items() if name not in ("label", "group")}
+        return {name: _number(cell, f"{self.where}: column {name!r}") for name, cell in cells.items()}
+
+
+def csv_table(file: Path) -> Iterator[Row]:
+    """The rows of ``file``, in order; its first row names the columns, ``id`` among them.
+
+    Raises:
+        ForesightError: which line and cell cannot be used, and what was wanted.
+    """
+    rows = _csv_rows(file)
+    header = [PLURALS.get(name.strip(), name.strip()) for name in next(rows, ("", list[str]()))[1]]
+    if "id" not in header:
+        raise ForesightError(f"{file}: no column 'id' among {header}")
+    if twice := [name for name in header if name and header.count(name) > 1]:
+        raise ForesightError(f"{file}: column {twice[0]!r} stands twice")
+    for where, cells in rows:
+        row = {name: cell for name, cell in zip_longest(header, cells, fillvalue="") if cell.strip()}
+        if "" in row:
+            raise ForesightError(f"{where}: {row['']!r} stands under no column name")
+        yield Row(where, row.pop("id", ""), row)
+
+
+def _csv_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """Where each row that is not blank starts ("FILE, line 3"), and its cells."""
+    try:
+        text = unicodedata.normalize("NFC", file.read_bytes().decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ForesightError(f"{file}, line {line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+    except OSError as error:
+        raise ForesightError(f"cannot read {file}: {error.strerror}") from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    line = 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield f"{file}, line {line}", cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise ForesightError(f"{file}, line {line}: {error}") from None
+
+
+def _number(cell: str, where: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or "_" in cell:  # float() reads 1_0 as 10
+        raise ForesightError(f"{where} wants a finite number, got {cell!r}")
+    return value

@@ -1,0 +1,47 @@
+"""``data=precomputed``: the samples that a file of latents lists. They have no pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from foresight_cli.clip import Clip
+from foresight_cli.data.dataset import Sample
+from foresight_cli.errors import UsageError
+from foresight_cli.latent_file import open_latent_file
+
+
+class Precomputed:
+    """The rows of a file of latents, in its order: see :func:`open_latent_file` for what it may hold."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Reads all but the values.
+
+        Raises:
+            ForesightError: there is no such file, or something in it cannot be used.
+        """
+        if not path:
+            raise UsageError("data.path is needed: add data.path=X.npz, a file of latents")
+        file = open_latent_file(path)
+        table = file.table
+        numbers = {name: column.tolist() for name, column in table.attributes.items()}
+        self.samples: Sequence[Sample] = [
+            Sample(
+                id=table.ids[row],
+                label=table.labels[row],
+                group=table.groups[row],
+                attributes={name: column[row] for name, column in numbers.items() if not math.isnan(column[row])},
+            )
+            for row in range(len(table.ids))
+        ]
+        self._sha256 = file.ids_sha256  # the file is let go of: worker processes are sent this dataset
+
+    def clip(self, index: int) -> Clip:
+        """No frames: the sample's id alone."""
+        return Clip(frames=(), name=self.samples[index].id)
+
+    def identity(self) -> dict[str, Any]:
+        """The count and a hash of the ids in order: files with the same ids are the same data, whatever the values."""
+        return {"name": "precomputed", "count": len(self.samples), "sha256": self._sha256}

@@ -1,0 +1,21 @@
+"""What a file of latents that cannot be used says, and the words that many such lines share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.latent_file import open_latent_file
+
+FLOATS = "wanted floats of 16, 32 or 64 bits. Save them with values.astype(np.float32)"
+SHAPES = "wanted [n, d], [n, tokens, d], [n, C, H, W] or [n, C, T, H, W]"
+
+
+def refusal(path: Path | str) -> str:
+    """The one line."""
+    with pytest.raises(ForesightError) as caught:
+        open_latent_file(path).sha256  # noqa: B018 (the values are read for it)
+    assert type(caught.value) is ForesightError
+    return str(caught.value)

@@ -1,0 +1,83 @@
+"""``.npz`` files that cannot be used: each in one whole line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.latent_file.refusal import FLOATS, SHAPES, refusal
+
+IDS = ["a", "b", "c"]
+VALUES = np.arange(6, dtype=np.float32).reshape(3, 2)
+OBJECTS = np.array(["a", "b", None], dtype=object)
+NPZ = [
+    ({"ids": IDS, "latents": VALUES}, "nothing named 'values' among ['ids', 'latents']"),
+    (
+        {"values": VALUES, "x": [1, 2, 3]},
+        "nothing named 'ids' among ['x']. Latents are matched by id, never by position",
+    ),
+    ({"ids": IDS, "id": IDS, "values": VALUES}, "it has both 'id' and 'ids': keep one of them"),
+    ({"ids": IDS, "group": IDS, "groups": IDS, "values": VALUES}, "it has both 'group' and 'groups': keep one of them"),
+    ({"ids": IDS, "values": VALUES.astype(int)}, f"values are int64: {FLOATS}"),
+    ({"ids": IDS, "values": VALUES > 1}, f"values are bool: {FLOATS}"),
+    ({"ids": IDS, "values": VALUES.astype(complex)}, f"values are complex128: {FLOATS}"),
+    ({"ids": IDS, "values": VALUES.astype(np.longdouble)}, f"values are {np.dtype(np.longdouble).name}: {FLOATS}"),
+    ({"ids": IDS, "values": VALUES.astype(object)}, f"values are Python objects: {FLOATS}"),
+    ({"ids": IDS, "values": VALUES[:, 0]}, f"values has shape [3]: {SHAPES}"),
+    ({"ids": IDS, "values": VALUES.reshape(3, 2, 1, 1, 1, 1)}, f"values has shape [3, 2, 1, 1, 1, 1]: {SHAPES}"),
+    ({"ids": [], "values": VALUES[:0]}, "values has shape [0, 2]: there is nothing in it"),
+    ({"ids": IDS, "values": VALUES[:, :0]}, "values has shape [3, 0]: there is nothing in it"),
+    ({"ids": OBJECTS, "values": VALUES}, "ids are Python objects: save them with np.array(ids, dtype=str)"),
+    ({"ids": np.array([0.5, 1, 2]), "values": VALUES}, "ids are float64: save them with np.array(ids, dtype=str)"),
+    ({"ids": np.array(IDS, dtype="S"), "values": VALUES}, "ids are bytes: save them with np.array(ids, dtype=str)"),
+    ({"ids": [True, False, True], "values": VALUES}, "ids are bool: save them with np.array(ids, dtype=str)"),
+    (
+        {"ids": IDS, "labels": OBJECTS, "values": VALUES},
+        "labels are Python objects: save them with np.array(labels, dtype=str)",
+    ),
+    (
+        {"ids": IDS, "group": np.array([1.0, 1, 2]), "values": VALUES},
+        "groups are float64: save them with np.array(groups, dtype=str)",
+    ),
+    ({"ids": [*IDS, "d"], "values": VALUES}, "ids has shape [4]: wanted [3], one for each row of values"),
+    ({"ids": [IDS] * 3, "values": VALUES}, "ids has shape [3, 3]: wanted [3], one for each row of values"),
+    (
+        {"ids": IDS, "labels": ["cat"], "values": VALUES},
+        "labels has shape [1]: wanted [3], one for each row of values",
+    ),
+    ({"ids": ["a", "b", "a"], "values": VALUES}, "the id 'a' stands twice, in rows 0 and 2 (counted from 0)"),
+    (
+        {"ids": ["x", "e\u0301", "\u00e9"], "values": VALUES},
+        "the id '\u00e9' stands twice, in rows 1 and 2 (counted from 0)",
+    ),
+    ({"ids": ["a", "", "c"], "values": VALUES}, "row 1 (counted from 0) has no id"),
+    ({"ids": ["a", "b\udce9", "c"], "values": VALUES}, r"ids holds 'b\udce9', which is not valid Unicode"),
+    (
+        {"ids": IDS, "values": VALUES, "note": np.array("layer 4")},
+        "'note' has shape [] and holds text: an attribute is one number for each of the 3 rows. Leave it out",
+    ),
+    (
+        {"ids": IDS, "values": VALUES, "x": [1, 2]},
+        "'x' has shape [2] and holds int64: an attribute is one number for each of the 3 rows. Leave it out",
+    ),
+    (
+        {"ids": IDS, "values": VALUES, "images": np.zeros((3, 8, 8))},
+        "'images' has shape [3, 8, 8] and holds float64: an attribute is one number for each of the 3 rows. "
+        "Leave it out",
+    ),
+    (
+        {"ids": IDS, "values": VALUES, "owner": OBJECTS},
+        "'owner' has shape [3] and holds Python objects: an attribute is one number for each of the 3 rows. "
+        "Leave it out",
+    ),
+    (
+        {"ids": IDS, "values": VALUES, "x": [1, -np.inf, 2]},
+        "the attribute 'x' of 'b' is -inf: wanted a finite number, or NaN where there is none",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arrays", "message"), NPZ, ids=[message[:40] for _, message in NPZ])
+def test_npz(tmp_path, arrays, message):
+    np.savez(tmp_path / "x.npz", **arrays)
+    assert refusal(tmp_path / "x.npz") == f"{tmp_path}/x.npz: {message}"

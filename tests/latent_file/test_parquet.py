@@ -1,0 +1,76 @@
+"""``.parquet`` files that cannot be used: each in one whole line."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.latent_file.refusal import FLOATS, refusal
+
+IDS = ["a", "b", "c"]
+VALUES = np.arange(6, dtype=np.float32).reshape(3, 2)
+LISTS = pa.array(VALUES.tolist())
+NESTED = pa.array([[[1.0]], [[2.0]], [[3.0]]])
+PARQUET = [
+    ({"id": IDS}, "nothing named 'values' among ['id']"),
+    ({"values": LISTS}, "nothing named 'ids' among []. Latents are matched by id, never by position"),
+    ({"id": IDS, "values": [1.0, 2.0, 3.0]}, "the column 'values' is double: wanted a list of floats in each row"),
+    (
+        {"id": IDS, "values": NESTED},
+        "the column 'values' is list<element: list<element: double>>: wanted one list of floats in each row. Save "
+        "tokens and grids as .npz",
+    ),
+    ({"id": IDS, "values": [[1, 2]] * 3}, f"values are int64: {FLOATS}"),
+    ({"id": IDS, "values": [["1", "2"]] * 3}, f"values are string: {FLOATS}"),
+    ({"id": IDS, "values": pa.array([[], [], []], pa.list_(pa.float32()))},
+     "values has shape [3, 0]: there is nothing in it"),
+    (
+        {"id": IDS, "values": [None, [1.0, 2.0], [1.0]]},
+        "the values of 'a' have 0 numbers: wanted 2, as in the other rows",
+    ),
+    ({"id": IDS, "values": [[1.0, 2.0], [1.0], [1.0, 2.0, 3.0]]},
+     "the values of 'b' have 1 numbers: wanted 2, as in the other rows"),
+    ({"id": IDS, "values": [[1.0, 2.0], [1.0, 2.0], [1.0, None]]}, "a number is missing in the values of 'c'"),
+    ({"id": ["a", None, "c"], "values": LISTS}, "row 1 (counted from 0) has no id"),
+    ({"id": [0.5, 1.0, 2.0], "values": LISTS}, "ids holds 0.5: wanted text or whole numbers"),
+    (
+        {"id": IDS, "values": LISTS, "when": pa.array([0, 1, 2], pa.timestamp("s"))},
+        "'when' has shape [3] and holds timestamp[ms]: an attribute is one number for each of the 3 rows. Leave it out",
+    ),
+    (
+        {"id": IDS, "values": LISTS, "x": [1.0, np.inf, 2.0]},
+        "the attribute 'x' of 'b' is inf: wanted a finite number, or NaN where there is none",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "message"), PARQUET, ids=[message[:40] for _, message in PARQUET])
+def test_parquet(tmp_path, columns, message):
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet", row_group_size=2)
+    assert refusal(tmp_path / "x.parquet") == f"{tmp_path}/x.parquet: {message}"
+
+
+def test_a_null_in_a_fixed_size_list(tmp_path):
+    values = pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32(), 2))
+    pq.write_table(pa.table({"id": IDS, "values": values}), tmp_path / "x.parquet")
+    assert refusal(tmp_path / "x.parquet") == (
+        f"{tmp_path}/x.parquet: the values of 'b' have 0 numbers: wanted 2, as in the other rows"
+    )
+
+
+def test_two_columns_of_one_name(tmp_path):
+    table = pa.Table.from_arrays([pa.array(IDS), LISTS, LISTS], names=["id", "values", "values"])
+    pq.write_table(table, tmp_path / "x.parquet")
+    assert refusal(tmp_path / "x.parquet") == f"{tmp_path}/x.parquet: the column 'values' stands twice"
+
+
+def test_parquet_without_pyarrow(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"id": IDS, "values": LISTS}), tmp_path / "x.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert refusal(tmp_path / "x.parquet") == (
+        f"{tmp_path}/x.parquet: reading .parquet wants pyarrow. Type: pip install 'foresight-latents[parquet]'"
+    )
