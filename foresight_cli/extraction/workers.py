@@ -117,9 +117,11 @@ def _bury(worker: _Worker, deaths: dict[int, int]) -> list[int]:
                 "committed stays: run the same command again, with a smaller runner.workers or batch_size"
             )
     again = ", ".join(str(number) for number in worker.in_hand)
-    log.warning("worker %d died (%s)%s", worker.rank, how, f": shard {again} goes to another" if again else "")
-    left, worker.in_hand = worker.in_hand, []
-    return left
+    noun = "shards" if len(worker.in_hand) > 1 else "shard"
+    left = f": {noun} {again} to be done by another" if again else ""
+    log.warning("worker %d died (%s)%s", worker.rank, how, left)
+    numbers, worker.in_hand = worker.in_hand, []
+    return numbers
 
 
 class _Telling(logging.Handler):

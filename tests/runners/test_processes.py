@@ -1,0 +1,245 @@
+"""Real ``foresight extract`` processes: two at once, workers that die, Ctrl-C, and disks that refuse."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.builders import visible
+from tests.conftest import user_env
+
+WORDS = ("extract", "model=pixels", "pooling=flat", "data.size=64", "data.per_category=100", "rows_per_shard=8")
+SLOW = """
+import os, time
+from foresight_cli.models.pixels import Pixels
+
+plain = Pixels.features
+def slow(self, batch, taps):
+    time.sleep(float(os.environ.get("SECONDS_A_BATCH", 0)))
+    if any(p.sample_id == os.environ.get("DEADLY") for p in batch):
+        os.kill(os.getpid(), 9)
+    return plain(self, batch, taps)
+Pixels.features = slow
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path):
+    """``start("runner.workers=3", SECONDS_A_BATCH="0.01")``: an extraction that goes on in the background."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text(SLOW)
+    started = []
+
+    def typed(*more: str, **env: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "foresight_cli", *WORDS, *more],
+            cwd=tmp_path,
+            env=user_env(PYTHONPATH=str(tmp_path / "site"), **env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        started.append(process)
+        return process
+
+    yield typed
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def shards(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("shard-*"))
+
+
+def until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_two_processes_on_one_entry(tmp_path, start):
+    first = start(SECONDS_A_BATCH="0.02")
+    until(lambda: shards(tmp_path), first)
+    second = start(SECONDS_A_BATCH="0.02")
+    (out, _), (said, wrong) = first.communicate(timeout=60), second.communicate(timeout=60)
+    assert (first.returncode, second.returncode, wrong) == (0, 0, "")
+    assert out.count("committed") == 100
+    host = re.escape(os.uname().nodename)
+    lines = said.splitlines()
+    assert re.fullmatch(
+        rf"waiting for process {first.pid} on {host}, which is filling outputs/cache/pixels/\S+", lines[0]
+    )
+    assert len(lines) == 2  # and no shard of its own: only where the rows lie
+    assert lines[1].startswith("pixels layer=final flat: 800 rows -> outputs/cache/pixels/layer-final/flat/")
+    assert len(shards(tmp_path)) == 100
+
+
+def test_the_second_goes_on_where_the_first_was_killed(tmp_path, start):
+    first = start(SECONDS_A_BATCH="0.02")
+    until(lambda: len(shards(tmp_path)) >= 5, first)
+    second = start()
+    until(lambda: second.stdout.readline().startswith("waiting for process"), second)
+    first.kill()
+    said, _ = second.communicate(timeout=60)
+    assert second.returncode == 0
+    assert 1 <= said.count("committed") <= 95
+    assert len(shards(tmp_path)) == 100
+
+
+# --- workers
+
+
+def test_a_worker_that_dies_leaves_its_shard_to_the_others(tmp_path, start):
+    """One worker is killed from outside; the run goes on, says so, and ends as any other."""
+    plain = start("cache_dir=plain")
+    assert plain.wait(timeout=60) == 0
+    run = start("runner.workers=3", "cache_dir=shared", SECONDS_A_BATCH="0.05")
+    until(lambda: len(shards(tmp_path / "shared")) >= 3, run)
+    workers = [pid for pid in children_of_the_server(run.pid) if pid != run.pid]
+    os.kill(workers[0], signal.SIGKILL)
+    said, wrong = run.communicate(timeout=60)
+    assert (run.returncode, wrong) == (0, "")
+    assert (
+        len(
+            re.findall(r"^worker \d died \(killed by SIGKILL\): shards? \d+(, \d+)* to be done by another$", said, re.M)
+        )
+        == 1
+    )
+    assert visible(tmp_path / "shared") == visible(tmp_path / "plain")
+
+
+def children_of_the_server(session: int) -> list[int]:
+    """The worker processes of a run: those of its session whose parent is the process that forks them."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            _, rest = stat.read_text().rsplit(")", 1)
+        except OSError:
+            continue
+        fields = rest.split()
+        if int(fields[3]) == session:
+            found[int(stat.parent.name)] = int(fields[1])
+    parents = [parent for parent in found.values() if parent != session and parent in found]
+    return [pid for pid, parent in found.items() if parent in parents]
+
+
+def test_a_shard_that_kills_its_workers_is_given_up(tmp_path, start):
+    run = start("runner.workers=3", DEADLY="cross-0004")
+    _, wrong = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert wrong == (
+        "foresight extract: 2 workers died of shard 38 (the last: killed by SIGKILL), maybe for want of memory. What "
+        "is committed stays: run the same command again, with a smaller runner.workers or batch_size\n"
+    )
+    again = start("runner.workers=2")
+    assert again.wait(timeout=60) == 0
+    assert len(shards(tmp_path)) == 100
+
+
+def test_workers_end_with_their_parent(tmp_path, start):
+    run = start("runner.workers=3", SECONDS_A_BATCH="0.05")
+    until(lambda: len(shards(tmp_path)) >= 2, run)
+    workers = children_of_the_server(run.pid)
+    assert len(workers) == 3
+    run.kill()
+    end = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < end, "workers live on"
+        time.sleep(0.05)
+
+
+# --- Ctrl-C and disks
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_ctrl_c_is_one_line_and_loses_nothing(tmp_path, start, workers):
+    run = start(f"runner.workers={workers}", SECONDS_A_BATCH="0.05")
+    until(lambda: len(shards(tmp_path)) >= 3, run)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the whole group
+    said, wrong = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert wrong == "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
+    committed = said.count("committed")
+    assert committed <= len(shards(tmp_path)) < 100  # a worker may have committed what it could not yet tell of
+    kept = {file: file.stat().st_mtime_ns for file in shards(tmp_path)}
+    again = start()
+    assert again.wait(timeout=60) == 0
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_folder_that_vanishes_is_one_line(tmp_path, start, workers):
+    run = start(f"runner.workers={workers}", SECONDS_A_BATCH="0.02")
+    until(lambda: len(shards(tmp_path)) >= 3, run)
+    shutil.move(tmp_path / "outputs/cache", tmp_path / "elsewhere")
+    _, wrong = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert re.fullmatch(
+        r"foresight extract: cannot write outputs/cache/pixels/layer-final/flat/\w{16}/shard-\d{5}-of-00100\.\w{16}"
+        r"\.safetensors: No such file or directory\. Make room or pick another place with cache_dir=DIR; what is "
+        r"already written stays, and the same command goes on from there\n",
+        wrong,
+    )
+    shutil.rmtree(tmp_path / "outputs", ignore_errors=True)
+    (tmp_path / "outputs").mkdir()
+    shutil.move(tmp_path / "elsewhere", tmp_path / "outputs/cache")
+    again = start()
+    said, _ = again.communicate(timeout=60)
+    assert again.returncode == 0
+    assert said.count("committed") <= 97
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A real disk of 256 kB, where this process may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", disk], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("may not mount a disk here")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+REFUSED = (
+    r"foresight extract: cannot write disk/cache/\S+: {}\. Make room or pick another place with cache_dir=DIR; what is "
+    r"already written stays, and the same command goes on from there\n"
+)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disk_that_fills_up_is_one_line_and_the_run_goes_on_with_more_room(tmp_path, start, small_disk, workers):
+    run = start(f"runner.workers={workers}", "cache_dir=disk/cache")
+    _, wrong = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert re.fullmatch(REFUSED.format("No space left on device"), wrong)
+    kept = {file: file.stat().st_mtime_ns for file in shards(small_disk)}
+    assert 3 < len(kept) < 100
+    subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
+    assert start("cache_dir=disk/cache").wait(timeout=60) == 0
+    assert start("cache_dir=roomy").wait(timeout=60) == 0
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+    assert visible(small_disk / "cache") == visible(tmp_path / "roomy")
+
+
+def test_a_disk_that_may_not_be_written_to(tmp_path, start, small_disk):
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    _, wrong = start("cache_dir=disk/cache").communicate(timeout=60)
+    assert re.fullmatch(REFUSED.format("Read-only file system"), wrong)
