@@ -49,7 +49,8 @@ def described(config: ExtractConfig) -> str:
         state = "in the cache" if entry.complete else f"{have} of {recipe.shards} shards in the cache"
         lines.append(f"layer={tap.layer} {tap.pooling}: {recipe.rows} rows, {size}, {state} -> {entry.path}")
     rows = sum(len(recipe.slice(number)) for number in shards)
-    runs = f"would run on {rows} of {recipe.rows} samples ({len(shards)} shards), once for all layers and poolings"
+    noun = "shard" if len(shards) == 1 else "shards"
+    runs = f"would run on {rows} of {recipe.rows} samples ({len(shards)} {noun}), once for all layers and poolings"
     lines.append(f"{config.model.name} {runs if shards else 'would not run: all is in the cache'}")
     return "\n".join(lines)
 

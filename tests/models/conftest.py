@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from foresight_cli.config import AutoencoderConfig
+
 FOUR = {"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4, "latent_channels": 4}
 NETWORKS = {
     "AutoencoderKL": {
@@ -93,3 +95,26 @@ def autoencoder_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable
         return folder
 
     return saved
+
+
+@pytest.fixture(scope="session")
+def autoencoder_config() -> Callable[..., AutoencoderConfig]:
+    """``autoencoder_config(folder, sample=True)`` -> the settings of ``model=autoencoder``, small and exact."""
+
+    def settings(folder: Path, **changes: object) -> AutoencoderConfig:
+        values = {
+            "name": "autoencoder",
+            "checkpoint": str(folder),
+            "revision": None,
+            "dtype": "float32",
+            "init": "pretrained",
+            "init_seed": 0,
+            "subfolder": None,
+            "resolution": 32,
+            "sample": False,
+            "seed": 0,
+            "normalize": False,
+        }
+        return AutoencoderConfig(**{**values, **changes})
+
+    return settings

@@ -10,13 +10,15 @@ import torch
 from diffusers import AutoencoderKLLTXVideo
 from PIL import Image
 
+from foresight_cli.clip import Clip
 from foresight_cli.config import LTXVConfig
 from foresight_cli.data.shapes import Shapes
 from foresight_cli.errors import ForesightError
 from foresight_cli.models import Tap, open_model
 
 MEAN, FLAT = Tap("final", "channel_mean"), Tap("final", "flat")
-PICTURES = [Shapes(per_category=1, size=96).image(i) for i in range(4)]
+PICTURES = [Shapes(per_category=3, size=96).clip(i).frames[0] for i in range(17)]
+STILLS = [Clip((picture,)) for picture in PICTURES[:4]]
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,8 @@ def config(ltxv_checkpoint) -> LTXVConfig:
         revision=None,
         subfolder="vae",
         dtype="float32",
+        init="pretrained",
+        init_seed=0,
         resolution=96,
         sample=False,
         seed=0,
@@ -39,18 +43,18 @@ def vae(ltxv_checkpoint) -> AutoencoderKLLTXVideo:
     return AutoencoderKLLTXVideo.from_pretrained(ltxv_checkpoint / "vae", low_cpu_mem_usage=False).eval()
 
 
-def features(config: LTXVConfig, pictures=PICTURES, ids=None, batch: int = 4, **changes) -> dict[Tap, torch.Tensor]:
+def features(config: LTXVConfig, clips=STILLS, ids="abcd", batch: int = 4, **changes) -> dict[Tap, torch.Tensor]:
     model = open_model(dataclasses.replace(config, **changes))
     model.load("cpu")
-    prepared = [model.prepare(p, (ids or "abcd")[i]) for i, p in enumerate(pictures)]
+    prepared = [model.prepare(clip, sample_id) for clip, sample_id in zip(clips, ids, strict=False)]
     parts = [model.features(prepared[i : i + batch], [MEAN, FLAT]) for i in range(0, len(prepared), batch)]
     return {tap: torch.cat([part[tap] for part in parts]) for tap in (MEAN, FLAT)}
 
 
-def posterior(vae: AutoencoderKLLTXVideo, pictures=PICTURES):
-    clips = [torch.tensor(np.asarray(p).tolist(), dtype=torch.float64) / 255 * 2 - 1 for p in pictures]
+def posterior(vae: AutoencoderKLLTXVideo, clips=STILLS):
+    frames = [torch.tensor([np.asarray(f).tolist() for f in clip.frames], dtype=torch.float64) for clip in clips]
     with torch.no_grad():
-        return vae.encode(torch.stack([c.float().movedim(-1, 0).unsqueeze(1) for c in clips])).latent_dist
+        return vae.encode(torch.stack([(f / 255 * 2 - 1).float().movedim(-1, 0) for f in frames])).latent_dist
 
 
 def test_flat_is_the_posterior_mean_in_order(config, vae):
@@ -65,8 +69,41 @@ def test_channel_mean_is_over_time_and_space(config, vae):
     torch.testing.assert_close(features(config)[MEAN], want, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("frames", "times"), [(9, 2), (17, 3)])
+def test_clips_have_a_latent_for_the_first_frame_and_one_for_each_8(config, vae, frames, times):
+    clips = [Clip(tuple(PICTURES[:frames])), Clip(tuple(PICTURES[:frames][::-1]))]
+    want = posterior(vae, clips).mode()
+    assert want.shape == (2, 128, times, 3, 3)
+    for batch in (1, 2):
+        got = features(config, clips, batch=batch)
+        torch.testing.assert_close(got[FLAT], want.reshape(2, -1), rtol=0, atol=1e-5)
+        torch.testing.assert_close(got[MEAN], want.mean(dim=(2, 3, 4)), rtol=0, atol=1e-5)
+    model = open_model(config)
+    assert (model.row_bytes(FLAT, frames), model.row_bytes(MEAN, frames)) == (got[FLAT][0].nbytes, got[MEAN][0].nbytes)
+
+
+@pytest.mark.parametrize("frames", [0, 2, 8, 16])
+def test_other_numbers_of_frames_are_refused(config, frames):
+    with pytest.raises(ForesightError) as caught:
+        open_model(config).prepare(Clip(tuple(PICTURES[:frames])), "a.mp4/0")
+    assert str(caught.value) == f"'a.mp4/0' has {frames} frames; LTX-Video's autoencoder takes 1 + 8k"
+
+
+def test_random_weights_need_no_file_and_are_those_of_their_seed(config, ltxv_checkpoint, tmp_path):
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae/config.json").write_bytes((ltxv_checkpoint / "vae/config.json").read_bytes())
+    random = dataclasses.replace(config, checkpoint=str(tmp_path), init="random", init_seed=3)
+    torch.manual_seed(3)
+    made = AutoencoderKLLTXVideo.from_config(AutoencoderKLLTXVideo.load_config(ltxv_checkpoint / "vae")).eval()
+    got = features(random)[FLAT]
+    torch.testing.assert_close(got, posterior(made).mode().reshape(4, -1), rtol=0, atol=1e-5)
+    for other in (config, dataclasses.replace(random, init_seed=4)):
+        assert not torch.allclose(features(other)[FLAT], got, atol=1e-2)
+        assert open_model(other).recipe("final") != open_model(random).recipe("final")
+
+
 def test_default_resolution_gives_the_sizes_of_the_study(config):
-    got = features(config, PICTURES[:1], resolution=256)
+    got = features(config, STILLS[:1], resolution=256)
     assert (got[MEAN].shape, got[FLAT].shape) == ((1, 128), (1, 8192))
 
 
@@ -79,7 +116,7 @@ def test_batch_mates_change_nothing(config, changes):
 def test_other_sizes_are_resized_by_pil_bicubic(config):
     wide = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8))
     by_hand = wide.resize((96, 96), Image.Resampling.BICUBIC)
-    assert torch.equal(features(config, [wide])[FLAT], features(config, [by_hand])[FLAT])
+    assert torch.equal(features(config, [Clip((wide,))])[FLAT], features(config, [Clip((by_hand,))])[FLAT])
 
 
 def test_normalize_subtracts_the_mean_and_divides_by_the_deviation(config, vae):
@@ -92,15 +129,15 @@ def test_normalize_subtracts_the_mean_and_divides_by_the_deviation(config, vae):
 def test_a_draw_depends_on_the_seed_and_the_sample_alone(config):
     drawn = features(config, sample=True)[FLAT]
     assert torch.equal(drawn, features(config, sample=True)[FLAT])
-    reordered = features(config, PICTURES[::-1], ids="dcba", sample=True)[FLAT]
+    reordered = features(config, STILLS[::-1], ids="dcba", sample=True)[FLAT]
     torch.testing.assert_close(reordered.flip(0), drawn, rtol=0, atol=1e-5)
     assert not torch.allclose(drawn, features(config, sample=True, seed=1)[FLAT], atol=1e-2)
-    same_picture = features(config, PICTURES[:1] * 2, ids="ab", sample=True)[FLAT]
+    same_picture = features(config, STILLS[:1] * 2, ids="ab", sample=True)[FLAT]
     assert not torch.allclose(same_picture[0], same_picture[1], atol=1e-2)
 
 
 def test_draws_have_the_mean_and_deviation_of_the_posterior(config, vae):
-    small = PICTURES[0].resize((32, 32))
+    small = Clip((PICTURES[0].resize((32, 32)),))
     target = posterior(vae, [small])
     model = open_model(dataclasses.replace(config, sample=True, resolution=32))
     model.load("cpu")
@@ -120,9 +157,14 @@ def test_half_precision_stays_close(config):
 
 def test_recipe_names_what_changes_the_latents(config):
     base = open_model(config).recipe("final")
-    for change in ({"dtype": "float16"}, {"resolution": 64}, {"sample": True}, {"normalize": True}, {"subfolder": "x"}):
-        if "subfolder" not in change:
-            assert open_model(dataclasses.replace(config, **change)).recipe("final") != base
+    for change in (
+        {"dtype": "float16"},
+        {"resolution": 64},
+        {"sample": True},
+        {"normalize": True},
+        {"checkpoint": "a/b"},
+    ):
+        assert open_model(dataclasses.replace(config, **change)).recipe("final") != base
     assert open_model(dataclasses.replace(config, seed=1)).recipe("final") == base  # no draw, no seed
     assert base["checkpoint"] == "local"  # the folder's place changes no number
 

@@ -1,0 +1,217 @@
+"""What an autoencoder of diffusers takes and gives, known from its ``config.json`` before a weight is read."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from math import prod
+from threading import Lock
+from typing import Any, NamedTuple
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.models.checkpoint import Checkpoint
+from foresight_cli.models.vae_latents import encoded, statistics
+
+SIDES = (256, 512)  # pictures whose latents tell how many pixels make one of theirs
+FRAMES = (1, 9)  # a still picture, or the shortest clip of 1 + 8k: what a video autoencoder is tried with
+NEAR = 16  # frames more or fewer, where another number is looked for
+
+
+class Given(NamedTuple):
+    """What the network gives for one sample.
+
+    Attributes:
+        shape: of the latents, ``[C, h, w]`` or ``[C, T, h, w]``.
+        itemsize: bytes of one number.
+        draws: whether there is a posterior to draw from.
+        unscaled: why the latents cannot be normalized; empty where they can.
+        batches: whether it takes several samples at once.
+    """
+
+    shape: tuple[int, ...]
+    itemsize: int
+    draws: bool
+    unscaled: str
+    batches: bool
+
+    @property
+    def bytes(self) -> int:
+        """All latents of the sample."""
+        return self.itemsize * prod(self.shape)
+
+
+class CannotEncode(Exception):
+    """The network does not take pixels of this shape; the reason is the network's own, in one line."""
+
+
+class Outline:
+    """An autoencoder run on torch's ``meta`` device, where tensors have shapes and no numbers: no weight is needed.
+
+    So the answers are the network's own, whatever its class calls the factors it compresses by.
+
+    Attributes:
+        checkpoint: where its ``config.json`` lies.
+        dtype: the numbers it will compute in.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, dtype: str) -> None:
+        self.checkpoint = checkpoint
+        self.dtype = dtype
+        self._known: dict[tuple[int, int], Given] = {}
+        self._lock = Lock()
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The checkpoint's ``config.json``."""
+        file = self.checkpoint.file("config.json")
+        with self.checkpoint.reading():
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+
+    @cached_property
+    def network(self) -> Any:
+        """The class that ``config.json`` names.
+
+        Raises:
+            ForesightError: it names none, or one that is no autoencoder.
+        """
+        import diffusers
+
+        name = self.config.get("_class_name")
+        found = getattr(diffusers, str(name), None)
+        is_model = isinstance(found, type) and issubclass(found, diffusers.ModelMixin)
+        inside = getattr(found, "__module__", "").startswith("diffusers.models.autoencoders.")
+        if not (is_model and inside and hasattr(found, "encode")):
+            what = f"{name} is" if name else "its config.json names no class (_class_name), so it is"
+            raise ForesightError(
+                f"the checkpoint {self.checkpoint.name}: {what} no autoencoder of diffusers {diffusers.__version__}. "
+                "In a whole pipeline, model.subfolder=vae names its autoencoder"
+            )
+        return found
+
+    @property
+    def name(self) -> str:
+        """Of the network's class."""
+        return str(self.network.__name__)
+
+    @property
+    def takes_clips(self) -> bool:
+        """Whether the network takes ``[b, 3, T, H, W]``, and not ``[b, 3, H, W]``; raises as :attr:`usual_frames`."""
+        return self.usual_frames is not None
+
+    @cached_property
+    def usual_frames(self) -> int | None:
+        """Frames that a network of clips takes, 1 if it can; None for a network of pictures, which have no such axis.
+
+        Raises:
+            ForesightError: it takes neither pictures nor clips; its own words on both.
+        """
+        side, reasons = SIDES[0], []
+        for frames in (None, *FRAMES):
+            try:
+                self._known[frames or 1, side] = self._encode((3, frames, side, side) if frames else (3, side, side))
+            except CannotEncode as error:
+                reasons.append(str(error))
+            else:
+                return frames
+        raise ForesightError(f"{self.name} encodes neither pictures ({reasons[0]}) nor clips ({reasons[-1]})")
+
+    @cached_property
+    def factor(self) -> int:
+        """Pixels along each side that one latent stands for.
+
+        Raises:
+            ForesightError: the network resizes pictures by itself.
+        """
+        small, large = (side / self.given(self.usual_frames or 1, side).shape[-1] for side in SIDES)
+        if round(small) != round(large):
+            raise ForesightError(
+                f"{self.name} brings every picture to a size of its own, and model.resolution= would mean nothing: "
+                "model=autoencoder wants a network whose latents grow with the picture"
+            )
+        return round(large)
+
+    def given(self, frames: int, side: int) -> Given:
+        """What the network gives for ``frames`` squares of ``side`` pixels.
+
+        Raises:
+            ForesightError: it does not take so many; which numbers near it does.
+        """
+        clips = self.takes_clips
+        if frames < 1:
+            raise ForesightError(f"{self.name} takes pictures, and there are none")
+        if frames > 1 and not clips:
+            raise ForesightError(
+                f"{self.name} takes still pictures, not clips of {frames} frames. "
+                "Add data.frames=1, or choose a video autoencoder"
+            )
+        with self._lock:  # prepare() runs in several threads, and each would ask for the same answer
+            if (frames, side) not in self._known:
+                try:
+                    self._known[frames, side] = self._encode((3, frames, side, side) if clips else (3, side, side))
+                except CannotEncode as error:
+                    raise ForesightError(self._refusal(frames, side, str(error))) from None
+            return self._known[frames, side]
+
+    def _refusal(self, frames: int, side: int, reason: str) -> str:
+        if self.takes_clips:
+            below = range(frames - 1, max(0, frames - NEAR), -1)
+            near = [self._first_taken(numbers, side) for numbers in (below, range(frames + 1, frames + NEAR))]
+            if taken := [str(number) for number in near if number]:
+                return f"{self.name} takes {' or '.join(taken)} frames, not {frames}"
+        shape = f"{frames} frames of {side} x {side} pixels" if self.takes_clips else f"{side} x {side} pixels"
+        return f"{self.name} cannot encode {shape}: {reason}"
+
+    def _first_taken(self, numbers: range, side: int) -> int | None:
+        for number in numbers:
+            try:
+                self._encode((3, number, side, side))
+            except CannotEncode:
+                continue
+            return number
+        return None
+
+    def _encode(self, shape: tuple[int, ...]) -> Given:
+        """What the network gives for samples of ``shape``, two at once or, where it cannot, one by one."""
+        try:
+            return self._encode_batch(2, shape)
+        except CannotEncode:  # HunyuanVideo 1.5 in diffusers 0.42 makes its attention mask for a batch of one
+            return self._encode_batch(1, shape)
+
+    def _encode_batch(self, count: int, shape: tuple[int, ...]) -> Given:
+        """The same for so many samples; by a new network, as some keep state after they have failed."""
+        import torch
+
+        network, dtype = self.network, getattr(torch, self.dtype)  # its module is imported here, not on meta
+        with self.checkpoint.reading(), torch.device("meta"):
+            vae = self._build(network).to(device="meta", dtype=dtype).eval()  # some buffers are made on the CPU
+        try:
+            with torch.device("meta"), torch.no_grad():
+                latents, posterior = encoded(vae, torch.empty((count, *shape), dtype=dtype))
+        except Exception as error:  # whatever a network raises for pixels that it does not take
+            raise CannotEncode((str(error).strip() or type(error).__name__).splitlines()[0]) from error
+        if latents.ndim != len(shape) + 1 or len(latents) != count:
+            raise CannotEncode(f"its latents have the shape {list(latents.shape)}")
+        return Given(
+            shape=tuple(latents.shape[1:]),
+            itemsize=latents.element_size(),
+            draws=posterior is not None,
+            unscaled=_why_unscaled(vae, latents.shape[1]),
+            batches=count > 1,
+        )
+
+    def _build(self, network: Any) -> Any:
+        try:
+            return network.from_config(dict(self.config))
+        except TypeError as error:  # an argument that its class wants and its config does not have
+            raise ValueError(str(error)) from error
+
+
+def _why_unscaled(vae: Any, channels: int) -> str:
+    """What keeps the latents of ``vae`` from being normalized; empty where nothing does."""
+    if found := statistics(vae):
+        sizes = [len(values) for values in found]
+        if sizes != [channels, channels]:
+            return f"latents_mean and latents_std have {sizes[0]} and {sizes[1]} values for {channels} channels"
+    elif vae.config.get("scaling_factor") is None:
+        return "it has no latents_mean and latents_std, and no scaling_factor"
+    return ""
