@@ -107,5 +107,8 @@ def test_a_moved_checkpoint_is_a_hit_and_a_changed_one_a_miss(tmp_path, qwen_che
     with monkeypatch.context() as patched:
         patched.setattr(Qwen25VL, "load", lambda *_: pytest.fail("the model was loaded"))
         assert only(extract(qwen(tmp_path / "cache", copy, data=data))) == entry
-    (copy / "generation_config.json").write_text('{"temperature": 0.5}')
+    weights = copy / "model.safetensors"
+    data_of_weights = bytearray(weights.read_bytes())
+    data_of_weights[-1] ^= 1
+    weights.write_bytes(data_of_weights)
     assert only(extract(qwen(tmp_path / "cache", copy, data=data))) != entry

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cli.errors import ForesightError
+from foresight_cli.hashing import sha256_of_each
 
 TINY = Path(__file__).resolve().parent.parent / "checkpoints" / "tiny"
-PATTERNS = ("*.json", "*.safetensors", "*.jinja", "*.txt")  # what loading reads; nothing pickled, no code
+PATTERNS = ("*.json", "*.jinja", "*.txt")  # what loading reads besides the weights; nothing pickled, no code
+WEIGHTS = "*.safetensors"
+UNREAD = ("generation_config.json",)
+"""Files of those patterns that change no latent: how text is sampled."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,17 @@ class Checkpoint:
         name: ``tiny:<model>`` (shipped with foresight), a local folder, or a hub id.
         revision: a branch, tag or commit on the hub.
         subfolder: where the model lies inside the checkpoint.
+        weights: whether the weights are wanted; a network with random ones is fixed by the other files alone.
     """
 
     name: str
     revision: str | None = None
     subfolder: str | None = None
+    weights: bool = True
+
+    @property
+    def _patterns(self) -> tuple[str, ...]:
+        return (*PATTERNS, WEIGHTS) if self.weights else PATTERNS
 
     @property
     def local(self) -> Path | None:
@@ -65,7 +75,7 @@ class Checkpoint:
         """
         folder = self.local
         if folder is not None:
-            return {"sha256": _hash_folder(folder / (self.subfolder or ""))}
+            return {"sha256": _hash_folder(folder / (self.subfolder or ""), self._patterns)}
         return {"revision": self._hub_commit} if reach_hub else {}
 
     def file(self, name: str) -> Path:
@@ -87,7 +97,7 @@ class Checkpoint:
             return folder
         from huggingface_hub import snapshot_download
 
-        patterns = [f"{self.subfolder}/{p}" if self.subfolder else p for p in PATTERNS]
+        patterns = [f"{self.subfolder}/{p}" if self.subfolder else p for p in self._patterns]
         try:
             return Path(snapshot_download(self.name, revision=self._hub_commit, allow_patterns=patterns))
         except Exception as error:
@@ -144,10 +154,10 @@ class Checkpoint:
         )
 
 
-def _hash_folder(folder: Path) -> str:
+def _hash_folder(folder: Path, patterns: Iterable[str]) -> str:
     """SHA-256 over the names and bytes of the files that loading reads."""
     total = hashlib.sha256()
-    for path in sorted({p for pattern in PATTERNS for p in folder.glob(pattern)}):
-        with path.open("rb") as file:
-            total.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    paths = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.name not in UNREAD})
+    for path, digest in zip(paths, sha256_of_each(paths), strict=True):
+        total.update(path.name.encode() + b"\0" + digest)
     return total.hexdigest()

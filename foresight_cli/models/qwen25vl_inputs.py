@@ -63,7 +63,10 @@ class Inputs:
             inputs = self._processor(images=list(frames), return_tensors="pt")
         except ValueError as error:
             size = f"{frames[0].width} x {frames[0].height}"
-            raise ForesightError(f"cannot prepare {sample_id!r} of {size}: {error}") from None
+            raise ForesightError(
+                f"cannot prepare {sample_id!r} of {size}: {error}. Resize every picture to a square with "
+                "model.resolution=252, or take this one out of the data"
+            ) from None
         _, height, width = (int(g) for g in inputs["image_grid_thw"][0])
         patches: torch.Tensor = inputs["pixel_values"]
         if still:

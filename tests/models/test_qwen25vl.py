@@ -219,8 +219,9 @@ def test_resolution_that_the_processor_would_change(config):
 def test_picture_too_narrow_for_the_processor(config):
     with pytest.raises(ForesightError) as caught:
         loaded(config).prepare(Clip((picture(0, 1000, 4),)), "thin")
-    assert str(caught.value).startswith(
-        "cannot prepare 'thin' of 1000 x 4: absolute aspect ratio must be smaller than 200"
+    assert str(caught.value) == (
+        "cannot prepare 'thin' of 1000 x 4: absolute aspect ratio must be smaller than 200, got 250.0. Resize every "
+        "picture to a square with model.resolution=252, or take this one out of the data"
     )
 
 
