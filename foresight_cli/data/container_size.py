@@ -1,0 +1,93 @@
+"""How long a video file must be for what its container says it holds: what a truncated file is known by.
+
+FFmpeg reads a truncated file to its end without a word, so the frames that are missing would go unnoticed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+_MP4_BOXES = (
+    b"ftyp",
+    b"styp",
+    b"moov",
+    b"mdat",
+    b"moof",
+    b"free",
+    b"skip",
+    b"wide",
+    b"uuid",
+    b"udta",
+    b"sidx",
+    b"mfra",
+)
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+
+
+def missing_part(path: Path) -> str | None:
+    """One phrase if the file ends before its container does; None if it is whole, or its container gives no size.
+
+    Source: ISO/IEC 14496-12, 4.2 (boxes), RFC 8794, 4 (EBML element sizes), and RIFF's chunks, OpenDML's too.
+    """
+    with path.open("rb") as file:
+        there = os.fstat(file.fileno()).st_size
+        start = file.read(8)
+        file.seek(0)
+        if start[:4] == _EBML:
+            wanted = _matroska_end(file)
+        elif start[:4] == b"RIFF":
+            wanted = _riff_end(file)
+        else:
+            wanted = _mp4_end(file)
+    return (
+        f"the file is truncated: it has {there} bytes, and its container goes on to {wanted}"
+        if wanted > there
+        else None
+    )
+
+
+def _mp4_end(file: BinaryIO) -> int:
+    end = 0
+    while len(header := file.read(16)) >= 8 and header[4:8] in _MP4_BOXES:
+        size = int.from_bytes(header[:4], "big")
+        if size == 1:
+            size = int.from_bytes(header[8:], "big")
+        if size < 8:  # 0: the box goes on to the end of the file, wherever that is
+            break
+        end += size
+        file.seek(end)
+    return end
+
+
+def _riff_end(file: BinaryIO) -> int:
+    end = 0
+    while len(header := file.read(8)) == 8 and header[:4] == b"RIFF":
+        size = int.from_bytes(header[4:], "little")
+        if size in (0, 0xFFFFFFFF):  # written while recording, and never filled in
+            break
+        end = file.tell() + size
+        file.seek(end + size % 2)
+    return end
+
+
+def _matroska_end(file: BinaryIO) -> int:
+    file.seek(len(_EBML))
+    header = _ebml_number(file)
+    if header is None:
+        return 0
+    file.seek(header, os.SEEK_CUR)
+    size = _ebml_number(file) if file.read(4) == _SEGMENT else None
+    return 0 if size is None else file.tell() + size
+
+
+def _ebml_number(file: BinaryIO) -> int | None:
+    """A length as EBML writes it; None for "unknown", as a live recording has it, and where there is none."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    more = 8 - first[0].bit_length()  # the zero bits before the first one count the bytes that follow
+    bits = 7 * (more + 1)
+    value = int.from_bytes(first + file.read(more), "big") & (1 << bits) - 1
+    return None if value == (1 << bits) - 1 else value

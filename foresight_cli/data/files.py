@@ -1,0 +1,101 @@
+"""The files under a folder that data come from: which there are, what each is called, and one hash over them all.
+
+An id is the path inside the folder, with ``/`` and the suffix, in Unicode form NFC: a disk that stores another form
+changes no id. Names with a leading dot and files without one of the suffixes (in any case) are passed over. Links are
+followed, except a folder link that leads back to the root, above it, or to a folder that is already listed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import os
+import unicodedata
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.hashing import sha256_of_each
+
+
+def data_folder(path: str | Path, what: str) -> Path:
+    """The absolute path of the folder of ``what`` that ``data.path`` names.
+
+    Raises:
+        ForesightError: there is no such folder.
+    """
+    given = os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser raises where no such user exists)
+    if not given or not Path(given).is_dir():
+        fault = f"{given!r} is a file" if given and Path(given).exists() else f"no folder {given!r}"
+        raise ForesightError(f"{fault}; data.path= wants a folder of {what}")
+    return Path(given).absolute()  # files are read later, maybe from another working directory
+
+
+def find_files(root: Path, suffixes: tuple[str, ...], what: str) -> dict[str, str]:
+    """Id -> path inside ``root`` as the disk spells it, in the code-point order of the ids.
+
+    Raises:
+        ForesightError: no file of ``suffixes``, a folder that cannot be listed, or a name that cannot be an id.
+    """
+    found: dict[str, str] = {}
+    for path in sorted(_walk(root, suffixes)):
+        if path.encode(errors="ignore").decode() != path:
+            raise ForesightError(f"the name {path!r} in {root} is not valid UTF-8; rename it")
+        file_id = unicodedata.normalize("NFC", path)
+        if file_id in found:
+            twins = f"{found[file_id]!a} and {path!a} in {root}"  # only escapes show how the two differ
+            raise ForesightError(f"{twins} are one name in Unicode form NFC; rename one of them")
+        found[file_id] = path
+    if not found:
+        raise ForesightError(f"no {what} in {root}; the suffixes read are {', '.join(suffixes)}")
+    return dict(sorted(found.items()))
+
+
+def top_folder(file_id: str) -> str | None:
+    """The name of the first sub-folder on the way to a file, None for one directly in the root: its label."""
+    return file_id.split("/")[0] if "/" in file_id else None
+
+
+def sha256_of_files(root: Path, files: Mapping[str, str]) -> str:
+    """One hash over each id and its file's bytes, in order; ``files`` as :func:`find_files` gives them.
+
+    Raises:
+        ForesightError: a file cannot be read.
+    """
+    total = hashlib.sha256()
+    try:
+        for file_id, digest in zip(files, sha256_of_each([f"{root}/{p}" for p in files.values()]), strict=True):
+            total.update(file_id.encode() + b"\0" + digest)  # no path holds a NUL: the id's end is certain
+    except OSError as error:
+        path = str(error.filename).removeprefix(f"{root}/")
+        raise ForesightError(f"cannot read {path!r} in {root}: {error.strerror}") from error
+    return total.hexdigest()
+
+
+def _walk(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
+    """The files under ``root``, in no order. Links wait until the real folders are done, so that those win."""
+    visited = {str(folder) for folder in root.resolve().parents}
+    folders, links = [""], list[str]()
+    while folders or links:
+        folder = folders.pop() if folders else heapq.heappop(links)
+        real = os.path.realpath(root / folder)
+        if real in visited:
+            continue
+        visited.add(real)
+        try:
+            with os.scandir(real) as listing:
+                entries = [entry for entry in listing if not entry.name.startswith(".")]
+        except OSError as error:
+            raise ForesightError(f"cannot list {str(root / folder)!r}: {error.strerror}") from error
+        for entry in entries:
+            name = folder + entry.name
+            is_link = entry.is_symlink()
+            if not is_link and entry.is_dir():
+                folders.append(name + "/")
+            elif is_link and Path(entry.path).is_dir():
+                heapq.heappush(links, name + "/")
+            elif name.lower().endswith(suffixes):
+                if is_link and not Path(entry.path).exists():
+                    raise ForesightError(f"{name!r} in {root} is a link to nothing; mend or remove it")
+                if entry.is_file():  # opening a pipe or a device would hang
+                    yield name

@@ -1,0 +1,104 @@
+"""``data=video``: a folder of video files, each cut into clips; see ``Video`` for how names become ids and groups."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from functools import partial
+from importlib.util import find_spec
+from itertools import accumulate
+from typing import Any
+
+from foresight_cli.clip import Clip
+from foresight_cli.config import VideoConfig
+from foresight_cli.data.attributes import add_attributes
+from foresight_cli.data.dataset import Sample, UndecodableImage
+from foresight_cli.data.files import data_folder, find_files, sha256_of_files, top_folder
+from foresight_cli.data.video_container import VideoFault
+from foresight_cli.data.video_frames import frames_at
+from foresight_cli.data.video_listing import list_clips
+from foresight_cli.errors import ForesightError
+
+SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+DECODING = 1
+"""Raised with every change of ``video_frames`` that gives other pixels: it enters the cache key."""
+
+
+class Video:
+    """The clips of the video files under one folder: files in the code-point order of their ids, clips by time.
+
+    A clip is ``frames`` frames, ``fps`` a second, and the next clip starts where one more frame would have been. Its id
+    is the file's, ``#`` and its number ("dogs/rex.mp4#0003"); which files are found, and how their names are written,
+    is said in ``files``. The label is the first sub-folder's name, None for files directly in the folder; the group is
+    the file. A file whose rest cannot be read, or that is shorter than one clip, has one more sample, which stands for
+    what is missing and cannot be decoded.
+
+    ``attributes.csv`` at the top is the one of ``ImageFolder``; an id in it is a file's, which holds for all of its
+    clips, or a clip's, which goes over the file's.
+    """
+
+    def __init__(self, config: VideoConfig) -> None:
+        """Lists the clips under ``config.path`` from the files' timestamps, and reads attributes.csv.
+
+        Raises:
+            ForesightError: no PyAV, no folder, no videos, a name that cannot be an id, or a fault in attributes.csv.
+        """
+        if find_spec("av") is None:
+            raise ForesightError("data=video needs PyAV: pip install 'foresight-latents[video]'")
+        self.config = config
+        self._fps = Fraction(str(config.fps))  # as it is typed: 29.97 is 2997/100
+        self.root = data_folder(config.path, "videos")
+        self._files = find_files(self.root, SUFFIXES, "videos")
+        self._paths = [self.root / path for path in self._files.values()]
+        with ThreadPoolExecutor() as pool:
+            clips_of = partial(list_clips, frames=config.frames, fps=self._fps, most=config.clips_per_file)
+            self._listings = list(pool.map(clips_of, self._paths))
+        self._starts = [0, *accumulate(listing.samples for listing in self._listings)]
+        clips = {
+            file_id: [f"{file_id}#{number:04d}" for number in range(listing.samples)]
+            for file_id, listing in zip(self._files, self._listings, strict=True)
+        }
+        samples = {id_: Sample(id_, top_folder(file), group=file) for file, ids in clips.items() for id_ in ids}
+        if os.path.lexists(self.root / "attributes.csv"):
+            add_attributes(samples, self.root / "attributes.csv", clips)
+        self.samples: Sequence[Sample] = list(samples.values())
+        self._sha256: str | None = None
+
+    def clip(self, index: int) -> Clip:
+        """The frames of ``samples[index]``; see ``video_frames`` for what is done to them.
+
+        Raises:
+            UndecodableImage: the file cannot be read, or this part of it cannot be decoded.
+        """
+        index = range(len(self.samples))[index]  # counted from the end where it is negative
+        file = bisect_right(self._starts, index) - 1
+        listing, number = self._listings[file], index - self._starts[file]
+        try:
+            if number == listing.clips:
+                raise VideoFault(str(listing.fault))
+            times = [(number * self.config.frames + i) / self._fps for i in range(self.config.frames)]
+            return Clip(frames_at(self._paths[file], listing, times), fps=float(self._fps))
+        except VideoFault as fault:
+            raise UndecodableImage(self.samples[index].id, str(fault)) from fault
+
+    def identity(self) -> dict[str, Any]:
+        """How clips are cut, and one hash over each file's id and bytes, in order. Only the first call reads the files.
+
+        The count stands for ``clips_per_file`` as well: with equal files, equal counts are the same clips.
+
+        Raises:
+            ForesightError: a file cannot be read.
+        """
+        if self._sha256 is None:
+            self._sha256 = sha256_of_files(self.root, self._files)
+        return {
+            "name": "video",
+            "count": len(self.samples),
+            "frames": self.config.frames,
+            "fps": float(self._fps),
+            "decoding": DECODING,
+            "sha256": self._sha256,
+        }

@@ -1,0 +1,112 @@
+"""An open video file: its one stream that counts, when its frames are due, and what can be wrong with it.
+
+FFmpeg reads it, through PyAV. Of several video streams the first one counts, cover pictures aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from foresight_cli.data.container_size import missing_part
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame, VideoStream
+    from av.container import InputContainer
+
+# Named, because FFmpeg goes by content: a playlist called a.mp4 would otherwise open other files, or the network.
+_OPTIONS = {"format_whitelist": "avi,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2", "protocol_whitelist": "file"}
+
+
+class VideoFault(Exception):
+    """Why a video file, or a part of it, cannot be read, in one phrase."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The file's container and its video stream, closed at the end.
+
+    Raises:
+        VideoFault: it cannot be opened; and for what goes wrong with it while it is in use.
+    """
+    import av
+
+    fault = "not a video, or of a kind that is not read (containers: AVI, Matroska, MP4, QuickTime, WebM)"
+    try:
+        if path.stat().st_size == 0:
+            raise VideoFault("the file is empty")
+        with av.open(str(path), options=_OPTIONS, metadata_errors="replace") as container:
+            fault = "its data are damaged"
+            yield container, _video_stream(container)
+    except MemoryError as error:
+        raise VideoFault("not enough memory for its pixels") from error
+    except OSError as error:
+        raise VideoFault(error.strerror or type(error).__name__) from error
+    except (av.FFmpegError, ValueError) as error:
+        raise VideoFault(missing_part(path) or fault) from error
+
+
+def _video_stream(container: InputContainer) -> VideoStream:
+    from av.stream import Disposition
+
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        raise VideoFault("it has no video stream")
+    codec = streams[0].codec_context
+    if codec is None:
+        raise VideoFault("its codec is unknown")
+    if codec.width * codec.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
+        raise VideoFault(f"more than {Image.MAX_IMAGE_PIXELS} pixels a frame, which may be a decompression bomb")
+    codec.thread_count = 1  # clips are decoded side by side already, and AVI's clock needs frames to come out in turn
+    return streams[0]
+
+
+class Clock:
+    """When the packets and frames of an open file are due, in ticks of its stream.
+
+    AVI keeps no presentation times, and those that FFmpeg makes up are in the wrong order for many files with B-frames
+    (H.264, packed DivX). There, the order in which frames leave the decoder is the right one, and a frame is due when
+    the packet is that brought it out: late by the same delay throughout, which the first frame's time has as well.
+    """
+
+    def __init__(self, container: InputContainer, *, from_start: bool) -> None:
+        self._avi = container.format.name == "avi"
+        self._from_start = from_start
+        self._first_packet: int | None = None
+        self._before: int | None = None
+
+    def packet(self, packet: Packet[VideoStream]) -> int | None:
+        """When ``packet`` is due; None for the empty one at the end. To be asked of each packet before its frames."""
+        due = packet.dts if self._avi else packet.pts
+        if self._first_packet is None:
+            self._first_packet = due
+        return due
+
+    def frame(self, frame: VideoFrame) -> int | None:
+        """When ``frame`` is due; None if that cannot be known so soon after a seek.
+
+        Raises:
+            VideoFault: it has no time, or an earlier one than the frame before it.
+        """
+        due = frame.dts if self._avi else frame.pts
+        if due is None and self._avi:  # it left the decoder at the file's end; AVI ticks once a frame
+            if self._before is not None:
+                due = self._before + 1
+            elif self._from_start:
+                due = self._first_packet
+            else:
+                return None
+        if due is None:
+            raise VideoFault("it has frames without a timestamp")
+        if self._before is not None and due < self._before:
+            raise VideoFault("the timestamps of its frames go back in time")
+        self._before = due
+        return due
+
+    def delay(self, first: int) -> int:
+        """How much later frames are due than their packets say, from the ``first`` frame's time."""
+        return first - self._first_packet if self._avi and self._first_packet is not None else 0
