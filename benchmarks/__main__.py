@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import analysis, extraction
+from benchmarks import analysis, commands, extraction
 from benchmarks.timing import Row
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each way; the median counts")
     runs = parser.parse_args().runs
-    rows = [*extraction.rows(runs), *analysis.rows(runs)]
+    rows = [*extraction.rows(runs), *commands.rows(runs), *analysis.rows(runs)]
     text = report(rows, runs)
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
@@ -40,12 +40,14 @@ def report(rows: list[Row], runs: int) -> str:
         "|---|---:|---|---:|---:|---:|---|",
     ]
     for row in rows:
-        theirs = "" if row.theirs is None else f"{row.theirs:.3f} s"
+        theirs = "" if row.theirs is None else f"{row.theirs:.3f} {row.unit}"
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}x"
-        goal = f"<= {row.goal:g} s" if row.ratio is None else f">= {row.goal:g}x"
+        goal = f"{'<=' if row.cost or row.ratio is None else '>='} {row.goal:g}{'x' if row.ratio else ' ' + row.unit}"
         state = "met" if row.met else "**missed**"
         note = f"{state}; {row.note}" if row.note else state
-        lines.append(f"| {row.what} | {row.ours:.3f} s | {row.alternative} | {theirs} | {ratio} | {goal} | {note} |")
+        lines.append(
+            f"| {row.what} | {row.ours:.3f} {row.unit} | {row.alternative} | {theirs} | {ratio} | {goal} | {note} |"
+        )
     lines += ["", "GPU rows: not measured (no GPU on this machine).", ""]
     return "\n".join(lines)
 

@@ -1,107 +1,153 @@
-"""Extraction against a bare forward pass, and against the Q1 study's script."""
+"""Extraction against bare forward passes of the same network, and against the Q1 study's script."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
+import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from benchmarks.timing import Row, alone, in_turn
+from benchmarks.timing import Row, in_turn
 from foresight_cli.config import Qwen25VLConfig
+from foresight_cli.data.imagefolder import ImageFolder
 from foresight_cli.data.shapes import Shapes
+from foresight_cli.extraction.batching import BatchSize
+from foresight_cli.extraction.filling import fill
 from foresight_cli.latents import Entry, Recipe
-from foresight_cli.models import Tap
+from foresight_cli.models import Prepared, Tap
+from foresight_cli.models.checkpoint import TINY
 from foresight_cli.models.qwen25vl import Qwen25VL
-from foresight_cli.runners.local import fill
 
 LAYERS = ("4", "8", "16", "24", "final")
-IMAGES, BATCH = 128, 16
+BATCH = 16
 
 
 def rows(runs: int) -> list[Row]:
     """Every row of this file."""
-    dataset = Shapes("default", IMAGES // 8, seed=0, size=256)
-    model = _tiny()
-    ours = lambda: _foresight(model, dataset)  # noqa: E731
+    few, many = (_photographs(n) for n in (32, 128))
+    tiny, wide = _tiny(), _wide()
+    study, bare = "the Q1 study's way: one picture at a time, all hidden states and logits kept", "bare forward"
+    ready = f"of the network in batches of {BATCH}, inputs ready, nothing kept"
+    beside = "ours also decodes, resizes, hashes and writes; theirs only runs the network"
+    found = []
+    for model, name, data, goal in ((tiny, "tiny VLM", many, 0.7), (wide, "VLM of 28 layers, 512 wide", few, 0.95)):
+        what = f"extract {len(data.samples)} pictures, {name}, 5 layers x 2 poolings, JPEG to disk"
+        ours = lambda model=model, data=data: _foresight(model, data, LAYERS)  # noqa: E731
+        inputs = _inputs(model, data)
+        with_study = in_turn(ours, lambda model=model, data=data: _study(model, data), runs)
+        with_bare = in_turn(ours, lambda model=model, inputs=inputs: _bare(model, inputs), runs)
+        found += [
+            Row(what, with_study[0], study, with_study[1], goal=3.0),
+            Row("the same", with_bare[0], f"{bare} {ready}", with_bare[1], goal=goal, note=beside),
+        ]
+    every, last = in_turn(lambda: _foresight(wide, few, LAYERS), lambda: _foresight(wide, few, ("final",)), runs)
+    fourth, none = in_turn(lambda: _foresight(wide, few, ("4",)), lambda: _foresight(wide, few, ("0",)), runs)
     return [
+        *found,
+        Row("layer=all pooling=all, 512 wide", every, "layer=final pooling=all", last, goal=1.1, cost=True),
         Row(
-            f"extract {IMAGES} pictures, tiny VLM, 5 layers x 2 poolings, decode to disk",
-            *_with("the Q1 study's way: one picture at a time, all hidden states and logits kept",
-                   in_turn(ours, lambda: _study(model, dataset), runs)),
-            goal=3.0,
+            "layer=4 pooling=all, 512 wide",
+            fourth,
+            "layer.index=0 (vision alone) and 4/28 of the decoder",
+            none + 4 / 28 * (last - none),
+            goal=1.15,
+            cost=True,
         ),
-        Row(
-            "the same",
-            *_with(f"bare forward of the network in batches of {BATCH}, inputs ready, nothing kept",
-                   in_turn(ours, lambda: _bare(model, _inputs(model, dataset)), runs)),
-            goal=0.7,
-            note="ours also draws, resizes, hashes and writes; theirs only prepares inputs and runs the network",
-        ),
-        Row("foresight extract, already in the cache (whole process)", alone(_cached(), runs), "2 s", None, 2.0),
-        Row("foresight --help (whole process)", alone(_help, runs), "0.3 s", None, 0.3),
-    ]  # fmt: skip
+    ]
 
 
-def _with(alternative: str, seconds: tuple[float, float]) -> tuple[float, str, float]:
-    return seconds[0], alternative, seconds[1]
+def _photographs(count: int) -> ImageFolder:
+    """So many drawings as JPEG files of 256 x 256."""
+    folder = Path(tempfile.mkdtemp())
+    shapes = Shapes("default", count // 8, seed=0, size=256)
+    for i in range(count):
+        shapes.image(i).save(folder / f"{i:04d}.jpg", quality=90)
+    return ImageFolder(folder)
 
 
 def _tiny() -> Qwen25VL:
-    config = Qwen25VLConfig("qwen25vl", "tiny:qwen25vl", None, "float32", 112, "image", "Describe.", True)
+    return _loaded("tiny:qwen25vl", "pretrained")
+
+
+def _wide() -> Qwen25VL:
+    """The tiny checkpoint's tokenizer and processor with a decoder 512 wide, of random weights."""
+    folder = Path(tempfile.mkdtemp())
+    for file in (TINY / "qwen25vl").glob("*.json*"):
+        shutil.copy(file, folder)
+    shutil.copy(TINY / "qwen25vl/chat_template.jinja", folder)
+    said = json.loads((folder / "config.json").read_text())
+    said["text_config"] |= {
+        "hidden_size": 512,
+        "intermediate_size": 1408,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 2,
+        "rope_parameters": {"mrope_section": [8, 12, 12], "rope_theta": 10000.0, "rope_type": "default"},
+    }
+    said["vision_config"] |= {"out_hidden_size": 512}
+    (folder / "config.json").write_text(json.dumps(said))
+    return _loaded(str(folder), "random")
+
+
+def _loaded(checkpoint: str, init: str) -> Qwen25VL:
+    config = Qwen25VLConfig(
+        name="qwen25vl",
+        checkpoint=checkpoint,
+        revision=None,
+        dtype="float32",
+        init=init,
+        init_seed=0,
+        resolution=112,
+        tokens="image",
+        prompt="Describe.",
+        final_norm=True,
+    )
     model = Qwen25VL(config)
     model.load("cpu")
     return model
 
 
-def _foresight(model: Qwen25VL, dataset: Shapes) -> None:
+def _foresight(model: Qwen25VL, dataset: ImageFolder, layers: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         entries = {}
-        for layer in LAYERS:
+        for layer in layers:
             for pooling in ("channel_mean", "flat"):
                 recipe = Recipe(model.recipe(layer), layer, pooling, dataset.identity(), len(dataset.samples), 256)
                 entries[Tap(layer, pooling)] = Entry.create(Path(folder), recipe)
-        fill(entries, dataset, model, batch_size=BATCH, skip_undecodable=False, on_shard=lambda *_: None)
+        numbers = next(iter(entries.values())).missing()
+        size = BatchSize(BATCH, "cpu")
+        fill(entries, numbers, dataset, model, batch_size=size, skip_undecodable=False, on_shard=lambda _: None)
 
 
-def _inputs(model: Qwen25VL, dataset: Shapes) -> list:
-    return [model.prepare(dataset.image(i), str(i)) for i in range(len(dataset.samples))]
+def _inputs(model: Qwen25VL, dataset: ImageFolder) -> list[Prepared]:
+    return [model.prepare(dataset.clip(i), str(i)) for i in range(len(dataset.samples))]
 
 
-def _arguments(model: Qwen25VL, batch: list) -> dict[str, torch.Tensor]:
+def _arguments(model: Qwen25VL, batch: Sequence[Prepared]) -> dict[str, torch.Tensor]:
     ids = torch.stack([p.tensors["input_ids"] for p in batch])
+    assert model._network is not None
     return {
         "input_ids": ids,
         "pixel_values": torch.cat([p.tensors["pixel_values"] for p in batch]),
-        "image_grid_thw": torch.stack([p.tensors["image_grid_thw"] for p in batch]),
-        "mm_token_type_ids": (ids == model._image_id).int(),
+        "image_grid_thw": torch.tensor([p.shape for p in batch]),
+        "mm_token_type_ids": (ids == model._network.config.image_token_id).int(),
     }
 
 
-def _bare(model: Qwen25VL, inputs: list) -> None:
+def _bare(model: Qwen25VL, inputs: Sequence[Prepared]) -> None:
     assert model._network is not None
     with torch.inference_mode():
         for start in range(0, len(inputs), BATCH):
             model._network.model(**_arguments(model, inputs[start : start + BATCH]), use_cache=False)
 
 
-def _study(model: Qwen25VL, dataset: Shapes) -> None:
+def _study(model: Qwen25VL, dataset: ImageFolder) -> None:
     """Reload nothing, so as to time the loop alone: one picture, every hidden state, the logits, one mean a layer."""
     assert model._network is not None
     with torch.inference_mode():
         for i in range(len(dataset.samples)):
-            one = [model.prepare(dataset.image(i), str(i))]
+            one = [model.prepare(dataset.clip(i), str(i))]
             out = model._network(**_arguments(model, one), output_hidden_states=True, use_cache=False)
             [out.hidden_states[k].mean(dim=1) for k in (4, 8, 16, 24, -1)]
-
-
-def _cached() -> object:
-    folder = tempfile.mkdtemp()
-    command = [sys.executable, "-m", "foresight_cli", "extract", "weights=tiny", "layer=all", "pooling=all"]
-    return lambda: subprocess.run(command, cwd=folder, check=True, capture_output=True)
-
-
-def _help() -> None:
-    subprocess.run([sys.executable, "-m", "foresight_cli", "--help"], check=True, capture_output=True)

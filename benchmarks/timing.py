@@ -19,6 +19,8 @@ class Row:
         theirs: median seconds of that; None for a row that has a bound in seconds instead.
         goal: least ratio theirs / ours, or most seconds where ``theirs`` is None.
         note: what the reader should know, the reason of a missed goal first.
+        unit: of both numbers.
+        cost: the ratio is ours / theirs, and the goal is the most it may be.
     """
 
     what: str
@@ -27,16 +29,22 @@ class Row:
     theirs: float | None
     goal: float
     note: str = ""
+    unit: str = "s"
+    cost: bool = False
 
     @property
     def ratio(self) -> float | None:
-        """How many times faster foresight is."""
-        return None if self.theirs is None else self.theirs / self.ours
+        """How many times faster foresight is, or what it costs in units of the alternative."""
+        if self.theirs is None:
+            return None
+        return self.ours / self.theirs if self.cost else self.theirs / self.ours
 
     @property
     def met(self) -> bool:
         """Whether the goal is met."""
-        return self.ours <= self.goal if self.ratio is None else self.ratio >= self.goal
+        if self.ratio is None:
+            return self.ours <= self.goal
+        return self.ratio <= self.goal if self.cost else self.ratio >= self.goal
 
 
 def in_turn(ours: Callable[[], object], theirs: Callable[[], object], runs: int) -> tuple[float, float]:

@@ -1,63 +1,133 @@
-"""``foresight cache ls | verify``: what the latent cache holds, and whether its bytes are whole."""
+"""``foresight cache ls | verify | gc``: what the latent cache holds, whether its bytes are whole, and what could go."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
+from rich.text import Text
 
 from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.extract_command import extract_command
 from foresight_cli.latents import Entry
-from foresight_cli.latents.samples import read_samples
+from foresight_cli.latents.check import faults
+from foresight_cli.latents.gc import DAY, Kept, Removable, leftovers, named, other_format
+from foresight_cli.latents.lock import held
+from foresight_cli.latents.removal import remove
 from foresight_cli.latents.store import folders
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which entries ``gc`` is to delete, besides or in place of what nobody needs.
+
+    Attributes:
+        keys: first digits of their keys.
+        older_than: seconds since their manifest was written; None for any age.
+    """
+
+    keys: tuple[str, ...]
+    older_than: float | None
+
+    @property
+    def empty(self) -> bool:
+        """Whether the user named nothing."""
+        return not self.keys and self.older_than is None
 
 
 def run(cfg: DictConfig) -> None:
     """The stage's entry point."""
+    selection = Selection(_keys(cfg["keys"]), _seconds(cfg.older_than))
+    if cfg.action != "gc" and (cfg.delete or not selection.empty):
+        raise UsageError("--yes, keys= and older_than= are for foresight cache gc")
     root = Path(str(cfg.cache_dir))
     if not root.is_dir():
         raise ForesightError(f"no cache at {root}: run foresight extract first, or say where it is with cache_dir=DIR")
     if cfg.action == "ls":
-        console = Console()
-        if not console.is_terminal:
-            console.width = 1000  # a pipe has no edge to cut words at
-        console.print(listing(root))
+        ls(root)
     elif cfg.action == "verify":
         verify(root)
+    elif cfg.action == "gc":
+        gc(root, selection, yes=bool(cfg.delete))
     else:
-        raise UsageError(f"action={cfg.action}: choose one of ls, verify")
+        raise UsageError(f"action={cfg.action}: choose one of ls, verify, gc")
 
 
-def listing(root: Path) -> Table:
-    """One line for each entry under ``root``."""
-    table = Table(box=None, header_style="bold")
-    for column in ("model", "checkpoint", "layer", "pooling", "data", "rows", "size", "state", "key"):
-        table.add_column(column, justify="right" if column in ("rows", "size") else "left", no_wrap=column == "key")
+def _keys(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, ListConfig):
+        raise UsageError(f"keys={given}: it must be a list, as keys=[ab12,cd34]")
+    keys = tuple(str(key).lower() for key in given)
+    for key in keys:
+        if not re.fullmatch("[0-9a-f]{4,16}", key):
+            raise UsageError(
+                f"keys=[{key}]: give the first 4 to 16 hexadecimal digits of a key; foresight cache ls shows them"
+            )
+    return keys
+
+
+def _seconds(given: Any) -> float | None:
+    if given is None:
+        return None
+    match = re.fullmatch(r"(\d+)([dh])", str(given))
+    if match is None:
+        raise UsageError(f"older_than={given}: write days or hours, as 30d or 12h")
+    return int(match[1]) * (DAY if match[2] == "d" else 3600)
+
+
+def ls(root: Path) -> None:
+    """Print one line for each entry under ``root``, and what they take together."""
+    console = Console()
+    on_terminal = console.is_terminal
+    if not on_terminal:
+        console.width = 100_000  # a pipe has no edge to cut words at
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("key", "model", "layer", "pooling", "data", "rows", "size", "state"):
+        right, least = column in ("rows", "size"), 8 if column == "key" else None
+        table.add_column(column, justify="right" if right else "left", no_wrap=True, min_width=least)
+    table.add_column("checkpoint")  # the one to be cut where the terminal is narrow
+    if not on_terminal:
+        table.add_column("path", no_wrap=True)
+    count = total = 0
     for folder in folders(root):
-        try:
-            entry = Entry.open(folder)
-        except ForesightError:
-            model, layer, pooling, key = folder.parts[-4:]
-            table.add_row(model, "", layer.removeprefix("layer-"), pooling, "", "", "", "unreadable", key)
-            continue
-        recipe = entry.recipe
-        size = sum(file.stat().st_size for file in entry.shard_files().values())
-        done = recipe.shards - len(entry.missing())
-        table.add_row(
-            str(recipe.model["name"]),
-            str(recipe.model.get("checkpoint", "")),
-            recipe.layer,
-            recipe.pooling,
-            str(recipe.data.get("name")),
-            str(recipe.rows),
-            f"{size / 1e6:.1f} MB",
-            "complete" if entry.complete else f"{done} of {recipe.shards} shards",
-            entry.path.name,
-        )
-    return table
+        size, *words, checkpoint = _line(folder)
+        key = folder.name[:8] if on_terminal else folder.name
+        cut = Text(checkpoint, no_wrap=True, overflow="ellipsis")
+        table.add_row(key, *words, cut, *([] if on_terminal else [str(folder)]))
+        count, total = count + 1, total + size
+    console.print(table)
+    console.print(f"{count} {'entry' if count == 1 else 'entries'}, {decimal(total)}", highlight=False)
+
+
+def _line(folder: Path) -> tuple[Any, ...]:
+    """The size of an entry's latents in bytes, then the words of its line after the key."""
+    try:
+        entry = Entry.open(folder)
+    except ForesightError:
+        model, layer, pooling, _ = folder.parts[-4:]
+        return 0, model, layer.removeprefix("layer-"), pooling, "", "", "", "unreadable", ""
+    recipe, files = entry.recipe, entry.shard_files()
+    size = sum(file.stat().st_size for file in files.values())
+    sealed = (folder / "manifest.json").exists() and len(files) == recipe.shards
+    filling = ", being filled" if not sealed and held(folder) else ""
+    return (
+        size,
+        str(recipe.model["name"]),
+        recipe.layer,
+        recipe.pooling,
+        str(recipe.data.get("name")),
+        str(recipe.rows),
+        decimal(size),
+        "complete" if sealed else f"{len(files)} of {recipe.shards} shards{filling}",
+        str(recipe.model.get("checkpoint", "")),
+    )
 
 
 def verify(root: Path) -> None:
@@ -66,40 +136,69 @@ def verify(root: Path) -> None:
     Raises:
         ForesightError: how many entries are damaged; each is named on its own line before.
     """
-    checked, damaged = 0, 0
+    checked = damaged = 0
     for folder in folders(root):
-        faults = list(_faults(folder))
-        damaged += bool(faults)
-        checked += 1
-        print(f"{folder}: {'; '.join(faults) or _state(Entry.open(folder))}")
+        said, whole = _verified(folder, root)
+        print(f"{folder}: {said}", flush=True)
+        checked, damaged = checked + 1, damaged + (not whole)
     if damaged:
-        raise ForesightError(
-            f"{damaged} of {checked} entries are damaged: run their extract again to redo those shards"
-        )
+        raise ForesightError(f"{damaged} of {checked} entries are damaged: the lines above say what to type")
 
 
-def _state(entry: Entry) -> str:
-    return "whole" if entry.complete else "whole so far, not complete"
-
-
-def _faults(folder: Path) -> Iterator[str]:
+def _verified(folder: Path, root: Path) -> tuple[str, bool]:
+    """What there is to say of an entry, and whether all that is there is whole."""
     try:
         entry = Entry.open(folder)
     except ForesightError as error:
-        yield str(error)
-        return
-    files = entry.shard_files()
-    for number in files:
-        try:
-            entry.get(number)
-        except ForesightError as error:
-            yield str(error)
-    if not entry.complete:
-        return
-    try:
-        read_samples(entry.path)
-        listed = {row["file"] for row in entry.manifest()["shards"]}
-        if listed != {file.name for file in files.values()}:
-            yield "manifest.json lists other files than there are"
-    except ForesightError as error:
-        yield str(error)
+        with suppress(OSError, ValueError):
+            if other := other_format((folder / "recipe.json").read_bytes()):
+                return f"not checked: {other}", True
+        return f"{error}. foresight cache gc --yes deletes it", False
+    found = faults(entry)
+    if found:
+        command = extract_command(entry, str(root))
+        again = f"Type: {command}" if command else "Type the same extract again"
+        return f"{'; '.join(found)}. {again}", False
+    if entry.complete:
+        return "whole", True
+    have = entry.recipe.shards - len(entry.missing())
+    holder = held(folder)
+    filling = f"; {holder} is filling it" if holder else ""
+    return f"whole so far, {have} of {entry.recipe.shards} shards{filling}", True
+
+
+def gc(root: Path, selection: Selection, *, yes: bool) -> None:
+    """Print what could go from the cache under ``root`` and why, or delete it.
+
+    Args:
+        root: of the cache.
+        selection: entries to delete; where it is empty, what nobody needs.
+        yes: delete.
+
+    Raises:
+        ForesightError: a key that no entry has, or several; the disk refuses to delete.
+    """
+    found = leftovers(root) if selection.empty else named(root, selection.keys, selection.older_than)
+    count, total = _go_through(list(found), root, yes=yes)
+    things = f"{count} {'thing' if count == 1 else 'things'}, {decimal(total)}"
+    if yes:
+        print(f"deleted {things}")
+    elif count:
+        print(f"{things} could go. Add --yes to delete")
+    else:
+        more = ". Complete entries go only by name: keys=[ab12] or older_than=30d" if selection.empty else ""
+        print(f"nothing to delete{more}")
+
+
+def _go_through(found: Iterable[Removable | Kept], root: Path, *, yes: bool) -> tuple[int, int]:
+    """Print each line, and delete with ``yes``; how many things go or would go, and their bytes."""
+    count = total = 0
+    for item in found:
+        kept = item if isinstance(item, Kept) else remove(item, root) if yes else None
+        if kept:
+            print(f"{kept.path}: left alone, {kept.reason}", flush=True)
+        elif isinstance(item, Removable):
+            done = "deleted " if yes else ""
+            print(f"{done}{item.path}: {decimal(item.bytes)}, {item.reason}{item.stays}", flush=True)
+            count, total = count + 1, total + item.bytes
+    return count, total

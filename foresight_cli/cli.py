@@ -4,6 +4,7 @@ Nothing heavier than Typer is imported here, so that ``foresight --help`` and ta
 answer at once. A stage's module, and torch with it, is imported when the stage is about to run.
 """
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -54,13 +55,30 @@ class CacheAction(StrEnum):
 
     LS = "ls"
     VERIFY = "verify"
+    GC = "gc"
 
 
-@app.command("cache", help="List the latent cache (ls), or check every byte of it (verify).")
+@app.command("cache", help="List the latent cache (ls), check every byte of it (verify), or make room (gc).")
 def cache(
-    action: Annotated[CacheAction, typer.Argument(help="ls: list the entries. verify: check every hash.")],
+    action: Annotated[
+        CacheAction, typer.Argument(help="ls: list the entries. verify: check every hash. gc: list what could go.")
+    ],
     overrides: Overrides = None,
+    yes: Annotated[bool, typer.Option("--yes", help="With gc: delete what it lists.")] = False,
 ) -> None:
     """Run ``foresight cache``."""
-    stage = Stage("cache", "foresight_cli.cache:run", "")
-    run_stage(stage, [], [*(overrides or []), f"action={action}"])
+    words = [_keys_as_text(word) for word in overrides or []]
+    for word in words:
+        if word.lstrip("+~").partition("=")[0] == "action":
+            actions = ", ".join(f"foresight cache {known}" for known in CacheAction)
+            typer.secho(f"foresight cache: {word}: the action is a word of its own: {actions}", fg="red", err=True)
+            raise typer.Exit(2)
+    words += [*(["delete=true"] if yes else []), f"action={action}"]
+    run_stage(Stage("cache", "foresight_cli.cache:run", ""), [], words)
+
+
+def _keys_as_text(override: str) -> str:
+    """``keys=[12e4]`` with its keys quoted: Hydra would read that one as a number, and lose its digits."""
+    if not override.startswith("keys="):
+        return override
+    return re.sub(r"(?<=[\[,\s])[0-9a-fA-F]+(?=[\],\s])", r"'\g<0>'", override)

@@ -2,9 +2,53 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
+import pytest
+
+from foresight_cli.latents import lock
+from tests.conftest import user_env
+
 PIXELS = ("model=pixels", "data.per_category=2", "data.size=32")
+EXTRACT = "foresight extract model=pixels layer=final pooling=channel_mean data=shapes data.per_category=2 data.size=32"
+
+
+def flip(shard: Path) -> None:
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+
+
+def the_entry() -> Path:
+    (entry,) = Path("outputs/cache").glob("*/*/*/*")
+    return entry
+
+
+def on_a_terminal(folder: Path, columns: int, *words: str) -> list[str]:
+    """The lines that ``foresight`` shows on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    env = {key: value for key, value in user_env(TERM="xterm").items() if key != "COLUMNS"}
+    command = [sys.executable, "-m", "foresight_cli", *words]
+    with subprocess.Popen(command, cwd=folder, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while data := os.read(ours, 4096):
+                shown += data
+        except OSError:  # the other end is closed
+            pass
+    os.close(ours)
+    assert process.returncode == 0, shown
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()
 
 
 def test_cache_before_anything_is_extracted(run):
@@ -16,39 +60,130 @@ def test_cache_before_anything_is_extracted(run):
     )
 
 
-def test_cache_ls_and_verify(run):
+# --- ls
+
+
+def test_ls_in_a_pipe_tells_full_paths_and_the_total(run):
     run("extract", *PIXELS, "pooling=all")
-    listed = run("cache", "ls")
+    head, *lines, total = run("cache", "ls").stdout.splitlines()
+    assert head.split() == ["key", "model", "layer", "pooling", "data", "rows", "size", "state", "checkpoint", "path"]
     entries = sorted(Path("outputs/cache").glob("*/*/*/*"))
-    assert [line.split() for line in listed.stdout.splitlines()[1:]] == [
-        ["pixels", "final", entry.parent.name, "shapes", "16", "0.0", "MB", "complete", entry.name] for entry in entries
+    sizes = [sum(shard.stat().st_size for shard in entry.glob("shard-*")) for entry in entries]
+    shown = [f"{size / 1000:.1f}" for size in sizes]
+    assert [line.split() for line in lines] == [
+        [entry.name, "pixels", "final", entry.parent.name, "shapes", "16", size, "kB", "complete", str(entry)]
+        for entry, size in zip(entries, shown, strict=True)
     ]
-    assert run("cache", "verify").stdout == "".join(f"{entry}: whole\n" for entry in entries)
+    assert total == f"2 entries, {sum(sizes) / 1000:.1f} kB"
     assert len(list(Path().rglob(".hydra"))) == 1  # looking at the cache leaves no folder behind
 
 
-def test_cache_verify_names_the_shard_with_a_flipped_bit(run):
+def test_ls_of_an_empty_cache(run):
+    Path("outputs/cache").mkdir(parents=True)
+    assert run("cache", "ls").stdout.splitlines()[1:] == ["0 entries, 0 bytes"]
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_ls_on_a_terminal_is_one_line_for_each_entry(run, tmp_path, columns):
+    run("extract", *PIXELS, "pooling=all")
+    lines = on_a_terminal(tmp_path, columns, "cache", "ls")
+    assert len(lines) == 4
+    assert max(map(len, lines)) <= columns
+    keys = [entry.name[:8] for entry in sorted(Path("outputs/cache").glob("*/*/*/*"))]
+    assert [line.split()[0] for line in lines] == ["key", *keys, "2"]
+    assert lines[-1].startswith("2 entries, ")
+
+
+def test_ls_says_what_is_not_complete_not_readable_or_being_filled(run):
     run("extract", *PIXELS, "rows_per_shard=4")
-    (entry,) = Path("outputs/cache").glob("*/*/*/*")
-    shard = sorted(entry.glob("shard-00002*"))[0]
-    data = bytearray(shard.read_bytes())
-    data[-1] ^= 1
-    shard.write_bytes(data)
-    result = run("cache", "verify")
-    assert result.exit_code == 1
-    assert result.stdout == (
-        f"{entry}: {shard} does not match its hash: its bytes changed on the disk. It was moved aside; "
-        "run the same extract again to redo shard 2 alone\n"
-    )
+    run("extract", *PIXELS, "pooling=flat")
+    half, torn = sorted(Path("outputs/cache").glob("*/*/*/*"))
+    next(half.glob("shard-00001*")).unlink()
+    (torn / "recipe.json").write_text("{")
+    assert "  3 of 4 shards  " in run("cache", "ls").stdout
+    with lock.locked([half], lambda *_: pytest.fail("nobody else holds it")):
+        first, second = run("cache", "ls").stdout.splitlines()[1:-1]
+    assert "  3 of 4 shards, being filled  " in first
+    assert second.split() == [torn.name, "pixels", "final", "flat", "unreadable", str(torn)]
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize("word", ["action=verify", "action=foo", "+action=foo", "++action=x", "~action"])
+def test_an_action_as_a_setting_is_refused(run, word):
+    Path("outputs/cache").mkdir(parents=True)
+    result = run("cache", "ls", word)
+    assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        "foresight cache: 1 of 1 entries are damaged: run their extract again to redo those shards\n"
+        f"foresight cache: {word}: the action is a word of its own: "
+        "foresight cache ls, foresight cache verify, foresight cache gc\n"
     )
-    assert "3 of 4 shards" in run("cache", "ls").stdout
-    assert "pixels: shard 2 committed, 4 of 4 images" in run("extract", *PIXELS, "rows_per_shard=4").stdout
-    assert run("cache", "verify").stdout == f"{entry}: whole\n"
 
 
-def test_cache_verify_goes_on_after_a_recipe_that_cannot_be_read(run):
+@pytest.mark.parametrize(("action", "word"), [("ls", "--yes"), ("verify", "keys=[abcd]"), ("ls", "older_than=3d")])
+def test_what_is_for_gc_alone_is_refused(run, action, word):
+    Path("outputs/cache").mkdir(parents=True)
+    result = run("cache", action, word)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "foresight cache: --yes, keys= and older_than= are for foresight cache gc\n"
+
+
+# --- verify
+
+
+def test_verify_of_a_whole_cache(run):
+    run("extract", *PIXELS, "pooling=all")
+    entries = sorted(Path("outputs/cache").glob("*/*/*/*"))
+    assert run("cache", "verify").stdout == "".join(f"{entry}: whole\n" for entry in entries)
+
+
+def test_verify_names_the_shard_with_a_flipped_bit_until_it_is_redone(run):
+    run("extract", *PIXELS, "rows_per_shard=4")
+    entry = the_entry()
+    flip(next(entry.glob("shard-00002*")))
+    for _ in range(2):
+        result = run("cache", "verify")
+        assert result.exit_code == 1
+        assert result.stdout == (
+            f"{entry}: shard 2 is missing: its bytes had changed on the disk, and it was set aside. "
+            f"Type: {EXTRACT} rows_per_shard=4\n"
+        )
+        assert result.stderr == "foresight cache: 1 of 1 entries are damaged: the lines above say what to type\n"
+    assert "pixels: shard 2 committed, 4 of 4 " in run(*f"{EXTRACT} rows_per_shard=4".split()[1:]).stdout
+    result = run("cache", "verify")
+    assert (result.exit_code, result.stdout) == (0, f"{entry}: whole\n")
+
+
+def test_verify_knows_no_command_for_pictures_whose_folder_is_said_nowhere(run, tmp_path):
+    from PIL import Image
+
+    (tmp_path / "p").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "p/a.png")
+    run("extract", "model=pixels", "data=imagefolder", "data.path=p")
+    entry = the_entry()
+    flip(next(entry.glob("shard-*")))
+    missing = f"{entry}: shard 0 is missing: its bytes had changed on the disk, and it was set aside."
+    path = f"data.path={tmp_path}/p"
+    command = f"foresight extract model=pixels layer=final pooling=channel_mean data=imagefolder {path}"
+    assert run("cache", "verify").stdout == f"{missing} Type: {command}\n"
+    (entry / ".corrupt-manifest.json").unlink()
+    assert run("cache", "verify").stdout == f"{missing} Type the same extract again\n"
+
+
+def test_verify_of_an_entry_on_its_way(run):
+    run("extract", *PIXELS, "rows_per_shard=4")
+    entry = the_entry()
+    (entry / "manifest.json").unlink()
+    next(entry.glob("shard-00002*")).unlink()
+    result = run("cache", "verify")
+    assert (result.exit_code, result.stdout) == (0, f"{entry}: whole so far, 3 of 4 shards\n")
+    with lock.locked([entry], lambda *_: pytest.fail("nobody else holds it")):
+        holder = f"process {os.getpid()} on {os.uname().nodename}"
+        assert run("cache", "verify").stdout == f"{entry}: whole so far, 3 of 4 shards; {holder} is filling it\n"
+
+
+def test_verify_goes_on_after_a_recipe_that_cannot_be_read(run):
     run("extract", *PIXELS, "pooling=all")
     mean, flat = sorted(Path("outputs/cache").glob("*/*/*/*"))
     (mean / "recipe.json").write_text("{")
@@ -56,7 +191,26 @@ def test_cache_verify_goes_on_after_a_recipe_that_cannot_be_read(run):
     assert result.exit_code == 1
     first, second = result.stdout.splitlines()
     assert first.startswith(f"{mean}: cannot read {mean}/recipe.json: ")
+    assert first.endswith(". foresight cache gc --yes deletes it")
     assert second == f"{flat}: whole"
-    listed = run("cache", "ls")
-    assert listed.exit_code == 0
-    assert "unreadable" in listed.stdout
+    (mean / "recipe.json").write_text('{"format": 2}')
+    result = run("cache", "verify")
+    says = "not checked: of format 2; this foresight reads format 1"
+    assert (result.exit_code, result.stdout) == (0, f"{mean}: {says}\n{flat}: whole\n")
+
+
+def test_verify_names_every_fault_of_an_entry(run):
+    run("extract", *PIXELS, "rows_per_shard=4")
+    entry = the_entry()
+    (entry / "samples.json").unlink()
+    result = run("cache", "verify")
+    assert result.exit_code == 1
+    assert result.stdout == (
+        f"{entry}: {entry}/samples.json is missing: run the same extract again. Type: {EXTRACT} rows_per_shard=4\n"
+    )
+    for shard in (0, 3):
+        flip(next(entry.glob(f"shard-0000{shard}*")))
+    said = "is missing: its bytes had changed on the disk, and it was set aside"
+    assert run("cache", "verify").stdout == (
+        f"{entry}: shard 0 {said}; shard 3 {said}. Type: {EXTRACT} rows_per_shard=4\n"
+    )

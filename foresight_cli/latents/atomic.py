@@ -27,7 +27,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from None
 
@@ -48,8 +48,8 @@ def cannot_write(path: Path, error: OSError) -> ForesightError:
     )
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable."""
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed or deleted in ``folder`` outlive a power cut."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)

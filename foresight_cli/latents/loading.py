@@ -61,6 +61,7 @@ def load(entry: Entry | str | Path) -> Latents:
     entry = entry if isinstance(entry, Entry) else Entry.open(Path(entry))
     if not entry.complete:
         raise ForesightError(f"{entry.path} is not complete: run the same extract again")
+    entry.manifest()  # refuses latents that nobody says the origin of
     shards = [shard for shard in entry.shards() if shard.ids]
     if not shards:
         raise ForesightError(f"{entry.path} holds no rows: every sample was skipped")

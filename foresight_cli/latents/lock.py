@@ -50,7 +50,7 @@ def locked(folders: Iterable[Path], waiting: Callable[[Path, Holder], None]) -> 
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                waiting(folder, _said(folder))
+                waiting(folder, last_holder(folder))
                 fcntl.flock(file, fcntl.LOCK_EX)
             except OSError:  # a network file system without a lock service
                 continue
@@ -66,13 +66,14 @@ def held(folder: Path) -> Holder | None:
         with (folder / NAME).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _said(folder)
+        return last_holder(folder)
     except OSError:
         return None
     return None
 
 
-def _said(folder: Path) -> Holder:
+def last_holder(folder: Path) -> Holder:
+    """Who held the lock of ``folder`` last, whether or not they still do."""
     try:
         said = json.loads((folder / NAME).read_bytes())
         return Holder(int(said["pid"]), str(said["host"]))

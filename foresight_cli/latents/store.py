@@ -173,17 +173,27 @@ class Entry:
         """The manifest of a complete entry.
 
         Raises:
-            ForesightError: the entry is not complete, or its manifest cannot be read.
+            ForesightError: the entry is not complete, or its manifest cannot be read or does not say what it must.
         """
         path = self.path / "manifest.json"
         try:
-            manifest: dict[str, Any] = json.loads(path.read_bytes())
+            manifest: Any = json.loads(path.read_bytes())
         except FileNotFoundError:
             raise ForesightError(f"{self.path} is not complete: run the same extract again") from None
         except (OSError, ValueError) as error:
             raise ForesightError(f"cannot read {path}: {error}") from None
-        if manifest.get("key") != self.recipe.key:
+        if not isinstance(manifest, dict) or manifest.get("key") != self.recipe.key:
             raise ForesightError(f"{path} belongs to another recipe. Delete it and run the same extract again")
+        provenance = manifest.get("provenance")
+        if not (
+            isinstance(provenance, dict) and all(isinstance(provenance.get(k), dict) for k in ("data", "versions"))
+        ):
+            raise ForesightError(
+                f"{self.path}: its manifest says nothing of where the latents come from; delete the folder and extract "
+                "them again, or bring latents of your own with model=precomputed model.path=FILE"
+            )
+        if not all(isinstance(manifest.get(key), list) for key in ("shards", "skipped")):
+            raise ForesightError(f"{path} does not list the shards. Delete it and run the same extract again")
         return manifest
 
 

@@ -57,15 +57,15 @@ class Precomputed:
         Raises:
             ForesightError: how many samples have no row, and one of them.
         """
-        table = self._file.table
+        path, table = self._file.path, self._file.table
         known, wanted = set(table.ids), set(ids)
         if missing := [sample_id for sample_id in ids if sample_id not in known]:
             raise ForesightError(
-                f"{self._file.path}: no row for {len(missing)} of {len(ids)} samples, such as {missing[0]!r}; its own ids "
-                f"are such as {table.ids[0]!r}. Rows are matched to the data by id: each sample must have one"
+                f"{path}: no row for {len(missing)} of {len(ids)} samples, such as {missing[0]!r}; its own ids are "
+                f"such as {table.ids[0]!r}. Rows are matched to the data by id: each sample must have one"
             )
         if extra := len(known - wanted):
-            log.info("%s: %d of its %d rows are no samples of the data, and left out", self._file.path, extra, len(known))
+            log.info("%s: %d of its %d rows are no samples of the data, and left out", path, extra, len(known))
 
     def all_layers(self) -> tuple[str, ...]:
         """See :class:`LatentModel`."""
@@ -92,7 +92,8 @@ class Precomputed:
 
         assert self._row_of is not None, "load() first"
         file = self._file
-        values = np.array(self._values[self._row_of[sample_id]])  # a copy: torch warns of memory that it may not write to
+        row = self._row_of[sample_id]
+        values = np.array(self._values[row])  # a copy: torch warns of memory that it may not write to
         native = values.astype(values.dtype.newbyteorder("="), copy=False)
         if file.dtype == "bfloat16":
             held = torch.from_numpy(native.view(np.int16)).view(torch.bfloat16)

@@ -7,6 +7,8 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from foresight_cli.clip import Clip, resized
 from foresight_cli.config import Qwen25VLConfig
 from foresight_cli.errors import ForesightError
@@ -30,6 +32,11 @@ class Inputs:
             "image": int(network.config.image_token_id),
             "video": int(network.config.video_token_id),
         }
+        scale = processor.rescale_factor if processor.do_rescale else 1.0
+        mean, std = (processor.image_mean, processor.image_std) if processor.do_normalize else ([0.0] * 3, [1.0] * 3)
+        deviation = np.array(std)[:, None, None]
+        self._scale = (scale / deviation).astype(np.float32)
+        self._shift = (np.array(mean)[:, None, None] / deviation).astype(np.float32)
         self._prompt = lru_cache(maxsize=256)(self._number)
         self._lock = Lock()  # a tokenizer is not to be used by two threads at once
         self.token_ids("image", 1)  # a missing or foreign chat template is met here, not after an hour of pictures
@@ -55,28 +62,56 @@ class Inputs:
         """Patches ``[t * h * w, C * 2 * 14 * 14]`` and the grid (t, h, w).
 
         A temporal patch is two frames in a row, the last of an odd number doubled; a still picture is doubled too. The
-        library's own video processor wants torchvision, so that a clip's patches are put together from its frames'.
+        library's own video processor wants torchvision, and calling its image processor takes three times as long as
+        the arithmetic: here is that arithmetic, with the processor's settings, its resizing rule and its cutting up.
         """
         import torch
 
+        processor = self._processor
+        patch, pair = processor.patch_size, processor.temporal_patch_size
         try:
-            inputs = self._processor(images=list(frames), return_tensors="pt")
+            resized_frames = [self._in_bounds(frame) for frame in frames]
         except ValueError as error:
             size = f"{frames[0].width} x {frames[0].height}"
             raise ForesightError(
                 f"cannot prepare {sample_id!r} of {size}: {error}. Resize every picture to a square with "
                 "model.resolution=252, or take this one out of the data"
             ) from None
-        _, height, width = (int(g) for g in inputs["image_grid_thw"][0])
-        patches: torch.Tensor = inputs["pixel_values"]
+        each = []
+        for frame in resized_frames:
+            pixels = np.asarray(frame).transpose(2, 0, 1).astype(np.float32)  # [C, H, W]
+            pixels *= self._scale
+            pixels -= self._shift
+            cut, height, width = processor.patchify(pixels, patch, processor.merge_size, pair if still else 1)
+            each.append(cut)
         if still:
-            return patches, (1, height, width)
-        patch, pair = self._processor.patch_size, self._processor.temporal_patch_size
-        each = patches.view(len(frames), height * width, -1, pair, patch, patch)[:, :, :, 0]  # [T, h w, C, 14, 14]
-        if short := -len(frames) % pair:
-            each = torch.cat([each, each[-1:].expand(short, *each.shape[1:])])
-        paired = each.view(-1, pair, *each.shape[1:]).permute(0, 2, 3, 1, 4, 5)
-        return paired.reshape(-1, patches.shape[1]), (len(each) // pair, height, width)
+            return torch.from_numpy(each[0]), (1, height, width)
+        each += each[-1:] * (-len(each) % pair)
+        paired = np.stack(each).reshape(-1, pair, height * width, 3, patch * patch).transpose(0, 2, 3, 1, 4)
+        flat = np.ascontiguousarray(paired).reshape(-1, 3 * pair * patch * patch)
+        return torch.from_numpy(flat), (len(each) // pair, height, width)
+
+    def _in_bounds(self, frame: Image.Image) -> Image.Image:
+        """``frame`` with sides that patches divide and as many pixels as the checkpoint was trained on.
+
+        Raises:
+            ValueError: it is more than 200 times as long as wide.
+        """
+        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+
+        processor = self._processor
+        if not processor.do_resize:
+            return frame
+        height, width = smart_resize(
+            frame.height,
+            frame.width,
+            factor=processor.patch_size * processor.merge_size,
+            min_pixels=processor.size["shortest_edge"],
+            max_pixels=processor.size["longest_edge"],
+        )
+        if frame.size == (width, height):
+            return frame
+        return frame.resize((width, height), processor.resample)
 
     def _number(self, grid: tuple[int, int, int], fps: float | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids ``[tokens]`` for a grid of patches, and their positions in time, height and width ``[3, tokens]``.

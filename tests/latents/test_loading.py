@@ -23,7 +23,7 @@ def entry_of(root, skip: str = "") -> Entry:
         ids = [SAMPLES[row].id for row in RECIPE.slice(number) if SAMPLES[row].id not in skip.split()]
         values = torch.tensor([[float(i[1:]), 10.0] for i in ids]) if ids else torch.empty(0, 0)
         entry.put(number, Shard(ids, values, torch.zeros(len(ids), 32, dtype=torch.uint8)))
-    entry.seal({})
+    entry.seal({"data": {"name": "d"}, "versions": {}})
     write_samples(entry.path, SAMPLES)
     return entry
 

@@ -18,6 +18,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.latents import CorruptShard, Entry, Recipe, Shard, entries
 
 RECIPE = Recipe(model={"name": "m"}, layer="final", pooling="flat", data={"name": "d"}, rows=10, rows_per_shard=4)
+PROVENANCE = {"data": {"name": "d"}, "versions": {}, "device": "cpu"}
 
 
 def make(number: int) -> Shard:
@@ -30,7 +31,7 @@ def filled(root: Path) -> Entry:
     entry = Entry.create(root, RECIPE)
     for number in entry.missing():
         entry.put(number, make(number))
-    entry.seal({"device": "cpu"})
+    entry.seal(PROVENANCE)
     return entry
 
 
@@ -52,12 +53,12 @@ def test_life_of_an_entry(tmp_path):
     entry.put(2, make(2))
     assert entry.missing() == []
     assert not entry.complete
-    entry.seal({"device": "cpu"})
+    entry.seal(PROVENANCE)
     assert entry.complete
     manifest = entry.manifest()
     assert manifest["key"] == RECIPE.key
     assert manifest["skipped"] == [["s3", "truncated"]]
-    assert manifest["provenance"] == {"device": "cpu"}
+    assert manifest["provenance"] == PROVENANCE
     assert manifest["shards"][1] == {"file": path.name, "bytes": path.stat().st_size, "sha256": digest}
     assert list(entry.get(1).ids) == ["s4", "s5", "s6", "s7"]
     assert torch.equal(entry.get(2).latents, make(2).latents)
@@ -68,7 +69,7 @@ def test_the_order_of_commits_leaves_no_trace(tmp_path):
     entry = Entry.create(tmp_path / "b", RECIPE)
     for number in (2, 0, 1, 0):
         entry.put(number, make(number))
-    entry.seal({"device": "cpu"})
+    entry.seal(PROVENANCE)
     assert visible(entry) == visible(first)
 
 

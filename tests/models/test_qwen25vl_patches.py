@@ -9,7 +9,9 @@ from PIL import Image
 
 from foresight_cli.clip import Clip
 from foresight_cli.models import Tap
+from foresight_cli.models.qwen25vl_inputs import Inputs
 from tests.models.qwen_reference import (
+    MIXED,
     TAPS,
     Reference,
     assert_equal,
@@ -82,6 +84,27 @@ def test_every_token_has_the_position_of_its_place(config):
     assert (time == start).all()
     assert (row - start).tolist() == [i for i in range(3) for _ in range(5)]
     assert (column - start).tolist() == list(range(5)) * 3
+
+
+def test_patches_of_pictures_are_the_librarys(config, reference):
+    """Of any size, with the checkpoint's own settings; ours is only quicker."""
+    model = loaded(config)
+    for image in [*MIXED, picture(0, 31, 500), picture(1, 1, 1), picture(2, 640, 480)]:
+        prepared = model.prepare(Clip((image,)), "a")
+        want = reference.processor(images=[image], return_tensors="pt")
+        torch.testing.assert_close(prepared.tensors["pixel_values"], want["pixel_values"], rtol=1e-5, atol=1e-6)
+        assert prepared.shape == tuple(want["image_grid_thw"][0].tolist())
+
+
+@pytest.mark.parametrize("settings", [{"do_normalize": False}, {"do_rescale": False}, {"rescale_factor": 1 / 127.5}])
+def test_patches_follow_the_processors_settings(config, reference, settings):
+    model = fresh(config)
+    inputs = model._inputs
+    processor = type(inputs._processor)(**{**inputs._processor.to_dict(), **settings})
+    changed = Inputs(config, inputs._tokenizer, processor, model._network)
+    got = changed.prepare(Clip((MIXED[0],)), "a").tensors["pixel_values"]
+    want = processor(images=[MIXED[0]], return_tensors="pt")["pixel_values"]
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-4)
 
 
 # --- clips

@@ -1,0 +1,52 @@
+"""Whole commands: how soon they answer, and how much memory they take."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+
+from benchmarks.timing import Row, alone
+
+SMALL, LARGE = 50, 500  # pictures of each of 8 categories
+
+
+def rows(runs: int) -> list[Row]:
+    """Every row of this file."""
+    return [
+        Row("foresight extract, already in the cache (whole process)", alone(_cached(), runs), "2 s", None, 2.0),
+        Row("foresight --help (whole process)", alone(_help, runs), "0.3 s", None, 0.3),
+        Row(
+            f"peak memory of foresight extract, tiny VLM, {8 * LARGE} pictures",
+            _peak_megabytes(LARGE),
+            f"the same for {8 * SMALL} pictures",
+            _peak_megabytes(SMALL),
+            goal=1.05,
+            unit="MB",
+            cost=True,
+            note="one run each; resident memory of the whole process at its highest",
+        ),
+    ]
+
+
+def _cached() -> Callable[[], object]:
+    folder = tempfile.mkdtemp()
+    command = [sys.executable, "-m", "foresight_cli", "extract", "weights=tiny", "layer=all", "pooling=all"]
+    return lambda: subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
+def _help() -> None:
+    subprocess.run([sys.executable, "-m", "foresight_cli", "--help"], check=True, capture_output=True)
+
+
+def _peak_megabytes(per_category: int) -> float:
+    command = [sys.executable, "-m", "foresight_cli", "extract", "weights=tiny", "layer=all", "pooling=all"]
+    with tempfile.TemporaryDirectory() as folder:
+        run = subprocess.Popen([*command, f"data.per_category={per_category}"], cwd=folder, stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+        if run.returncode:
+            raise RuntimeError(f"{command} ended with {run.returncode}")
+    return used.ru_maxrss / 1024

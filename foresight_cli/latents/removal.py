@@ -1,0 +1,69 @@
+"""Deleting from the cache, in an order that leaves no entry looking complete, whenever it is cut short."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.latents import lock
+from foresight_cli.latents.atomic import sync_folder
+from foresight_cli.latents.gc import Contents, Kept, Removable, waste_of
+from foresight_cli.latents.samples import NAME as SAMPLES
+
+
+class _Busy(Exception):
+    """Somebody else took the entry's lock since it was looked at."""
+
+
+def remove(item: Removable, root: Path) -> Kept | None:
+    """Delete ``item`` of the cache under ``root``; None, or why it was left alone after all.
+
+    Raises:
+        ForesightError: the disk refuses.
+    """
+    whole = item.path.is_dir()
+    folder = item.path if whole else item.path.parent
+
+    def refuse(_: Path, holder: lock.Holder) -> None:
+        raise _Busy(str(holder))
+
+    try:
+        with lock.locked([folder], refuse):
+            there = Contents.of(folder)
+            if not item.named and item.path not in {waste.path for waste in waste_of(folder, there)}:
+                return Kept(item.path, "it was mended in the meantime")
+            if not whole:
+                item.path.unlink()
+                return None
+            _remove_entry(folder, there)
+        _remove_folders(folder, root)
+        return None
+    except _Busy as busy:
+        return Kept(folder, f"{busy} is filling it")
+    except OSError as error:
+        raise ForesightError(
+            f"cannot delete {error.filename}: {error.strerror}. What is left is not complete, and goes with the next "
+            "foresight cache gc --yes"
+        ) from None
+
+
+def _remove_entry(folder: Path, there: Contents) -> None:
+    """The manifest first: from then on the entry is not complete. The recipe last: until then it has its name."""
+    with suppress(FileNotFoundError):
+        (folder / "manifest.json").unlink()
+        sync_folder(folder)
+    last = (SAMPLES, lock.NAME, "recipe.json")
+    for name in [*(name for name in there.own if name not in ("manifest.json", *last)), *last]:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _remove_folders(folder: Path, root: Path) -> None:
+    """The entry's folder, and those above it, as far as they are empty."""
+    for empty in (folder, *folder.parents):
+        if empty == root:
+            return
+        try:
+            empty.rmdir()
+        except OSError:  # it holds other entries, or what foresight did not write
+            return

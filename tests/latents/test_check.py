@@ -1,0 +1,217 @@
+"""What ``foresight cache verify`` finds wrong with an entry, fault by fault."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from foresight_cli.data import Sample
+from foresight_cli.latents import Entry, Recipe, Shard
+from foresight_cli.latents.check import faults
+from foresight_cli.latents.samples import write_samples
+
+RECIPE = Recipe(model={"name": "m"}, layer="final", pooling="flat", data={"name": "d"}, rows=5, rows_per_shard=2)
+SAMPLES = [Sample(f"s{i}", None, f"s{i}") for i in range(5)]
+AGAIN = "Delete it and run the same extract again"
+
+
+def shard(number: int, *, width: int = 3, dtype: torch.dtype = torch.bfloat16, skip: int | None = None) -> Shard:
+    ids = [f"s{i}" for i in RECIPE.slice(number) if i != skip]
+    skipped = [(f"s{i}", "torn") for i in RECIPE.slice(number) if i == skip]
+    return Shard(ids, torch.ones(len(ids), width, dtype=dtype), torch.zeros(len(ids), 32).byte(), skipped)
+
+
+def sealed(root: Path, *shards: Shard) -> Entry:
+    entry = Entry.create(root, RECIPE)
+    for number, one in enumerate(shards or [shard(0), shard(1, skip=3), shard(2)]):
+        entry.put(number, one)
+    entry.seal({"data": {"name": "d"}, "versions": {}})
+    write_samples(entry.path, SAMPLES)
+    return entry
+
+
+def edited(entry: Entry, **changes) -> None:
+    manifest = json.loads((entry.path / "manifest.json").read_bytes())
+    (entry.path / "manifest.json").write_text(json.dumps({**manifest, **changes}))
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_whole_entry_has_none(tmp_path):
+    assert faults(sealed(tmp_path)) == []
+
+
+def test_an_entry_on_its_way_has_none(tmp_path):
+    entry = Entry.create(tmp_path, RECIPE)
+    assert faults(entry) == []
+    entry.put(1, shard(1))
+    assert faults(entry) == []
+
+
+def test_a_bad_shard_is_set_aside_with_the_manifest_and_stays_a_fault_until_it_is_redone(tmp_path):
+    entry = sealed(tmp_path)
+    manifest = (entry.path / "manifest.json").read_bytes()
+    bad = entry.shard_files()[1]
+    flip(bad)
+    said = ["shard 1 is missing: its bytes had changed on the disk, and it was set aside"]
+    assert faults(entry) == said
+    assert not bad.exists()
+    assert (entry.path / f".corrupt-{bad.name}").exists()
+    assert (entry.path / ".corrupt-manifest.json").read_bytes() == manifest
+    assert not entry.complete
+    assert faults(entry) == said
+    entry.put(1, shard(1, skip=3))
+    assert faults(entry) == ["its manifest is missing: it was set aside with a shard whose bytes had changed"]
+    entry.seal({"data": {"name": "d"}, "versions": {}})
+    assert faults(entry) == []
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_the_other_file_of_a_shard_set_aside_is_checked_too(tmp_path, both):
+    entry = sealed(tmp_path)
+    other = shard(1, skip=3)
+    entry.put(1, Shard(other.ids, other.latents * 2, other.pixels, other.skipped))
+    first, second = sorted(entry.path.glob("shard-00001*"))
+    flip(first)
+    if both:
+        flip(second)
+    lost = "its bytes had changed on the disk, and it was set aside"
+    assert faults(entry) == [
+        f"shard 1 is missing: {lost}"
+        if both
+        else "its manifest is missing: it was set aside with a shard whose bytes had changed"
+    ]
+    assert (first.exists(), second.exists()) == (False, not both)
+    assert not entry.complete
+
+
+def test_a_bad_shard_that_cannot_be_moved(tmp_path, monkeypatch):
+    entry = sealed(tmp_path)
+    bad = entry.shard_files()[1]
+    flip(bad)
+    plain = Path.replace
+
+    def refuse(path, target):
+        if path == bad:
+            raise OSError(30, "Read-only file system")
+        return plain(path, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert faults(entry) == [
+        f"{bad} does not match its hash, and cannot be moved aside: Read-only file system. "
+        "Delete it by hand and run the same extract again"
+    ]
+
+
+def test_a_shard_that_cannot_be_read(tmp_path, monkeypatch):
+    entry = sealed(tmp_path)
+    locked = entry.shard_files()[2]
+    plain = Path.open
+
+    def refuse(path, *args, **kwargs):
+        if path == locked:
+            raise PermissionError(13, "Permission denied")
+        return plain(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert faults(entry) == [f"cannot read {locked.name}: Permission denied"]
+
+
+def test_a_shard_that_was_deleted(tmp_path):
+    entry = sealed(tmp_path)
+    entry.shard_files()[2].unlink()
+    assert faults(entry) == ["shard 2 is missing"]
+
+
+def test_a_file_that_is_no_shard_though_its_hash_is_right(tmp_path):
+    entry = sealed(tmp_path)
+    for data, says in ((b"shard", "header too small"), (b"no shard", "header too large")):
+        path = entry.shard_files()[0]
+        path.unlink()
+        path = path.with_name(f"shard-00000-of-00003.{hashlib.sha256(data).hexdigest()[:16]}.safetensors")
+        path.write_bytes(data)
+        (found,) = faults(entry)
+        assert found == f"{path.name} is not a shard of latents: Error while deserializing header: {says}"
+
+
+def test_rows_that_do_not_add_up(tmp_path):
+    short = Shard(["s0"], torch.ones(1, 3), torch.zeros(1, 32).byte())
+    entry = sealed(tmp_path, short, shard(1, dtype=torch.float32, skip=3), shard(2, dtype=torch.float32))
+    assert faults(entry) == ["shard 0 holds 1 rows of 1 samples and leaves out 0; 2 samples belong there"]
+
+
+def test_shards_of_two_widths_or_dtypes(tmp_path):
+    entry = sealed(tmp_path / "a", shard(0), shard(1, width=4), shard(2))
+    assert faults(entry) == ["its shards hold latents of 2 kinds: 3 x BF16, 4 x BF16"]
+    entry = sealed(tmp_path / "b", shard(0), shard(1, dtype=torch.float32), shard(2))
+    assert faults(entry) == ["its shards hold latents of 2 kinds: 3 x BF16, 3 x F32"]
+
+
+def test_a_manifest_that_lists_other_bytes(tmp_path):
+    entry = sealed(tmp_path)
+    rows = entry.manifest()["shards"]
+    said = [f"manifest.json lists other files than there are. {AGAIN}"]
+    for wrong in (rows[:2], [*rows[:2], {**rows[2], "bytes": 1}], [*rows[:2], {**rows[2], "sha256": "0" * 64}]):
+        edited(entry, shards=wrong)
+        assert faults(entry) == said
+    edited(entry, shards=rows)
+    assert faults(entry) == []
+    lower = shard(0, width=3)
+    entry.put(0, Shard(lower.ids, torch.zeros(2, 3, dtype=torch.bfloat16), lower.pixels))
+    if entry.shard_files()[0].name != rows[0]["file"]:
+        assert faults(entry) == said
+
+
+@pytest.mark.parametrize("shards", [[1], [{}], [{"file": []}], [{"file": "x"}]])
+def test_a_manifest_that_lists_nothing(tmp_path, shards):
+    entry = sealed(tmp_path)
+    edited(entry, shards=shards)
+    assert faults(entry) == [f"manifest.json does not list the shards. {AGAIN}"]
+
+
+def test_a_manifest_with_other_skipped_samples(tmp_path):
+    entry = sealed(tmp_path)
+    edited(entry, skipped=[])
+    assert faults(entry) == [f"manifest.json lists other skipped samples than the shards. {AGAIN}"]
+
+
+def test_a_manifest_that_says_nothing_of_the_origin(tmp_path):
+    entry = sealed(tmp_path)
+    edited(entry, provenance={})
+    assert faults(entry) == [
+        f"{entry.path}: its manifest says nothing of where the latents come from; delete the folder and extract them "
+        "again, or bring latents of your own with model=precomputed model.path=FILE"
+    ]
+
+
+def test_a_table_of_samples_that_is_missing_or_of_other_data(tmp_path):
+    entry = sealed(tmp_path)
+    write_samples(entry.path, [SAMPLES[0], SAMPLES[2], SAMPLES[1], *SAMPLES[3:]])
+    assert faults(entry) == [
+        f"samples.json lists other samples than shard 0. {AGAIN}",
+        f"samples.json lists other samples than shard 1. {AGAIN}",
+    ]
+    (entry.path / "samples.json").unlink()
+    assert faults(entry) == [f"{entry.path}/samples.json is missing: run the same extract again"]
+
+
+def test_it_brings_no_torch(tmp_path):
+    entry = sealed(tmp_path)
+    flip(entry.shard_files()[0])
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom foresight_cli.latents import Entry\n"
+        "from foresight_cli.latents.check import faults\n"
+        "print(len(faults(Entry.open(Path(sys.argv[1])))), 'torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code, entry.path], capture_output=True, text=True, check=True)
+    assert result.stdout == "1 False\n"
