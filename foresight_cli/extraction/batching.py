@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from typing import TypeVar
 
 import torch
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 MOST = {"cpu": 16, "cuda": 64}
 """Samples a forward pass at most, unless the user says otherwise: more fill the device no better."""
+LONGER = 1.2
 SHARE = 0.6
 """Of the free memory, what a forward pass may take."""
 PADDING = 1.125
@@ -31,16 +33,18 @@ class BatchSize:
         self.device = device
         self._sharing = sharing
         self.size = asked or MOST.get(device.split(":")[0], 16)
-        self._measured = asked is not None
+        self._measured = inf if asked else 0.0  # the longest sample that is known to fit
 
     def measure(self, forward: Callable[[Sequence[Prepared]], object], largest: Prepared) -> None:
-        """Run ``forward`` on ``largest`` alone, once, and lower the size to what fits in the free memory.
+        """Run ``forward`` on ``largest`` alone and lower the size to what fits in the free memory.
+
+        Done once, and again when a much longer sample comes.
 
         A power of two, so that a little more or less free memory gives the same batches, and with them the same bytes.
         """
-        if self._measured:
+        if largest.length <= LONGER * self._measured:
             return
-        self._measured = True
+        self._measured = largest.length
         free = free_bytes(self.device)
         took = peak_of(lambda: forward([largest]), self.device)
         if free is None or not took:

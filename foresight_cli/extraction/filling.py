@@ -19,9 +19,9 @@ from foresight_cli.models import LatentModel, Prepared, Tap
 if TYPE_CHECKING:
     from foresight_cli.models.model import Vectors
 
-WINDOW_BYTES = 1 << 29
-WINDOW_BATCHES = 8
-"""Batches are made up from so many samples at a time: enough to find mates, and no more memory for a larger shard."""
+WAITING_BYTES = 1 << 29
+WAITING_BATCHES = 8
+"""Samples that wait for mates of their shape are so many at most: a larger shard takes no more memory."""
 
 
 def fill(
@@ -66,7 +66,7 @@ def fill(
             begun.append(number)
             yield from recipe.slice(number)
 
-    with Reader(dataset, model, batch_size.device) as reader, _Writer(entries, on_shard) as writer:
+    with Reader(dataset, model) as reader, _Writer(entries, on_shard) as writer:
         samples = reader.read(rows())
         for ready in samples:
             number = begun.pop(0)
@@ -148,46 +148,52 @@ class _Making:
     pixels: list[torch.Tensor] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     latents: dict[Tap, list[torch.Tensor]] = field(default_factory=dict)
+    waiting: dict[int, Prepared] = field(default_factory=dict)
 
     def shards(self, samples: Iterator[Ready]) -> dict[Tap, Shard]:
         self.latents = {tap: [] for tap in self.taps}
-        for window in self._windows(samples):
-            self._compute(window)
+        for ready in samples:
+            if ready.error is not None:
+                if not self.skip_undecodable:
+                    raise ready.error
+                self.skipped.append((ready.error.sample_id, ready.error.reason))
+            if ready.prepared is not None:
+                self._add(ready.prepared, ready.pixels)
+        self._compute(list(self.waiting))
         if not self.ids:
             nothing = torch.empty(0, 0), torch.empty(0, 32, dtype=torch.uint8)
             return {tap: Shard([], *nothing, self.skipped) for tap in self.taps}
         pixels = torch.stack(self.pixels)
         return {tap: Shard(self.ids, self._stack(tap), pixels, self.skipped) for tap in self.taps}
 
-    def _windows(self, samples: Iterator[Ready]) -> Iterator[list[Prepared]]:
-        window: list[Prepared] = []
-        for ready in samples:
-            if ready.error is not None:
-                if not self.skip_undecodable:
-                    raise ready.error
-                self.skipped.append((ready.error.sample_id, ready.error.reason))
-            if ready.prepared is None:
-                continue
-            window.append(ready.prepared)
-            self.ids.append(ready.prepared.sample_id)
-            self.pixels.append(ready.pixels)
-            full = len(window) >= WINDOW_BATCHES * self.batch_size.size
-            if full or sum(sample.bytes for sample in window) >= WINDOW_BYTES:
-                yield window
-                window = []
-        if window:
-            yield window
+    def _add(self, sample: Prepared, pixels: torch.Tensor) -> None:
+        """Take a sample in; the network runs once there are enough of its shape, or too many of all shapes."""
+        row = len(self.ids)
+        self.ids.append(sample.sample_id)
+        self.pixels.append(pixels)
+        for vectors in self.latents.values():
+            vectors.append(torch.empty(0))
+        self.waiting[row] = sample
+        mates = [other for other, waits in self.waiting.items() if waits.shape == sample.shape]
+        if len(mates) >= self.batch_size.size:
+            self._compute(mates)
+        elif (
+            len(self.waiting) >= WAITING_BATCHES * self.batch_size.size
+            or sum(waits.bytes for waits in self.waiting.values()) >= WAITING_BYTES
+        ):
+            self._compute(list(self.waiting))
 
-    def _compute(self, window: list[Prepared]) -> None:
-        self.batch_size.measure(self._forward, max(window, key=lambda sample: sample.length))
-        found: dict[Tap, list[torch.Tensor]] = {tap: [torch.empty(0)] * len(window) for tap in self.taps}
-        for rows in batches(window, self.batch_size.size, pads=self.model.pads):
-            for start, read in self.batch_size.run(self._forward, [window[row] for row in rows]):
+    def _compute(self, rows: list[int]) -> None:
+        """Run the network on the samples of ``rows``, which wait no more."""
+        samples = [self.waiting.pop(row) for row in rows]
+        if not samples:
+            return
+        self.batch_size.measure(self._forward, max(samples, key=lambda sample: sample.length))
+        for batch in batches(samples, self.batch_size.size, pads=self.model.pads):
+            for start, read in self.batch_size.run(self._forward, [samples[i] for i in batch]):
                 for tap, vectors in read.items():
-                    for row, vector in zip(rows[start:], vectors, strict=False):
-                        found[tap][row] = vector
-        for tap, vectors in found.items():
-            self.latents[tap] += vectors
+                    for i, vector in zip(batch[start:], vectors, strict=False):
+                        self.latents[tap][rows[i]] = vector
 
     def _forward(self, batch: Sequence[Prepared]) -> dict[Tap, Vectors]:
         return self.model.features(batch, self.taps)

@@ -148,12 +148,12 @@ def test_what_was_computed_before_an_error_is_written(tmp_path):
 
 
 def test_a_large_shard_is_no_larger_in_memory(tmp_path, monkeypatch):
-    """Windows bound what is held of a shard's inputs: 8 batches, however many rows the shard has."""
+    """What waits for mates bounds what is held of a shard's inputs: 8 batches, however many rows the shard has."""
     data, model = Rows(400), Doubling()
     taken: list[int] = []
     model.on_batch = lambda ids: taken.append(len(data.read) - ids[0])
     filled(tmp_path, data, model, size=4, rows_per_shard=400)
-    assert max(taken) <= filling.WINDOW_BATCHES * 4 + 128 + 1
+    assert max(taken) <= filling.WAITING_BATCHES * 4 + 128 + 1
 
 
 # --- what must not change a number

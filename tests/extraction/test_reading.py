@@ -46,7 +46,7 @@ class Network:
 def test_samples_come_in_order_whatever_is_ready_first(monkeypatch):
     monkeypatch.setattr(reading.os, "sched_getaffinity", lambda _: range(8))
     data = Numbered()
-    with Reader(data, Network(), "cuda") as reader:
+    with Reader(data, Network()) as reader:
         got = list(reader.read(iter(range(40))))
     assert [ready.error.sample_id if ready.error else ready.prepared.sample_id for ready in got] == [
         str(row) for row in range(40)
@@ -62,7 +62,7 @@ def test_samples_come_in_order_whatever_is_ready_first(monkeypatch):
 def test_no_further_ahead_than_memory_allows(monkeypatch):
     monkeypatch.setattr(reading, "AHEAD_BYTES", 5000)
     data = Numbered()
-    with Reader(data, Network(size=1000), "cpu") as reader:
+    with Reader(data, Network(size=1000)) as reader:
         furthest = [len(data.asked) - taken for taken, _ in enumerate(reader.read(iter(range(40))))]
     assert max(furthest) <= 5 + 1
 
@@ -79,7 +79,7 @@ def test_none_is_asked_again_only_when_all_is_taken():
         yield None
         assert taken == [0, 1, 2, 5, 6]
 
-    with Reader(Numbered(), Network(), "cpu") as reader:
+    with Reader(Numbered(), Network()) as reader:
         for ready in reader.read(rows()):
             taken.append(int(ready.prepared.sample_id))
     assert taken == [0, 1, 2, 5, 6]
@@ -90,6 +90,6 @@ def test_an_unforeseen_error_reaches_the_reader_and_leaves_no_thread():
         def clip(self, row):
             raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), Reader(Broken(), Network(), "cpu") as reader:
+    with pytest.raises(ZeroDivisionError), Reader(Broken(), Network()) as reader:
         list(reader.read(iter(range(40))))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("read")]
