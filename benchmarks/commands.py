@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -41,12 +40,16 @@ def _help() -> None:
     subprocess.run([sys.executable, "-m", "foresight_cli", "--help"], check=True, capture_output=True)
 
 
+LAUNCH = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+
+
 def _peak_megabytes(per_category: int) -> float:
+    """Started by a small process: a child's peak counts what its parent held at the fork."""
     command = [sys.executable, "-m", "foresight_cli", "extract", "weights=tiny", "layer=all", "pooling=all"]
     with tempfile.TemporaryDirectory() as folder:
-        run = subprocess.Popen([*command, f"data.per_category={per_category}"], cwd=folder, stdout=subprocess.DEVNULL)
-        _, status, used = os.wait4(run.pid, 0)
-        run.returncode = os.waitstatus_to_exitcode(status)
-        if run.returncode:
-            raise RuntimeError(f"{command} ended with {run.returncode}")
-    return used.ru_maxrss / 1024
+        launch = [sys.executable, "-c", LAUNCH, *command, f"data.per_category={per_category}"]
+        return float(subprocess.run(launch, cwd=folder, check=True, capture_output=True, text=True).stdout)

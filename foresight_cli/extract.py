@@ -98,9 +98,9 @@ def _skips(config: ExtractConfig) -> bool:
 def _provenance(config: ExtractConfig, device: str) -> dict[str, Any]:
     """What tells of the run without changing its numbers: no time and no place of work, so that reruns are equal."""
     data, model = asdict(config.data), asdict(config.model)
-    for said in (data, model):
-        if "path" in said:
-            said["path"] = str(Path(said["path"]).expanduser().resolve())
+    for said, key in ((data, "path"), (model, "path"), (model, "checkpoint")):
+        if key in said and Path(said[key]).expanduser().exists():  # no hub id, and no tiny:<model>
+            said[key] = str(Path(said[key]).expanduser().resolve())
     versions = {}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):  # the last ones are extras

@@ -15,7 +15,7 @@ from foresight_cli.config import GROUPS
 from foresight_cli.config_groups import conf_dir, config_groups
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, Recipe
-from foresight_cli.latents.check import ASIDE_MANIFEST
+from foresight_cli.latents.store import ASIDE_MANIFEST
 
 Settings = dict[str, Any]
 

@@ -64,7 +64,7 @@ def test_output_folder_holds_the_config_the_overrides_and_the_log(run):
     assert folder.relative_to("outputs/extract").parts[0].count("-") == 2  # the date, then the time
     assert yaml.safe_load((folder / ".hydra/overrides.yaml").read_text()) == list(PIXELS)
     assert yaml.safe_load((folder / ".hydra/config.yaml").read_text())["model"]["name"] == "pixels"
-    assert "pixels: shard 0 committed, 16 of 16 images" in (folder / "extract.log").read_text()
+    assert "pixels: shard 0 committed, 16 of 16 samples" in (folder / "extract.log").read_text()
 
 
 def test_a_second_run_is_a_hit(run):

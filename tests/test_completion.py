@@ -23,7 +23,7 @@ def completed(*words: str) -> list[str]:
     ("words", "offers"),
     [
         (("extract", "la"), ["layer=4", "layer=8", "layer=16", "layer=24", "layer=all", "layer=final"]),
-        (("extract", "model=p"), ["model=pixels"]),
+        (("extract", "model=p"), ["model=pixels", "model=precomputed"]),
         (("extract", "layer=4,"), ["layer=4,8", "layer=4,16", "layer=4,24", "layer=4,all", "layer=4,final"]),
         (("extract", "layer=4,f"), ["layer=4,final"]),
         (("extract", "nope=x"), []),
@@ -41,7 +41,7 @@ def test_completion(words, offers):
 @pytest.mark.parametrize(
     ("words", "offers"),
     [
-        (("extract", "model", "=", ""), ["histogram", "ltxv", "pixels", "qwen25vl"]),
+        (("extract", "data", "=", ""), ["imagefolder", "precomputed", "shapes", "video"]),
         (("extract", "model", "=", "q"), ["qwen25vl"]),
         (("extract", "model", "=", "pixels", "layer", "=", "4,f"), ["4,final"]),
     ],

@@ -12,6 +12,7 @@ import torch
 from foresight_cli.data import Dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.batching import BatchSize, batches
+from foresight_cli.extraction.priority import step_back
 from foresight_cli.extraction.reading import Reader, Ready
 from foresight_cli.latents import Entry, Recipe, Shard
 from foresight_cli.models import LatentModel, Prepared, Tap
@@ -114,7 +115,7 @@ class _Writer:
     def __init__(self, entries: Mapping[Tap, Entry], on_shard: Callable[[int], None]) -> None:
         self._entries = entries
         self._on_shard = on_shard
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="write", initializer=step_back)
         self._under_way: Future[None] | None = None
 
     def __enter__(self) -> _Writer:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 
 from foresight_cli.data import Dataset, UndecodableImage
+from foresight_cli.extraction.priority import step_back
 from foresight_cli.models import LatentModel, Prepared
 
 AHEAD_BYTES = 1 << 30
@@ -38,7 +36,7 @@ class Reader:
         self._model = model
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         threads = min(2 * cores, 16)  # more than cores: some of them wait for the disk
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read", initializer=_step_back)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read", initializer=step_back)
 
     def __enter__(self) -> Reader:
         return self
@@ -81,15 +79,3 @@ class Reader:
             return Ready(None, torch.empty(0), error)
         prepared = self._model.prepare(clip, self._dataset.samples[row].id)
         return Ready(prepared, torch.frombuffer(bytearray(clip.digest()), dtype=torch.uint8), None)
-
-
-def _step_back() -> None:
-    """Let this thread run only where the network leaves a core free.
-
-    On a CPU the threads of a matrix product wait for the slowest of them: one that must share its core with a reader
-    makes a batch several times slower.
-    """
-    if sys.platform != "linux":  # elsewhere it would be the whole process that steps back
-        return
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)

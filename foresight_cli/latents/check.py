@@ -10,12 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents.atomic import write_atomic
 from foresight_cli.latents.samples import read_samples
-from foresight_cli.latents.store import SHARD_NAME, CorruptShard, Entry
-
-ASIDE_MANIFEST = ".corrupt-manifest.json"
-"""The manifest of an entry of which a shard was set aside: it tells how the latents came about."""
+from foresight_cli.latents.store import ASIDE_MANIFEST, SHARD_NAME, CorruptShard, Entry
 
 
 @dataclass(frozen=True)
@@ -75,8 +71,6 @@ def _hashes(entry: Entry) -> tuple[dict[str, tuple[int, str]], list[str]]:
 def _set_aside(entry: Entry, number: int, path: Path) -> list[str]:
     """Move a bad shard aside, and the manifest with it; the reason if that cannot be done."""
     try:
-        if (entry.path / "manifest.json").exists():
-            write_atomic(entry.path / ASIDE_MANIFEST, (entry.path / "manifest.json").read_bytes())
         entry.get(number)
     except CorruptShard as error:
         return [str(error)] if path.exists() else []

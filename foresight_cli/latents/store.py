@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from foresight_cli.latents.shard import Shard  # brings torch, which looking at an entry does not need
 
 SHARD_NAME = re.compile(r"shard-(\d{5})-of-(\d{5})\.([0-9a-f]{16})\.safetensors")
+
+ASIDE_MANIFEST = ".corrupt-manifest.json"
+"""The manifest of an entry of which a shard was set aside: it tells how the latents came about."""
 
 
 class CorruptShard(ForesightError):
@@ -134,7 +138,8 @@ class Entry:
 
     def _set_aside(self, path: Path) -> None:
         try:
-            (self.path / "manifest.json").unlink(missing_ok=True)  # first: an entry with a hole is not complete
+            with suppress(FileNotFoundError):  # first: an entry with a hole is not complete
+                (self.path / "manifest.json").replace(self.path / ASIDE_MANIFEST)
             path.replace(path.with_name(f".corrupt-{path.name}"))
         except OSError as error:
             raise CorruptShard(
