@@ -31,7 +31,7 @@ def rows(runs: int) -> list[Row]:
     tiny, wide = _loaded("tiny:qwen25vl", "pretrained", side=112), _wide(side=224)
     study, bare = "the Q1 study's way: one picture at a time, all hidden states and logits kept", "bare forward"
     ready = f"of the network in batches of {BATCH}, inputs ready, nothing kept"
-    beside = "ours also decodes, prepares, hashes and writes; theirs only runs the network, and on a CPU all of it shares the cores"
+    beside = "ours also decodes, prepares, hashes and writes, on the same cores; theirs only runs the network"
     found = []
     for model, name, data, goal in (
         (tiny, "112 x 112, tiny VLM", small, 0.7),
