@@ -116,11 +116,5 @@ class HistogramConfig:
 
 
 ModelConfig = (
-    Qwen25VLConfig
-    | LTXVConfig
-    | VisionConfig
-    | AutoencoderConfig
-    | PrecomputedConfig
-    | PixelsConfig
-    | HistogramConfig
+    Qwen25VLConfig | LTXVConfig | VisionConfig | AutoencoderConfig | PrecomputedConfig | PixelsConfig | HistogramConfig
 )

@@ -13,7 +13,6 @@ from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.pooling import pool
 
 if TYPE_CHECKING:
-
     from foresight_cli.models.model import Vectors
 
 
