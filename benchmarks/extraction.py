@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -116,9 +117,10 @@ def _foresight(model: Qwen25VL, dataset: ImageFolder, layers: Sequence[str]) -> 
             for pooling in ("channel_mean", "flat"):
                 recipe = Recipe(model.recipe(layer), layer, pooling, dataset.identity(), rows, rows // SHARDS)
                 entries[Tap(layer, pooling)] = Entry.create(Path(folder), recipe)
-        numbers = next(iter(entries.values())).missing()
+        left = deque(next(iter(entries.values())).missing())
         size = BatchSize(BATCH, "cpu")
-        fill(entries, numbers, dataset, model, batch_size=size, skip_undecodable=False, on_shard=lambda _: None)
+        next_shard = lambda wait: left.popleft() if left else None  # noqa: E731
+        fill(entries, next_shard, dataset, model, batch_size=size, skip_undecodable=False)
 
 
 def _inputs(model: Qwen25VL, dataset: ImageFolder) -> list[Prepared]:

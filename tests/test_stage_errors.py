@@ -22,7 +22,8 @@ WRONG = [
     ),
     (
         "extract model=qwen",
-        "no option 'qwen' in group 'model'. Did you mean 'qwen25vl'?\n  model: histogram, ltxv, pixels, qwen25vl",
+        "no option 'qwen' in group 'model'. Did you mean 'qwen25vl'?\n"
+        "  model: autoencoder, histogram, ltxv, pixels, precomputed, qwen25vl, vision",
     ),
     ("extract modle=ltxv", "no setting 'modle'. Did you mean 'model'?"),
     ("extract bath_size=4", "no setting 'bath_size'. Did you mean 'batch_size'?"),
@@ -38,7 +39,7 @@ WRONG = [
         "layer=[4,8]: a group takes one option. To run one job for each, write layer=4,8 and add -m",
     ),
     ("extract layer=null", "layer=null: choose one of 4, 8, 16, 24, all, final"),
-    ("extract ~model", "model=null: choose one of histogram, ltxv, pixels, qwen25vl"),
+    ("extract ~model", "model=null: choose one of autoencoder, histogram, ltxv, pixels, precomputed, qwen25vl, vision"),
     ("extract +layer=4", "Multiple values for layer. To override a value use 'override layer: 4'"),
     ("extract source=ltxv", "no setting 'source'."),
     ("extract model@source.model=ltxv", "no config group 'model@source.model' here."),
@@ -148,7 +149,7 @@ def test_ctrl_c_stops_a_process_which_then_goes_on(tmp_path, shell):
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
-    assert first.startswith("pixels: shard 0 committed, 8 of 2000 images")
+    assert first.startswith("pixels: shard 0 committed, 8 of 2000 samples")
     assert process.returncode == 130
     assert said == "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
     shards = set(tmp_path.rglob("shard-*"))

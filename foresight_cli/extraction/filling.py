@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -27,28 +28,30 @@ WAITING_BATCHES = 8
 
 def fill(
     entries: Mapping[Tap, Entry],
-    numbers: Iterable[int | None],
+    next_shard: Callable[[bool], int | None],
     dataset: Dataset,
     model: LatentModel,
     *,
     batch_size: BatchSize,
     skip_undecodable: bool,
-    on_shard: Callable[[int], None],
+    on_begin: Callable[[int], None] = lambda number: None,
+    on_shard: Callable[[int], None] = lambda number: None,
 ) -> None:
-    """Compute and commit the shards ``numbers``, each for the entries that lack it, with one forward pass for all.
+    """Compute and commit the shards that ``next_shard`` gives, each for the entries that lack it, with one forward pass for all.
 
     While the network runs on one batch, the next samples are read and the shard before is written. A kill costs the
     shard that is being computed, and the one before if it is still being written.
 
     Args:
         entries: one cache entry for each tap, all over the same slices of ``dataset``.
-        numbers: shards to fill; asked for one at a time, as the reading gets on. None is for "not now": it is asked
-            again when all work in hand is done.
+        next_shard: the number of a shard to fill. Called with False while there is work in hand, when None is for "not
+            now"; called with True where there is none: it may wait, and None is for the end.
         dataset: the samples.
         model: loaded.
         batch_size: samples a forward pass.
         skip_undecodable: leave out samples that cannot be decoded, and list them in the shard.
-        on_shard: called with the shard's number after each commit.
+        on_begin: called with a shard's number before the network runs on it.
+        on_shard: called with a shard's number after it is committed.
 
     Raises:
         UndecodableImage: a sample cannot be read, and ``skip_undecodable`` is False.
@@ -57,20 +60,12 @@ def fill(
     missing = {tap: set(entry.missing()) for tap, entry in entries.items()}
     widths = {tap: cached_width(entry) for tap, entry in entries.items()}
     recipe = next(iter(entries.values())).recipe
-    begun: list[int] = []
-
-    def rows() -> Iterator[int | None]:
-        for number in numbers:
-            if number is None:
-                yield None
-                continue
-            begun.append(number)
-            yield from recipe.slice(number)
-
+    rows = _Rows(recipe, next_shard)
     with Reader(dataset, model) as reader, _Writer(entries, on_shard) as writer:
-        samples = reader.read(rows())
+        samples = reader.read(rows.next)
         for ready in samples:
-            number = begun.pop(0)
+            number = rows.begun[0]
+            on_begin(number)
             taps = [tap for tap in entries if number in missing[tap]]
             making = _Making(model, taps, batch_size, skip_undecodable)
             shards = making.shards(_one_shard(recipe, number, ready, samples))
@@ -79,6 +74,26 @@ def fill(
                     widths[tap] = widths[tap] or (shard.ids[0], shard.latents.shape[1])
                     refuse_other_width(widths[tap], (shard.ids[0], shard.latents.shape[1]))
             writer.put(number, shards)
+            rows.begun.pop(0)
+
+
+class _Rows:
+    """The rows of one shard after another; no more than one shard is begun beside that of the network."""
+
+    def __init__(self, recipe: Recipe, next_shard: Callable[[bool], int | None]) -> None:
+        self._recipe = recipe
+        self._next_shard = next_shard
+        self._left: deque[int] = deque()
+        self.begun: list[int] = []
+
+    def next(self, wait: bool) -> int | None:
+        """See :meth:`Reader.read`."""
+        if not self._left and (wait or len(self.begun) < 2):
+            number = self._next_shard(wait)
+            if number is not None:
+                self.begun.append(number)
+                self._left.extend(self._recipe.slice(number))
+        return self._left.popleft() if self._left else None
 
 
 def _one_shard(recipe: Recipe, number: int, first: Ready, others: Iterator[Ready]) -> Iterator[Ready]:

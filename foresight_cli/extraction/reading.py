@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -44,30 +44,21 @@ class Reader:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def read(self, rows: Iterable[int | None]) -> Iterator[Ready]:
-        """The samples of ``rows``, in order.
+    def read(self, next_row: Callable[[bool], int | None]) -> Iterator[Ready]:
+        """The samples of the rows that ``next_row`` gives, in order.
 
-        ``rows`` is asked for more as the reading gets on; after a None, not before all that was read is taken.
+        Args:
+            next_row: called with False while there are samples in hand: None then is for "not now". Called with True
+                where there are none: it may wait for one, and None is for the end.
         """
         waiting: deque[Future[Ready]] = deque()
-        asked = iter(rows)
-        ahead, ask = 2, True
+        ahead = 2
         while True:
-            while ask and len(waiting) < ahead:
-                try:
-                    row = next(asked)
-                except StopIteration:
-                    if not waiting:
-                        return
-                    break
-                ask = row is not None
-                if row is not None:
-                    waiting.append(self._pool.submit(self._one, row))
+            while len(waiting) < ahead and (row := next_row(not waiting)) is not None:
+                waiting.append(self._pool.submit(self._one, row))
             if not waiting:
-                ask = True
-                continue
+                return
             ready = waiting.popleft().result()
-            ask = ask or not waiting
             if ready.prepared is not None:
                 ahead = max(2, min(AHEAD_SAMPLES, AHEAD_BYTES // max(ready.prepared.bytes, 1)))
             yield ready

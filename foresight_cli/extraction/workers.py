@@ -10,7 +10,7 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -44,6 +44,7 @@ class _Worker:
     def __init__(self, context: Any, job: Job, rank: int, workers: int) -> None:
         self.rank = rank
         self.in_hand: list[int] = []
+        self.computing: int | None = None
         self.connection, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_work, args=(job, rank, workers, theirs), daemon=True)
         self.process.start()
@@ -75,6 +76,8 @@ def _hand_out(left: list[int], crew: list[_Worker], on_shard: Callable[[int], No
                 _give(worker, left)
             elif said == "wait":
                 idle.append(worker)
+            elif said == "begun":
+                worker.computing = what[0]
             elif said == "done":
                 worker.in_hand.remove(what[0])
                 on_shard(what[0])
@@ -104,12 +107,13 @@ def _bury(worker: _Worker, deaths: dict[int, int]) -> list[int]:
     """The shards that a dead worker leaves behind.
 
     Raises:
-        ForesightError: one of them has cost a worker before.
+        ForesightError: the one that it was computing has cost a worker before.
     """
     worker.process.join()
     status = worker.process.exitcode or 0
     how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-    for number in worker.in_hand:
+    number = worker.computing
+    if number in worker.in_hand:
         deaths[number] = deaths.get(number, 0) + 1
         if deaths[number] >= DEATHS:
             raise ForesightError(
@@ -152,15 +156,13 @@ def _work(job: Job, rank: int, workers: int, connection: Connection) -> None:
         with lock:
             connection.send(message)
 
-    def numbers() -> Iterator[int | None]:
-        while True:
-            tell("next")
+    def next_shard(wait: bool) -> int | None:
+        tell("next")
+        number: int | None = connection.recv()
+        if number is None and wait:  # the parent may yet have one that another worker leaves behind
+            tell("wait")
             number = connection.recv()
-            if number is None:
-                yield None  # none left for now; asked again once the work in hand is done, it waits for one
-                tell("wait")
-                number = connection.recv()
-            yield number
+        return number
 
     logging.getLogger().handlers[:] = [_Telling(tell)]
     device = _device_of(job.device, rank)
@@ -171,11 +173,12 @@ def _work(job: Job, rank: int, workers: int, connection: Connection) -> None:
         model.load(device)
         fill(
             job.entries,
-            numbers(),
+            next_shard,
             job.dataset,
             model,
             batch_size=BatchSize(job.batch_size, device, sharing=workers),
             skip_undecodable=job.skip_undecodable,
+            on_begin=lambda number: tell("begun", number),
             on_shard=lambda number: tell("done", number),
         )
     except (EOFError, ConnectionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from foresight_cli.extraction.batching import BatchSize
@@ -32,9 +33,10 @@ def run(job: Job, model: LatentModel, workers: int, on_shard: Callable[[int], No
         fill_with_workers(job, missing, workers, on_shard)
         return
     model.load(job.device)
+    left = deque(missing)
     fill(
         job.entries,
-        missing,
+        lambda wait: left.popleft() if left else None,
         job.dataset,
         model,
         batch_size=BatchSize(job.batch_size, job.device),

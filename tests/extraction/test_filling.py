@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+from collections import deque
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -62,14 +63,14 @@ def filled(tmp_path, data: Rows, model: Doubling, size: int = 4, rows_per_shard:
     count = len(data.samples)
     recipe = Recipe({"name": "m"}, "final", "flat", {"name": "rows"}, rows=count, rows_per_shard=rows_per_shard)
     entry = Entry.create(tmp_path, recipe)
+    left = deque(entry.missing())
     fill(
         {TAP: entry},
-        entry.missing(),
+        lambda wait: left.popleft() if left else None,
         data,
         model,
         batch_size=BatchSize(size, "cpu"),
         skip_undecodable=False,
-        on_shard=lambda number: None,
     )
     return entry
 

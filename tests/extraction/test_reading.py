@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -43,11 +45,16 @@ class Network:
         return Prepared(sample_id, {"x": torch.zeros(self.size, dtype=torch.uint8)}, ())
 
 
+def given(rows: range) -> Callable[[bool], int | None]:
+    left = deque(rows)
+    return lambda wait: left.popleft() if left else None
+
+
 def test_samples_come_in_order_whatever_is_ready_first(monkeypatch):
     monkeypatch.setattr(reading.os, "sched_getaffinity", lambda _: range(8))
     data = Numbered()
     with Reader(data, Network()) as reader:
-        got = list(reader.read(iter(range(40))))
+        got = list(reader.read(given(range(40))))
     assert [ready.error.sample_id if ready.error else ready.prepared.sample_id for ready in got] == [
         str(row) for row in range(40)
     ]
@@ -63,26 +70,29 @@ def test_no_further_ahead_than_memory_allows(monkeypatch):
     monkeypatch.setattr(reading, "AHEAD_BYTES", 5000)
     data = Numbered()
     with Reader(data, Network(size=1000)) as reader:
-        furthest = [len(data.asked) - taken for taken, _ in enumerate(reader.read(iter(range(40))))]
+        furthest = [len(data.asked) - taken for taken, _ in enumerate(reader.read(given(range(40))))]
     assert max(furthest) <= 5 + 1
 
 
-def test_none_is_asked_again_only_when_all_is_taken():
-    """A worker that waits for its next shard must hand on what it has read, or two workers wait for each other."""
+def test_nothing_now_is_not_the_end():
+    """A worker that has no next shard yet must hand on what it has read before it waits for one."""
     taken: list[int] = []
+    rows = deque([0, 1, 2, None, 5, 6, None])
+    waited_at: list[int] = []
 
-    def rows():
-        yield from (0, 1, 2)
-        yield None
-        assert taken == [0, 1, 2]
-        yield from (5, 6)
-        yield None
-        assert taken == [0, 1, 2, 5, 6]
+    def next_row(wait: bool) -> int | None:
+        if rows and rows[0] is None:
+            if not wait:
+                return None
+            waited_at.append(len(taken))
+            rows.popleft()
+        return rows.popleft() if rows else None
 
     with Reader(Numbered(), Network()) as reader:
-        for ready in reader.read(rows()):
+        for ready in reader.read(next_row):
             taken.append(int(ready.prepared.sample_id))
     assert taken == [0, 1, 2, 5, 6]
+    assert waited_at == [3, 5]
 
 
 def test_an_unforeseen_error_reaches_the_reader_and_leaves_no_thread():
@@ -91,5 +101,5 @@ def test_an_unforeseen_error_reaches_the_reader_and_leaves_no_thread():
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError), Reader(Broken(), Network()) as reader:
-        list(reader.read(iter(range(40))))
+        list(reader.read(given(range(40))))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("read")]
