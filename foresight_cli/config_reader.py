@@ -37,7 +37,7 @@ def extract_config(cfg: DictConfig) -> ExtractConfig:
         weights=_chosen(cfg, "weights").name,
         cache_dir=_text(cfg, "cache_dir"),
         device=_text(cfg, "device"),
-        batch_size=None if cfg.batch_size == "auto" else _whole(cfg, "batch_size"),
+        batch_size=None if cfg.batch_size == "auto" else _whole(cfg, "batch_size", " or auto"),
         rows_per_shard=_whole(cfg, "rows_per_shard"),
         dry_run=_switch(cfg, "dry_run"),
     )
@@ -154,10 +154,10 @@ def _text(cfg: DictConfig, key: str) -> str:
     return value
 
 
-def _whole(cfg: DictConfig, key: str) -> int:
+def _whole(cfg: DictConfig, key: str, more: str = "") -> int:
     value = cfg[key]
     if isinstance(value, bool) or not isinstance(value, int):
-        raise UsageError(f"{key}={value}: it must be a whole number")
+        raise UsageError(f"{key}={value}: it must be a whole number{more}")
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -39,7 +39,9 @@ def run(cfg: DictConfig) -> None:
         return
     entries = extract(config)
     for tap, entry in entries.items():
-        log.info("%s layer=%s %s: %d rows -> %s", config.model.name, *tap, entry.recipe.rows, entry.path)
+        skipped = len(entry.manifest()["skipped"])
+        rows = f"{entry.recipe.rows - skipped} rows" + (f" ({skipped} left out)" if skipped else "")
+        log.info("%s layer=%s %s: %s -> %s", config.model.name, *tap, rows, entry.path)
     if config.weights == "tiny":
         log.info("note: weights=tiny are small checkpoints trained on drawn shapes; they stand in for the real models")
 
@@ -61,13 +63,14 @@ def extract(config: ExtractConfig) -> dict[Tap, Entry]:
     entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
     todo = {tap: entry for tap, entry in entries.items() if not entry.complete}
     if len(todo) < len(entries):
-        log.info("%s: %d of %d already in the cache", config.model.name, len(entries) - len(todo), len(entries))
+        done = len(entries) - len(todo)
+        log.info("%s: %d of %d layers x poolings already in the cache", config.model.name, done, len(entries))
     if todo:
         with locked([entry.path for entry in todo.values()], _say_waiting):
             _fill({tap: entry for tap, entry in todo.items() if not entry.complete}, config, dataset, model)
     for entry in entries.values():
         write_samples(entry.path, dataset.samples)
-        _report_skipped(config, entry)
+    _report_skipped(config, next(iter(entries.values())))
     return entries
 
 
@@ -85,8 +88,12 @@ def _fill(todo: Mapping[Tap, Entry], config: ExtractConfig, dataset: Dataset, mo
     device = usable_device(config.device)
     job = Job(todo, dataset, config.model, device, config.batch_size, _skips(config))
     recipe = next(iter(todo.values())).recipe
-    with ShardProgress(config.model.name, sum(len(recipe.slice(number)) for number in job.missing())) as progress:
-        run(job, model, config.runner.workers, lambda number: progress.advance(number, len(recipe.slice(number))))
+    missing = {number: len(recipe.slice(number)) for number in job.missing()}
+    left = sum(missing.values())
+    if 0 < left < recipe.rows:
+        log.info("%s: %d of %d samples already in the cache", config.model.name, recipe.rows - left, recipe.rows)
+    with ShardProgress(config.model.name, recipe.rows, missing) as progress:
+        run(job, model, config.runner.workers, progress)
     for entry in todo.values():
         entry.seal(_provenance(config, device))
 
@@ -121,10 +128,12 @@ def _report_skipped(config: ExtractConfig, entry: Entry) -> None:
         return
     if not _skips(config):
         raise ForesightError(
-            f"{len(skipped)} files cannot be decoded, for instance {skipped[0][0]!r}: {skipped[0][1]}. "
+            f"{_files(skipped)} cannot be decoded, for instance {skipped[0][0]!r}: {skipped[0][1]}. "
             "To leave such files out, add data.on_error=skip"
         )
     named = f"{skipped[0][0]!r}: {skipped[0][1]}"
-    log.warning(
-        "warning: %d files left out, for instance %s. All: %s", len(skipped), named, entry.path / "manifest.json"
-    )
+    log.warning("warning: %s left out, for instance %s. All: %s", _files(skipped), named, entry.path / "manifest.json")
+
+
+def _files(skipped: Sequence[object]) -> str:
+    return "1 file" if len(skipped) == 1 else f"{len(skipped)} files"

@@ -1,4 +1,4 @@
-"""Progress of extraction: a bar on a terminal, one log line a shard elsewhere."""
+"""Progress of extraction: a bar on a terminal; elsewhere a line a shard, and one now and then in between."""
 
 from __future__ import annotations
 
@@ -11,21 +11,29 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 log = logging.getLogger(__name__)
 
+QUIET_SECONDS = 30.0
+"""Longest silence while samples go through the network."""
+
 
 class ShardProgress:
-    """Counts rows as shards are committed; use as a context manager."""
+    """Counts samples as they are computed and committed; use as a context manager."""
 
-    def __init__(self, title: str, rows: int) -> None:
+    def __init__(self, title: str, total: int, shards: dict[int, int], *, quiet: float = QUIET_SECONDS) -> None:
+        """``total`` samples, of which those of ``shards`` (samples by shard number) are still to do."""
         self.title = title
-        self.rows = rows
-        self.done = 0
-        self._since: tuple[float, int] | None = None  # the first commit: what came before is reading the model
+        self.total = total
+        self.committed = total - sum(shards.values())
+        self.computed = self.committed
+        self._shards = shards
+        self._quiet = quiet
+        self._since: tuple[float, int] | None = None  # the first samples: what came before is reading the model
+        self._said = time.monotonic()
         console = Console(stderr=True)
         self._bar: Progress | None = None
         if console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             self._bar = Progress(*columns, TextColumn("{task.fields[speed]}"), console=console, transient=True)
-            self._task = self._bar.add_task(title, total=rows, speed="")
+            self._task = self._bar.add_task(title, total=total, completed=self.committed, speed="")
 
     def __enter__(self) -> ShardProgress:
         if self._bar:
@@ -36,14 +44,28 @@ class ShardProgress:
         if self._bar:
             self._bar.stop()
 
-    def advance(self, shard: int, rows: int) -> None:
-        """Shard number ``shard`` with ``rows`` rows is committed."""
-        self.done += rows
+    def on_samples(self, count: int) -> None:
+        """So many samples more went through the network; they are not yet on the disk."""
+        self.computed += count
         now = time.monotonic()
-        speed = f"{(self.done - self._since[1]) / (now - self._since[0]):.1f} samples/s" if self._since else ""
-        self._since = self._since or (now, self.done)
+        self._since = self._since or (now, self.computed)
         if self._bar:
-            self._bar.update(self._task, completed=self.done, speed=speed)
-        else:
-            said = f", {speed}" if speed else ""
-            log.info("%s: shard %d committed, %d of %d samples%s", self.title, shard, self.done, self.rows, said)
+            self._bar.update(self._task, completed=self.computed, speed=self._speed())
+        elif now - self._said > self._quiet:
+            self._say(f"{self.computed} of {self.total} samples computed")
+
+    def on_shard(self, number: int) -> None:
+        """Shard ``number`` is committed."""
+        self.committed += self._shards[number]
+        if not self._bar:
+            self._say(f"shard {number} committed, {self.committed} of {self.total} samples")
+
+    def _say(self, what: str) -> None:
+        speed = self._speed()
+        self._said = time.monotonic()
+        log.info("%s: %s%s", self.title, what, f", {speed}" if speed else "")
+
+    def _speed(self) -> str:
+        if self._since is None or self.computed == self._since[1]:
+            return ""
+        return f"{(self.computed - self._since[1]) / (time.monotonic() - self._since[0]):.1f} samples/s"

@@ -72,7 +72,7 @@ def test_a_second_run_is_a_hit(run):
     result = run("extract", *PIXELS)
     entry = next(Path("outputs/cache/pixels/layer-final/channel_mean").iterdir())
     assert result.stdout == (
-        f"pixels: 1 of 1 already in the cache\npixels layer=final channel_mean: 16 rows -> {entry}\n"
+        f"pixels: 1 of 1 layers x poolings already in the cache\npixels layer=final channel_mean: 16 rows -> {entry}\n"
     )
 
 

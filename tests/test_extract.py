@@ -90,14 +90,14 @@ def test_a_broken_picture_is_left_out_and_listed(tmp_path, caplog):
     ((name, reason),) = entry.manifest()["skipped"]
     assert name == "x/b.png"
     assert caplog.messages == [
-        f"warning: 1 files left out, for instance 'x/b.png': {reason}. All: {entry.path}/manifest.json"
+        f"warning: 1 file left out, for instance 'x/b.png': {reason}. All: {entry.path}/manifest.json"
     ]
     assert load(entry).ids == ["x/a.png", "x/c.png", "x/d.png"]
     assert read_samples(entry.path).ids == ["x/a.png", "x/b.png", "x/c.png", "x/d.png"]
     with pytest.raises(ForesightError) as caught:  # a hit too must not hide it from a run that wants them all
         extract(dataclasses.replace(config, data=dataclasses.replace(data, on_error="raise")))
     assert str(caught.value) == (
-        f"1 files cannot be decoded, for instance 'x/b.png': {reason}. To leave such files out, add data.on_error=skip"
+        f"1 file cannot be decoded, for instance 'x/b.png': {reason}. To leave such files out, add data.on_error=skip"
     )
 
 
@@ -144,6 +144,7 @@ def test_no_network_is_one_line(shell, tmp_path, model, checkpoint):
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
         f"foresight extract: cannot get {checkpoint} from the Hugging Face hub ([Errno 111] Connection refused). Give "
-        "a local copy with model.checkpoint=DIR, or use the small checkpoints that ship with foresight: weights=tiny\n"
+        "a local copy with model.checkpoint=DIR, or use the small checkpoints that ship for qwen25vl and ltxv: "
+        "weights=tiny\n"
     )
     assert not (tmp_path / "outputs/cache").exists()

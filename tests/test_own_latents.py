@@ -82,7 +82,9 @@ def test_a_file_is_like_itself(run, tmp_path):
     Path("b.csv").write_text("\n".join(["id,label", *(f"{i},{label}" for i, label in zip(IDS, LABELS, strict=True))]))
     first = extract(run, "a.npz")
     again = extract(run, "b.npy")
-    assert "precomputed: 1 of 1 already in the cache" in again.splitlines()  # the same latents in another format
+    assert (
+        "precomputed: 1 of 1 layers x poolings already in the cache" in again.splitlines()
+    )  # the same latents in another format
     assert first.splitlines()[-1] == again.splitlines()[-1]
     typed(run, "analyze", *PAIR[:3], "target.model.path=b.npy", "permutations=19")
     (pair,) = analysed(tmp_path)[0].pairs
@@ -128,7 +130,7 @@ def test_a_hit_imports_no_torch(run, tmp_path):
     )
     words = ("extract", "model=precomputed", "model.path=a.npz")
     result = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
-    assert result.stdout.splitlines()[0] == "precomputed: 1 of 1 already in the cache"
+    assert result.stdout.splitlines()[0] == "precomputed: 1 of 1 layers x poolings already in the cache"
     assert result.stdout.splitlines()[-1] == "0 []"
 
 

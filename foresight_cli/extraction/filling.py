@@ -35,9 +35,10 @@ def fill(
     batch_size: BatchSize,
     skip_undecodable: bool,
     on_begin: Callable[[int], None] = lambda number: None,
+    on_samples: Callable[[int], None] = lambda count: None,
     on_shard: Callable[[int], None] = lambda number: None,
 ) -> None:
-    """Compute and commit the shards that ``next_shard`` gives, each for the entries that lack it, with one forward pass for all.
+    """Compute and commit the shards that ``next_shard`` gives, with one forward pass for all entries that lack one.
 
     While the network runs on one batch, the next samples are read and the shard before is written. A kill costs the
     shard that is being computed, and the one before if it is still being written.
@@ -51,6 +52,7 @@ def fill(
         batch_size: samples a forward pass.
         skip_undecodable: leave out samples that cannot be decoded, and list them in the shard.
         on_begin: called with a shard's number before the network runs on it.
+        on_samples: called with the number of samples after each forward pass.
         on_shard: called with a shard's number after it is committed.
 
     Raises:
@@ -67,7 +69,7 @@ def fill(
             number = rows.begun[0]
             on_begin(number)
             taps = [tap for tap in entries if number in missing[tap]]
-            making = _Making(model, taps, batch_size, skip_undecodable)
+            making = _Making(model, taps, batch_size, skip_undecodable, on_samples)
             shards = making.shards(_one_shard(recipe, number, ready, samples))
             for tap, shard in shards.items():
                 if shard.ids:
@@ -160,6 +162,7 @@ class _Making:
     taps: Sequence[Tap]
     batch_size: BatchSize
     skip_undecodable: bool
+    on_samples: Callable[[int], None]
     ids: list[str] = field(default_factory=list)
     pixels: list[torch.Tensor] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -210,6 +213,7 @@ class _Making:
                 for tap, vectors in read.items():
                     for i, vector in zip(batch[start:], vectors, strict=False):
                         self.latents[tap][rows[i]] = vector
+            self.on_samples(len(batch))
 
     def _forward(self, batch: Sequence[Prepared]) -> dict[Tap, Vectors]:
         return self.model.features(batch, self.taps)

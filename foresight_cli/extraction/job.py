@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from foresight_cli.config import ModelConfig
 from foresight_cli.data import Dataset
 from foresight_cli.latents import Entry
 from foresight_cli.models import Tap
+
+
+class Progress(Protocol):
+    """Who is told how far a job is."""
+
+    def on_samples(self, count: int) -> None:
+        """So many samples went through the network."""
+
+    def on_shard(self, number: int) -> None:
+        """A shard is committed."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.extraction.job import Job
+from foresight_cli.extraction.job import Job, Progress
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +26,13 @@ DEATHS = 2
 """A shard that so many workers died of is not given to another."""
 
 
-def fill_with_workers(job: Job, missing: Sequence[int], workers: int, on_shard: Callable[[int], None]) -> None:
+def fill_with_workers(job: Job, missing: Sequence[int], workers: int, progress: Progress) -> None:
     """Fill the shards ``missing`` in ``workers`` processes, as ``runner=local`` does."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     crew = [_Worker(context, job, rank, workers) for rank in range(workers)]
     try:
-        _hand_out(list(missing), crew, on_shard)
+        _hand_out(list(missing), crew, progress)
     finally:
         for worker in crew:
             worker.stop()
@@ -57,7 +57,7 @@ class _Worker:
         self.process.join()
 
 
-def _hand_out(left: list[int], crew: list[_Worker], on_shard: Callable[[int], None]) -> None:
+def _hand_out(left: list[int], crew: list[_Worker], progress: Progress) -> None:
     idle: list[_Worker] = []
     deaths: dict[int, int] = {}
     of = {worker.connection: worker for worker in crew}
@@ -76,11 +76,13 @@ def _hand_out(left: list[int], crew: list[_Worker], on_shard: Callable[[int], No
                 _give(worker, left)
             elif said == "wait":
                 idle.append(worker)
+            elif said == "samples":
+                progress.on_samples(what[0])
             elif said == "begun":
                 worker.computing = what[0]
             elif said == "done":
                 worker.in_hand.remove(what[0])
-                on_shard(what[0])
+                progress.on_shard(what[0])
             elif said == "log":
                 log.log(what[0], "%s", what[1])
             elif said == "failed":
@@ -179,6 +181,7 @@ def _work(job: Job, rank: int, workers: int, connection: Connection) -> None:
             batch_size=BatchSize(job.batch_size, device, sharing=workers),
             skip_undecodable=job.skip_undecodable,
             on_begin=lambda number: tell("begun", number),
+            on_samples=lambda count: tell("samples", count),
             on_shard=lambda number: tell("done", number),
         )
     except (EOFError, ConnectionError):

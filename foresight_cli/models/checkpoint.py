@@ -150,7 +150,7 @@ class Checkpoint:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return ForesightError(
             f"cannot get {self.name} from the Hugging Face hub ({reason}). Give a local copy with "
-            "model.checkpoint=DIR, or use the small checkpoints that ship with foresight: weights=tiny"
+            "model.checkpoint=DIR, or use the small checkpoints that ship for qwen25vl and ltxv: weights=tiny"
         )
 
 

@@ -61,6 +61,12 @@ class Qwen25VL:
 
     def check_layers(self, layers: Sequence[str]) -> None:
         """See :class:`LatentModel`."""
+        said = json.loads(self.checkpoint.file("config.json").read_text(encoding="utf-8")).get("model_type")
+        if said != "qwen2_5_vl":
+            raise UsageError(
+                f"{self.config.checkpoint} is of the kind {said!r}; model=qwen25vl takes qwen2_5_vl. Image encoders "
+                "are read by model=vision, autoencoders by model=autoencoder"
+            )
         blocks = self._said("num_hidden_layers")
         for layer in layers:
             if layer != "final" and int(layer) >= blocks:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 from foresight_cli.extraction.batching import BatchSize
 from foresight_cli.extraction.filling import fill
-from foresight_cli.extraction.job import Job
+from foresight_cli.extraction.job import Job, Progress
 from foresight_cli.models import LatentModel
 
 
-def run(job: Job, model: LatentModel, workers: int, on_shard: Callable[[int], None]) -> None:
+def run(job: Job, model: LatentModel, workers: int, progress: Progress) -> None:
     """Fill what is missing.
 
     Args:
         job: what to fill.
         model: of ``job``, not loaded; with several workers it stays so, since each reads its own.
         workers: processes.
-        on_shard: called with the number of each shard once it is committed.
+        progress: told of every forward pass and every committed shard.
 
     Raises:
         ForesightError: as :func:`fill` does, or the workers died.
@@ -30,7 +29,7 @@ def run(job: Job, model: LatentModel, workers: int, on_shard: Callable[[int], No
     if workers > 1:
         from foresight_cli.extraction.workers import fill_with_workers
 
-        fill_with_workers(job, missing, workers, on_shard)
+        fill_with_workers(job, missing, workers, progress)
         return
     model.load(job.device)
     left = deque(missing)
@@ -41,5 +40,6 @@ def run(job: Job, model: LatentModel, workers: int, on_shard: Callable[[int], No
         model,
         batch_size=BatchSize(job.batch_size, job.device),
         skip_undecodable=job.skip_undecodable,
-        on_shard=on_shard,
+        on_samples=progress.on_samples,
+        on_shard=progress.on_shard,
     )
