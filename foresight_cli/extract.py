@@ -67,6 +67,7 @@ def extract(config: ExtractConfig) -> dict[Tap, Entry]:
         log.info("%s: %d of %d layers x poolings already in the cache", config.model.name, done, len(entries))
     if todo:
         with locked([entry.path for entry in todo.values()], _say_waiting):
+            todo = {tap: Entry.create(root, recipes[tap]) for tap in todo}  # again: they may be gone or done by now
             _fill({tap: entry for tap, entry in todo.items() if not entry.complete}, config, dataset, model)
     for entry in entries.values():
         write_samples(entry.path, dataset.samples)

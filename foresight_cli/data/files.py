@@ -12,6 +12,7 @@ import heapq
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from foresight_cli.errors import ForesightError
@@ -70,6 +71,40 @@ def sha256_of_files(root: Path, files: Mapping[str, str]) -> str:
         path = str(error.filename).removeprefix(f"{root}/")
         raise ForesightError(f"cannot read {path!r} in {root}: {error.strerror}") from error
     return total.hexdigest()
+
+
+State = tuple[int, int, int, int]
+
+
+def states_of(root: Path, files: Mapping[str, str]) -> dict[str, State]:
+    """What tells whether a file was written to since, by its path inside ``root``; a missing one is left out."""
+    found = {}
+    for path in files.values():
+        with suppress(OSError):
+            found[path] = _state(root / path)
+    return found
+
+
+def refuse_changed(root: Path, path: str, then: Mapping[str, State] | None) -> None:
+    """Stop where a file is another than when it was hashed: its latents would be kept under the old one's key.
+
+    Raises:
+        ForesightError: which file.
+    """
+    if then is None:
+        return
+    try:
+        now = _state(root / path)
+    except OSError as error:
+        raise ForesightError(f"cannot read {path!r} in {root}: {error.strerror}") from error
+    if now != then.get(path):
+        raise ForesightError(f"{path!r} in {root} has changed since this run began: run the same command again")
+
+
+def _state(path: Path) -> State:
+    """No user can set a ctime: a file rewritten with its old mtime is seen as well."""
+    said = path.stat()
+    return said.st_ino, said.st_size, said.st_mtime_ns, said.st_ctime_ns
 
 
 def _walk(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:

@@ -11,9 +11,18 @@ from PIL import Image
 
 from foresight_cli.clip import Clip
 from foresight_cli.data.attributes import add_attributes
-from foresight_cli.data.dataset import Sample, UndecodableImage
+from foresight_cli.data.dataset import Sample
 from foresight_cli.data.decode import decode_rgb
-from foresight_cli.data.files import data_folder, find_files, sha256_of_files, top_folder
+from foresight_cli.data.files import (
+    State,
+    data_folder,
+    find_files,
+    refuse_changed,
+    sha256_of_files,
+    states_of,
+    top_folder,
+)
+from foresight_cli.errors import ForesightError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -40,6 +49,7 @@ class ImageFolder:
             add_attributes(samples, self.root / "attributes.csv")
         self.samples: Sequence[Sample] = list(samples.values())
         self._identity: dict[str, Any] | None = None
+        self._states: dict[str, State] | None = None
 
     def clip(self, index: int) -> Clip:
         """One frame: see :meth:`image`."""
@@ -49,13 +59,16 @@ class ImageFolder:
         """The picture of ``samples[index]``, upright, 8-bit RGB, alpha laid over white; see ``decode`` for the rest.
 
         Raises:
-            UndecodableImage: the file cannot be read or decoded.
+            UndecodableImage: the file cannot be decoded.
+            ForesightError: it cannot be read, or has changed since :meth:`identity` hashed it.
         """
         sample_id = self.samples[index].id
+        path = self._files[sample_id]
         try:
-            data = (self.root / self._files[sample_id]).read_bytes()
-        except OSError as error:
-            raise UndecodableImage(sample_id, error.strerror or type(error).__name__) from error
+            data = (self.root / path).read_bytes()
+        except OSError as error:  # a fault of the disk, not of the picture: skipping would make it last
+            raise ForesightError(f"cannot read {path!r} in {self.root}: {error.strerror}") from error
+        refuse_changed(self.root, path, self._states)
         return decode_rgb(data, sample_id)
 
     def identity(self) -> dict[str, Any]:
@@ -65,6 +78,7 @@ class ImageFolder:
             ForesightError: a file cannot be read.
         """
         if self._identity is None:
+            self._states = states_of(self.root, self._files)
             total = sha256_of_files(self.root, self._files)
             self._identity = {"name": "imagefolder", "count": len(self.samples), "sha256": total}
         return dict(self._identity)

@@ -16,7 +16,15 @@ from foresight_cli.clip import Clip
 from foresight_cli.config import VideoConfig
 from foresight_cli.data.attributes import add_attributes
 from foresight_cli.data.dataset import Sample, UndecodableImage
-from foresight_cli.data.files import data_folder, find_files, sha256_of_files, top_folder
+from foresight_cli.data.files import (
+    State,
+    data_folder,
+    find_files,
+    refuse_changed,
+    sha256_of_files,
+    states_of,
+    top_folder,
+)
 from foresight_cli.data.video_container import VideoFault
 from foresight_cli.data.video_frames import frames_at
 from foresight_cli.data.video_listing import list_clips
@@ -66,6 +74,7 @@ class Video:
             add_attributes(samples, self.root / "attributes.csv", clips)
         self.samples: Sequence[Sample] = list(samples.values())
         self._sha256: str | None = None
+        self._states: dict[str, State] | None = None
 
     def clip(self, index: int) -> Clip:
         """The frames of ``samples[index]``; see ``video_frames`` for what is done to them.
@@ -76,6 +85,7 @@ class Video:
         index = range(len(self.samples))[index]  # counted from the end where it is negative
         file = bisect_right(self._starts, index) - 1
         listing, number = self._listings[file], index - self._starts[file]
+        refuse_changed(self.root, str(self._paths[file].relative_to(self.root)), self._states)
         try:
             if number == listing.clips:
                 raise VideoFault(str(listing.fault))
@@ -93,6 +103,7 @@ class Video:
             ForesightError: a file cannot be read.
         """
         if self._sha256 is None:
+            self._states = states_of(self.root, self._files)
             self._sha256 = sha256_of_files(self.root, self._files)
         return {
             "name": "video",

@@ -46,7 +46,7 @@ class BatchSize:
             return
         self._measured = largest.length
         free = free_bytes(self.device)
-        took = peak_of(lambda: forward([largest]), self.device)
+        took = peak_of(lambda: list(self.run(forward, [largest])), self.device)
         if free is None or not took:
             return
         fits = max(int(SHARE * free / (took * self._sharing)), 1)

@@ -16,6 +16,7 @@ from foresight_cli.extraction.batching import BatchSize, batches
 from foresight_cli.extraction.priority import step_back
 from foresight_cli.extraction.reading import Reader, Ready
 from foresight_cli.latents import Entry, Recipe, Shard
+from foresight_cli.latents.shard import refuse_other_width
 from foresight_cli.models import LatentModel, Prepared, Tap
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def fill(
     missing = {tap: set(entry.missing()) for tap, entry in entries.items()}
     widths = {tap: cached_width(entry) for tap, entry in entries.items()}
     recipe = next(iter(entries.values())).recipe
-    rows = _Rows(recipe, next_shard)
     with Reader(dataset, model) as reader, _Writer(entries, on_shard) as writer:
+        rows = _Rows(recipe, next_shard, writer.drain)
         samples = reader.read(rows.next)
         for ready in samples:
             number = rows.begun[0]
@@ -82,7 +83,9 @@ def fill(
 class _Rows:
     """The rows of one shard after another; no more than one shard is begun beside that of the network."""
 
-    def __init__(self, recipe: Recipe, next_shard: Callable[[bool], int | None]) -> None:
+    def __init__(self, recipe: Recipe, next_shard: Callable[[bool], int | None], drain: Callable[[], None]) -> None:
+        """``drain`` waits for what is being written: whoever waits for work must have told of its own, or its fault."""
+        self._drain = drain
         self._recipe = recipe
         self._next_shard = next_shard
         self._left: deque[int] = deque()
@@ -91,6 +94,8 @@ class _Rows:
     def next(self, wait: bool) -> int | None:
         """See :meth:`Reader.read`."""
         if not self._left and (wait or len(self.begun) < 2):
+            if wait:
+                self._drain()
             number = self._next_shard(wait)
             if number is not None:
                 self.begun.append(number)
@@ -113,19 +118,6 @@ def cached_width(entry: Entry) -> tuple[str, int] | None:
     return None
 
 
-def refuse_other_width(first: tuple[str, int] | None, other: tuple[str, int]) -> None:
-    """Latents of one entry are one array: refuse two samples with different numbers of values.
-
-    Raises:
-        ForesightError: both samples and their sizes.
-    """
-    if first is not None and first[1] != other[1]:
-        raise ForesightError(
-            f"pooling=flat wants one size for all: {first[0]!r} has {first[1]} values and {other[0]!r} has {other[1]}. "
-            "Resize them all with model.resolution=252, or use pooling=channel_mean"
-        )
-
-
 class _Writer:
     """Commits a shard in a thread of its own while the next one is computed; at most one waits."""
 
@@ -140,12 +132,16 @@ class _Writer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         self._thread.shutdown(wait=True)  # on an error too: what is computed is not thrown away
-        if error is None and self._under_way is not None:
+        if error is None:
+            self.drain()
+
+    def drain(self) -> None:
+        """Wait for the shard that is being written; raises what went wrong with it."""
+        if self._under_way is not None:
             self._under_way.result()
 
     def put(self, number: int, shards: Mapping[Tap, Shard]) -> None:
-        if self._under_way is not None:
-            self._under_way.result()
+        self.drain()
         self._under_way = self._thread.submit(self._commit, number, shards)
 
     def _commit(self, number: int, shards: Mapping[Tap, Shard]) -> None:

@@ -36,6 +36,8 @@ class Reader:
         self._model = model
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         threads = min(2 * cores, 16)  # more than cores: some of them wait for the disk
+        self._threads = threads
+        self._largest = 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read", initializer=step_back)
 
     def __enter__(self) -> Reader:
@@ -52,16 +54,24 @@ class Reader:
                 where there are none: it may wait for one, and None is for the end.
         """
         waiting: deque[Future[Ready]] = deque()
-        ahead = 2
         while True:
-            while len(waiting) < ahead and (row := next_row(not waiting)) is not None:
+            while self._room(waiting) and (row := next_row(not waiting)) is not None:
                 waiting.append(self._pool.submit(self._one, row))
             if not waiting:
                 return
-            ready = waiting.popleft().result()
-            if ready.prepared is not None:
-                ahead = max(2, min(AHEAD_SAMPLES, AHEAD_BYTES // max(ready.prepared.bytes, 1)))
-            yield ready
+            yield waiting.popleft().result()
+
+    def _room(self, waiting: deque[Future[Ready]]) -> bool:
+        """Whether one more may be begun: what is not done yet may turn out as large as the largest so far."""
+        done = [future.result() for future in waiting if future.done() and not future.exception()]
+        begun = len(waiting) - len(done)
+        sizes = [ready.prepared.bytes for ready in done if ready.prepared is not None]
+        self._largest = max([self._largest, *sizes])
+        if not waiting:
+            return True
+        if begun >= 2 * self._threads or len(waiting) >= AHEAD_SAMPLES:
+            return False
+        return sum(sizes) + (begun + 1) * self._largest <= AHEAD_BYTES
 
     def _one(self, row: int) -> Ready:
         try:

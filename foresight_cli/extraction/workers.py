@@ -10,8 +10,10 @@ import logging
 import multiprocessing
 import os
 import signal
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -30,12 +32,28 @@ def fill_with_workers(job: Job, missing: Sequence[int], workers: int, progress: 
     """Fill the shards ``missing`` in ``workers`` processes, as ``runner=local`` does."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    crew = [_Worker(context, job, rank, workers) for rank in range(workers)]
+    _start_server()
+    crew: list[_Worker] = []
     try:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # none is to be left half started
+        try:
+            for rank in range(workers):
+                crew.append(_Worker(context, job, rank, workers))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         _hand_out(list(missing), crew, progress)
     finally:
         for worker in crew:
             worker.stop()
+
+
+def _start_server() -> None:
+    """Start the process that forks the workers, deaf to Ctrl-C, as they then are: their parent ends them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Worker:
@@ -87,6 +105,8 @@ def _hand_out(left: list[int], crew: list[_Worker], progress: Progress) -> None:
                 log.log(what[0], "%s", what[1])
             elif said == "failed":
                 raise what[0]
+            elif said == "crashed":
+                raise RuntimeError(f"a worker failed:\n{what[0]}")
         while left and idle:  # what a dead worker left behind
             _give(idle.pop(0), left)
     if left:
@@ -151,7 +171,6 @@ def _work(job: Job, rank: int, workers: int, connection: Connection) -> None:
     from foresight_cli.extraction.filling import fill
     from foresight_cli.models import open_model
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
     lock = Lock()  # a thread that writes tells of it too
 
     def tell(*message: Any) -> None:
@@ -169,7 +188,8 @@ def _work(job: Job, rank: int, workers: int, connection: Connection) -> None:
     logging.getLogger().handlers[:] = [_Telling(tell)]
     device = _device_of(job.device, rank)
     if device == "cpu":
-        torch.set_num_threads(max((os.cpu_count() or 1) // workers, 1))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(max(cores // workers, 1))
     try:
         model = open_model(job.model)
         model.load(device)
@@ -188,6 +208,8 @@ def _work(job: Job, rank: int, workers: int, connection: Connection) -> None:
         return  # the parent is gone
     except ForesightError as error:
         tell("failed", error)
+    except Exception:
+        tell("crashed", traceback.format_exc())
 
 
 def _device_of(device: str, rank: int) -> str:

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from foresight_cli.latents.atomic import cannot_write
+from foresight_cli.latents.atomic import cannot_write, make_folder
 
 NAME = ".lock"
 
@@ -33,7 +33,7 @@ class Holder:
 
 @contextmanager
 def locked(folders: Iterable[Path], waiting: Callable[[Path, Holder], None]) -> Iterator[None]:
-    """Hold the locks of all ``folders``, which exist; ``waiting`` is told of each that somebody else holds.
+    """Hold the locks of all ``folders``, made if need be; ``waiting`` is told of each that somebody else holds.
 
     They are taken in the order of their names, so that two processes never wait for each other. On a file system
     without locks nothing is held.
@@ -43,21 +43,37 @@ def locked(folders: Iterable[Path], waiting: Callable[[Path, Holder], None]) -> 
     """
     with ExitStack() as held_files:
         for folder in sorted(set(folders)):
-            try:
-                file = held_files.enter_context((folder / NAME).open("a+b"))
-            except OSError as error:
-                raise cannot_write(folder / NAME, error) from None
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                waiting(folder, last_holder(folder))
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError:  # a network file system without a lock service
-                continue
-            file.truncate(0)
-            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
-            file.flush()
+            while not _take(folder, held_files, waiting):
+                pass  # whoever held it has deleted the folder, and the lock with it
         yield
+
+
+def _take(folder: Path, held_files: ExitStack, waiting: Callable[[Path, Holder], None]) -> bool:
+    """Lock ``folder``, made anew if it is gone; False if what was locked is not what lies there now."""
+    path = folder / NAME
+    make_folder(folder)
+    try:
+        file = held_files.enter_context(path.open("a+b"))
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        waiting(folder, last_holder(folder))
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:  # a network file system without a lock service
+        return True
+    try:
+        if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return False
+    except FileNotFoundError:
+        return False
+    file.truncate(0)
+    file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+    file.flush()
+    return True
 
 
 def held(folder: Path) -> Holder | None:

@@ -61,3 +61,16 @@ class Shard:
             return cls(list(names["ids"]), tensors["latents"], tensors["pixels"], skipped)
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise ForesightError(f"not a shard of latents: {error}") from None
+
+
+def refuse_other_width(first: tuple[str, int] | None, other: tuple[str, int]) -> None:
+    """Latents of one entry are one array: refuse two samples with different numbers of values.
+
+    Raises:
+        ForesightError: both samples and their sizes.
+    """
+    if first is not None and first[1] != other[1]:
+        raise ForesightError(
+            f"pooling=flat wants one size for all: {first[0]!r} has {first[1]} values and {other[0]!r} has {other[1]}. "
+            "Resize them all with model.resolution=252, or use pooling=channel_mean"
+        )

@@ -155,17 +155,24 @@ class Entry:
 
         Raises:
             CorruptShard: the disk gave back other bytes than were written.
-            ForesightError: shards are missing.
+            ForesightError: shards are missing, or hold latents of different sizes.
         """
+        from foresight_cli.latents.shard import refuse_other_width
+
         if gone := self.missing():
             raise ForesightError(f"cannot seal {self.path}: shards {gone} are missing")
         files = self.shard_files()
         rows: list[dict[str, Any]] = []
         skipped: list[list[str]] = []
+        width: tuple[str, int] | None = None
         for number in range(self.recipe.shards):
             data = self._bytes(number, files[number])
             rows.append({"file": files[number].name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
-            skipped += [list(pair) for pair in self._parsed(data).skipped]
+            shard = self._parsed(data)
+            skipped += [list(pair) for pair in shard.skipped]
+            if shard.ids:  # several workers may each have seen one size alone
+                width = width or (shard.ids[0], shard.latents.shape[1])
+                refuse_other_width(width, (shard.ids[0], shard.latents.shape[1]))
         manifest = {"key": self.recipe.key, "shards": rows, "skipped": skipped, "provenance": provenance}
         write_atomic(self.path / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
 

@@ -1,6 +1,7 @@
 """What image and video folders share, for other suffixes; the rules of names and links are in test_imagefolder."""
 
 import hashlib
+import os
 
 import pytest
 
@@ -45,3 +46,27 @@ def test_messages_name_what_is_looked_for(tree):
     with pytest.raises(ForesightError) as caught:
         data_folder("", "films")
     assert str(caught.value) == "no folder ''; data.path= wants a folder of films"
+
+
+def test_a_file_that_changes_after_it_was_hashed_is_refused(tmp_path):
+    """Its latents would be kept under the key of the old bytes; the old time does not hide it."""
+    from PIL import Image
+
+    from foresight_cli.data.imagefolder import ImageFolder
+
+    for name in "ab":
+        Image.new("RGB", (4, 4), "red").save(tmp_path / f"{name}.png")
+    data = ImageFolder(tmp_path)
+    data.identity()
+    assert data.image(0).size == (4, 4)
+    state = (tmp_path / "a.png").stat()
+    Image.new("RGB", (4, 4), "tan").save(tmp_path / "a.png")
+    os.utime(tmp_path / "a.png", ns=(state.st_atime_ns, state.st_mtime_ns))
+    with pytest.raises(ForesightError) as caught:
+        data.image(0)
+    assert type(caught.value) is ForesightError  # and no picture to be skipped
+    assert str(caught.value) == f"'a.png' in {tmp_path} has changed since this run began: run the same command again"
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(ForesightError) as caught:
+        data.image(1)
+    assert str(caught.value) == f"cannot read 'b.png' in {tmp_path}: No such file or directory"

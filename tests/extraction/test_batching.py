@@ -80,10 +80,12 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(caplog):
     ]
 
 
-def test_one_sample_that_does_not_fit_is_named():
+@pytest.mark.parametrize("asked", [4, None])
+def test_one_sample_that_does_not_fit_is_named(asked):
     forward, _ = forward_of(most=0)
+    size, big = BatchSize(asked, "cpu"), sample("big.png")
     with pytest.raises(ForesightError) as caught:
-        list(BatchSize(4, "cpu").run(forward, [sample("big.png")]))
+        list(size.run(forward, [big])) if asked else size.measure(forward, big)
     assert str(caught.value) == (
         "not enough memory on cpu for 'big.png' alone. Try model.dtype=bfloat16, a smaller model.resolution, or "
         "another device"
@@ -128,7 +130,7 @@ def test_a_real_want_of_memory_is_known_for_one():
 )
 def test_size_from_the_free_memory(monkeypatch, free, took, sharing, size):
     monkeypatch.setattr(batching, "free_bytes", lambda device: free)
-    monkeypatch.setattr(batching, "peak_of", lambda work, device: work() or took)
+    monkeypatch.setattr(batching, "peak_of", lambda work, device: (work(), took)[1])
     ran = []
     found = BatchSize(None, "cpu", sharing=sharing)
     for _ in range(3):  # measured once

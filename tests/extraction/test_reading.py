@@ -74,6 +74,19 @@ def test_no_further_ahead_than_memory_allows(monkeypatch):
     assert max(furthest) <= 5 + 1
 
 
+def test_large_samples_after_small_ones(monkeypatch):
+    """What was begun while all were small is little, so that little too much is held."""
+    monkeypatch.setattr(reading, "AHEAD_BYTES", 20_000)
+    network = Network()
+    network.prepare = lambda clip, name: Prepared(name, {"x": torch.zeros(4000 if int(name) > 19 else 1)}, ())
+    data, held = Numbered(), []
+    with Reader(data, network) as reader:
+        for taken, _ in enumerate(reader.read(given(range(40)))):
+            held.append(sum(row > 19 for row in data.asked[taken + 1 :]))
+        threads = reader._threads
+    assert max(held) <= max(20_000 // 16_000, 2 * threads)
+
+
 def test_nothing_now_is_not_the_end():
     """A worker that has no next shard yet must hand on what it has read before it waits for one."""
     taken: list[int] = []

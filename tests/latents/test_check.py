@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from foresight_cli.data import Sample
+from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, Recipe, Shard
 from foresight_cli.latents.check import faults
 from foresight_cli.latents.samples import write_samples
@@ -151,8 +152,8 @@ def test_rows_that_do_not_add_up(tmp_path):
 
 
 def test_shards_of_two_widths_or_dtypes(tmp_path):
-    entry = sealed(tmp_path / "a", shard(0), shard(1, width=4), shard(2))
-    assert faults(entry) == ["its shards hold latents of 2 kinds: 3 x BF16, 4 x BF16"]
+    with pytest.raises(ForesightError, match=r"^pooling=flat wants one size for all: "):
+        sealed(tmp_path / "a", shard(0), shard(1, width=4), shard(2))
     entry = sealed(tmp_path / "b", shard(0), shard(1, dtype=torch.float32), shard(2))
     assert faults(entry) == ["its shards hold latents of 2 kinds: 3 x BF16, 3 x F32"]
 

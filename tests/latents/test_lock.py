@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -81,11 +82,23 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
         assert held(tmp_path) is None
 
 
-def test_a_folder_that_is_gone_is_one_line(tmp_path):
-    with pytest.raises(ForesightError) as caught, locked([tmp_path / "gone"], lambda *_: None):
+def test_a_folder_that_is_gone_is_made_again(tmp_path, other):
+    """The holder deletes the folder, and the lock with it, as gc does: what was waited for is another file by then."""
+
+    def waiting(folder, holder):
+        shutil.rmtree(folder)
+        os.kill(other.pid, signal.SIGKILL)
+
+    with locked([tmp_path], waiting):
+        assert held(tmp_path) == Holder(os.getpid(), socket.gethostname())
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ForesightError) as caught, locked([tmp_path / "file/entry"], lambda *_: None):
         pass
     assert str(caught.value) == (
-        f"cannot write {tmp_path}/gone/.lock: No such file or directory. Make room or pick another place with "
+        f"cannot write {tmp_path}/file/entry: Not a directory. Make room or pick another place with "
         "cache_dir=DIR; what is already written stays, and the same command goes on from there"
     )
 

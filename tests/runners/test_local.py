@@ -41,8 +41,8 @@ def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("rows_per_shard", [8, 1])
-def test_flat_of_two_sizes_names_both(tmp_path, qwen_checkpoint, rows_per_shard):
+@pytest.mark.parametrize(("rows_per_shard", "workers"), [(8, 1), (1, 1), (2, 2)])
+def test_flat_of_two_sizes_names_both(tmp_path, qwen_checkpoint, rows_per_shard, workers):
     for i, (name, height) in enumerate({"a.png": 56, "b.png": 56, "c.png": 84}.items()):
         noise = np.random.default_rng(i).integers(0, 256, (height, 56, 3), dtype=np.uint8)
         Image.fromarray(noise).save(tmp_path / name)
@@ -57,7 +57,7 @@ def test_flat_of_two_sizes_names_both(tmp_path, qwen_checkpoint, rows_per_shard)
     )
     for _ in range(2):  # the second run finds the shards of the first, and is refused alike
         with pytest.raises(ForesightError) as caught:
-            extract(dataclasses.replace(config, rows_per_shard=rows_per_shard))
+            extract(dataclasses.replace(config, rows_per_shard=rows_per_shard, runner=LocalConfig("local", workers)))
         assert str(caught.value) == says
     assert load(*extract(dataclasses.replace(config, poolings=("channel_mean",))).values()).values.shape == (3, 32)
 

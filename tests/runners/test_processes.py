@@ -7,71 +7,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.builders import visible
-from tests.conftest import user_env
-
-WORDS = ("extract", "model=pixels", "pooling=flat", "data.size=64", "data.per_category=100", "rows_per_shard=8")
-SLOW = """
-import os, time
-from foresight_cli.models.pixels import Pixels
-
-plain = Pixels.features
-def slow(self, batch, taps):
-    time.sleep(float(os.environ.get("SECONDS_A_BATCH", 0)))
-    if any(p.sample_id == os.environ.get("DEADLY") for p in batch):
-        os.kill(os.getpid(), 9)
-    return plain(self, batch, taps)
-Pixels.features = slow
-"""
-
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start(tmp_path):
-    """``start("runner.workers=3", SECONDS_A_BATCH="0.01")``: an extraction that goes on in the background."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/sitecustomize.py").write_text(SLOW)
-    started = []
-
-    def typed(*more: str, **env: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "foresight_cli", *WORDS, *more],
-            cwd=tmp_path,
-            env=user_env(PYTHONPATH=str(tmp_path / "site"), **env),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )
-        started.append(process)
-        return process
-
-    yield typed
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def shards(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("shard-*"))
-
-
-def until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.005)
+from tests.runners.watching import shards, until
 
 
 def test_two_processes_on_one_entry(tmp_path, start):

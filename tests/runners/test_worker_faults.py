@@ -1,0 +1,65 @@
+"""What goes wrong in workers and beside them: a crash, a full disk at the last shard, Ctrl-C at the start, gc."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+from tests.conftest import user_env
+from tests.runners.watching import shards, until
+
+
+def test_ctrl_c_while_workers_start(tmp_path, start):
+    """Before a worker runs, while Python imports what it needs: one line still."""
+    for seconds in (0.5, 1.5, 2.5):
+        run = start("runner.workers=3", f"cache_dir=c{seconds}", SECONDS_A_BATCH="1")
+        time.sleep(seconds)
+        os.killpg(run.pid, signal.SIGINT)
+        _, wrong = run.communicate(timeout=60)
+        assert run.returncode in (130, -signal.SIGINT)  # the last where Python itself was still starting
+        if run.returncode == 130:
+            stopped = "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
+            assert wrong == stopped
+
+
+def test_a_crash_of_a_worker_is_told_as_it_is(tmp_path, start):
+    (tmp_path / "site/sitecustomize.py").write_text(
+        "from foresight_cli.models.pixels import Pixels\n"
+        "def broken(self, batch, taps):\n    raise ZeroDivisionError('by nothing')\n"
+        "Pixels.features = broken\n"
+    )
+    run = start("runner.workers=2")
+    _, wrong = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert wrong.rstrip().endswith("ZeroDivisionError: by nothing")
+    assert "for want of memory" not in wrong
+
+
+def test_the_last_shard_of_each_worker_cannot_be_written(tmp_path, start):
+    """No later shard comes to tell of it: each worker must, before it waits for work."""
+    run = start("runner.workers=2", "rows_per_shard=400", LIMIT="20000")
+    _, wrong = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert re.fullmatch(
+        r"foresight extract: cannot write \S+: File too large\. Make room or pick another place with cache_dir=DIR; "
+        r"what is already written stays, and the same command goes on from there\n",
+        wrong,
+    )
+
+
+def test_gc_beside_an_extract_that_waits(tmp_path, start):
+    """What gc deletes from under it is made again."""
+    first = start("pooling=channel_mean", SECONDS_A_BATCH="0.02")
+    until(lambda: shards(tmp_path), first)
+    second = start("pooling=all")
+    until(lambda: second.stdout.readline().startswith("waiting for process"), second)
+    gc = [sys.executable, "-m", "foresight_cli", "cache", "gc", "--yes"]
+    subprocess.run(gc, cwd=tmp_path, env=user_env(), check=True, capture_output=True)
+    for process in (first, second):
+        _, wrong = process.communicate(timeout=60)
+        assert (process.returncode, wrong) == (0, "")
+    assert len(shards(tmp_path)) == 200
