@@ -150,7 +150,7 @@ def test_verify_names_the_shard_with_a_flipped_bit_until_it_is_redone(run):
             f"Type: {EXTRACT} rows_per_shard=4\n"
         )
         assert result.stderr == "foresight cache: 1 of 1 entries are damaged: the lines above say what to type\n"
-    assert "pixels: shard 2 committed, 4 of 4 " in run(*f"{EXTRACT} rows_per_shard=4".split()[1:]).stdout
+    assert "pixels: shard 2 committed, 16 of 16 " in run(*f"{EXTRACT} rows_per_shard=4".split()[1:]).stdout
     result = run("cache", "verify")
     assert (result.exit_code, result.stdout) == (0, f"{entry}: whole\n")
 
