@@ -62,8 +62,8 @@ class Inputs:
         """Patches ``[t * h * w, C * 2 * 14 * 14]`` and the grid (t, h, w).
 
         A temporal patch is two frames in a row, the last of an odd number doubled; a still picture is doubled too. The
-        library's own video processor wants torchvision, and calling its image processor takes three times as long as
-        the arithmetic: here is that arithmetic, with the processor's settings, its resizing rule and its cutting up.
+        library's own video processor wants torchvision, and calling its image processor takes longer than the
+        arithmetic itself: here is that arithmetic, with the processor's settings, its resizing rule and its cutting up.
         """
         import torch
 
