@@ -11,7 +11,7 @@ SHELL  := /bin/bash
 # pip leaves a network's ups and downs to the caller
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5 -c constraints.txt
 
-.PHONY: help setup demo test lint types format bench sweep tiny-weights clean
+.PHONY: help setup demo test lint types format bench calibration sweep tiny-weights clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ format: $(VENV)/.dev ## Format the code
 
 bench: $(VENV)/.dev ## Time extraction and analysis against plain scripts; writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks
+
+calibration: $(VENV)/.dev ## How often the verdict errs, on made-up spaces (hours); writes benchmarks/CALIBRATION.md
+	@$(BIN)/python -m benchmarks.calibration
 
 sweep: $(VENV)/.base ## The layer sweep as a Hydra multirun, on the tiny checkpoints
 	@$(F) extract weights=tiny model=ltxv pooling=all

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import subprocess
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import analysis, commands, extraction
+from benchmarks.machine import described
 from benchmarks.timing import Row
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -27,13 +23,10 @@ def main() -> None:
 
 
 def report(rows: list[Row], runs: int) -> str:
-    packages = ("torch", "transformers", "numpy", "scipy", "scikit-learn")
     lines = [
         "# Benchmarks",
         "",
-        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}, commit `{_commit()}`.",
-        f"Machine: {_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}, " + ", ".join(f"{p} {version(p)}" for p in packages) + ".",
+        f"Written by `make bench`. {described()}",
         f"Median of {runs} runs after a warm-up, in turn. Ratios carry over to other machines; seconds do not.",
         "",
         "| what | foresight | compared to | takes | ratio | goal | |",
@@ -50,18 +43,6 @@ def report(rows: list[Row], runs: int) -> str:
         )
     lines += ["", "GPU rows: not measured (no GPU on this machine).", ""]
     return "\n".join(lines)
-
-
-def _commit() -> str:
-    asked = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return asked.stdout.strip() or "unknown"
-
-
-def _processor() -> str:
-    known = Path("/proc/cpuinfo")
-    lines = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
-    names = (line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or "unknown processor")
 
 
 if __name__ == "__main__":

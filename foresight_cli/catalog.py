@@ -54,7 +54,7 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
         ForesightError: nothing is cached for a side, or more than one dataset or checkpoint fits; what to type next.
     """
     root = Path(cache_dir)
-    cached = list(_complete(root))
+    cached = list(complete_entries(root))
     identity = open_dataset(data).identity() if data else None
     sides = [
         _matching(cached, space, side, identity, weights) for space, side in ((source, "source"), (target, "target"))
@@ -76,13 +76,17 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
     return found
 
 
-def _complete(root: Path) -> Iterator[Entry]:
-    """The complete entries under ``root``; one whose recipe cannot be read is another version's, or is damaged."""
+def complete_entries(root: Path, *, quiet: bool = False) -> Iterator[Entry]:
+    """The complete entries under ``root``; one whose recipe cannot be read is another version's, or is damaged.
+
+    Each such is named in a warning, unless ``quiet``: for a second look in one run.
+    """
     for folder in folders(root):
         try:
             entry = Entry.open(folder)
         except ForesightError as error:
-            log.warning("warning: passed over: %s", error)
+            if not quiet:
+                log.warning("warning: passed over: %s", error)
             continue
         if entry.complete:
             yield entry
@@ -118,7 +122,8 @@ def _matching(
         if recipe.model.get("name") != name:
             continue
         wanted = {**model.recipe(recipe.layer), **identity}
-        differing = [f"{key}={recipe.model.get(key)}" for key in wanted if recipe.model.get(key) != wanted[key]]
+        named = [*wanted, *(key for key in recipe.model if key in ("init", "init_seed") and key not in wanted)]
+        differing = [f"{key}={recipe.model.get(key)}" for key in named if recipe.model.get(key) != wanted.get(key)]
         if differing:
             near_misses.add(", ".join(differing))
         elif (space.layers is None or recipe.layer in space.layers) and (

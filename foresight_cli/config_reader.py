@@ -16,6 +16,7 @@ from foresight_cli.config import (
     ExtractConfig,
     SpaceConfig,
     Thresholds,
+    Waivers,
 )
 from foresight_cli.config_groups import config_groups
 from foresight_cli.errors import UsageError
@@ -58,6 +59,7 @@ def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
         neighbors=_whole(cfg, "neighbors"),
         controls=tuple(str(name) for name in _list(cfg, "controls")),
         thresholds=_typed(Thresholds, cfg.get("thresholds"), "thresholds"),
+        verdict=_typed(Waivers, cfg.get("verdict"), "verdict"),
     )
 
 

@@ -198,14 +198,15 @@ REFUSED = [
     ("extract data=null", "data=null: choose one of imagefolder, precomputed, shapes, video"),
     (
         "adapt source=null",
-        "source.model=null: choose one of autoencoder, histogram, ltxv, pixels, precomputed, qwen25vl, vision",
+        "source.model=null: choose one of autoencoder, histogram, ltxv, pixels, precomputed, qwen25vl, "
+        "random_network, vision",
     ),
     ("adapt ~adapter", "adapter=null: choose one of linear, mlp"),
     ("extract model=pixels ~weights", "weights=null: choose one of hub, tiny"),
     ("extract weights=null", "model.checkpoint: Interpolation key 'weights.qwen25vl.checkpoint' not found"),
     (
         "extract model.name=clip",
-        "model=clip: choose one of qwen25vl, ltxv, vision, autoencoder, precomputed, pixels, histogram",
+        "model=clip: choose one of qwen25vl, ltxv, vision, autoencoder, precomputed, pixels, histogram, random_network",
     ),
     ("extract data=imagefolder", "data.path is needed: add data.path=..."),
     ("extract data=imagefolder data.path=x data.on_error=stop", "data.on_error=stop: choose one of raise, skip"),

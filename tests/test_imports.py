@@ -36,7 +36,7 @@ LAYERS = (
     ("experiments", "verdict", "adapters"),
     ("reporting",),
     ("extract",),
-    ("control_spaces", "extract_command"),
+    ("control_spaces", "companion", "extract_command"),
     ("analyze", "adapt", "report", "cache"),
     ("stage", "stage_errors", "overrides", "completion", "cli", "__main__"),
 )

@@ -23,7 +23,7 @@ WRONG = [
     (
         "extract model=qwen",
         "no option 'qwen' in group 'model'. Did you mean 'qwen25vl'?\n"
-        "  model: autoencoder, histogram, ltxv, pixels, precomputed, qwen25vl, vision",
+        "  model: autoencoder, histogram, ltxv, pixels, precomputed, qwen25vl, random_network, vision",
     ),
     ("extract modle=ltxv", "no setting 'modle'. Did you mean 'model'?"),
     ("extract bath_size=4", "no setting 'bath_size'. Did you mean 'batch_size'?"),
@@ -39,7 +39,10 @@ WRONG = [
         "layer=[4,8]: a group takes one option. To run one job for each, write layer=4,8 and add -m",
     ),
     ("extract layer=null", "layer=null: choose one of 4, 8, 16, 24, all, final"),
-    ("extract ~model", "model=null: choose one of autoencoder, histogram, ltxv, pixels, precomputed, qwen25vl, vision"),
+    (
+        "extract ~model",
+        "model=null: choose one of autoencoder, histogram, ltxv, pixels, precomputed, qwen25vl, random_network, vision",
+    ),
     ("extract +layer=4", "Multiple values for layer. To override a value use 'override layer: 4'"),
     ("extract source=ltxv", "no setting 'source'."),
     ("extract model@source.model=ltxv", "no config group 'model@source.model' here."),

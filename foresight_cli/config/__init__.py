@@ -15,10 +15,12 @@ from foresight_cli.config.models import (
     PixelsConfig,
     PrecomputedConfig,
     Qwen25VLConfig,
+    RandomNetworkConfig,
     VisionConfig,
 )
 from foresight_cli.config.runners import LocalConfig, RunnerConfig
-from foresight_cli.config.stages import POOLINGS, AdaptConfig, AnalyzeConfig, ExtractConfig, SpaceConfig, Thresholds
+from foresight_cli.config.stages import POOLINGS, AdaptConfig, AnalyzeConfig, ExtractConfig, SpaceConfig
+from foresight_cli.config.verdict import CONTROL_NAMES, Thresholds, Waivers
 
 GROUPS: dict[str, dict[str, Any]] = {
     "model": {
@@ -29,6 +31,7 @@ GROUPS: dict[str, dict[str, Any]] = {
         "precomputed": PrecomputedConfig,
         "pixels": PixelsConfig,
         "histogram": HistogramConfig,
+        "random_network": RandomNetworkConfig,
     },
     "data": {
         "shapes": ShapesConfig,
@@ -42,6 +45,7 @@ GROUPS: dict[str, dict[str, Any]] = {
 """The schema of each option, by group and name: the same names as the files of ``conf/``."""
 
 __all__ = [
+    "CONTROL_NAMES",
     "DTYPES",
     "GROUPS",
     "ONLY_FINAL",
@@ -64,10 +68,12 @@ __all__ = [
     "PrecomputedConfig",
     "PrecomputedDataConfig",
     "Qwen25VLConfig",
+    "RandomNetworkConfig",
     "RunnerConfig",
     "ShapesConfig",
     "SpaceConfig",
     "Thresholds",
     "VideoConfig",
     "VisionConfig",
+    "Waivers",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from foresight_cli.config.checks import at_least, between, multiple, one_of
 
 DTYPES = ("float32", "bfloat16", "float16")
-ONLY_FINAL = ("ltxv", "autoencoder", "precomputed", "pixels", "histogram")
+ONLY_FINAL = ("ltxv", "autoencoder", "precomputed", "pixels", "histogram", "random_network")
 """Models with nothing to tap but what they put out."""
 
 
@@ -115,6 +115,26 @@ class HistogramConfig:
         between("model.bins", self.bins, 2, 32)
 
 
+@dataclass(frozen=True)
+class RandomNetworkConfig:
+    """``model=random_network``."""
+
+    name: str
+    resolution: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        multiple("model.resolution", self.resolution, 16)
+        at_least("model.seed", self.seed, 0)
+
+
 ModelConfig = (
-    Qwen25VLConfig | LTXVConfig | VisionConfig | AutoencoderConfig | PrecomputedConfig | PixelsConfig | HistogramConfig
+    Qwen25VLConfig
+    | LTXVConfig
+    | VisionConfig
+    | AutoencoderConfig
+    | PrecomputedConfig
+    | PixelsConfig
+    | HistogramConfig
+    | RandomNetworkConfig
 )

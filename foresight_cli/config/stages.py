@@ -9,6 +9,7 @@ from foresight_cli.config.checks import at_least, between, one_of
 from foresight_cli.config.data import DataConfig
 from foresight_cli.config.models import ModelConfig
 from foresight_cli.config.runners import RunnerConfig
+from foresight_cli.config.verdict import CONTROL_NAMES, Thresholds, Waivers
 from foresight_cli.errors import UsageError
 
 POOLINGS = ("channel_mean", "flat")
@@ -51,24 +52,6 @@ class SpaceConfig:
 
 
 @dataclass(frozen=True)
-class Thresholds:
-    """``thresholds.*`` of ``foresight analyze``: policy, printed with the verdict."""
-
-    r2: float
-    spearman: float
-    recall: float
-    cka: float
-    delta: float
-    retention: float
-    min_groups: int
-
-    def __post_init__(self) -> None:
-        for key in ("r2", "spearman", "recall", "cka", "delta", "retention"):
-            between(f"thresholds.{key}", getattr(self, key), 0, 1)
-        at_least("thresholds.min_groups", self.min_groups, 20)
-
-
-@dataclass(frozen=True)
 class AnalyzeConfig:
     """``foresight analyze``."""
 
@@ -84,6 +67,7 @@ class AnalyzeConfig:
     neighbors: int
     controls: tuple[str, ...]
     thresholds: Thresholds
+    verdict: Waivers
 
     def __post_init__(self) -> None:
         between("seed", self.seed, 0, 2**32 - 1)
@@ -92,7 +76,7 @@ class AnalyzeConfig:
         between("folds", self.folds, 2, 50)
         between("neighbors", self.neighbors, 1, 100)
         for name in self.controls:
-            one_of("controls", name, ("pixels", "histogram"))
+            one_of("controls", name, CONTROL_NAMES)
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from foresight_cli.config import AnalyzeConfig
-from foresight_cli.experiments import bridge, pairs
+from foresight_cli.experiments import pairs
+from foresight_cli.experiments.assessment import Assessment
 from foresight_cli.experiments.chosen_arrays import arrays_of, neighbor_lists, square_distances
 from foresight_cli.experiments.clusters import label_codes
 from foresight_cli.experiments.representation import Representation
-from foresight_cli.experiments.scored import Scored
 from foresight_cli.inference.bootstrap import spearman_interval
-from foresight_cli.inference.mantel_within import mantel_within_label
 from foresight_cli.metrics import mantel_test, procrustes_disparity, rsa
-from foresight_cli.results import Attribute, Category, ChosenPair, Estimate, Neighborhood, Pair
+from foresight_cli.results import Category, ChosenPair, Estimate, Neighborhood, Pair
 
 STUDY_KS = (1, 5, 10, 20, 50, 100)
-LEAST_VALUES = 50
-"""An attribute known of fewer rows is not judged."""
 
 
 @dataclass(frozen=True)
@@ -32,73 +28,41 @@ class Description:
         chosen: the measures that no other pair has.
         pair: the pair, with an interval for Spearman and with more neighbourhood sizes.
         arrays: what its figures are drawn from, see :mod:`foresight_cli.results.arrays`.
-        unmeasured: attributes that could not be measured, with the reason.
     """
 
     chosen: ChosenPair
     pair: Pair
     arrays: dict[str, np.ndarray]
-    unmeasured: dict[str, str]
 
 
-def describe(
-    index: int, pair: Pair, source: Representation, target: Representation, rows: Scored, config: AnalyzeConfig
-) -> Description:
-    """Everything more on one pair.
-
-    Args:
-        index: of the pair among the analysis's pairs.
-        pair: as measured in the grid.
-        source: on the scored rows.
-        target: on the scored rows.
-        rows: the scored rows.
-        config: seed, folds, permutations.
-    """
+def describe(found: Assessment, config: AnalyzeConfig) -> Description:
+    """Everything more on the pair that the verdict is about."""
+    source, target = found.chosen
+    pair, rows = found.pairs[found.index], found.scored
     x, y, alone = source.independent, target.independent, rows.independent
     low, high = spearman_interval(x.distances, y.distances, seed=config.seed)
-    probe = pairs.probe(source, target, rows.groups, config.folds, config.seed, predictions=True)
-    attributes, unmeasured = _attributes(source, target, rows, config)
     chosen = ChosenPair(
-        index=index,
-        pc_r2=[float(v) for v in probe.r2_per_component[:50]],
+        index=found.index,
+        pc_r2=[float(v) for v in found.probe.r2_per_component[:50]],
         kendall=_kendall(x, y, config.seed),
         mantel=_mantel(x, y, config),
-        mantel_within_label=_mantel_within(x, y, alone, config) if rows.labelled else None,
+        within_label=found.within_label,
         procrustes=procrustes_disparity(x.rotated, y.rotated, components=100),
         categories=_categories(x, y, alone.labels, pair.neighborhood[0].k, config.seed),
-        learning_curve=bridge.learning_curve(source, target, rows.groups, config.folds, config.seed),
-        attributes=attributes,
+        learning_curve=found.learning_curve,
+        r2_limit=found.r2_limit,
+        r2_without_farthest=found.r2_without_farthest,
+        shifted_cka=found.shifted_cka,
+        power=found.power,
+        attributes=found.attributes,
+        companion=found.companion,
     )
     more = replace(
         pair,
-        spearman=Estimate(pair.spearman.value, low, high, chance=0.0),
+        spearman=replace(pair.spearman, low=low, high=high),
         neighborhood=_neighborhoods(pair, x, y, config.seed),
     )
-    return Description(
-        chosen, more, arrays_of(source, target, alone.labels, probe.predictions, config.seed), unmeasured
-    )
-
-
-def _attributes(
-    source: Representation, target: Representation, rows: Scored, config: AnalyzeConfig
-) -> tuple[list[Attribute], dict[str, str]]:
-    """Each attribute on the rows that have it; and those that cannot be measured, with the reason."""
-    found: list[Attribute] = []
-    unmeasured: dict[str, str] = {}
-    for name, column in rows.attributes.items():
-        there = torch.isfinite(column).nonzero().flatten().tolist()
-        groups = [rows.groups[i] for i in there]
-        if len(there) < LEAST_VALUES or len(set(groups)) < 2 * config.folds:
-            unmeasured[name] = (
-                f"{len(there)} of the {len(column)} scored samples have it, in {len(set(groups))} groups; "
-                f"{LEAST_VALUES} samples in {2 * config.folds} groups are needed"
-            )
-        elif float(column[there].std()) == 0:
-            unmeasured[name] = "it is the same for all samples"
-        else:
-            x, y = source.rows(there), target.rows(there)
-            found.append(bridge.attribute_retention(x, y, name, column[there], groups, config.folds, config.seed))
-    return found, unmeasured
+    return Description(chosen, more, arrays_of(source, target, alone.labels, found.probe.carried.numpy(), config.seed))
 
 
 def _neighborhoods(pair: Pair, source: Representation, target: Representation, seed: int) -> list[Neighborhood]:
@@ -111,20 +75,12 @@ def _neighborhoods(pair: Pair, source: Representation, target: Representation, s
 def _kendall(source: Representation, target: Representation, seed: int) -> float:
     n = min(len(source.values), 2000)
     some = np.sort(np.random.default_rng(seed).permutation(len(source.values))[:n])
-    return rsa(source.rotated[some], target.rotated[some], correlation="kendall")
+    return rsa(source.values[some], target.values[some], correlation="kendall")
 
 
 def _mantel(source: Representation, target: Representation, config: AnalyzeConfig) -> Estimate:
-    test = mantel_test(source.rotated, target.rotated, permutations=config.permutations, seed=config.seed)
+    test = mantel_test(source.space, target.space, permutations=config.permutations, seed=config.seed)
     return Estimate(test.statistic, chance=test.null_mean, p_value=test.p_value)
-
-
-def _mantel_within(source: Representation, target: Representation, rows: Scored, config: AnalyzeConfig) -> Estimate:
-    """Rows without a category are a category of their own; one with a single row keeps that row in its place."""
-    value, null, p = mantel_within_label(
-        source.distances, target.distances, rows.categories, permutations=config.permutations, seed=config.seed
-    )
-    return Estimate(value, chance=null, p_value=p)
 
 
 def _categories(

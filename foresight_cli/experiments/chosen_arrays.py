@@ -9,7 +9,7 @@ import torch
 
 from foresight_cli.experiments.clusters import label_codes
 from foresight_cli.experiments.representation import Representation
-from foresight_cli.metrics.distances import RowDistances
+from foresight_cli.metrics.distances import squareform
 from foresight_cli.metrics.neighbors import masked_squared, nearest_neighbors, ranks_of
 
 EXAMPLES = 6
@@ -59,17 +59,12 @@ def arrays_of(
 def neighbor_lists(source: Representation, target: Representation, k: int, seed: int) -> list[torch.Tensor]:
     """The k nearest neighbours ``[n, k]`` of every row, in each space."""
     rng = np.random.default_rng(seed)
-    spaces = (RowDistances(s.rotated, "euclidean", s.name) for s in (source, target))
-    return [nearest_neighbors(space, k, rng).indices for space in spaces]
+    return [nearest_neighbors(side.space.distances(), k, rng).indices for side in (source, target)]
 
 
 def square_distances(space: Representation) -> torch.Tensor:
     """The distances of ``space`` as a square ``[n, n]``."""
-    n = len(space.values)
-    i, j = torch.triu_indices(n, n, offset=1)
-    square = torch.zeros(n, n, dtype=space.distances.dtype)
-    square[i, j] = space.distances
-    return square + square.T
+    return squareform(space.distances, len(space.values))
 
 
 def _rank_grid(source: Representation, target: Representation, cells: int = 40) -> np.ndarray:
@@ -81,8 +76,8 @@ def _rank_grid(source: Representation, target: Representation, cells: int = 40) 
 
 def _nearest_ranks(source: Representation, target: Representation, rng: np.random.Generator) -> np.ndarray:
     """Rank in the target of each row's nearest neighbour in the source; 1 is best."""
-    near = nearest_neighbors(RowDistances(source.rotated, "euclidean", source.name), 1, rng).indices
-    space = RowDistances(target.rotated, "euclidean", target.name)
+    near = nearest_neighbors(source.space.distances(), 1, rng).indices
+    space = target.space.distances()
     rows = torch.arange(len(near)).split(512)
     ranks = [ranks_of(masked_squared(space, part), near[part], rng) for part in rows]
     return torch.cat(ranks).flatten().numpy()

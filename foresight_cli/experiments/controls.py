@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
@@ -11,8 +11,9 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import pairs
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.experiments.scored import Scored
-from foresight_cli.inference.controls import delta_r2, one_hot
+from foresight_cli.inference.controls import one_hot, r2_gain
 from foresight_cli.metrics import linear_cka
+from foresight_cli.metrics.folds import Fold
 from foresight_cli.results import Control, Estimate
 
 
@@ -21,6 +22,7 @@ def control_results(
     source: Representation,
     target: Representation,
     rows: Scored,
+    folds: Sequence[Fold],
     config: AnalyzeConfig,
 ) -> list[Control]:
     """One result for each control, and one for the categories where there are any.
@@ -30,28 +32,35 @@ def control_results(
         source: of the chosen pair.
         target: of the chosen pair.
         rows: the scored rows.
-        config: folds, neighbours, seed.
+        folds: of the probes.
+        config: neighbours and seed.
     """
     spaces = dict(controls)
     if rows.labelled:
         spaces["label"] = one_hot(rows.categories)
-    return [_score(name, values, source, target, rows, config) for name, values in spaces.items()]
+    return [_score(name, values, source, target, rows, folds, config) for name, values in spaces.items()]
 
 
 def _score(
-    name: str, values: torch.Tensor, source: Representation, target: Representation, rows: Scored, config: AnalyzeConfig
+    name: str,
+    values: torch.Tensor,
+    source: Representation,
+    target: Representation,
+    rows: Scored,
+    folds: Sequence[Fold],
+    config: AnalyzeConfig,
 ) -> Control:
     space = Representation("control", name, "final", "flat", "", values, rows.one_of_each).independent
     other = target.independent
     k = min(config.neighbors, len(space.values) - 2)
-    delta, low, high, alone = delta_r2(source.values, values, target.rotated, rows.groups, config.folds, config.seed)
+    gain = r2_gain(source.values, values, target.space, list(rows.groups), folds)
     return Control(
         name=name,
-        r2=alone,
-        cka=_or_none(lambda: linear_cka(space.rotated, other.rotated)),
+        r2=gain.control_r2,
+        cka=_or_none(lambda: linear_cka(space.space, other.space)),
         spearman=_or_none(lambda: pairs.spearman(space, other)),
         recall=_or_none(lambda: pairs.overlap(space, other, k, config.seed).recall.value),
-        delta_r2=Estimate(delta, low, high, chance=0.0),
+        delta_r2=Estimate.of(gain.value, gain.standard_error, chance=0.0),
     )
 
 

@@ -26,7 +26,7 @@ class Dimensions:
 
 def dimensions(space: Representation) -> Dimensions:
     """Intrinsic dimension (None where too few rows differ), PCA dimension, and the largest feature's share."""
-    rows = space.rotated
+    rows = space.space
     variance = space.values.var(dim=0, correction=0)
     return Dimensions(
         mle=_or_none(lambda: mle_dimension(rows, k=min(20, len(rows) - 2))),
@@ -47,6 +47,6 @@ def _or_none(measure: Callable[[], float]) -> float | None:
 
 def spectrum(space: Representation, components: int = 200) -> np.ndarray:
     """Cumulative share of variance of the first principal components ``[<= components]``."""
-    variance = space.rotated.square().sum(dim=0)
+    variance = space.space.eigenvalues
     shares: np.ndarray = (variance.cumsum(0) / variance.sum())[:components].numpy().astype(np.float32)
     return shares

@@ -1,95 +1,142 @@
-"""E-Q1.4 to E-Q1.7 for one source space against one target space: the numbers of every cell of the grid."""
+"""E-Q1.4 to E-Q1.7 for every source space against every target space: the numbers of the grid."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 
-from foresight_cli.config import AnalyzeConfig
 from foresight_cli.experiments.representation import Representation
+from foresight_cli.inference.dependence import Dependence
 from foresight_cli.inference.permutation import cka_permutation_moments
-from foresight_cli.metrics import (
-    LinearProbe,
-    debiased_cka_standard_error,
-    linear_cka,
-    linear_probe,
-    neighborhood,
-)
-from foresight_cli.results import Estimate, Neighborhood, Pair
+from foresight_cli.metrics import debiased_cka_standard_error, linear_cka, neighborhood
+from foresight_cli.metrics.folds import Fold, grouped_folds
+from foresight_cli.metrics.probe import LinearProbe, linear_probes
+from foresight_cli.results import Estimate, Neighborhood, Pair, PermutationTest
+
+SINGLE_SPLIT_ROWS = 2000
+"""From so many rows on, one split holds enough test rows: the other folds would only cost time."""
+
+
+def folds_of(groups: Sequence[str], folds: int, seed: int) -> list[Fold]:
+    """Cross-validation by group, or its first split alone where there are many rows."""
+    splits = grouped_folds(list(groups), folds, seed)
+    return splits if len(groups) < SINGLE_SPLIT_ROWS else splits[:1]
 
 
 def measure(
-    index: tuple[int, int],
-    source: Representation,
-    target: Representation,
+    sources: Sequence[Representation],
+    targets: Sequence[Representation],
     groups: Sequence[str],
-    config: AnalyzeConfig,
-    selection_r2: float | None,
-) -> Pair:
-    """Every number of one cell.
+    folds: Sequence[Fold],
+    tests: Dependence,
+    selection_r2: np.ndarray | None,
+    *,
+    k: int,
+    seed: int,
+    brief: bool = False,
+) -> tuple[list[Pair], list[list[LinearProbe]]]:
+    """Every number of every cell, sources first, as ``[(s, t) for s in sources for t in targets]``; and the probes.
 
     Args:
-        index: of source and target among the analysis's spaces.
-        source: on the scored rows; measures of pairs of rows take one row of each group.
-        target: likewise.
+        sources: on the scored rows; measures of pairs of rows take one row of each group.
+        targets: likewise.
         groups: of the scored rows.
-        config: folds, neighbours, seed.
-        selection_r2: held-out R2 on the rows set aside for choosing among cells.
+        folds: of the probes.
+        tests: of all cells.
+        selection_r2: held-out R2 on the rows set aside for choosing among cells ``[S, T]``.
+        k: neighbours.
+        seed: of ties.
+        brief: leave out what no criterion looks at, as NaN: the reverse direction and other distances.
     """
-    forward = probe(source, target, groups, config.folds, config.seed)
-    reverse = probe(target, source, groups, config.folds, config.seed)
-    x, y = source.independent, target.independent
-    k = min(config.neighbors, len(x.values) - 2)
+    probes = [linear_probes(s.space, [t.space for t in targets], groups=list(groups), folds=folds) for s in sources]
+    cells = [
+        _cell(
+            (i, len(sources) + j),
+            (source.independent, target.independent),
+            probes[i][j],
+            [PermutationTest(**vars(test)) for test in tests.tests(i, j)],
+            None if selection_r2 is None else float(selection_r2[i, j]),
+            k,
+            seed,
+        )
+        for i, source in enumerate(sources)
+        for j, target in enumerate(targets)
+    ]
+    return (cells if brief else _both_ways(cells, sources, targets, groups, folds)), probes
+
+
+def _both_ways(
+    cells: Sequence[Pair],
+    sources: Sequence[Representation],
+    targets: Sequence[Representation],
+    groups: Sequence[str],
+    folds: Sequence[Fold],
+) -> list[Pair]:
+    """The cells with what only a reader asks for."""
+    reverse = [linear_probes(t.space, [s.space for s in sources], groups=list(groups), folds=folds) for t in targets]
+    found = []
+    for cell in cells:
+        i, j = cell.source, cell.target - len(sources)
+        x, y = sources[i].independent, targets[j].independent
+        found.append(
+            replace(
+                cell,
+                r2_reverse=reverse[j][i].r2,
+                cosine_reverse=reverse[j][i].cosine,
+                spearman_cosine=float(x.cosine_ranks @ y.cosine_ranks),
+                pearson=float(torch.corrcoef(torch.stack([x.distances, y.distances]))[0, 1]),
+            )
+        )
+    return found
+
+
+def _cell(
+    index: tuple[int, int],
+    spaces: tuple[Representation, Representation],
+    forward: LinearProbe,
+    tests: list[PermutationTest],
+    selection_r2: float | None,
+    k: int,
+    seed: int,
+) -> Pair:
+    x, y = spaces
+    p_value = {test.measure: test.p_corrected for test in tests}
     return Pair(
         source=index[0],
         target=index[1],
-        cka=cka(x, y),
+        cka=cka(x, y, p_value["cka"]),
         cka_biased=cka_biased(x, y),
-        r2=r2(forward),
-        r2_reverse=reverse.r2,
+        r2=Estimate.of(forward.r2, forward.r2_standard_error, chance=0.0),
+        r2_reverse=math.nan,
         cosine=forward.cosine,
-        cosine_reverse=reverse.cosine,
-        spearman=Estimate(spearman(x, y), chance=0.0),
-        spearman_cosine=float(x.cosine_ranks @ y.cosine_ranks),
-        pearson=float(torch.corrcoef(torch.stack([x.distances, y.distances]))[0, 1]),
-        neighborhood=[overlap(x, y, k, config.seed)],
+        cosine_reverse=math.nan,
+        spearman=Estimate(
+            next(test.value for test in tests if test.measure == "spearman"), chance=0.0, p_value=p_value["spearman"]
+        ),
+        spearman_cosine=math.nan,
+        pearson=math.nan,
+        neighborhood=[overlap(x, y, k, seed, p_value["recall"])],
         selection_r2=selection_r2,
+        tests=tests,
     )
 
 
-def cka(source: Representation, target: Representation) -> Estimate:
+def cka(source: Representation, target: Representation, p_value: float | None = None) -> Estimate:
     """E-Q1.7: debiased linear CKA with its jackknife interval; chance is 0."""
-    x, y = source.rotated, target.rotated
+    x, y = source.space, target.space
     value = linear_cka(x, y)
     half = 1.96 * debiased_cka_standard_error(x, y)
-    return Estimate(value, value - half, value + half, chance=0.0)
+    return Estimate(value, value - half, value + half, chance=0.0, p_value=p_value)
 
 
 def cka_biased(source: Representation, target: Representation) -> Estimate:
     """The study's estimator, beside the mean it would have if the rows had nothing to do with each other."""
-    x, y = source.rotated, target.rotated
+    x, y = source.space, target.space
     return Estimate(linear_cka(x, y, debiased=False), chance=cka_permutation_moments(x, y, debiased=False).mean)
-
-
-def probe(
-    source: Representation,
-    target: Representation,
-    groups: Sequence[str],
-    folds: int,
-    seed: int,
-    *,
-    predictions: bool = False,
-) -> LinearProbe:
-    """E-Q1.4: held-out ridge regression from source to target, no group on both sides of a split."""
-    return linear_probe(
-        source.values, target.rotated, groups=list(groups), folds=folds, seed=seed, predictions=predictions
-    )
-
-
-def r2(result: LinearProbe) -> Estimate:
-    """The pooled held-out R2 of ``result``; predicting the mean scores 0."""
-    return Estimate(result.r2, *result.r2_interval, chance=0.0)
 
 
 def spearman(source: Representation, target: Representation) -> float:
@@ -97,9 +144,13 @@ def spearman(source: Representation, target: Representation) -> float:
     return float(source.ranks @ target.ranks)
 
 
-def overlap(source: Representation, target: Representation, k: int, seed: int) -> Neighborhood:
+def overlap(
+    source: Representation, target: Representation, k: int, seed: int, p_value: float | None = None
+) -> Neighborhood:
     """E-Q1.6: how many of the k nearest neighbours of a row are the same in both spaces."""
-    found = neighborhood(source.rotated, target.rotated, k=k, seed=seed)
+    found = neighborhood(source.space, target.space, k=k, seed=seed)
     half = 1.96 * found.standard_error
-    recall = Estimate(found.recall, max(found.recall - half, 0.0), min(found.recall + half, 1.0), chance=found.expected)
+    recall = Estimate(
+        found.recall, max(found.recall - half, 0.0), min(found.recall + half, 1.0), chance=found.expected, p_value=p_value
+    )
     return Neighborhood(k=k, recall=recall, jaccard=found.jaccard, mrr=found.mrr, expected=found.expected)

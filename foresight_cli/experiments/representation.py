@@ -9,10 +9,8 @@ from functools import cached_property
 import torch
 
 from foresight_cli.latents import Latents
-from foresight_cli.metrics.distances import RowDistances
-from foresight_cli.metrics.principal import principal_coordinates
 from foresight_cli.metrics.rsa import standard_scores
-from foresight_cli.metrics.validation import centre
+from foresight_cli.metrics.space import Space
 
 
 @dataclass
@@ -63,14 +61,19 @@ class Representation:
         return self if self.one_of_each is None else self.rows(self.one_of_each)
 
     @cached_property
+    def space(self) -> Space:
+        """The rows with their Gram matrix, distances and principal axes, each computed once for all measures."""
+        return Space(self.values, name=self.name)
+
+    @property
     def rotated(self) -> torch.Tensor:
         """The centred rows in their principal axes ``[n, min(n, d)]``: all distances and inner products are kept."""
-        return principal_coordinates(centre(self.values))
+        return self.space.coordinates
 
     @cached_property
     def distances(self) -> torch.Tensor:
         """Euclidean distances of all pairs ``[n (n - 1) / 2]``, in the order of ``torch.triu_indices``."""
-        return RowDistances(self.rotated, "euclidean", self.name).condensed()
+        return self.space.distances().condensed()
 
     @cached_property
     def ranks(self) -> torch.Tensor:
@@ -80,4 +83,4 @@ class Representation:
     @cached_property
     def cosine_ranks(self) -> torch.Tensor:
         """The same of cosine distances between the raw rows."""
-        return standard_scores(RowDistances(self.values, "cosine", self.name).condensed(), "spearman")
+        return standard_scores(self.space.distances("cosine").condensed(), "spearman")

@@ -16,6 +16,10 @@ View = Sequence[Latents]
 """Representations of one side: two samples are near-duplicates in a view if they nearly coincide in one of them."""
 
 
+PAIR_ROWS = 5000
+"""Measures of pairs of rows (CKA, distances, neighbours, permutations) take at most so many: they cost n^2 each."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """Rows of the joined latents, as indices.
@@ -24,7 +28,7 @@ class Rows:
         score: rows that every estimate is made on.
         select: rows of other groups, on which the best pair is chosen; empty where there is nothing to choose.
         groups: group of every row of the joined latents, near-duplicates merged.
-        one_of_each: one row of every group among ``score``, as indices into it; None where all groups are single.
+        one_of_each: one row of every group among ``score``, as indices into it, at most `PAIR_ROWS`; None for all.
         duplicates: what was found.
         near: how many rows have a near-duplicate in each representation, view by view.
     """
@@ -117,7 +121,9 @@ def _one_of_each(groups: Sequence[str], seed: int) -> list[int] | None:
     """One row of every group, drawn by ``seed``: the first of each would all be of the first category."""
     order = np.random.default_rng(seed).permutation(len(groups)).tolist()
     chosen = {groups[i]: i for i in order}
-    return None if len(chosen) == len(groups) else sorted(chosen.values())
+    if len(chosen) == len(groups) <= PAIR_ROWS:
+        return None
+    return sorted(list(chosen.values())[:PAIR_ROWS])
 
 
 def _shuffled_groups(groups: Sequence[str], seed: int) -> list[str]:

@@ -55,7 +55,7 @@ def space_arrays(spaces: Sequence[Representation], rows: Scored, seed: int) -> d
 def layer_similarity(spaces: Sequence[Representation], pooling: str) -> tuple[list[int], list[list[float]]]:
     """Debiased CKA of the source's layers with one another in one pooling; and which spaces they are."""
     shown = [i for i, s in enumerate(spaces) if s.side == "source" and s.pooling == pooling]
-    return shown, [[linear_cka(spaces[a].rotated, spaces[b].rotated) for b in shown] for a in shown]
+    return shown, [[linear_cka(spaces[a].space, spaces[b].space) for b in shown] for a in shown]
 
 
 def _shown_pooling(spaces: Sequence[Representation]) -> str:

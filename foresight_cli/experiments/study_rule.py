@@ -17,13 +17,13 @@ def study_values(source: Representation, target: Representation, *, max_rows: in
     n = len(source.values)
     rows = np.sort(np.random.default_rng(seed).permutation(n)[:max_rows])
     x, y = source.rows(rows.tolist()), target.rows(rows.tolist())
-    forward = linear_probe(x.values, y.rotated, seed=seed).r2
-    reverse = linear_probe(y.values, x.rotated, seed=seed).r2
+    forward = linear_probe(x.space, y.space, seed=seed).r2
+    reverse = linear_probe(y.space, x.space, seed=seed).r2
     return {
         "r2": max(forward, reverse),
-        "spearman": rsa(x.rotated, y.rotated),
+        "spearman": rsa(x.space, y.space),
         "recall@10": _recall(x, y, k=min(10, len(rows) - 2)),
-        "cka": linear_cka(x.rotated, y.rotated, debiased=False),
+        "cka": linear_cka(x.space, y.space, debiased=False),
     }
 
 

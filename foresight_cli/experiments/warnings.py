@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from foresight_cli.experiments.scored import Scored
 from foresight_cli.results import Analysis
 
 
-def warnings_of(results: Analysis, rows: Scored) -> Analysis:
-    """``results`` with their warnings filled in; ``rows`` are those that were scored."""
-    said = []
+def warnings_of(results: Analysis, rows: Scored, advice: Sequence[str] = ()) -> Analysis:
+    """``results`` with their warnings filled in; ``rows`` are those that were scored, ``advice`` comes last."""
+    said: list[str] = []
     found = results.duplicates
     if results.weights == "tiny":
         said.append("weights=tiny: small checkpoints trained on drawn shapes; this says nothing about the real models")
@@ -30,4 +31,4 @@ def warnings_of(results: Analysis, rows: Scored) -> Analysis:
     for space in results.spaces:
         if space.top_feature_share > 0.2:
             said.append(f"{space.name}: one feature carries {space.top_feature_share:.0%} of the variance")
-    return replace(results, warnings=said)
+    return replace(results, warnings=[*said, *advice])

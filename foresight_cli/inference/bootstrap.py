@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from foresight_cli.metrics.distances import round_to_ties
+from foresight_cli.metrics.distances import round_to_ties, squareform
+from foresight_cli.metrics.rsa import standard_scores
 
 SHARED_FITS = math.sqrt(1.6)
+BOOTSTRAP_ROWS = 1000
+"""Of more rows than this a sample is resampled: the error of so many shrinks as one over their root."""
 
 
 def spearman_interval(x: torch.Tensor, y: torch.Tensor, *, resamples: int = 200, seed: int = 0) -> tuple[float, float]:
@@ -27,9 +31,13 @@ def spearman_interval(x: torch.Tensor, y: torch.Tensor, *, resamples: int = 200,
 
     Source: Schuett et al. 2023, section on bootstrapping stimuli; percentile interval.
     """
-    n = round((1 + math.sqrt(1 + 8 * len(x))) / 2)
-    codes = [_square_codes(distances, n) for distances in (x, y)]
+    whole = round((1 + math.sqrt(1 + 8 * len(x))) / 2)
+    n = min(whole, BOOTSTRAP_ROWS)
     rng = np.random.default_rng(seed)
+    kept = np.sort(rng.permutation(whole)[:n])
+    codes = [_square_codes(distances, whole, kept) for distances in (x, y)]
+    estimates = [_ranks(square[np.triu_indices(n, 1)]) for square in codes]
+    estimate = float(np.corrcoef(np.stack(estimates))[0, 1])
     drawn = []
     for _ in range(resamples):
         rows = rng.integers(0, n, n)
@@ -38,29 +46,51 @@ def spearman_interval(x: torch.Tensor, y: torch.Tensor, *, resamples: int = 200,
         kept = a != b
         ranks = [_ranks(square[a[kept], b[kept]]) for square in codes]
         drawn.append(float(np.corrcoef(np.stack(ranks))[0, 1]))
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    centre = estimate if n == whole else float(torch.dot(*(standard_scores(d, "spearman") for d in (x, y))))
+    low, high = centre + math.sqrt(n / whole) * (np.quantile(drawn, [0.025, 0.975]) - estimate)
     return float(low), float(high)
 
 
-def ratio_interval(
+@dataclass(frozen=True)
+class RatioBounds:
+    """A ratio of two R2 with what resampling says of it: a two-sided 95 % interval, and one-sided bounds.
+
+    Attributes:
+        lower: the ratio is above this with 95 % confidence.
+        upper: the ratio is below this with ``1 - futility`` confidence.
+    """
+
+    value: float
+    low: float
+    high: float
+    lower: float
+    upper: float
+
+
+def ratio_bounds(
     top: np.ndarray,
     bottom: np.ndarray,
     total: np.ndarray,
     groups: Sequence[str],
     *,
     resamples: int = 2000,
+    futility: float = 0.05 / 3,
+    folds: int = 5,
     seed: int = 0,
-) -> tuple[float, float]:
-    """95 % interval of ``R2_top / R2_bottom`` over cross-validated rows, groups drawn with replacement.
+) -> RatioBounds:
+    """``R2_top / R2_bottom`` over held-out rows, groups drawn with replacement.
 
-    Widened about its estimate by sqrt(1.6): the fits of the folds share rows, which resampling residuals cannot see.
+    Over several folds widened about its estimate by sqrt(1.6): their fits share rows, which resampling residuals cannot
+    see.
 
     Args:
         top: squared residuals ``[n]`` of the numerator's predictions.
-        bottom: of the denominator's.
+        bottom: of the denominator's; zeros for a denominator of 1.
         total: squared distance of each row from the training mean ``[n]``.
         groups: of the rows.
         resamples: draws.
+        futility: error level of ``upper``.
+        folds: how many fits the rows were held out from.
         seed: of the draws.
     """
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
@@ -72,14 +102,17 @@ def ratio_interval(
     ratios = (1 - drawn_top / drawn_total) / np.maximum(1 - drawn_bottom / drawn_total, 1e-12)
     whole = sums.sum(axis=1)
     estimate = (1 - whole[0] / whole[2]) / max(1 - whole[1] / whole[2], 1e-12)
-    low, high = estimate + SHARED_FITS * (np.quantile(ratios, [0.025, 0.975]) - estimate)
-    return float(low), float(high)
+    widening = SHARED_FITS if folds > 1 else 1.0
+    bounds = estimate + widening * (np.quantile(ratios, [0.025, 0.975, 0.05, 1 - futility]) - estimate)
+    return RatioBounds(float(estimate), *(float(bound) for bound in bounds))
 
 
-def _square_codes(condensed: torch.Tensor, n: int) -> np.ndarray:
-    """The distances' order as whole numbers ``[n, n]``, equal for ties: a resample is then ranked without a sort."""
-    square = np.zeros((n, n), dtype=np.int64)
-    square[np.triu_indices(n, 1)] = np.unique(round_to_ties(condensed).numpy(), return_inverse=True)[1]
+def _square_codes(condensed: torch.Tensor, n: int, kept: np.ndarray) -> np.ndarray:
+    """The order of the distances of some rows as whole numbers, equal for ties: a resample is ranked without a sort."""
+    distances = squareform(round_to_ties(condensed), n).numpy()[np.ix_(kept, kept)]
+    upper = np.triu_indices(len(kept), 1)
+    square = np.zeros((len(kept), len(kept)), dtype=np.int64)
+    square[upper] = np.unique(distances[upper], return_inverse=True)[1]
     return square + square.T
 
 

@@ -1,43 +1,61 @@
-"""What the source adds to a trivial representation: the difference of two held-out R2, with its interval."""
+"""What the source adds to a trivial representation: the difference of two held-out R2, with its error."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from foresight_cli.metrics import linear_probe
+from foresight_cli.metrics.folds import Fold
+from foresight_cli.metrics.probe import SHARED_FIT, group_error, linear_probe, nadeau_bengio
 from foresight_cli.metrics.ridge import column_scale
-from foresight_cli.metrics.validation import centre
+from foresight_cli.metrics.space import Space
+from foresight_cli.metrics.validation import Labels, as_codes, centre
 
 
-def delta_r2(
-    source: torch.Tensor, control: torch.Tensor, target: torch.Tensor, groups: Sequence[str], folds: int, seed: int
-) -> tuple[float, float, float, float]:
-    """R2([source, control]) - R2(control) with its 95 % interval, and R2(control): ``(delta, low, high, r2)``.
+@dataclass(frozen=True)
+class Gain:
+    """R2([source, control]) - R2(control).
 
-    Both probes use the same folds, so the differences are paired. The source block is scaled to the control's total
-    variance, so that the one penalty does not shrink the narrow block of the two away.
+    Attributes:
+        value: the difference, held out, on the same folds.
+        standard_error: the larger of Nadeau-Bengio's over folds and the group bootstrap's, as for R2 itself.
+        control_r2: R2(control).
+    """
 
-    Args:
-        source: ``[n, d1]``.
-        control: ``[n, d2]``.
-        target: ``[n, d3]``.
-        groups: of the rows.
-        folds: of the cross-validation, by group.
-        seed: of the folds.
+    value: float
+    standard_error: float
+    control_r2: float
+
+
+def r2_gain(
+    source: torch.Tensor, control: torch.Tensor, target: Space, groups: Labels, folds: Sequence[Fold]
+) -> Gain:
+    """What ``source [n, d1]`` adds to ``control [n, d2]`` in predicting ``target``.
+
+    Both probes use the same folds, so the differences are paired. The two blocks are scaled to one total variance, so
+    that the one penalty does not shrink the narrow one of them away. The control is taken with its columns as they are or
+    standardised, whichever predicts better: a thumbnail's few strong directions drown in its many weak ones once all
+    weigh the same, and a source that keeps them would seem to add what the control has as well.
 
     Source: Nadeau and Bengio 2003 for the variance over folds.
     """
-    alone = linear_probe(_unit(control), target, groups=list(groups), folds=folds, seed=seed, standardize=False)
-    both = torch.cat([_unit(source), _unit(control)], dim=1)
-    joint = linear_probe(both, target, groups=list(groups), folds=folds, seed=seed, standardize=False)
-    differences = np.subtract(joint.r2_per_fold, alone.r2_per_fold)
-    error = math.sqrt((1 / folds + 1 / (folds - 1)) * float(np.var(differences, ddof=1)))
-    delta = joint.r2 - alone.r2
-    return delta, delta - 1.96 * error, delta + 1.96 * error, alone.r2
+    ways = [
+        (linear_probe(block, target, groups=groups, folds=folds, standardize=False), block)
+        for block in (_unit(control), _unit(control, standardize=False))
+    ]
+    alone, block = max(ways, key=lambda way: way[0].r2)
+    joint = linear_probe(
+        torch.cat([_unit(source), block], dim=1), target, groups=groups, folds=folds, standardize=False
+    )
+    value = joint.r2 - alone.r2
+    slack = alone.residual - joint.residual - value * alone.total
+    by_group = group_error(slack, alone.total, as_codes(groups, len(source), "groups")[alone.tested])
+    over_folds = nadeau_bengio(np.subtract(joint.r2_per_fold, alone.r2_per_fold).tolist(), folds)
+    widened = SHARED_FIT if len(folds) > 1 else 1.0
+    return Gain(value, max(over_folds, widened * by_group), alone.r2)
 
 
 def one_hot(labels: Sequence[str]) -> torch.Tensor:
@@ -46,8 +64,8 @@ def one_hot(labels: Sequence[str]) -> torch.Tensor:
     return torch.nn.functional.one_hot(torch.from_numpy(codes), len(names)).double()
 
 
-def _unit(block: torch.Tensor) -> torch.Tensor:
-    """Columns standardised as for any probe, then the block scaled to total variance 1."""
+def _unit(block: torch.Tensor, *, standardize: bool = True) -> torch.Tensor:
+    """Centred columns, standardised as for any probe if asked, the block scaled to total variance 1."""
     centred = centre(block)
-    scaled = centred / column_scale(centred)
+    scaled = centred / column_scale(centred) if standardize else centred
     return scaled / scaled.square().sum(dim=1).mean().sqrt().clamp_min(1e-300)

@@ -9,7 +9,8 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.kernels import double_centre, rbf_gram
-from foresight_cli.metrics.validation import TILE_NUMBERS, Matrix, as_pair, centre_varying
+from foresight_cli.metrics.space import GRAM_ROWS, SpaceLike, as_spaces
+from foresight_cli.metrics.validation import TILE_NUMBERS
 
 # A debiased denominator below this share of the biased one is rounding: the rows form a regular simplex.
 _NO_STRUCTURE = 1e-12
@@ -60,13 +61,13 @@ class AlignmentSums:
         return product - n / (n - 2) * float(a @ b) + float(a.sum() * b.sum()) / ((n - 1) * (n - 2))
 
 
-def linear_cka(x: Matrix, y: Matrix, *, debiased: bool = True) -> float:
+def linear_cka(x: SpaceLike, y: SpaceLike, *, debiased: bool = True) -> float:
     """Linear CKA of ``x [n, d1]`` and ``y [n, d2]``: 1 for equal geometry, near 0 for none in common.
 
     With centred Grams K = XX' and L = YY' the biased ratio is <K, L> / (|K| |L|). It rises towards 1 with d / n even
     for independent data; the debiased one replaces each product by the unbiased HSIC,
     ``<K, L> - n/(n-2) sum(K_ii L_ii) + tr K tr L / ((n-1)(n-2))``, and may be slightly negative. Time is the smaller
-    of n^2 (d1 + d2) and n (d1 + d2)^2; memory is one tile.
+    of n^2 (d1 + d2) / 2 and n (d1 + d2)^2; memory two ``[n, n]`` matrices up to 12,000 rows, one tile beyond.
 
     Raises:
         ForesightError: a matrix is invalid, constant, or (debiased) has fewer than 4 rows or only equal distances.
@@ -84,7 +85,7 @@ def linear_cka(x: Matrix, y: Matrix, *, debiased: bool = True) -> float:
     return linear_sums(x, y, min_rows=_min_rows(debiased), measure="linear_cka").cka(debiased=debiased)
 
 
-def rbf_cka(x: Matrix, y: Matrix, *, bandwidth: float = 1.0, debiased: bool = True) -> float:
+def rbf_cka(x: SpaceLike, y: SpaceLike, *, bandwidth: float = 1.0, debiased: bool = True) -> float:
     """CKA of Gaussian kernels ``exp(-d^2 / (2 sigma^2))``, sigma^2 = bandwidth^2 times the median off-diagonal d^2.
 
     Small bandwidths compare neighbourhoods; a large one tends to linear CKA (Alvarez 2021, arXiv 2112.09305). Report
@@ -102,7 +103,7 @@ def rbf_cka(x: Matrix, y: Matrix, *, bandwidth: float = 1.0, debiased: bool = Tr
         >>> round(rbf_cka(x, 3 * x[:, ::-1] + 1), 12)
         1.0
     """
-    first, second = as_pair(x, y, measure="rbf_cka", min_rows=_min_rows(debiased))
+    first, second = as_spaces(x, y, measure="rbf_cka", min_rows=_min_rows(debiased))
     return gram_cka(rbf_gram(first, bandwidth, "x"), rbf_gram(second, bandwidth, "y"), debiased=debiased)
 
 
@@ -115,18 +116,23 @@ def gram_cka(gram_x: torch.Tensor, gram_y: torch.Tensor, *, debiased: bool = Tru
     return gram_sums(gram_x, gram_y).cka(debiased=debiased)
 
 
-def linear_sums(x: Matrix, y: Matrix, *, min_rows: int, measure: str) -> AlignmentSums:
-    """The sums of linear CKA, over row tiles (n small) or column tiles (d small), whichever is less work.
+def linear_sums(x: SpaceLike, y: SpaceLike, *, min_rows: int, measure: str) -> AlignmentSums:
+    """The sums of linear CKA, over rows (n small) or columns (d small), whichever is less work.
 
     Raises:
         ForesightError: a matrix is invalid or constant.
     """
-    first, second = as_pair(x, y, measure=measure, min_rows=min_rows)
-    a = centre_varying(first, "x", measure=measure)
-    b = centre_varying(second, "y", measure=measure)
+    first, second = as_spaces(x, y, measure=measure, min_rows=min_rows)
+    first, second = first.varying("x", measure=measure), second.varying("y", measure=measure)
+    a, b = first.centred, second.centred
     n, wide = len(a), a.shape[1] + b.shape[1]
-    by_rows = n * wide < a.shape[1] ** 2 + b.shape[1] ** 2 + a.shape[1] * b.shape[1]
-    xy, xx, yy = _products_by_rows(a, b) if by_rows else _products_by_columns(a, b)
+    if not n * wide < a.shape[1] ** 2 + b.shape[1] ** 2 + a.shape[1] * b.shape[1]:
+        xy, xx, yy = _products_by_columns(a, b)
+    elif n <= GRAM_ROWS:
+        k, l = first.gram, second.gram  # noqa: E741
+        xy, xx, yy = _dot(k, l), _dot(k, k), _dot(l, l)
+    else:
+        xy, xx, yy = _products_by_rows(a, b)
     return AlignmentSums(n, xy, xx, yy, a.square().sum(dim=1), b.square().sum(dim=1))
 
 
@@ -167,4 +173,5 @@ def _products_by_columns(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a * b).sum())
+    """The sum of products, row by row first: BLAS alone would add n^2 of them up in one go."""
+    return float(torch.linalg.vecdot(a, b).sum())

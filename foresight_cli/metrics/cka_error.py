@@ -8,14 +8,14 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.distances import tiles
-from foresight_cli.metrics.validation import Matrix, as_pair, centre_varying
+from foresight_cli.metrics.space import GRAM_ROWS, SpaceLike, Space, as_spaces
 
 
-def debiased_cka_standard_error(x: Matrix, y: Matrix) -> float:
+def debiased_cka_standard_error(x: SpaceLike, y: SpaceLike) -> float:
     """Jackknife standard error of ``linear_cka(x, y)``: sqrt((n - 1)/n sum (t_i - mean t)^2) over the n deletions.
 
     Every delete-one HSIC follows from row sums of the two Gram matrices, so all n cost one pass, n^2 (d1 + d2), in
-    tiles. Plus and minus 1.96 of it covered 95.5 % (200 simulated data sets, n = 300). Rows must be independent: with
+    tiles. Plus and minus 1.96 of it covered 95.5 % (200 simulated data sets, n = 300). SpaceLike must be independent: with
     groups or duplicates it is too small. The ordinary bootstrap is no alternative: repeated rows bias CKA upwards.
 
     Raises:
@@ -31,32 +31,35 @@ def debiased_cka_standard_error(x: Matrix, y: Matrix) -> float:
         0.0332
     """
     measure = "debiased_cka_standard_error"
-    first, second = as_pair(x, y, measure=measure, min_rows=5)
-    values = _deleted_cka(
-        centre_varying(first, "x", measure=measure),
-        centre_varying(second, "y", measure=measure),
-    )
+    first, second = as_spaces(x, y, measure=measure, min_rows=5)
+    values = _deleted_cka(first.varying("x", measure=measure), second.varying("y", measure=measure))
     if not values.isfinite().all():
         raise ForesightError(f"{measure}: without one of its rows x or y has no structure left, so CKA is 0/0")
     n = len(values)
     return math.sqrt((n - 1) / n * float((values - values.mean()).square().sum()))
 
 
-def _deleted_cka(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Debiased linear CKA ``[n]`` of centred ``a [n, d1]`` and ``b [n, d2]`` without row i, for every i."""
+def _deleted_cka(x: Space, y: Space) -> torch.Tensor:
+    """Debiased linear CKA ``[n]`` of ``x [n, d1]`` and ``y [n, d2]`` without row i, for every i."""
+    a, b = x.centred, y.centred
     parts = []
     for rows in tiles(len(a), len(a), a.device):
-        gram_a, gram_b = a[rows] @ a.T, b[rows] @ b.T
+        gram_a, gram_b = _gram_rows(x, rows), _gram_rows(y, rows)
         own = torch.arange(len(rows), device=a.device)
-        gram_a[own, rows] = gram_b[own, rows] = 0
-        products = (gram_a * gram_b, gram_a.square(), gram_b.square())
-        parts.append(torch.stack([product.sum(dim=1) for product in products]))
+        pairs = ((gram_a, gram_b), (gram_a, gram_a), (gram_b, gram_b))
+        parts.append(torch.stack([torch.linalg.vecdot(k, l) - k[own, rows] * l[own, rows] for k, l in pairs]))
     xy, xx, yy = torch.cat(parts, dim=1)
     hsic_x, hsic_y = _deleted_hsic(a, a, xx), _deleted_hsic(b, b, yy)
     # Cancellation leaves a tiny number of either sign where the true value is 0: both become NaN.
     hsic_x[hsic_x <= 1e-12 * xx.sum()] = torch.nan
     hsic_y[hsic_y <= 1e-12 * yy.sum()] = torch.nan
     return _deleted_hsic(a, b, xy) / (hsic_x.sqrt() * hsic_y.sqrt())
+
+
+def _gram_rows(space: Space, rows: torch.Tensor) -> torch.Tensor:
+    if len(space) > GRAM_ROWS:
+        return space.centred[rows] @ space.centred.T
+    return space.gram if len(rows) == len(space) else space.gram[rows]
 
 
 def _deleted_hsic(a: torch.Tensor, b: torch.Tensor, products: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -26,15 +26,19 @@ class RowDistances:
         x: rows ``[n, d]``, float64.
         distance: ``euclidean``, ``sqeuclidean``, ``cosine`` or ``correlation``, as SciPy defines them.
         name: what an error message calls ``x``.
+        gram: gives the inner products of the prepared rows ``[n, n]``, if these are kept; else each tile makes its own.
 
     Raises:
         ForesightError: the distance is unknown, or undefined for some rows (a zero row has no direction).
     """
 
-    def __init__(self, x: torch.Tensor, distance: str, name: str) -> None:
+    def __init__(
+        self, x: torch.Tensor, distance: str, name: str, *, gram: Callable[[], torch.Tensor] | None = None
+    ) -> None:
         check_choice(distance, DISTANCES, "distance")
         self.distance = distance
         self.rows = _prepare(x, distance, name)
+        self._gram = gram
         self._norms = self.rows.square().sum(dim=1)
 
     def __len__(self) -> int:
@@ -43,9 +47,11 @@ class RowDistances:
     def squared(self, queries: torch.Tensor | slice) -> torch.Tensor:
         """Squared Euclidean distances ``[q, n]`` from the prepared rows ``queries`` to all prepared rows."""
         scale = self._norms[queries, None] + self._norms
-        squared = torch.addmm(scale, self.rows[queries], self.rows.T, alpha=-2)
-        squared[squared < _ROUNDING * scale] = 0
-        return squared
+        if self._gram is None:
+            squared = torch.addmm(scale, self.rows[queries], self.rows.T, alpha=-2)
+        else:
+            squared = torch.add(scale, self._gram()[queries], alpha=-2)
+        return squared.masked_fill_(squared < _ROUNDING * scale, 0)
 
     def of_pairs(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """The distances ``[p]`` between rows ``left [p]`` and rows ``right [p]``, from their differences."""
@@ -58,16 +64,33 @@ class RowDistances:
 
     def condensed(self) -> torch.Tensor:
         """The distances ``[n (n - 1) / 2]`` of all pairs i < j, in SciPy's ``pdist`` order."""
-        parts = []
-        for rows in tiles(len(self), len(self), self.rows.device):
-            upper = torch.arange(len(self), device=rows.device) > rows[:, None]
-            parts.append(self.squared(rows)[upper])
-        return self._from_squared(torch.cat(parts))
+        return self._from_squared(self.condensed_squared())
+
+    def condensed_squared(self) -> torch.Tensor:
+        """Squared Euclidean distances of the prepared rows ``[n (n - 1) / 2]``, in the same order."""
+        n = len(self)
+        squared = torch.empty(n * (n - 1) // 2, dtype=self.rows.dtype, device=self.rows.device)
+        end = 0
+        for rows in tiles(n, n, self.rows.device):
+            for row, line in zip(rows.tolist(), self.squared(rows), strict=True):
+                start, end = end, end + n - 1 - row
+                squared[start:end] = line[row + 1 :]
+        return squared
 
     def _from_squared(self, squared: torch.Tensor) -> torch.Tensor:
         if self.distance == "euclidean":
             return squared.sqrt()
         return squared if self.distance == "sqeuclidean" else squared / 2
+
+
+def squareform(condensed: torch.Tensor, n: int) -> torch.Tensor:
+    """The pairs i < j ``[n (n - 1) / 2]`` as a symmetric square ``[n, n]`` with a zero diagonal."""
+    square = torch.zeros(n, n, dtype=condensed.dtype, device=condensed.device)
+    end = 0
+    for row in range(n - 1):
+        start, end = end, end + n - 1 - row
+        square[row, row + 1 :] = condensed[start:end]
+    return square.add_(square.T.clone())
 
 
 def tiles(n_queries: int, n_columns: int, device: torch.device) -> Iterator[torch.Tensor]:

@@ -10,7 +10,12 @@ from scipy.sparse.csgraph import connected_components
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.distances import tiles
+from foresight_cli.metrics.linear_algebra import smaller_product
 from foresight_cli.metrics.validation import Matrix, as_matrix
+
+
+# Rows that the width of a space is estimated from.
+_SAMPLE = 1000
 
 
 def duplicate_groups(x: Matrix, *, tolerance: float = 2e-4) -> tuple[tuple[int, ...], ...]:
@@ -20,11 +25,12 @@ def duplicate_groups(x: Matrix, *, tolerance: float = 2e-4) -> tuple[tuple[int, 
 
     - cos(x_i, x_j) > 1 - tolerance, and
     - |x_i - x_j|^2 < c V, with V twice the median squared length of a row, the squared distance of two typical rows,
-      and c = min(tolerance, (1 / (100 pairs))^(2/d)).
+      and c = min(tolerance, (1 / (100 pairs))^(2/w)), w the participation ratio of the rows' directions.
 
     The cosine alone would join rows that merely point the same way, as many do in few columns. The second term of c
-    guards data of few columns (d < 4 at n = 500), where rows come this close by chance: it is about the distance that
-    the nearest of all pairs of random rows would undercut once in a hundred data sets. Duplicates of duplicates are one
+    guards spaces that are a few columns wide (w < 4 at n = 500), or that one massive column dominates, where rows come
+    this close by chance: it is about the distance that the nearest of all pairs of random rows would undercut once in a
+    hundred data sets. Duplicates of duplicates are one
     group. ``tolerance=0`` keeps only equal rows. Medians, because a few huge rows would drag the mean so far away that
     from there all others look alike. A row exactly at the median has no direction and can only be an equal.
 
@@ -66,9 +72,8 @@ def first_of_each(x: torch.Tensor) -> npt.NDArray[np.int64]:
 def _near_pairs(rows: torch.Tensor, tolerance: float) -> npt.NDArray[np.int64]:
     """Index pairs ``[2, p]``, i < j, of distinct rows that are near-duplicates."""
     n = len(rows)
-    columns = int(rows.any(dim=0).sum())
     norms = rows.square().sum(dim=1)
-    chance = (100 * n * (n - 1) / 2) ** (-2 / columns)
+    chance = (100 * n * (n - 1) / 2) ** (-2 / _effective_columns(rows))
     limit = min(tolerance, chance) * 2 * float(norms.median())
     pairs = []
     for piece in tiles(n, n, rows.device):
@@ -79,6 +84,13 @@ def _near_pairs(rows: torch.Tensor, tolerance: float) -> npt.NDArray[np.int64]:
         i, j = torch.nonzero(close, as_tuple=True)
         pairs.append(torch.stack([piece[i], j]).cpu().numpy())
     return np.concatenate(pairs, axis=1)
+
+
+def _effective_columns(rows: torch.Tensor) -> float:
+    """The participation ratio of the rows' directions: how many columns of one size would spread them as much."""
+    some = rows[:: -(-len(rows) // _SAMPLE)]
+    product = smaller_product(some / torch.linalg.vector_norm(some, dim=1, keepdim=True).clamp_min(1e-300))
+    return max(1.0, float(product.trace() ** 2 / product.square().sum()))
 
 
 def _components(n: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:

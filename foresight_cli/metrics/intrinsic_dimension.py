@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.metrics.distances import RowDistances
 from foresight_cli.metrics.duplicates import first_of_each
 from foresight_cli.metrics.neighbors import nearest_neighbors
-from foresight_cli.metrics.validation import Matrix, as_matrix, check_choice, check_count
+from foresight_cli.metrics.space import SpaceLike, Space, as_space
+from foresight_cli.metrics.validation import check_choice, check_count
 
 
-def mle_dimension(x: Matrix, *, k: int = 20, average: str = "harmonic") -> float:
+def mle_dimension(x: SpaceLike, *, k: int = 20, average: str = "harmonic") -> float:
     """Maximum-likelihood dimension of ``x [n, d]`` from the distances T_1 .. T_k to each row's ``k`` nearest others.
 
     Row i gives m_i = (k - 1) / sum over j < k of log(T_k / T_j). ``harmonic`` averages the 1 / m_i, which is the joint
@@ -58,7 +58,7 @@ def mle_dimension(x: Matrix, *, k: int = 20, average: str = "harmonic") -> float
     return float((1 / inverse).mean())
 
 
-def twonn_dimension(x: Matrix, *, discard: float = 0.1) -> float:
+def twonn_dimension(x: SpaceLike, *, discard: float = 0.1) -> float:
     """TwoNN dimension of ``x [n, d]``: the slope through the origin of -log(1 - F(mu)) on log(mu), mu = T_2 / T_1.
 
     F is the empirical distribution, i / n at the i-th smallest mu, counted from 1; the largest share ``discard`` of
@@ -88,14 +88,15 @@ def twonn_dimension(x: Matrix, *, discard: float = 0.1) -> float:
     return float(kept @ expected / (kept @ kept))
 
 
-def _neighbor_distances(x: Matrix, k: int, measure: str) -> torch.Tensor:
+def _neighbor_distances(x: SpaceLike, k: int, measure: str) -> torch.Tensor:
     """Distances ``[m, k]`` from each of the m distinct rows to its k nearest others, the nearest first."""
-    values = as_matrix(x, "x", measure=measure, min_rows=2)
-    distinct = values[torch.from_numpy(np.unique(first_of_each(values))).to(values.device)]
+    given = as_space(x, "x", measure=measure, min_rows=2)
+    kept = np.unique(first_of_each(given.values))
+    distinct = given if len(kept) == len(given) else Space(given.values[torch.from_numpy(kept).to(given.device)])
     if len(distinct) < k + 1:
         raise ForesightError(f"x has {len(distinct)} distinct rows: {measure} wants at least {k + 1} at k={k}")
     check_count(k, "k", low=1, high=len(distinct) - 1)
-    space = RowDistances(distinct, "euclidean", "x")
+    space = distinct.distances()
     indices = nearest_neighbors(space, k, np.random.default_rng(0)).indices
     # From the differences: for near-duplicates |a|^2 + |b|^2 - 2ab has lost its digits.
     columns = [torch.linalg.vector_norm(space.rows - space.rows[column], dim=1) for column in indices.T]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.metrics.distances import RowDistances
-from foresight_cli.metrics.validation import centre_varying
+from foresight_cli.metrics.space import Space
 
 
-def rbf_gram(x: torch.Tensor, bandwidth: float, name: str) -> torch.Tensor:
+def rbf_gram(x: Space, bandwidth: float, name: str) -> torch.Tensor:
     """Gaussian Gram matrix ``[n, n]`` of ``x [n, d]``: exp(-d^2 / (2 bandwidth^2 median(d^2 over i < j))).
 
     Raises:
@@ -17,11 +16,9 @@ def rbf_gram(x: torch.Tensor, bandwidth: float, name: str) -> torch.Tensor:
     """
     if not bandwidth > 0:
         raise ForesightError(f"bandwidth={bandwidth}: wanted a number above 0")
-    centred = centre_varying(x, name, measure="rbf_cka")
-    squared = RowDistances(centred, "sqeuclidean", name).squared(slice(None))
-    squared.fill_diagonal_(0)
-    upper = torch.triu_indices(len(x), len(x), offset=1, device=x.device)
-    middle = median(squared[upper[0], upper[1]])
+    space = x.varying(name, measure="rbf_cka").distances()
+    squared = space.squared(slice(None)).fill_diagonal_(0)
+    middle = median(space.condensed_squared())
     if middle == 0:
         raise ForesightError(f"{name} has equal rows in more than half of its pairs: the RBF bandwidth would be 0")
     return torch.exp(squared / (-2 * bandwidth**2 * middle))

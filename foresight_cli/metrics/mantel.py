@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.metrics.distances import RowDistances
+from foresight_cli.metrics.distances import squareform
 from foresight_cli.metrics.permutations import (
     Rows,
     all_permutations,
@@ -21,8 +21,10 @@ from foresight_cli.metrics.permutations import (
     permutation_p_value,
     permute_blocks,
 )
+from foresight_cli.metrics.permuted_products import DOUBLE_ROWS, ROUNDING, permuted_products
 from foresight_cli.metrics.rsa import CORRELATIONS, check_distances, correlate, standard_scores
-from foresight_cli.metrics.validation import Labels, Matrix, as_codes, as_pair, check_choice
+from foresight_cli.metrics.space import Space, SpaceLike, as_spaces
+from foresight_cli.metrics.validation import Labels, as_codes, check_choice
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class MantelTest:
 
 
 def mantel_test(
-    x: Matrix,
-    y: Matrix,
+    x: SpaceLike,
+    y: SpaceLike,
     *,
     distance: str = "euclidean",
     correlation: str = "pearson",
@@ -85,18 +87,22 @@ def mantel_test(
     check_choice(correlation, CORRELATIONS, "correlation")
     if permutations < 1:
         raise ForesightError(f"permutations={permutations}: wanted at least 1")
-    first, second = as_pair(x, y, measure="mantel_test", min_rows=3)
+    first, second = as_spaces(x, y, measure="mantel_test", min_rows=3)
     first, second, blocks, units = _exchangeable(first, second, groups)
     if count_permutations(blocks) == 1:
         raise ForesightError("mantel_test: no group has another of its own size, so there is nothing to permute")
-    compare = _Comparison(first, second, distance, correlation)
     exact = count_permutations(blocks) <= permutations
     draws = all_permutations(blocks) if exact else _random(blocks, permutations, seed)
-    statistic = compare(np.arange(len(first)))
-    null = np.array([compare(permutation) for permutation in draws])
+    a = check_distances(first.distances(distance).condensed(), "x")
+    b = check_distances(second.distances(distance).condensed(), "y")
+    compared = _kendall if correlation == "kendall" else _product
+    statistic, null = compared(a, b, len(first), correlation, draws)
+    rounding = ROUNDING if len(first) > DOUBLE_ROWS else 0.0
     return MantelTest(
         statistic=statistic,
-        p_value=count_at_least(null, statistic) / len(null) if exact else permutation_p_value(statistic, null),
+        p_value=count_at_least(null, statistic, rounding=rounding) / len(null)
+        if exact
+        else permutation_p_value(statistic, null, rounding=rounding),
         null_mean=float(null.mean()),
         null_sd=float(null.std()),
         permutations=len(null),
@@ -106,9 +112,7 @@ def mantel_test(
     )
 
 
-def _exchangeable(
-    x: torch.Tensor, y: torch.Tensor, groups: Labels | None
-) -> tuple[torch.Tensor, torch.Tensor, list[Rows], str]:
+def _exchangeable(x: Space, y: Space, groups: Labels | None) -> tuple[Space, Space, list[Rows], str]:
     """The rows to permute, the blocks in which they move, and what to call them."""
     n = len(x)
     if groups is None:
@@ -117,7 +121,7 @@ def _exchangeable(
     blocks = group_blocks(codes)
     if movable_share(blocks) >= 0.5:
         return x, y, blocks, "blocks"
-    means = [_group_means(values, codes) for values in (x, y)]
+    means = [Space(_group_means(space.values, codes), name=space.name) for space in (x, y)]
     if len(means[0]) < 3:
         raise ForesightError(f"groups has {len(means[0])} groups of different sizes: mantel_test wants at least 3")
     return means[0], means[1], group_blocks(range(len(means[0]))), "group means"
@@ -134,29 +138,24 @@ def _random(blocks: list[Rows], permutations: int, seed: int) -> Iterator[Rows]:
     return (permute_blocks(blocks, rng) for _ in range(permutations))
 
 
-class _Comparison:
-    """The correlation of y's distances with those of x after a permutation of its rows."""
+def _product(
+    a: torch.Tensor, b: torch.Tensor, n: int, correlation: str, draws: Iterable[Rows]
+) -> tuple[float, npt.NDArray[np.float64]]:
+    """The correlation, and what it is after each permutation.
 
-    def __init__(self, x: torch.Tensor, y: torch.Tensor, distance: str, correlation: str) -> None:
-        a = check_distances(RowDistances(x, distance, "x").condensed(), "x")
-        b = check_distances(RowDistances(y, distance, "y").condensed(), "y")
-        self._kendall = correlation == "kendall"
-        # A permutation changes neither mean, norm nor ranks: they are taken once.
-        self._x = _square(a if self._kendall else standard_scores(a, correlation), len(x))
-        self._y = b if self._kendall else _square(standard_scores(b, correlation), len(x))
-
-    def __call__(self, permutation: Rows) -> float:
-        order = torch.from_numpy(permutation).to(self._x.device)
-        permuted = self._x[order[:, None], order]
-        if self._kendall:
-            upper = torch.triu_indices(len(order), len(order), offset=1, device=order.device)
-            return correlate(permuted[upper[0], upper[1]], self._y, "kendall")
-        # Every pair stands in the square twice.
-        return float((permuted * self._y).sum()) / 2
+    A permutation changes neither mean, norm nor ranks: they are taken once, and what is left is a sum of products.
+    """
+    x, y = (standard_scores(values, correlation) for values in (a, b))
+    moved, fixed = squareform(x, n), squareform(y, n)
+    # Every pair stands in the square twice.
+    return float(x @ y), permuted_products([fixed], [moved], draws).flatten().cpu().numpy() / 2
 
 
-def _square(condensed: torch.Tensor, n: int) -> torch.Tensor:
-    square = torch.zeros(n, n, dtype=condensed.dtype, device=condensed.device)
-    upper = torch.triu_indices(n, n, offset=1, device=condensed.device)
-    square[upper[0], upper[1]] = condensed
-    return square + square.T
+def _kendall(
+    a: torch.Tensor, b: torch.Tensor, n: int, correlation: str, draws: Iterable[Rows]
+) -> tuple[float, npt.NDArray[np.float64]]:
+    upper = torch.triu_indices(n, n, offset=1, device=a.device)
+    square = squareform(a, n)
+    orders = (torch.from_numpy(order).to(a.device) for order in draws)
+    null = [correlate(square[order[upper[0]], order[upper[1]]], b, correlation) for order in orders]
+    return correlate(a, b, correlation), np.array(null)

@@ -8,6 +8,7 @@ import torch
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.cka import gram_sums
 from foresight_cli.metrics.kernels import rbf_gram
+from foresight_cli.metrics.space import Space
 from foresight_cli.metrics.validation import Matrix, as_pair, centre_varying, check_choice, check_count
 
 
@@ -50,7 +51,7 @@ def minibatch_cka(
         if kernel == "linear":
             sums = gram_sums(a @ a.T, b @ b.T)
         else:
-            sums = gram_sums(rbf_gram(a, bandwidth, "x"), rbf_gram(b, bandwidth, "y"))
+            sums = gram_sums(rbf_gram(Space(a), bandwidth, "x"), rbf_gram(Space(b), bandwidth, "y"))
         totals += sums.hsic(debiased=True)
     if totals[1] <= 0 or totals[2] <= 0:
         raise ForesightError("minibatch_cka: no batch has rows that vary; wanted larger or random batches")

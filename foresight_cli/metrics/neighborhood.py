@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from foresight_cli.metrics.distances import RowDistances, tiles
+from foresight_cli.metrics.distances import tiles
 from foresight_cli.metrics.neighbors import masked_squared, nearest, ranks_of
-from foresight_cli.metrics.validation import Matrix, as_pair, check_count
+from foresight_cli.metrics.space import SpaceLike, as_spaces
+from foresight_cli.metrics.validation import check_count
 
 # The queries share one gallery, so their recalls are not independent: the plain standard error was .0059 where the
 # true spread was .0074 (in a simulation).
@@ -52,8 +53,8 @@ class Neighborhood:
 
 
 def neighborhood(
-    x: Matrix,
-    y: Matrix,
+    x: SpaceLike,
+    y: SpaceLike,
     *,
     k: int = 10,
     distance: str = "euclidean",
@@ -86,10 +87,10 @@ def neighborhood(
         >>> same.recall, same.mrr, round(same.expected, 4)
         (1.0, 1.0, 0.0505)
     """
-    first, second = as_pair(x, y, measure="neighborhood", min_rows=3)
+    first, second = as_spaces(x, y, measure="neighborhood", min_rows=3)
     n = len(first)
     check_count(k, "k", low=1, high=n - 1, why=f" for {n} rows")
-    source, target = RowDistances(first, distance, "x"), RowDistances(second, distance, "y")
+    source, target = first.distances(distance), second.distances(distance)
     rng = np.random.default_rng(seed)
     asked = _draw_queries(n, queries, rng)
     shared, first_ranks, all_ranks = [], [], []

@@ -66,10 +66,11 @@ def movable_share(blocks: Sequence[Rows]) -> float:
     return sum(len(block) for block in blocks if len(block) > 1) / sum(len(block) for block in blocks)
 
 
-def permutation_p_value(observed: float, null: npt.ArrayLike) -> float:
+def permutation_p_value(observed: float, null: npt.ArrayLike, *, rounding: float = 0.0) -> float:
     """(1 + number of null values >= observed) / (1 + number of null values): one-sided, never 0.
 
-    A null value that differs from the observed one by rounding only (a relative 1e-10) counts as equal to it.
+    A null value that differs from the observed one by rounding only (``rounding``, or a relative 1e-10 if that is more)
+    counts as equal to it.
 
     Source: Phipson and Smyth 2010.
 
@@ -78,12 +79,12 @@ def permutation_p_value(observed: float, null: npt.ArrayLike) -> float:
         0.6
     """
     values = np.asarray(null, dtype=np.float64)
-    return float((1 + count_at_least(values, observed)) / (1 + len(values)))
+    return float((1 + count_at_least(values, observed, rounding=rounding)) / (1 + len(values)))
 
 
-def count_at_least(values: npt.NDArray[np.float64], observed: float) -> int:
+def count_at_least(values: npt.NDArray[np.float64], observed: float, *, rounding: float = 0.0) -> int:
     """How many ``values`` reach ``observed``, rounding aside."""
-    return int((values >= observed - 1e-10 * max(abs(observed), 1e-10)).sum())
+    return int((values >= observed - max(rounding, 1e-10 * max(abs(observed), 1e-10))).sum())
 
 
 def _place(blocks: Sequence[Rows], orders: Sequence[Rows]) -> Rows:

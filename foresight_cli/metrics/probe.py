@@ -12,14 +12,14 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.folds import Fold, grouped_folds
-from foresight_cli.metrics.principal import principal_coordinates
 from foresight_cli.metrics.ridge import REACH, RidgeFactor, check_penalties
-from foresight_cli.metrics.validation import Labels, Matrix, as_codes, as_pair, centre, centre_varying, column_means
+from foresight_cli.metrics.space import Space, SpaceLike, as_spaces
+from foresight_cli.metrics.validation import Labels, as_codes, centre, column_means
 
 Floats = npt.NDArray[np.float64]
 
 # Residuals of one fit are not independent across folds: the plain bootstrap was .0117 where the true spread was .0147.
-_SHARED_FIT = math.sqrt(1.6)
+SHARED_FIT = math.sqrt(1.6)
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,19 @@ class LinearProbe:
     Attributes:
         r2: 1 - sum |y - yhat|^2 / sum |y - train mean|^2, pooled over all tested rows and columns.
         cosine: mean cosine of yhat and y, both minus the train mean; 0 counts where either is exactly that mean.
-        r2_standard_error: the larger of Nadeau-Bengio's over folds and the group bootstrap's times sqrt(1.6).
+        r2_standard_error: the larger of Nadeau-Bengio's over folds and the group bootstrap's times sqrt(1.6); of a
+            single split, the group bootstrap's on its test rows.
         r2_interval: r2 -/+ 1.96 standard errors.
         r2_per_fold: r2 within each fold.
         r2_per_component: r2 of each principal component of y, the largest first: a fast fall says that only the
             coarsest directions are predicted.
+        r2_train: r2 on the training rows, mean over folds: far above ``r2``, the map has learnt its rows by heart.
         penalties: lambda chosen in each fold.
-        predictions: held-out predictions ``[n, d2]``, NaN in rows never tested; None unless asked for.
+        tested: the rows tested, fold by fold ``[t]``.
+        residual: squared error of each of them ``[t]``.
+        total: their squared distance from the train mean ``[t]``.
+        carried: held-out predictions in y's principal coordinates ``[n, r]``, NaN in rows never tested.
+        predictions: held-out predictions in y's columns ``[n, d2]``, likewise; None unless asked for.
     """
 
     r2: float
@@ -44,13 +50,18 @@ class LinearProbe:
     r2_interval: tuple[float, float]
     r2_per_fold: tuple[float, ...]
     r2_per_component: tuple[float, ...] = field(repr=False)
+    r2_train: float
     penalties: tuple[float, ...] = field(repr=False)
+    tested: npt.NDArray[np.int64] = field(repr=False, compare=False)
+    residual: Floats = field(repr=False, compare=False)
+    total: Floats = field(repr=False, compare=False)
+    carried: torch.Tensor = field(repr=False, compare=False)
     predictions: Floats | None = field(repr=False, compare=False)
 
 
 def linear_probe(
-    x: Matrix,
-    y: Matrix,
+    x: SpaceLike,
+    y: SpaceLike,
     *,
     groups: Labels | None = None,
     folds: int | Sequence[Fold] = 5,
@@ -92,16 +103,49 @@ def linear_probe(
         >>> round(probe.r2, 2), round(probe.cosine, 2)
         (0.93, 0.94)
     """
-    source, target = as_pair(x, y, measure="linear_probe", min_rows=4)
-    n = len(source)
+    options = {"standardize": standardize, "penalties": penalties, "reach": reach, "predictions": predictions}
+    return linear_probes(x, [y], groups=groups, folds=folds, seed=seed, **options)[0]
+
+
+def linear_probes(
+    x: SpaceLike,
+    targets: Sequence[SpaceLike],
+    *,
+    groups: Labels | None = None,
+    folds: int | Sequence[Fold] = 5,
+    seed: int = 0,
+    standardize: bool = True,
+    penalties: Sequence[float] | None = None,
+    reach: float = REACH,
+    predictions: bool = False,
+) -> list[LinearProbe]:
+    """`linear_probe` of one source ``x [n, d1]`` for several targets: each fold of x is decomposed once for all.
+
+    Raises:
+        ForesightError: as `linear_probe`.
+    """
+    pairs = [as_spaces(x, y, measure="linear_probe", min_rows=4) for y in targets]
+    source, n = pairs[0][0], len(pairs[0][0])
     codes = np.arange(n) if groups is None else as_codes(groups, n, "groups")
     splits = grouped_folds(codes, folds, seed) if isinstance(folds, int) else _check_folds(folds, n)
     multiples = check_penalties(penalties)
-    centred = centre_varying(target, "y", measure="linear_probe")
-    coordinates = principal_coordinates(centred)
-    fits = [_test(source, coordinates, split, standardize, multiples, reach) for split in splits]
+    spaces = [y.varying("y", measure="linear_probe") for _, y in pairs]
+    fits: list[list[_Fit]] = [[] for _ in spaces]
+    for split in splits:
+        factor = RidgeFactor(source.values[_index(split[0], source)], standardize=standardize, reach=reach)
+        projected = factor.project(source.values[_index(split[1], source)])
+        for y, parts in zip(spaces, fits, strict=True):
+            parts.append(_test(factor, projected, y.coordinates, split, multiples))
+    return [_probe(y, parts, splits, codes, predictions) for y, parts in zip(spaces, fits, strict=True)]
+
+
+def _probe(
+    y: Space, fits: Sequence[_Fit], splits: Sequence[Fold], codes: npt.NDArray[np.int64], predictions: bool
+) -> LinearProbe:
     sums = _Sums.of(fits)
-    error = max(_nadeau_bengio(sums.r2_per_fold, splits), _SHARED_FIT * _group_error(sums, codes[sums.rows]))
+    by_group = group_error(sums.residual - (1 - sums.r2) * sums.total, sums.total, codes[sums.rows])
+    # A single split has no training rows in common with another: its error is that of its test rows.
+    error = max(nadeau_bengio(sums.r2_per_fold, splits), by_group * (SHARED_FIT if len(splits) > 1 else 1.0))
     return LinearProbe(
         r2=sums.r2,
         cosine=float(np.concatenate([fit.cosines for fit in fits]).mean()),
@@ -109,11 +153,18 @@ def linear_probe(
         r2_interval=(sums.r2 - 1.96 * error, sums.r2 + 1.96 * error),
         r2_per_fold=tuple(sums.r2_per_fold),
         r2_per_component=_per_component(fits),
+        r2_train=float(np.mean([fit.r2_train for fit in fits])),
         penalties=tuple(fit.penalty for fit in fits),
-        predictions=_raw_predictions(fits, centred, coordinates) + column_means(target).cpu().numpy()
-        if predictions
-        else None,
+        tested=sums.rows,
+        residual=sums.residual,
+        total=sums.total,
+        carried=(carried := _carried(fits, y)),
+        predictions=_raw_predictions(carried, y) if predictions else None,
     )
+
+
+def _index(rows: npt.NDArray[np.int64], space: Space) -> torch.Tensor:
+    return torch.from_numpy(rows).to(space.device)
 
 
 @dataclass(frozen=True)
@@ -126,21 +177,22 @@ class _Fit:
     cosines: Floats
     residual: torch.Tensor
     total: torch.Tensor
+    r2_train: float
 
 
 def _test(
-    x: torch.Tensor, y: torch.Tensor, split: Fold, standardize: bool, multiples: Sequence[float], reach: float
+    factor: RidgeFactor, projected: torch.Tensor, y: torch.Tensor, split: Fold, multiples: Sequence[float]
 ) -> _Fit:
-    train, test = (torch.from_numpy(rows).to(x.device) for rows in split)
-    factor = RidgeFactor(x[train], standardize=standardize, reach=reach)
+    train, test = (torch.from_numpy(rows).to(y.device) for rows in split)
     targets = centre(y[train])
     mean = y[train].mean(dim=0)
-    penalty = factor.best_penalty(targets, multiples)
-    shift = factor.project(x[test]) @ factor.coefficients(targets, penalty)
+    penalty, r2_train = factor.best_penalty(targets, multiples)
+    shift = projected @ factor.coefficients(targets, penalty)
     truth = y[test] - mean
     norms = torch.linalg.vector_norm(shift, dim=1) * torch.linalg.vector_norm(truth, dim=1)
     cosines = torch.where(norms > 0, (shift * truth).sum(dim=1) / norms.clamp_min(1e-300), 0.0)
-    return _Fit(split[1], shift + mean, penalty, cosines.cpu().numpy(), (truth - shift).square(), truth.square())
+    residual, total = (truth - shift).square(), truth.square()
+    return _Fit(split[1], shift + mean, penalty, cosines.cpu().numpy(), residual, total, r2_train)
 
 
 @dataclass(frozen=True)
@@ -179,29 +231,39 @@ def _per_component(fits: Sequence[_Fit]) -> tuple[float, ...]:
     return tuple((1 - residual[kept] / total[kept]).tolist())
 
 
-def _nadeau_bengio(per_fold: Sequence[float], splits: Sequence[Fold]) -> float:
+def nadeau_bengio(per_fold: Sequence[float], splits: Sequence[Fold]) -> float:
+    """Standard error of the mean of ``per_fold``, whose training parts overlap; 0 for a single fold."""
     if len(per_fold) < 2:
         return 0.0
     ratio = sum(len(test) / len(train) for train, test in splits) / len(splits)
     return math.sqrt((1 / len(per_fold) + ratio) * float(np.var(per_fold, ddof=1)))
 
 
-def _group_error(sums: _Sums, codes: npt.NDArray[np.int64]) -> float:
-    """Standard error of the ratio r2 when whole groups are drawn with replacement; 0 with a single group."""
-    slack = np.bincount(codes, weights=sums.residual - (1 - sums.r2) * sums.total)[np.unique(codes)]
-    g = len(slack)
-    return math.sqrt(g / (g - 1) * float(slack @ slack)) / float(sums.total.sum()) if g > 1 else 0.0
+def group_error(slack: Floats, total: Floats, codes: npt.NDArray[np.int64]) -> float:
+    """Standard error of a ratio of sums when whole groups are drawn with replacement; 0 with a single group.
+
+    Args:
+        slack: numerator minus ratio times denominator of each tested row ``[t]``; they add up to 0.
+        total: the denominator ``[t]``.
+        codes: group of each tested row ``[t]``.
+    """
+    sums = np.bincount(codes, weights=slack)[np.unique(codes)]
+    g = len(sums)
+    return math.sqrt(g / (g - 1) * float(sums @ sums)) / float(total.sum()) if g > 1 else 0.0
 
 
-def _raw_predictions(fits: Sequence[_Fit], centred: torch.Tensor, coordinates: torch.Tensor) -> Floats:
-    """Predictions ``[n, d2]`` in the columns of y, minus y's mean; NaN in rows that no fold tests."""
-    squares = coordinates.square().sum(dim=0)
-    kept = squares > 1e-14 * squares.sum()
-    axes = (coordinates[:, kept] / squares[kept]).T @ centred
-    predictions = np.full(centred.shape, np.nan)
+def _carried(fits: Sequence[_Fit], y: Space) -> torch.Tensor:
+    carried = torch.full_like(y.coordinates, torch.nan)
     for fit in fits:
-        predictions[fit.rows] = (fit.predicted[:, kept] @ axes).cpu().numpy()
-    return predictions
+        carried[_index(fit.rows, y)] = fit.predicted
+    return carried
+
+
+def _raw_predictions(carried: torch.Tensor, y: Space) -> Floats:
+    squares = y.coordinates.square().sum(dim=0)
+    kept = squares > 1e-14 * squares.sum()
+    axes = (y.coordinates[:, kept] / squares[kept]).T @ y.centred
+    return (carried[:, kept] @ axes).cpu().numpy() + column_means(y.values).cpu().numpy()
 
 
 def _check_folds(folds: Sequence[Fold], n: int) -> list[Fold]:

@@ -7,15 +7,16 @@ import scipy.stats
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.metrics.distances import RowDistances, round_to_ties
-from foresight_cli.metrics.validation import Matrix, as_pair, check_choice, check_count
+from foresight_cli.metrics.distances import round_to_ties
+from foresight_cli.metrics.space import SpaceLike, as_spaces
+from foresight_cli.metrics.validation import check_choice, check_count
 
 CORRELATIONS = ("spearman", "pearson", "kendall")
 
 
 def rsa(
-    x: Matrix,
-    y: Matrix,
+    x: SpaceLike,
+    y: SpaceLike,
     *,
     distance: str = "euclidean",
     correlation: str = "spearman",
@@ -49,9 +50,9 @@ def rsa(
         0.538
     """
     check_choice(correlation, CORRELATIONS, "correlation")
-    first, second = as_pair(x, y, measure="rsa", min_rows=3)
+    first, second = as_spaces(x, y, measure="rsa", min_rows=3)
     n = len(first)
-    spaces = RowDistances(first, distance, "x"), RowDistances(second, distance, "y")
+    spaces = first.distances(distance), second.distances(distance)
     if max_pairs is None or max_pairs >= n * (n - 1) // 2:
         a, b = (space.condensed() for space in spaces)
     else:
@@ -101,7 +102,15 @@ def standard_scores(distances: torch.Tensor, correlation: str) -> torch.Tensor:
 
 def average_ranks(values: torch.Tensor) -> torch.Tensor:
     """Ranks from 1 ``[p]``, equal values sharing the mean of theirs."""
-    _, inverse, counts = torch.unique(values, return_inverse=True, return_counts=True)
-    last: torch.Tensor = counts.cumsum(dim=0).double()
-    means: torch.Tensor = last - (counts - 1) / 2
-    return means[inverse]
+    if values.device.type == "cpu":  # NumPy sorts several times faster than torch
+        order = torch.from_numpy(np.argsort(values.numpy()))
+        ordered = values[order]
+    else:
+        ordered, order = values.sort()
+    starts = torch.ones(len(values), dtype=torch.bool, device=values.device)
+    torch.ne(ordered[1:], ordered[:-1], out=starts[1:])
+    first = starts.nonzero().flatten()
+    counts = torch.diff(first, append=first.new_tensor([len(values)]))
+    ranks = torch.empty(len(values), dtype=torch.float64, device=values.device)
+    ranks[order] = torch.repeat_interleave(first.double() + (counts + 1) / 2, counts)
+    return ranks

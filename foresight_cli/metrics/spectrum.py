@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.metrics.validation import Matrix, as_matrix, centre_varying
+from foresight_cli.metrics.linear_algebra import smaller_product
+from foresight_cli.metrics.space import SpaceLike, Space, as_space
 
 
-def participation_ratio(x: Matrix) -> float:
+def participation_ratio(x: SpaceLike) -> float:
     """(sum of eigenvalues)^2 / sum of their squares, of the covariance of ``x [n, d]``: 1 for a line, d for a ball.
 
     Costs no eigendecomposition: it is (tr C)^2 / |C|^2.
@@ -22,12 +23,12 @@ def participation_ratio(x: Matrix) -> float:
         >>> round(participation_ratio([[2, 0], [-2, 0], [0, 1], [0, -1]]), 4)
         1.4706
     """
-    centred = _centred(x, "participation_ratio")
-    gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
-    return float(gram.trace() ** 2 / gram.square().sum())
+    space = _space(x, "participation_ratio")
+    product = space.gram if space.wide else smaller_product(space.centred)
+    return float(product.trace() ** 2 / product.square().sum())
 
 
-def effective_rank(x: Matrix) -> float:
+def effective_rank(x: SpaceLike) -> float:
     """Exponential of the entropy of the covariance eigenvalues of ``x [n, d]``, scaled to sum to one.
 
     Raises:
@@ -45,7 +46,7 @@ def effective_rank(x: Matrix) -> float:
     return float(torch.exp(-(shares * shares.log()).sum()))
 
 
-def pca_dimension(x: Matrix, *, variance: float = 0.95) -> int:
+def pca_dimension(x: SpaceLike, *, variance: float = 0.95) -> int:
     """The smallest number of principal components of ``x [n, d]`` that hold the share ``variance`` of its variance.
 
     At most min(n - 1, d): with few rows it says more about n than about the space.
@@ -65,18 +66,14 @@ def pca_dimension(x: Matrix, *, variance: float = 0.95) -> int:
     return int((kept < variance - 1e-12).sum()) + 1
 
 
-def covariance_eigenvalues(x: Matrix, measure: str) -> torch.Tensor:
+def covariance_eigenvalues(x: SpaceLike, measure: str) -> torch.Tensor:
     """Eigenvalues of the scatter matrix of ``x [n, d]``, min(n, d) of them, the largest first, none negative.
 
     Raises:
         ForesightError: ``x`` is invalid or constant.
     """
-    centred = _centred(x, measure)
-    # X X' and X'X share their non-zero eigenvalues: take the smaller.
-    gram = centred @ centred.T if len(centred) < centred.shape[1] else centred.T @ centred
-    ascending: torch.Tensor = torch.linalg.eigvalsh(gram)
-    return ascending.flip(0).clamp_min(0)
+    return _space(x, measure).eigenvalues
 
 
-def _centred(x: Matrix, measure: str) -> torch.Tensor:
-    return centre_varying(as_matrix(x, "x", measure=measure, min_rows=2), "x", measure=measure)
+def _space(x: SpaceLike, measure: str) -> Space:
+    return as_space(x, "x", measure=measure, min_rows=2).varying("x", measure=measure)

@@ -18,7 +18,7 @@ Labels: TypeAlias = Sequence[Hashable] | npt.NDArray[Any] | torch.Tensor
 TILE_NUMBERS = 1 << 24
 
 
-def as_matrix(x: Matrix, name: str, *, measure: str, min_rows: int) -> torch.Tensor:
+def as_matrix(x: Matrix, name: str, *, measure: str, min_rows: int, first_row: int = 0) -> torch.Tensor:
     """``x`` as a float64 tensor ``[n, d]`` on its own device, detached from any graph.
 
     Apple's MPS has no float64, so such tensors are measured on the CPU.
@@ -28,6 +28,7 @@ def as_matrix(x: Matrix, name: str, *, measure: str, min_rows: int) -> torch.Ten
         name: what an error message calls it.
         measure: the function that asks, for the error message.
         min_rows: the smallest n for which the measure is defined.
+        first_row: the number of the first row in messages, for a batch out of many.
 
     Raises:
         ForesightError: ``x`` is not a matrix of real, finite numbers with at least ``min_rows`` rows.
@@ -39,7 +40,7 @@ def as_matrix(x: Matrix, name: str, *, measure: str, min_rows: int) -> torch.Ten
         raise ForesightError(f"{name} has {len(tensor)} rows: {measure} wants at least {min_rows}")
     finite = torch.isfinite(tensor)
     if not finite.all():
-        rows = torch.nonzero(~finite.all(dim=1)).flatten().tolist()
+        rows = (torch.nonzero(~finite.all(dim=1)).flatten() + first_row).tolist()
         raise ForesightError(f"{name} has NaN or Inf in {row_list(rows)}: {measure} wants finite numbers")
     return tensor
 
@@ -53,10 +54,13 @@ def as_pair(x: Matrix, y: Matrix, *, measure: str, min_rows: int) -> tuple[torch
     first = as_matrix(x, "x", measure=measure, min_rows=min_rows)
     second = as_matrix(y, "y", measure=measure, min_rows=min_rows)
     if len(first) != len(second):
-        raise ForesightError(
-            f"x has {len(first)} rows and y has {len(second)}: {measure} wants the same samples in the same order"
-        )
+        raise mismatched_rows(len(first), len(second), measure)
     return first, second.to(first.device)
+
+
+def mismatched_rows(first: int, second: int, measure: str) -> ForesightError:
+    """The error for sides of different length."""
+    return ForesightError(f"x has {first} rows and y has {second}: {measure} wants the same samples in the same order")
 
 
 def as_codes(labels: Labels, n: int, name: str) -> npt.NDArray[np.int64]:

@@ -20,6 +20,7 @@ CLASSES = {
     "precomputed": "Precomputed",
     "pixels": "Pixels",
     "histogram": "Histogram",
+    "random_network": "RandomNetwork",
 }
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from foresight_cli.results import Analysis, Criterion, Pair, Space
+from foresight_cli.results import Analysis, Pair, Space
 
 
 def layer_order(layer: str) -> tuple[int, float, str]:
@@ -87,22 +86,6 @@ def best_control_r2(results: Analysis) -> float | None:
     return max((control.r2 for control in results.controls), default=None)
 
 
-def groups_to_settle(criterion: Criterion, groups: int) -> int | None:
-    """About how many groups would take the threshold out of the interval, if the estimate stayed where it is.
-
-    An interval narrows as one over the root of n. None where the interval does not hold the threshold, or where more
-    than 100 times the data would be needed.
-    """
-    estimate, threshold = criterion.estimate, criterion.threshold
-    if estimate is None or threshold is None or estimate.low is None or estimate.high is None:
-        return None
-    if not estimate.low <= threshold <= estimate.high or math.isclose(estimate.value, threshold, abs_tol=1e-9):
-        return None
-    reach = estimate.value - estimate.low if estimate.value > threshold else estimate.high - estimate.value
-    times = (reach / abs(estimate.value - threshold)) ** 2
-    return None if times > 100 else math.ceil(groups * times / 10) * 10
-
-
 def derived(results: Analysis) -> dict[str, float | None]:
     """Every derived value that ``FINDINGS.md`` may print, by name; the rest are leaves of ``results.yaml``."""
     source, target, d = results.chosen_source, results.chosen_target, results.duplicates
@@ -122,6 +105,4 @@ def derived(results: Analysis) -> dict[str, float | None]:
     }
     for pair in (results.chosen_pair,):
         values |= {f"lift_{hood.k}": ratio(hood.recall.value, hood.expected) for hood in pair.neighborhood}
-    for criterion in results.verdict.criteria:
-        values[f"settle_{criterion.name}"] = groups_to_settle(criterion, d.groups)
     return values

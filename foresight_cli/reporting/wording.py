@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from foresight_cli.results import Analysis, Space
+from collections.abc import Callable
+
+from foresight_cli.results import Analysis, Criterion, Estimate, Space, Verdict
 
 # silhouette and 5-NN accuracy from which the study called clusters strong, then moderate (E-Q1.1 and E-Q1.2)
 _BANDS = {"source": ((0.5, 0.8), (0.3, 0.6)), "target": ((0.4, 0.7), (0.2, 0.5))}
@@ -34,16 +36,41 @@ def organisation(space: Space) -> str:
     return phrases[clusters_band(space)]
 
 
-def against(value: float, low: float | None, high: float | None, threshold: float | None) -> str:
-    """How an estimate stands to a threshold: ``above``, ``below`` or ``not clearly above``."""
+def against(estimate: Estimate, threshold: float | None) -> str:
+    """How an estimate stands to a threshold, on its one-sided bounds: ``above``, ``below`` or ``not clearly above``."""
     if threshold is None:
         return ""
-    if (value if low is None else low) > threshold:
+    if (estimate.value if estimate.lower is None else estimate.lower) > threshold:
         return "above"
-    return "below" if (value if high is None else high) < threshold else "not clearly above"
+    return "below" if (estimate.value if estimate.upper is None else estimate.upper) < threshold else "not clearly above"
 
 
 def threshold(results: Analysis, name: str) -> float | None:
     """A threshold of the analysis by its key in ``conf/analyze.yaml``; None where the settings have none."""
     found = (results.settings.get("thresholds") or {}).get(name)
     return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
+def scored_groups(verdict: Verdict) -> int | None:
+    """Independent groups that the verdict is based on; None where it has no criterion that counts them."""
+    counted = next((c.estimate for c in verdict.criteria if c.kind == "count"), None)
+    return None if counted is None else round(counted.value)
+
+
+def limiting(verdict: Verdict, say: Callable[[int], str]) -> str | None:
+    """What stands in the way of an answer, and how many samples would settle it; None where there is an answer.
+
+    Args:
+        verdict: with its criteria.
+        say: writes a count.
+    """
+    if verdict.limiting is None:
+        return None
+    found: Criterion | None = next((c for c in verdict.criteria if c.name == verdict.limiting), None)
+    have = scored_groups(verdict)
+    if verdict.groups_needed is not None:
+        of = "" if have is None else f" (have {say(have)})"
+        return f"{verdict.limiting}; about {say(verdict.groups_needed)} groups would settle it{of}"
+    if found is not None and found.outcome == "NOT MEASURED":
+        return f"{verdict.limiting}; it was not measured, and more samples alone will not settle it"
+    return f"{verdict.limiting}; how many groups would settle it is not known"

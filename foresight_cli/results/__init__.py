@@ -7,17 +7,15 @@ from foresight_cli.results.analysis import (
     Category,
     ChosenPair,
     Control,
-    Criterion,
     Duplicates,
-    Estimate,
     LearningPoint,
-    Neighborhood,
     Pair,
     Space,
-    Verdict,
 )
 from foresight_cli.results.arrays import load_arrays, save_arrays
+from foresight_cli.results.estimates import Estimate, Neighborhood, PermutationTest
 from foresight_cli.results.file import load_results, save_results
+from foresight_cli.results.verdict import Criterion, Verdict
 
 __all__ = [
     "AdapterResults",
@@ -33,6 +31,7 @@ __all__ = [
     "LearningPoint",
     "Neighborhood",
     "Pair",
+    "PermutationTest",
     "Space",
     "Verdict",
     "load_arrays",

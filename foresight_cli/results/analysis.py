@@ -5,16 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval, and what chance would give."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-    chance: float | None = None
-    p_value: float | None = None
+from foresight_cli.results.estimates import Estimate, Neighborhood, PermutationTest
+from foresight_cli.results.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -59,22 +51,6 @@ class Space:
 
 
 @dataclass(frozen=True)
-class Neighborhood:
-    """E-Q1.6 at one ``k``: overlap of the k nearest neighbours in both spaces."""
-
-    k: int
-    recall: Estimate
-    jaccard: float
-    mrr: float
-    expected: float
-
-    @property
-    def lift(self) -> float:
-        """Recall over what chance gives."""
-        return self.recall.value / self.expected
-
-
-@dataclass(frozen=True)
 class Pair:
     """One source space against one target space: E-Q1.4 to E-Q1.7.
 
@@ -89,6 +65,7 @@ class Pair:
         spearman: RSA on Euclidean distances.
         neighborhood: at the configured k first, then at the study's k.
         selection_r2: held-out R2 on the rows set aside for choosing among pairs; None for a single pair.
+        tests: permutation tests of groups, one set of permutations for all pairs and measures.
     """
 
     source: int
@@ -104,6 +81,7 @@ class Pair:
     pearson: float
     neighborhood: list[Neighborhood]
     selection_r2: float | None = None
+    tests: list[PermutationTest] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -171,7 +149,12 @@ class ChosenPair:
         pc_r2: held-out R2 of each of the target's first principal components.
         kendall: RSA, Kendall's tau-b on (at most 2,000) rows.
         mantel: Mantel's r (Pearson, Euclidean) with its permutation p value, groups permuted.
-        mantel_within_label: the same with rows permuted within their category only: is there more than categories?
+        within_label: permutation tests with rows permuted within their category only: is there more than categories?
+        r2_limit: R2 projected for rows without end, on the hopeful side; None without a learning curve.
+        r2_without_farthest: held-out R2 without the tenth of the samples that lie farthest from the mean.
+        shifted_cka: debiased CKA with every target row given to another sample.
+        companion: the data that the attributes were measured on, if they are not those of the data itself.
+        power: the chance that the permutation tests find a target of which the wanted share is the source's.
         procrustes: disparity after PCA to 100 components, as the study had it.
     """
 
@@ -179,44 +162,16 @@ class ChosenPair:
     pc_r2: list[float]
     kendall: float
     mantel: Estimate
-    mantel_within_label: Estimate | None
+    within_label: list[PermutationTest]
     procrustes: float
     categories: list[Category]
     learning_curve: list[LearningPoint]
+    r2_limit: float | None
+    r2_without_farthest: Estimate
+    shifted_cka: float
+    power: float
     attributes: list[Attribute]
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """One line of the verdict.
-
-    Attributes:
-        outcome: PASS (the lower bound is above the threshold), FAIL (the upper bound is below it), UNCLEAR (the
-            interval holds the threshold) or NOT MEASURED.
-        reason: one sentence that says why.
-        kind: ``bound`` (its interval must lie above the threshold), ``count`` (at least the threshold) or ``p value``
-            (at most the threshold).
-    """
-
-    name: str
-    measures: str
-    estimate: Estimate | None
-    threshold: float | None
-    outcome: str
-    reason: str
-    kind: str = "bound"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """PROCEED, PIVOT or INCONCLUSIVE, and why; beside it, what the Q1 study's four thresholds would have said."""
-
-    answer: str
-    reasons: list[str]
-    criteria: list[Criterion]
-    study_answer: str
-    study_values: dict[str, float]
-    study_thresholds: dict[str, float]
+    companion: str | None = None
 
 
 @dataclass(frozen=True)

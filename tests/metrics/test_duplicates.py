@@ -58,3 +58,12 @@ def test_small_rows_beside_huge_ones_are_judged_by_their_own_length():
 
 def test_refusals(refusal):
     assert refusal(duplicate_groups, np.ones((3, 2)), tolerance=1) == "tolerance=1: wanted a number from 0, below 1"
+
+
+@pytest.mark.parametrize("scale", [1e2, 1e3, 1e4])
+def test_a_massive_column_makes_no_duplicates(scale):
+    x = np.random.default_rng(0).standard_normal((450, 512))
+    x[:, 7] *= scale
+    assert duplicate_groups(x) == ()
+    x[9] = x[3]
+    assert duplicate_groups(x) == ((3, 9),)

@@ -4,6 +4,7 @@ import torch
 from scipy.spatial.distance import pdist, squareform
 
 from foresight_cli.metrics.kernels import double_centre, median, rbf_gram
+from foresight_cli.metrics.space import Space
 
 
 def test_median_takes_the_mean_of_two_middles():
@@ -17,12 +18,12 @@ def test_rbf_gram_follows_its_definition(bandwidth):
     x = np.random.default_rng(0).standard_normal((21, 4)) + 100
     squared = pdist(x, "sqeuclidean")
     expected = np.exp(-squareform(squared) / (2 * bandwidth**2 * np.median(squared)))
-    np.testing.assert_allclose(rbf_gram(torch.tensor(x), bandwidth, "x").numpy(), expected, rtol=1e-10)
+    np.testing.assert_allclose(rbf_gram(Space(x), bandwidth, "x").numpy(), expected, rtol=1e-10)
 
 
 def test_duplicates_have_similarity_one():
     x = torch.tensor(np.random.default_rng(0).standard_normal((20, 4))).repeat(2, 1)
-    gram = rbf_gram(x, 1.0, "x")
+    gram = rbf_gram(Space(x), 1.0, "x")
     assert (gram.diagonal() == 1).all()
     assert (gram.diagonal(20) == 1).all()
 

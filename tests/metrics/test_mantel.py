@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from foresight_cli.metrics import mantel_test, rsa
-from foresight_cli.metrics.mantel import _Comparison
-from foresight_cli.metrics.permutations import permutation_p_value
+from foresight_cli.metrics.permutations import group_blocks, permutation_p_value, permute_blocks
 
 
 def test_hand_case_is_enumerated(oracles, kind):
@@ -31,13 +30,20 @@ def test_scikit_bio_example():
 @pytest.mark.parametrize("correlation", ["pearson", "spearman", "kendall"])
 def test_statistic_is_rsa_of_the_permuted_rows(g1, correlation):
     x, y = (values[:15] for values in g1)
-    test = mantel_test(x, y, correlation=correlation, permutations=5)
+    test = mantel_test(x, y, correlation=correlation, permutations=5, seed=3)
     assert test.statistic == pytest.approx(rsa(x, y, correlation=correlation), abs=1e-12)
-    order = np.random.default_rng(3).permutation(15)
-    import torch
+    rng, blocks = np.random.default_rng(3), group_blocks(range(15))
+    orders = [permute_blocks(blocks, rng) for _ in range(5)]
+    expected = [rsa(x[order], y, correlation=correlation) for order in orders]
+    np.testing.assert_allclose(test.null, expected, atol=1e-12)
 
-    compare = _Comparison(torch.tensor(x), torch.tensor(y), "euclidean", correlation)
-    assert compare(order) == pytest.approx(rsa(x[order], y, correlation=correlation), abs=1e-12)
+
+def test_a_large_null_in_single_precision(make_g1):
+    x, y = make_g1(n=800)
+    test = mantel_test(x, y, permutations=9)
+    rng, blocks = np.random.default_rng(0), group_blocks(range(800))
+    expected = [rsa(x[permute_blocks(blocks, rng)], y, correlation="pearson") for _ in range(9)]
+    np.testing.assert_allclose(test.null, expected, atol=1e-6)
 
 
 def test_random_permutations(g1):

@@ -31,17 +31,37 @@ def test_standardising_is_scaling_the_columns():
     np.testing.assert_allclose(ridge.weight.numpy() * scaled.std(axis=0)[:, None], expected.weight.numpy(), rtol=1e-6)
 
 
-def test_leave_one_out_error_is_exact():
+def left_out_error(x, y, penalty):
+    """Each row predicted by a ridge map of all others, one at a time."""
+    total = 0.0
+    for train, test in KFold(len(x)).split(x):
+        centred = x[train] - x[train].mean(axis=0)
+        weight = np.linalg.solve(centred.T @ centred + penalty * np.eye(x.shape[1]), centred.T @ y[train])
+        total += ((y[test] - y[train].mean(axis=0) - (x[test] - x[train].mean(axis=0)) @ weight) ** 2).sum()
+    return total
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_penalty_has_the_smallest_leave_one_out_error(seed):
+    rng = np.random.default_rng(seed)
+    n, d1, d2 = rng.integers(8, 20), rng.integers(2, 30), rng.integers(1, 25)
+    x = rng.standard_normal((n, d1)) * np.exp(2 * rng.standard_normal((n, 1)))  # uneven leverages
+    y = x @ rng.standard_normal((d1, d2)) * rng.choice([0, 1]) + 3 * rng.standard_normal((n, d2))
+    factor = RidgeFactor(torch.tensor(x), standardize=False)
+    penalties = [multiple * factor.mean_eigenvalue for multiple in PENALTIES]
+    errors = [left_out_error(x, y, penalty) for penalty in penalties]
+    chosen, _ = factor.best_penalty(torch.tensor(y - y.mean(axis=0)), PENALTIES)
+    assert errors[penalties.index(chosen)] == pytest.approx(min(errors), rel=1e-9)
+
+
+def test_r2_of_the_training_rows():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((15, 4)), rng.standard_normal((15, 9))
     factor = RidgeFactor(torch.tensor(x), standardize=False)
-    error = factor._left_out_error(2.5, *factor._reduced(torch.tensor(y - y.mean(axis=0))))
-    expected = 0.0
-    for train, test in KFold(15).split(x):
-        centred = x[train] - x[train].mean(axis=0)
-        weight = np.linalg.solve(centred.T @ centred + 2.5 * np.eye(4), centred.T @ y[train])
-        expected += ((y[test] - y[train].mean(axis=0) - (x[test] - x[train].mean(axis=0)) @ weight) ** 2).sum()
-    assert error == pytest.approx(expected, rel=1e-10)
+    targets = torch.tensor(y - y.mean(axis=0))
+    penalty, r2 = factor.best_penalty(targets, [0.3])
+    left = targets - factor.project(torch.tensor(x)) @ factor.coefficients(targets, penalty)
+    assert r2 == pytest.approx(1 - float(left.square().sum() / targets.square().sum()), rel=1e-12)
 
 
 @pytest.mark.parametrize("d", [3, 200])

@@ -23,7 +23,6 @@ from foresight_cli.reporting.figures.style import (
     shorten,
 )
 from foresight_cli.reporting.numbers import fixed, with_interval
-from foresight_cli.reporting.wording import threshold
 from foresight_cli.results import Analysis, Pair
 
 
@@ -125,10 +124,6 @@ def cka_layer_curve(results: Analysis, arrays: Arrays) -> Figure:
         controls = [Rule(value, f"control: {name}", CONTROL) for value, name in _controls(results)]
         for rule in controls:
             panel.axhline(rule.value, color=rule.color, linestyle=rule.dashes, linewidth=1.0, zorder=1)
-        least = threshold(results, "cka")
-        if least is not None:
-            panel.axhline(least, color="#111111", linewidth=0.9, zorder=1)
-            controls.append(Rule(least, f"threshold {fixed(least, 2)}", "#111111"))
         if panel is panels[-1]:
             label_right(panel, [*ends, *controls], draw=False)
         panel.set_xticks(range(len(layers)), layers)
@@ -143,7 +138,7 @@ def _limits(results: Analysis) -> tuple[float, float]:
     shown = [
         v for p in results.pairs for v in (p.cka.value, p.cka.low, p.cka.high, p.cka_biased.value, p.cka_biased.chance)
     ]
-    low, high = nice_limits([*shown, *(value for value, _ in _controls(results)), threshold(results, "cka")])
+    low, high = nice_limits([*shown, *(value for value, _ in _controls(results))])
     return low, min(high, 1.03)
 
 

@@ -29,7 +29,6 @@ from foresight_cli.reporting.figures.style import (
     ticks_1_2_5,
 )
 from foresight_cli.reporting.numbers import fixed, percent, percent_with_interval
-from foresight_cli.reporting.wording import threshold
 from foresight_cli.results import Analysis
 
 
@@ -59,16 +58,6 @@ def neighborhood_recall_curve(results: Analysis, arrays: Arrays) -> Figure:
     ax.set_xlim(ks[0] / 1.1, ks[-1] * 1.1)
     ax.set_ylim(0, 105 * max([*(h.recall.value for h in hoods), *(b[2] for b in bounds)]) or 1.0)
     label_right(ax, ends, draw=False)
-    least = threshold(results, "recall")
-    if least is not None and 100 * least < ax.get_ylim()[1]:
-        ax.plot(first.k, 100 * least, marker="_", markersize=16, markeredgewidth=2, color="#111111", zorder=4)
-        ax.annotate(
-            f"threshold {percent(least, 0)} at k = {first.k}",
-            (first.k, 100 * least),
-            xytext=(12, -9),
-            textcoords="offset points",
-            fontsize=8,
-        )
     ax.set(xlabel="neighbours k", ylabel="shared (%)")
     grid(ax)
     return figure

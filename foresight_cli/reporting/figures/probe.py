@@ -150,7 +150,7 @@ def linear_probe_summary(results: Analysis, arrays: Arrays) -> Figure:
 
 def _summary_title(results: Analysis) -> str:
     r2, least, control = results.chosen_pair.r2, threshold(results, "r2"), best_control_r2(results)
-    stands = against(r2.value, r2.low, r2.high, least)
+    stands = against(r2, least)
     title = f"The source predicts R² {with_interval(r2, 2)} of the target"
     title += f", {stands} the threshold of {fixed(least, 2)}" if least is not None else ""
     return title + (f"; the best control reaches {fixed(control, 2)}" if control is not None else "")

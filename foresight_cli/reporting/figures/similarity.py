@@ -36,9 +36,7 @@ def semantic_sim_scatter(results: Analysis, arrays: Arrays) -> Figure:
     """Distances of pairs of rows in both spaces."""
     source, target = (np.asarray(a, dtype=float)[:MOST_POINTS] for a in need(arrays, "rsa/source", "rsa/target"))
     rho = results.chosen_pair.spearman
-    least = threshold(results, "spearman")
-    stands = against(rho.value, rho.low, rho.high, least)
-    judged = "" if least is None else f", {stands} the threshold of {fixed(least, 2)}"
+    judged = "" if rho.p_value is None else f"; by chance with p = {p_value(rho.p_value)}"
     figure = new_figure(f"Distances agree with Spearman {RHO} {with_interval(rho, 2)}{judged}", 4.4)
     ax = figure.add_subplot()
     same = arrays.get("rsa/same")

@@ -1,0 +1,44 @@
+"""What the verdict is held to: thresholds, and what the user gives up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from foresight_cli.config.checks import at_least, between, one_of
+
+CONTROL_NAMES = ("pixels", "histogram", "mean_rgb", "random_network")
+"""Representations without a trained network that the source must beat."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """``thresholds.*`` of ``foresight analyze``: policy, printed with the verdict."""
+
+    r2: float
+    delta: float
+    retention: float
+    ceiling: float
+    min_groups: int
+
+    def __post_init__(self) -> None:
+        for key in ("r2", "delta", "retention", "ceiling"):
+            between(f"thresholds.{key}", getattr(self, key), 0, 1)
+        at_least("thresholds.min_groups", self.min_groups, 20)
+
+
+@dataclass(frozen=True)
+class Waivers:
+    """``verdict.*`` of ``foresight analyze``: evidence that is required, or that the user gives up in so many words."""
+
+    attributes: str
+    controls: str
+    categories: str
+
+    def __post_init__(self) -> None:
+        for key in ("attributes", "controls", "categories"):
+            one_of(f"verdict.{key}", getattr(self, key), ("required", "waived"))
+
+    @property
+    def waived(self) -> list[str]:
+        """What was given up."""
+        return [key for key in ("attributes", "controls", "categories") if getattr(self, key) == "waived"]

@@ -1,0 +1,254 @@
+"""The criteria of the verdict: each holds one piece of evidence against one threshold, on a bound and not on a value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from foresight_cli.results import Attribute, Control, Criterion, Estimate, Pair, PermutationTest
+
+PASS, FAIL, UNCLEAR, NOT_MEASURED, WAIVED = "PASS", "FAIL", "UNCLEAR", "NOT MEASURED", "WAIVED"
+SEVERITY = (FAIL, UNCLEAR, NOT_MEASURED, PASS)
+REQUIRED_CONTROLS = ("pixels", "histogram", "mean_rgb", "random_network")
+ALPHA = 0.05
+ENOUGH_POWER = 0.8
+DEPENDENCE = ("cka", "recall")
+POSITION = ("x", "y", "position")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the criteria look at.
+
+    Attributes:
+        pair: the chosen pair, with bounds and permutation tests.
+        groups: independent groups that were scored.
+        within_label: its permutation tests within categories.
+        labelled: whether the data has categories; else they are clusters of the target.
+        controls: what trivial representations score, and what the source adds to them.
+        attributes: what survives the bridge.
+        unmeasured: attributes that could not be measured, with the reason.
+        companion: the data that the attributes are of, if not the scored data.
+        hope: how much R2 may still rise with more rows; None if that is not known.
+        without_farthest: R2 without the tenth of the samples that lie farthest from the mean.
+        shifted_cka: debiased CKA with each target row given to another sample.
+        power: chance that the permutation tests find a target that shares as much as is wanted.
+    """
+
+    pair: Pair
+    groups: int
+    within_label: Sequence[PermutationTest]
+    labelled: bool
+    controls: Sequence[Control]
+    attributes: Sequence[Attribute]
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+    companion: str | None = None
+    hope: float | None = None
+    without_farthest: Estimate = Estimate(0.0)
+    shifted_cka: float = 0.0
+    power: float = 0.0
+
+
+def above(
+    name: str, measures: str, estimate: Estimate, threshold: float, *, code: str, hope: float | None = 0.0, groups: int
+) -> Criterion:
+    """PASS if the lower bound lies above ``threshold``, FAIL if the upper one and ``hope`` lie below it, else UNCLEAR.
+
+    Args:
+        name: of the criterion.
+        measures: what it looks at.
+        estimate: with its one-sided bounds.
+        threshold: policy.
+        code: of an outcome that is no PASS.
+        hope: what more rows may add to the estimate; None if nobody knows, and then nothing fails.
+        groups: independent groups behind the estimate.
+    """
+    lower, upper = estimate.lower, estimate.upper
+    if lower is None or upper is None or estimate.low is None or estimate.high is None:
+        return Criterion(
+            name, measures, estimate, threshold, NOT_MEASURED, "its interval was not measured", code="not-measured"
+        )
+    shown = f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    if lower > threshold:
+        return Criterion(name, measures, estimate, threshold, PASS, f"{shown} lies above {threshold:.3g}", bound=lower)
+    reach = math.inf if hope is None else upper + hope
+    if reach < threshold:
+        said = f"{shown} lies below {threshold:.3g}"
+        return Criterion(name, measures, estimate, threshold, FAIL, said, bound=reach, code=code)
+    needed = _groups_needed(estimate, threshold, groups)
+    below = upper < threshold
+    reason = f"{shown} does not settle on a side of {threshold:.3g}"
+    if below:
+        reason = f"{shown} lies below {threshold:.3g}, but still rises with the number of samples"
+    return Criterion(
+        name,
+        measures,
+        estimate,
+        threshold,
+        UNCLEAR,
+        reason,
+        bound=lower,
+        code=code,
+        groups_needed=2 * groups if below else needed,
+    )
+
+
+def _groups_needed(estimate: Estimate, threshold: float, groups: int) -> int | None:
+    """Errors shrink as one over the root of the groups: how many until the bound clears the threshold."""
+    assert estimate.lower is not None
+    assert estimate.upper is not None
+    distance = estimate.value - threshold
+    error = estimate.value - estimate.lower if distance > 0 else estimate.upper - estimate.value
+    if distance == 0:
+        return None
+    needed = groups * (error / distance) ** 2
+    return max(groups + 1, math.ceil(needed)) if needed < 1e7 else None
+
+
+def sample_size(groups: int, least: int) -> Criterion:
+    measures = "independent groups of samples"
+    if groups >= least:
+        return Criterion("sample size", measures, Estimate(groups), least, PASS, f"{groups} groups", "count", groups)
+    reason = f"{groups} groups are too few to judge; at least {least} are wanted"
+    return Criterion(
+        "sample size", measures, Estimate(groups), least, NOT_MEASURED, reason, "count", groups, "few-groups", least
+    )
+
+
+def pairing(evidence: Evidence) -> Criterion:
+    """Give each target row to another sample: if the likeness stays, it is not about the samples."""
+    name, measures = "pairing", "debiased CKA left when each target goes to another sample"
+    value, left = evidence.pair.cka.value, evidence.shifted_cka
+    most = max(0.5 * value, 0.1)
+    shown = f"CKA {value:.3f} falls to {left:.3f}"
+    if left <= most:
+        return Criterion(name, measures, Estimate(left), most, PASS, shown, "ceiling", left)
+    reason = f"CKA {value:.3f} stays at {left:.3f} when samples are paired wrongly: it says nothing about them"
+    return Criterion(name, measures, Estimate(left), most, UNCLEAR, reason, "ceiling", left, "pairing-survives")
+
+
+def dependence(evidence: Evidence) -> Criterion:
+    name, measures = "dependence", "permutation test over all pairs, CKA and neighbours, p value"
+    tests = [test for test in evidence.pair.tests if test.measure in DEPENDENCE]
+    if not tests:
+        return Criterion(
+            name, measures, None, ALPHA, NOT_MEASURED, "no permutation test was made", "p value", code="not-measured"
+        )
+    p = min(test.p_corrected for test in tests)
+    if p <= ALPHA:
+        return Criterion(name, measures, Estimate(p), ALPHA, PASS, f"p = {p:.3g}: more than chance", "p value", p)
+    if evidence.power >= ENOUGH_POWER:
+        reason = f"p = {p:.3g}: no more than chance, and {evidence.power:.0%} likely to be seen if there were enough"
+        return Criterion(name, measures, Estimate(p), ALPHA, FAIL, reason, "p value", p, "chance")
+    reason = f"p = {p:.3g}: chance explains it, though only {evidence.power:.0%} likely to be seen if there were enough"
+    needed = 2 * evidence.groups
+    return Criterion(name, measures, Estimate(p), ALPHA, UNCLEAR, reason, "p value", p, "chance", needed)
+
+
+def predicts(evidence: Evidence, threshold: float) -> Criterion:
+    measures = "held-out R2, source to target (ceiling 1: the target's own noise is not measured)"
+    return above(
+        "linear probe",
+        measures,
+        evidence.pair.r2,
+        threshold,
+        code="unpredictable",
+        hope=evidence.hope,
+        groups=evidence.groups,
+    )
+
+
+def typical_samples(evidence: Evidence, threshold: float) -> Criterion:
+    """Half of what is wanted must be left without the samples farthest out, which may carry most of the variance."""
+    return above(
+        "typical samples",
+        "held-out R2 without the tenth of samples farthest from the mean",
+        evidence.without_farthest,
+        threshold / 2,
+        code="few-samples-explain",
+        hope=evidence.hope,
+        groups=evidence.groups,
+    )
+
+
+def beyond_controls(evidence: Evidence, threshold: float, *, waived: bool) -> Criterion:
+    name, measures = "beyond controls", "R2 that the source adds to the hardest control"
+    controls = evidence.controls
+    required = [] if waived else list(REQUIRED_CONTROLS)
+    required += ["label"] if evidence.labelled else []
+    missing = sorted(set(required) - {c.name for c in controls})
+    if missing:
+        reason = f"the controls {', '.join(missing)} were not measured"
+        return Criterion(name, measures, None, threshold, NOT_MEASURED, reason, code="not-measured")
+    if not controls:
+        return Criterion(name, measures, None, threshold, WAIVED, "waived, and there is no other control")
+    found = [
+        (c, above(name, measures, c.delta_r2, threshold, code="", hope=evidence.hope, groups=evidence.groups))
+        for c in controls
+    ]
+    hardest, worst = min(found, key=lambda f: (SEVERITY.index(f[1].outcome), f[0].delta_r2.value))
+    reason = f"over {hardest.name} (R2 {hardest.r2:.3f} by itself) the source adds {worst.reason}"
+    code = "" if worst.outcome == PASS else f"control-explains:{hardest.name}"
+    return Criterion(
+        name, measures, hardest.delta_r2, threshold, worst.outcome, reason, "bound", worst.bound, code, worst.groups_needed
+    )
+
+
+def beyond_categories(evidence: Evidence, *, waived: bool) -> Criterion:
+    name, measures = "beyond categories", "permutation test within categories, CKA and neighbours, p value"
+    if waived:
+        return Criterion(name, measures, None, ALPHA, WAIVED, "waived", "p value")
+    tests = [test for test in evidence.within_label if test.measure in DEPENDENCE]
+    if not tests:
+        return Criterion(
+            name, measures, None, ALPHA, NOT_MEASURED, "no permutation test was made", "p value", code="not-measured"
+        )
+    p = min(test.p_corrected for test in tests)
+    whose = "categories" if evidence.labelled else "clusters of the target (the data has no categories)"
+    if p <= ALPHA:
+        shared = f"p = {p:.3g}: more is shared than {whose}"
+        return Criterion(name, measures, Estimate(p), ALPHA, PASS, shared, "p value", p)
+    reason = f"p = {p:.3g}: within {whose}, the two spaces share no more than chance"
+    return Criterion(
+        name, measures, Estimate(p), ALPHA, UNCLEAR, reason, "p value", p, "categories-explain", 2 * evidence.groups
+    )
+
+
+def attributes_survive(evidence: Evidence, threshold: float, *, waived: bool) -> Criterion:
+    name, measures = "attributes survive", "worst retention of an attribute through the bridge"
+    attributes, unmeasured = evidence.attributes, evidence.unmeasured
+    judged = [a for a in attributes if a.retention]
+    left_out = "; ".join(f"{key} was not measured: {why}" for key, why in unmeasured.items())
+    if not judged:
+        if waived:
+            return Criterion(name, measures, None, threshold, WAIVED, "waived: whether position survives is not known")
+        reason = (
+            "the target holds none of the data's attributes well enough to judge"
+            if attributes
+            else "the data has no attributes (x, y, size ...), so whether position survives is not known"
+        )
+        return Criterion(
+            name, measures, None, threshold, NOT_MEASURED, left_out or reason, code="attributes-not-measured"
+        )
+    found = [
+        (a.name, above(name, measures, a.retention, threshold, code="", hope=evidence.hope, groups=evidence.groups))
+        for a in judged
+        if a.retention
+    ]
+    attribute, worst = min(
+        found, key=lambda f: (SEVERITY.index(f[1].outcome), f[1].estimate.value if f[1].estimate else 0)
+    )
+    lost = [a for a, criterion in found if criterion.outcome == FAIL]
+    absent = [a.name for a in attributes if not a.retention]
+    reason = f"{attribute} keeps {worst.reason}"
+    reason += f"; lost: {', '.join(lost)}" if lost else ""
+    reason += f"; not held by the target itself: {', '.join(absent)}" if absent else ""
+    reason += f"; {left_out}" if left_out else ""
+    reason += f"; measured on the companion data {evidence.companion}" if evidence.companion else ""
+    outcome = UNCLEAR if left_out and worst.outcome == PASS and not waived else worst.outcome
+    of_position = any(a in POSITION for a in lost or [attribute])
+    code = "" if outcome == PASS else f"{'spatial' if of_position else 'attribute'}-retention:{','.join(lost) or attribute}"
+    return Criterion(
+        name, measures, worst.estimate, threshold, outcome, reason, "bound", worst.bound, code, worst.groups_needed
+    )

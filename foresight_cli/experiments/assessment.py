@@ -1,0 +1,218 @@
+"""From spaces to a verdict: the evidence that every criterion asks for, gathered on held-out rows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from foresight_cli.config import AnalyzeConfig
+from foresight_cli.errors import ForesightError
+from foresight_cli.experiments import bridge, pairs
+from foresight_cli.experiments.attributes import measured_attributes
+from foresight_cli.experiments.categories import known_or_found
+from foresight_cli.experiments.controls import control_results
+from foresight_cli.experiments.inputs import Companion, Inputs
+from foresight_cli.experiments.representation import Representation
+from foresight_cli.experiments.scored import Scored
+from foresight_cli.inference.dependence import dependence
+from foresight_cli.metrics.folds import Fold
+from foresight_cli.metrics.probe import LinearProbe, linear_probes
+from foresight_cli.results import Attribute, Control, Estimate, LearningPoint, Pair, PermutationTest, Verdict
+from foresight_cli.criteria import Evidence
+from foresight_cli.verdict import judge
+
+log = logging.getLogger(__name__)
+
+LEAST_GROUPS = 20
+"""Fewer independent samples than this are not measured at all."""
+
+FindCompanion = Callable[[int, int], Companion | None]
+FindControls = Callable[[int], Mapping[str, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What was measured, and the verdict on it.
+
+    Attributes:
+        scored: the scored rows.
+        sources: on them.
+        targets: on them.
+        pairs: every source with every target, sources first.
+        index: of the pair that the verdict is about.
+        folds: of every held-out probe.
+        probe: of that pair.
+        within_label: its permutation tests within categories.
+        controls: what trivial representations score.
+        attributes: what survives the bridge.
+        unmeasured: attributes that could not be measured, with the reason.
+        companion: the data the attributes are of, if not the scored rows themselves.
+        learning_curve: of that pair.
+        r2_limit: what it may come to with more rows.
+        r2_without_farthest: of that pair, without the tenth of the samples that lie farthest out.
+        shifted_cka: debiased CKA with each target row given to another sample.
+        power: of the permutation tests, for a target that shares as much as is wanted.
+        verdict: on all of this.
+    """
+
+    scored: Scored
+    sources: list[Representation]
+    targets: list[Representation]
+    pairs: list[Pair]
+    index: int
+    folds: list[Fold]
+    probe: LinearProbe
+    within_label: list[PermutationTest]
+    controls: list[Control]
+    attributes: list[Attribute]
+    unmeasured: dict[str, str]
+    companion: str | None
+    learning_curve: list[LearningPoint]
+    r2_limit: float | None
+    r2_without_farthest: Estimate
+    shifted_cka: float
+    power: float
+    verdict: Verdict
+
+    @property
+    def chosen(self) -> tuple[Representation, Representation]:
+        """Source and target of the pair that the verdict is about."""
+        return self.sources[self.index // len(self.targets)], self.targets[self.index % len(self.targets)]
+
+
+def assess(
+    inputs: Inputs,
+    config: AnalyzeConfig,
+    *,
+    study_values: Callable[[int, int], Mapping[str, float]] | None = None,
+    companion: FindCompanion | None = None,
+    more_controls: FindControls | None = None,
+    brief: bool = False,
+) -> Assessment:
+    """Measure, choose the pair, and judge it.
+
+    Args:
+        inputs: the spaces and what is known of their rows.
+        config: seed, folds, permutations, neighbours, thresholds, waivers.
+        study_values: the Q1 study's four numbers for a source and a target; None to leave them out.
+        brief: measure only what the verdict looks at.
+        more_controls: finds controls ``[n, d]`` of a source, on every row, as its own network untrained.
+        companion: finds latents of a source and a target on data that has attributes; asked only if these rows have none.
+
+    Raises:
+        ForesightError: there are too few samples to measure anything, or a space is constant.
+    """
+    scored, rows = inputs.scored, inputs.rows
+    _refuse_few(scored, len(inputs.known))
+    sources, targets = (
+        [space.rows(rows.score, rows.one_of_each) for space in side] for side in (inputs.sources, inputs.targets)
+    )
+    _refuse_constant([*sources, *targets])
+    folds = pairs.folds_of(scored.groups, config.folds, config.seed)
+    alone = [[space.independent.space for space in side] for side in (sources, targets)]
+    k = min(config.neighbors, len(alone[0][0]) - 2)
+    tests = dependence(*alone, k=k, permutations=config.permutations, seed=config.seed)
+    selection = _selection(inputs, config)
+    measured, probes = pairs.measure(
+        *(sources, targets, scored.groups, folds, tests, selection), k=k, seed=config.seed, brief=brief
+    )
+    for pair in measured:
+        log.debug("%d -> %d: R2 %.3f, CKA %.3f", pair.source, pair.target, pair.r2.value, pair.cka.value)
+    index = _choose(measured, targets)
+    s, t = divmod(index, len(targets))
+    source, target, probe = sources[s], targets[t], probes[s][t]
+    within = _within(source, target, scored, k, config)
+    curve = bridge.learning_curve(probe, source, target, scored.groups, folds, config.seed)
+    found = measured_attributes(probe, source, target, scored, folds, config)
+    other = companion(s, t) if companion is not None and not scored.attributes else None
+    if other is not None:
+        found = measured_attributes(None, other.source, other.target, other.scored, None, config)
+    given = {**inputs.controls, **(more_controls(s) if more_controls else {})}
+    held = {name: values.double()[list(rows.score)] for name, values in given.items()}
+    controls = control_results(held, source, target, scored, folds, config)
+    limit = bridge.hopeful_limit(curve)
+    cka = tests.measures.index("cka")
+    evidence = Evidence(
+        pair=measured[index],
+        groups=len(set(scored.groups)),
+        within_label=within,
+        labelled=scored.labelled,
+        controls=controls,
+        attributes=found.attributes,
+        unmeasured=found.unmeasured,
+        companion=other.name if other else None,
+        hope=max(0.0, (limit or 0.0) - measured[index].r2.value) if limit is not None else None,
+        without_farthest=bridge.without_farthest(probe, target, scored.groups),
+        shifted_cka=float(tests.shifted[cka, s, t]),
+        power=tests.power(config.thresholds.r2, s, t),
+    )
+    said = study_values(s, t) if study_values else {}
+    return Assessment(
+        scored=scored,
+        sources=sources,
+        targets=targets,
+        pairs=measured,
+        index=index,
+        folds=folds,
+        probe=probe,
+        within_label=within,
+        controls=controls,
+        attributes=found.attributes,
+        unmeasured=found.unmeasured,
+        companion=evidence.companion,
+        learning_curve=curve,
+        r2_limit=limit,
+        r2_without_farthest=evidence.without_farthest,
+        shifted_cka=evidence.shifted_cka,
+        power=evidence.power,
+        verdict=judge(evidence, config.thresholds, config.verdict, study_values=said),
+    )
+
+
+def _refuse_few(scored: Scored, samples: int) -> None:
+    groups = len(set(scored.groups))
+    if groups < LEAST_GROUPS:
+        raise ForesightError(
+            f"{groups} independent samples are left of {samples}: at least {LEAST_GROUPS} are needed to measure "
+            "anything, and 100 for a verdict. Extract more data"
+        )
+
+
+def _refuse_constant(spaces: Sequence[Representation]) -> None:
+    for space in spaces:
+        if bool((space.values == space.values[0]).all()):
+            raise ForesightError(f"{space.name}: all {len(space.values)} rows are the same, so nothing can be measured")
+
+
+def _selection(inputs: Inputs, config: AnalyzeConfig) -> np.ndarray | None:
+    """Held-out R2 of every cell ``[S, T]`` on the rows set aside for choosing; None where there is nothing to choose."""
+    aside = inputs.rows.select
+    if not aside:
+        return None
+    groups = [inputs.rows.groups[i] for i in aside]
+    folds = pairs.folds_of(groups, min(config.folds, len(set(groups))), config.seed)
+    sources, targets = ([space.rows(aside).space for space in side] for side in (inputs.sources, inputs.targets))
+    return np.array([[p.r2 for p in linear_probes(s, targets, groups=groups, folds=folds)] for s in sources])
+
+
+def _choose(measured: Sequence[Pair], targets: Sequence[Representation]) -> int:
+    """The pair that the verdict is about: the best source, by the rows set aside, for one target.
+
+    R2 says nothing between targets, of which one may be easier than another. With several, it is a flat one: a decoder
+    needs every value, and only there can be seen whether position survives.
+    """
+    flat = [i for i in range(len(measured)) if targets[i % len(targets)].pooling == "flat"]
+    return max(flat or range(len(measured)), key=lambda i: measured[i].selection_r2 or 0.0)
+
+
+def _within(
+    source: Representation, target: Representation, scored: Scored, k: int, config: AnalyzeConfig
+) -> list[PermutationTest]:
+    labels = known_or_found(scored.independent, target.independent.space, config.seed)
+    x, y = source.independent.space, target.independent.space
+    found = dependence([x], [y], k=k, permutations=config.permutations, labels=labels, seed=config.seed)
+    return [PermutationTest(**vars(test)) for test in found.tests(0, 0)]

@@ -1,0 +1,213 @@
+"""Is there more in common than chance? One set of permutations for all pairs of spaces and all measures at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from foresight_cli.metrics.neighbors import nearest_neighbors
+from foresight_cli.metrics.permutations import count_at_least
+from foresight_cli.metrics.permuted_products import ROUNDING, permuted_overlaps, permuted_products
+from foresight_cli.metrics.rsa import standard_scores
+from foresight_cli.metrics.distances import squareform
+from foresight_cli.metrics.space import Space
+from foresight_cli.metrics.validation import Labels, as_codes
+
+Floats = npt.NDArray[np.float64]
+
+MEASURES = ("cka", "spearman", "recall")
+
+
+@dataclass(frozen=True)
+class PermutationTest:
+    """One measure of one pair of spaces against its permutation null.
+
+    Attributes:
+        measure: ``cka`` (debiased, linear), ``spearman`` (of distances) or ``recall`` (of nearest neighbours).
+        value: with the rows as they belong together.
+        null_mean: mean over the permutations.
+        null_sd: their standard deviation.
+        p_value: (1 + #)/(K + 1), one-sided, of this measure by itself.
+        p_corrected: the same of the largest standardised value over all pairs and measures: the chance that any of them
+            would look as good as this one does.
+        calibrated: (value - t) / (1 - t), at least 0, with t the value that 5 % of the nulls exceed: 0 for what chance
+            explains, 1 for equal spaces, and the same scale for wide and narrow spaces.
+    """
+
+    measure: str
+    value: float
+    null_mean: float
+    null_sd: float
+    p_value: float
+    p_corrected: float
+    calibrated: float
+
+    @property
+    def z(self) -> float:
+        """Null standard deviations above the null mean."""
+        return (self.value - self.null_mean) / self.null_sd if self.null_sd else 0.0
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """Every measure of every source with every target, under the same permutations of the targets' rows.
+
+    Attributes:
+        measures: their names.
+        observed: ``[M, S, T]``.
+        shifted: the same with each row of the targets given to another sample, ``[M, S, T]``: nothing may be left.
+        null: ``[K, M, S, T]``.
+        highest: the largest standardised null value of each permutation ``[K]``.
+    """
+
+    measures: Sequence[str]
+    observed: Floats
+    shifted: Floats
+    null: Floats
+    highest: Floats
+
+    def tests(self, source: int, target: int) -> list[PermutationTest]:
+        """The measures of one pair."""
+        return [self._test(m, source, target) for m in range(len(self.measures))]
+
+    def power(self, r2: float, source: int, target: int, *, alpha: float = 0.05) -> float:
+        """The chance that CKA's corrected p value stays within ``alpha`` for a target of which ``r2`` is shared.
+
+        Simulated: the share ``r2`` of the made-up target's variance is the source's own geometry, the rest is the
+        target's, permuted. Cross terms, which are 0 on average, are left out.
+        """
+        m = list(self.measures).index("cka")
+        moved = self.null[:, m, source, target]
+        mean, sd = moved.mean(), moved.std()
+        made = (r2 + (1 - r2) * moved) / np.sqrt(r2**2 + 2 * r2 * (1 - r2) * moved + (1 - r2) ** 2)
+        critical = np.quantile(self.highest, 1 - alpha)
+        return float(((made - mean) / sd >= critical).mean()) if sd else 0.0
+
+    def _test(self, m: int, s: int, t: int) -> PermutationTest:
+        value, null = float(self.observed[m, s, t]), self.null[:, m, s, t]
+        mean, sd = _moments(value, null)
+        standardised = (value - mean) / sd if sd else 0.0
+        ordered = np.sort(np.append(null, value))
+        limit = float(ordered[int(np.ceil(0.95 * len(ordered))) - 1])
+        k = len(null)
+        return PermutationTest(
+            measure=self.measures[m],
+            value=value,
+            null_mean=float(null.mean()),
+            null_sd=float(null.std()),
+            p_value=(1 + count_at_least(null, value, rounding=ROUNDING)) / (k + 1),
+            p_corrected=(1 + count_at_least(self.highest, standardised, rounding=1e-6)) / (k + 1),
+            calibrated=max(0.0, (value - limit) / (1 - limit)) if limit < 1 else 0.0,
+        )
+
+
+def dependence(
+    sources: Sequence[Space],
+    targets: Sequence[Space],
+    *,
+    k: int = 10,
+    permutations: int = 999,
+    labels: Labels | None = None,
+    seed: int = 0,
+) -> Dependence:
+    """Permutation tests of CKA, distances and neighbours between every source and every target, rows paired.
+
+    One permutation serves all cells: the spaces of one network resemble each other, and so do their nulls, which the
+    largest of the standardised values takes into account where Bonferroni's correction would give them away. Gram
+    matrices, ranks and neighbours are computed once; a permutation only looks them up.
+
+    Args:
+        sources: spaces ``[n, .]``, rows independent (one of each group).
+        targets: likewise; the same rows.
+        k: neighbours.
+        permutations: K.
+        labels: rows change places within their label only, and CKA is of the rows minus their label's mean: is there
+            more in common than the labels? A label of a single row keeps that row in its place.
+        seed: of permutations and ties.
+
+    Source: maximum statistic, Westfall and Young 1993; one permutation for all layers and the calibrated score,
+    Groeger et al. 2026, arXiv 2602.14486; restricted permutation, Winkler et al. 2014.
+    """
+    n = len(sources[0])
+    rng = np.random.default_rng(seed)
+    codes = np.zeros(n, dtype=np.int64) if labels is None else as_codes(labels, n, "labels")
+    draws = list(_orders(codes, permutations, rng))
+    spaces = [*sources, *targets]
+    measured = []
+    for matrices in (
+        [_unit(u_centred(within(space.gram, codes))) for space in spaces],
+        [_ranked(space) for space in spaces],
+    ):
+        measured.append(permuted_products(matrices[: len(sources)], matrices[len(sources) :], draws))
+        del matrices
+    neighbors = [nearest_neighbors(space.distances(), k, rng).indices for space in spaces]
+    shared = permuted_overlaps(neighbors[: len(sources)], neighbors[len(sources) :], draws)
+    found = torch.stack([*(part.cpu() for part in measured), shared / (n * k)], dim=1).numpy()
+    return Dependence(MEASURES, found[0], found[1], found[2:], _highest(found[0], found[2:]))
+
+
+def u_centred(gram: torch.Tensor) -> torch.Tensor:
+    """The Gram matrix ``[n, n]`` with zero diagonal and rows that sum to 0: inner products are unbiased HSIC.
+
+    Source: Szekely and Rizzo 2014, eq. 2.5.
+    """
+    n = len(gram)
+    hollow = gram.clone().fill_diagonal_(0)
+    rows = hollow.sum(dim=1)
+    centred = hollow - (rows / (n - 2))[:, None] - rows / (n - 2) + rows.sum() / ((n - 1) * (n - 2))
+    return centred.fill_diagonal_(0)
+
+
+def within(gram: torch.Tensor, codes: npt.NDArray[np.int64]) -> torch.Tensor:
+    """The Gram matrix of the rows minus the mean of their label, from that of the rows ``[n, n]``."""
+    index = torch.from_numpy(codes).to(gram.device)
+    counts = torch.bincount(index).to(gram.dtype)
+    rows = torch.zeros(len(counts), len(gram), dtype=gram.dtype, device=gram.device).index_add_(0, index, gram)
+    rows /= counts[:, None]
+    blocks = torch.zeros(len(counts), len(counts), dtype=gram.dtype, device=gram.device)
+    blocks = blocks.index_add_(1, index, rows) / counts
+    mixed = rows[index]
+    return gram - mixed - mixed.T + blocks[index][:, index]
+
+
+def _orders(codes: npt.NDArray[np.int64], permutations: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+    """The rows as they are, each row moved on by one in a random order, then ``permutations`` draws within labels."""
+    n = len(codes)
+    yield np.arange(n)
+    ring, shifted = rng.permutation(n), np.empty(n, dtype=np.int64)
+    shifted[ring] = np.roll(ring, 1)
+    yield shifted
+    members = [np.flatnonzero(codes == code) for code in range(int(codes.max()) + 1)]
+    for _ in range(permutations):
+        order = np.empty(n, dtype=np.int64)
+        for rows in members:
+            order[rows] = rng.permutation(rows)
+        yield order
+
+
+def _ranked(space: Space) -> torch.Tensor:
+    """Ranks of the distances as a square ``[n, n]`` of norm 1."""
+    return squareform(standard_scores(space.distances().condensed(), "spearman"), len(space)) / np.sqrt(2)
+
+
+def _unit(matrix: torch.Tensor) -> torch.Tensor:
+    norm = torch.linalg.matrix_norm(matrix)
+    return matrix / norm if norm > 0 else matrix
+
+
+def _moments(value: float, null: Floats) -> tuple[float, float]:
+    """Mean and deviation with the observed value among the others, which keeps the test exact."""
+    together = np.append(null, value)
+    return float(together.mean()), float(together.std())
+
+
+def _highest(observed: Floats, null: Floats) -> Floats:
+    together = np.concatenate([null, observed[None]])
+    mean, sd = together.mean(axis=0), together.std(axis=0)
+    standardised = (null - mean) / np.where(sd > 0, sd, np.inf)
+    highest: Floats = standardised.reshape(len(null), -1).max(axis=1)
+    return highest

@@ -1,0 +1,49 @@
+"""Symmetric products and eigendecompositions, by the fastest library that the device has.
+
+On a CPU these are NumPy's and SciPy's: NumPy computes ``x @ x.T`` as a symmetric product, at half the work of a general
+one, and LAPACK's divide and conquer is several times faster through SciPy than through torch.
+"""
+
+from __future__ import annotations
+
+import scipy.linalg
+import torch
+
+
+def gram_matrix(x: torch.Tensor) -> torch.Tensor:
+    """``x x'``: inner products of the rows of ``x [n, d]``, ``[n, n]``, exactly symmetric."""
+    if x.device.type != "cpu":
+        return x @ x.T
+    rows = x.contiguous().numpy()
+    return torch.from_numpy(rows @ rows.T)
+
+
+def scatter_matrix(x: torch.Tensor) -> torch.Tensor:
+    """``x' x``: inner products of the columns of ``x [n, d]``, ``[d, d]``, exactly symmetric."""
+    if x.device.type != "cpu":
+        return x.T @ x
+    rows = x.contiguous().numpy()
+    return torch.from_numpy(rows.T @ rows)
+
+
+def smaller_product(x: torch.Tensor) -> torch.Tensor:
+    """``x x'`` if ``x [n, d]`` has fewer rows than columns, else ``x' x``: they share their non-zero eigenvalues."""
+    return gram_matrix(x) if len(x) < x.shape[1] else scatter_matrix(x)
+
+
+def symmetric_eigen(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eigenvalues ``[m]``, ascending, and eigenvectors in columns ``[m, m]`` of a symmetric ``matrix [m, m]``."""
+    if matrix.device.type != "cpu":
+        values, vectors = torch.linalg.eigh(matrix)
+        return values, vectors
+    found = scipy.linalg.eigh(matrix.numpy(), driver="evd", check_finite=False)
+    # LAPACK writes columns: as they lie in memory, their transpose is what torch calls contiguous.
+    return torch.from_numpy(found[0]), torch.from_numpy(found[1].T.copy()).T
+
+
+def symmetric_eigenvalues(matrix: torch.Tensor) -> torch.Tensor:
+    """Eigenvalues ``[m]`` of a symmetric ``matrix [m, m]``, ascending."""
+    if matrix.device.type != "cpu":
+        values: torch.Tensor = torch.linalg.eigvalsh(matrix)
+        return values
+    return torch.from_numpy(scipy.linalg.eigh(matrix.numpy(), eigvals_only=True, driver="evd", check_finite=False))

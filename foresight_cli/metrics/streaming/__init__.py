@@ -1,0 +1,21 @@
+"""The same measures for rows that do not fit in memory: ``torchmetrics.Metric`` classes that workers merge."""
+
+from foresight_cli.metrics.streaming.cka import LinearCKA
+from foresight_cli.metrics.streaming.moments import Moments, MomentsResult
+from foresight_cli.metrics.streaming.probe import LinearProbe, StreamedProbe, hashed_folds
+from foresight_cli.metrics.streaming.rsa import RSA, StreamedRSA
+from foresight_cli.metrics.streaming.spectrum import EffectiveRank, ParticipationRatio, PCADimension
+
+__all__ = [
+    "RSA",
+    "EffectiveRank",
+    "LinearCKA",
+    "LinearProbe",
+    "Moments",
+    "MomentsResult",
+    "PCADimension",
+    "ParticipationRatio",
+    "StreamedProbe",
+    "StreamedRSA",
+    "hashed_folds",
+]

@@ -1,0 +1,279 @@
+"""The linear probe of rows that come in batches: cross-validated ridge from fold-wise sums."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.linear_algebra import symmetric_eigen
+from foresight_cli.metrics.ridge import check_penalties
+from foresight_cli.metrics.streaming.moments import MomentMetric, MomentPart
+from foresight_cli.metrics.validation import Labels, Matrix, check_count
+
+MAX_COLUMNS = 8192
+"""Columns of x beyond which the sums of five folds (2.7 GB here) and their eigenvectors are out of proportion."""
+
+
+class StreamedProbe(NamedTuple):
+    """Held-out quality of a ridge map.
+
+    Attributes:
+        r2: 1 - sum |y - yhat|^2 / sum |y - train mean|^2, pooled over all rows and columns.
+        r2_standard_error: Nadeau-Bengio's over folds.
+        r2_interval: r2 -/+ 1.96 standard errors.
+        r2_per_fold: r2 within each fold.
+        penalties: lambda chosen for each fold.
+    """
+
+    r2: float
+    r2_standard_error: float
+    r2_interval: tuple[float, float]
+    r2_per_fold: tuple[float, ...]
+    penalties: tuple[float, ...]
+
+
+class ProbePart(MomentPart):
+    """The sums of one fold: the scatter of x, that of x with y, and the trace of that of y."""
+
+    @staticmethod
+    def shapes(n: int, d1: int, d2: int) -> dict[str, tuple[int, ...]]:
+        """First row and mean of z = (x, y), then the sums about that mean."""
+        return {"origin": (d1 + d2,), "mean": (d1 + d2,), "xx": (d1, d1), "xy": (d1, d2), "yy": ()}
+
+    def _shift(self, by: torch.Tensor) -> None:
+        x, y = self.sides(by)
+        self["xx"].addr_(x, x, alpha=self.n)
+        self["xy"].addr_(x, y, alpha=self.n)
+        self["yy"].add_(self.n * (y @ y))
+
+    def _accumulate(self, rows: torch.Tensor) -> None:
+        x, y = self.sides(rows)
+        self["xx"].addmm_(x.T, x)
+        self["xy"].addmm_(x.T, y)
+        self["yy"].add_(y.square().sum())
+
+
+def hashed_folds(groups: Labels, folds: int, seed: int = 0, *, first_row: int = 0) -> npt.NDArray[np.int64]:
+    """The fold ``[n]`` of each row, 0 .. folds - 1, from a hash of its group and the seed alone.
+
+    So a group's fold depends neither on the other rows nor on who sees it. Folds are equal in size only on average.
+
+    Raises:
+        ForesightError: a group is neither a word nor a whole number.
+
+    Example:
+        >>> hashed_folds(["a", "b", "a", 7], folds=5).tolist()
+        [2, 0, 2, 1]
+    """
+    values = groups.tolist() if isinstance(groups, torch.Tensor | np.ndarray) else groups
+    numbers = []
+    for row, value in enumerate(values):
+        plain = value.item() if isinstance(value, np.generic) else value
+        if not isinstance(plain, str | int):
+            raise ForesightError(f"groups has {plain!r} in row {row + first_row}: wanted words or whole numbers")
+        # Python's own hash of a word differs from one process to the next.
+        digest = hashlib.blake2b(f"{seed}:{plain}".encode(), digest_size=8).digest()
+        numbers.append(int.from_bytes(digest, "little") % folds)
+    return np.array(numbers, dtype=np.int64)
+
+
+class LinearProbe(MomentMetric):
+    """Cross-validated ridge regression from x ``[n, d1]`` to y ``[n, d2]`` that come in batches.
+
+    Each fold keeps its sums; the training part of a fold is the merged others. There the columns of x are centred and
+    scaled to variance 1, and lambda is one of ``penalties`` times the mean eigenvalue. One penalty: r2 is that of
+    ``linear_probe(..., folds=<the same>, penalties=[it], reach=inf)``. Several: exact leave-one-out needs the rows, so
+    the multiple is chosen by leaving out one training fold in turn (smallest pooled squared error), each such part
+    standardised anew. Residuals of single rows are not known, so the standard error is Nadeau-Bengio's alone.
+
+    Memory is 8 folds (d1^2 + d1 d2) bytes; ``compute`` takes one eigendecomposition of a ``[d1, d1]`` matrix a fold,
+    and, with several penalties, one for each pair of folds.
+
+    Args:
+        folds: how many, at least 2; at least 3 with several penalties.
+        penalties: multiples of the mean eigenvalue to choose from; default logspace(-3, 3, 13).
+        seed: of the folds that ``groups`` are given.
+        **kwargs: torchmetrics' own.
+
+    Raises:
+        ForesightError: an option is impossible, or a batch invalid; at ``compute``, a fold is empty, a training part
+            has fewer than 3 rows, or y is constant.
+
+    Source: Hoerl and Kennard 1970; Nadeau and Bengio 2003, with (1/K + n_test/n_train).
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.standard_normal((200, 10))
+        >>> y = x @ rng.standard_normal((10, 4)) + rng.standard_normal((200, 4))
+        >>> probe = LinearProbe()
+        >>> for start in range(0, 200, 50):
+        ...     rows = np.arange(start, start + 50)
+        ...     probe.update(x[rows], y[rows], groups=rows)
+        >>> round(probe.compute().r2, 2)
+        0.93
+    """
+
+    part = ProbePart
+
+    def __init__(self, folds: int = 5, penalties: Sequence[float] | None = None, seed: int = 0, **kwargs: Any) -> None:
+        self.multiples = check_penalties(penalties)
+        check_count(folds, "folds", low=2, high=100)
+        if folds == 2 and len(self.multiples) > 1:
+            raise ForesightError(
+                f"folds=2: wanted at least 3 to choose among {len(self.multiples)} penalties; give one penalty or more "
+                "folds"
+            )
+        super().__init__({"folds": folds, "seed": seed}, **kwargs)
+        self.folds, self.seed = folds, seed
+
+    def update(
+        self, x: Matrix, y: Matrix, fold: int | Sequence[int] | Matrix | None = None, groups: Labels | None = None
+    ) -> None:
+        """Add the rows ``x [b, d1]`` and ``y [b, d2]``; b may be 0.
+
+        Args:
+            x: source rows.
+            y: target rows.
+            fold: the fold of each row ``[b]``, or of all.
+            groups: or the group of each row ``[b]`` (its sample id if it stands alone), which settles its fold: rows of
+                one group are in one fold, on whichever worker.
+
+        Raises:
+            ForesightError: a batch is invalid or not as wide as the rows before, x too wide, or the folds are unclear.
+        """
+        with torch.inference_mode(False), torch.no_grad():
+            first, second = self._batch(x, y)
+            d1 = first.shape[1]
+            if d1 > MAX_COLUMNS:
+                raise ForesightError(
+                    f"x has {d1} columns: LinearProbe keeps {self.folds} sums [d1, d1], "
+                    f"{8e-9 * self.folds * d1**2:.1f} GB, and takes up to {MAX_COLUMNS}. Project x first, or give "
+                    "linear_probe a sample of the rows"
+                )
+            of_row = torch.from_numpy(self._folds_of(len(first), fold, groups)).to(first.device)
+            z = torch.cat([first, second], dim=1)
+            for number in of_row.unique().tolist():
+                self._add(number, z[of_row == number], d1)
+
+    def _folds_of(
+        self, rows: int, fold: int | Sequence[int] | Matrix | None, groups: Labels | None
+    ) -> npt.NDArray[np.int64]:
+        if (fold is None) == (groups is None):
+            raise ForesightError("LinearProbe wants fold= or groups=, one of them, with every batch")
+        seen = self.seen
+        if groups is not None:
+            given = hashed_folds(groups, self.folds, self.seed, first_row=seen)
+        else:
+            given = np.asarray(fold.cpu() if isinstance(fold, torch.Tensor) else fold)
+            given = np.full(rows, given) if given.ndim == 0 else given.ravel()
+            if given.dtype.kind not in "iuf":
+                raise ForesightError(f"fold has dtype {given.dtype}: wanted whole numbers, 0 to {self.folds - 1}")
+            wrong = np.flatnonzero((given < 0) | (given >= self.folds) | (given % 1 != 0))
+            if len(wrong):
+                raise ForesightError(
+                    f"fold is {given[wrong[0]]} in row {seen + wrong[0]}: wanted 0 to {self.folds - 1}"
+                )
+        if len(given) != rows:
+            raise ForesightError(f"{'fold' if groups is None else 'groups'} has {len(given)} entries for {rows} rows")
+        return given.astype(np.int64)
+
+    def compute(self) -> StreamedProbe:
+        """The held-out quality over all rows so far."""
+        parts = self._checked_parts()
+        multiples = self._chosen(parts)
+        residuals, totals, penalties, ratios = [], [], [], []
+        for fold, test in enumerate(parts):
+            train = _joined([*parts[:fold], *parts[fold + 1 :]])
+            ridge = _StreamedRidge(train)
+            penalty = multiples[fold] * ridge.mean_eigenvalue
+            (residual,), total = ridge.test(test, [penalty])
+            residuals.append(residual)
+            totals.append(total)
+            penalties.append(penalty)
+            ratios.append(test.n / train.n)
+        if not all(totals):
+            raise ForesightError("y is constant in a test fold: its R2 is undefined there; use fewer folds")
+        r2 = 1 - math.fsum(residuals) / math.fsum(totals)
+        per_fold = tuple(1 - a / b for a, b in zip(residuals, totals, strict=True))
+        spread = (1 / self.folds + float(np.mean(ratios))) * float(np.var(per_fold, ddof=1))
+        error = math.sqrt(spread)
+        return StreamedProbe(r2, error, (r2 - 1.96 * error, r2 + 1.96 * error), per_fold, tuple(penalties))
+
+    def _checked_parts(self) -> list[ProbePart]:
+        parts = [part for part in self._merged() if isinstance(part, ProbePart)]
+        missing = sorted(set(range(self.folds)) - {part.key for part in parts})
+        if missing:
+            raise ForesightError(
+                f"fold {missing[0]} of {self.folds} has none of the {self.seen} rows so far: wanted rows in every fold "
+                "before compute()"
+            )
+        for part in parts:
+            if self.seen - part.n < 3:
+                raise ForesightError(
+                    f"fold {part.key} has {self.seen - part.n} training and {part.n} test rows: wanted 3 and 1"
+                )
+        if not _joined(parts)["yy"]:
+            raise ForesightError(
+                f"y is constant: all its {self.seen} rows are equal, and LinearProbe wants rows that vary"
+            )
+        return parts
+
+    def _chosen(self, parts: list[ProbePart]) -> list[float]:
+        """The multiple for each fold, from the others: each of them is predicted from the rest in turn."""
+        if len(self.multiples) == 1:
+            return [self.multiples[0]] * len(parts)
+        errors = np.zeros((len(parts), len(self.multiples)))
+        for one, other in combinations(range(len(parts)), 2):
+            # Without both, the rest is the training part for either: of one where the other is held out.
+            ridge = _StreamedRidge(_joined([part for i, part in enumerate(parts) if i not in (one, other)]))
+            penalties = [multiple * ridge.mean_eigenvalue for multiple in self.multiples]
+            errors[one] += ridge.test(parts[other], penalties)[0]
+            errors[other] += ridge.test(parts[one], penalties)[0]
+        return [self.multiples[best] for best in errors.argmin(axis=1)]
+
+
+class _StreamedRidge:
+    """Ridge maps of every penalty, from the sums of their training rows."""
+
+    def __init__(self, train: ProbePart) -> None:
+        deviation = (train["xx"].diagonal() / train.n).sqrt()
+        scale = torch.where(deviation > 0, deviation, 1.0)
+        gram = train["xx"] / scale / scale[:, None]
+        self.mean_eigenvalue = float(gram.trace()) / train.n or 1.0
+        values, vectors = symmetric_eigen(gram)
+        # As in memory: directions of rounding noise.
+        kept = values > values[-1] * len(gram) * torch.finfo(torch.float64).eps
+        self._train, self._eigenvalues = train, values[kept]
+        self._axes = vectors[:, kept] / scale[:, None]
+        self._loadings = self._axes.T @ train["xy"]
+
+    def test(self, part: ProbePart, penalties: Sequence[float]) -> tuple[list[float], float]:
+        """Squared error on the rows of ``part`` for each penalty, and that of predicting the train mean."""
+        test = part.about(self._train)
+        total = float(test["yy"])
+        # |y - W'x|^2 summed is tr yy - 2 tr W'xy + tr W'xx W, with W = axes @ loadings / (eigenvalues + penalty).
+        cross = (self._loadings * (self._axes.T @ test["xy"])).sum(dim=1)
+        square = (self._axes.T @ test["xx"] @ self._axes) * (self._loadings @ self._loadings.T)
+        residuals = []
+        for penalty in penalties:
+            shrunk = 1 / (self._eigenvalues + penalty)
+            residuals.append(total - 2 * float(cross @ shrunk) + float(shrunk @ square @ shrunk))
+        return residuals, total
+
+
+def _joined(parts: Sequence[ProbePart]) -> ProbePart:
+    """The sums of several folds together."""
+    whole = parts[0].clone()
+    assert isinstance(whole, ProbePart)
+    for part in parts[1:]:
+        whole.absorb(part)
+    return whole

@@ -1,0 +1,111 @@
+"""How many directions a space uses, from rows that come in batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.linear_algebra import symmetric_eigenvalues
+from foresight_cli.metrics.streaming.moments import CovarianceMetric
+
+
+class SpectrumMetric(CovarianceMetric):
+    """A summary of the eigenvalues of the covariance."""
+
+    def _varying(self) -> torch.Tensor:
+        """The scatter matrix ``[d, d]``.
+
+        Raises:
+            ForesightError: there are fewer than 2 rows, or all are equal.
+        """
+        part = self._scatter()
+        scatter = part["xx"]
+        if not scatter.diagonal().any():
+            raise ForesightError(
+                f"x is constant: all its {part.n} rows are equal, and {type(self).__name__} wants rows that vary"
+            )
+        return scatter
+
+    def _shares(self) -> torch.Tensor:
+        """The eigenvalues as shares of their sum, the largest first; at most n - 1, the others are rounding."""
+        values = symmetric_eigenvalues(self._varying()).flip(0)[: self.seen - 1].clamp_min(0)
+        return values / values.sum()
+
+
+class PCADimension(SpectrumMetric):
+    """The smallest number of principal components that hold the share ``variance``: `pca_dimension` of all rows.
+
+    Args:
+        variance: above 0, at most 1.
+        **kwargs: torchmetrics' own.
+
+    Raises:
+        ForesightError: ``variance`` is out of range, or a batch invalid; at ``compute``, fewer than 2 rows came, or all
+            are equal.
+
+    Example:
+        >>> import numpy as np
+        >>> dimension = PCADimension(variance=0.75)
+        >>> dimension.update(np.array([[2.0, 0.0], [-2.0, 0.0]]))
+        >>> dimension.update(np.array([[0.0, 1.0], [0.0, -1.0]]))
+        >>> int(dimension.compute())
+        1
+    """
+
+    def __init__(self, variance: float = 0.95, **kwargs: Any) -> None:
+        if not 0 < variance <= 1:
+            raise ForesightError(f"variance={variance}: wanted a share above 0, at most 1")
+        super().__init__(**kwargs)
+        self.variance = variance
+
+    def compute(self) -> torch.Tensor:
+        """The number, an integer tensor without dimensions."""
+        # The last sum is 1 up to rounding.
+        return (self._shares().cumsum(dim=0) < self.variance - 1e-12).sum() + 1
+
+
+class ParticipationRatio(SpectrumMetric):
+    """(sum of eigenvalues)^2 / sum of their squares, of the covariance: `participation_ratio` of all rows.
+
+    Raises:
+        ForesightError: a batch is invalid; at ``compute``, fewer than 2 rows came, or all are equal.
+
+    Source: Gao et al. 2017, bioRxiv 214262.
+
+    Example:
+        >>> import numpy as np
+        >>> ratio = ParticipationRatio()
+        >>> ratio.update(np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+        >>> round(float(ratio.compute()), 4)
+        1.4706
+    """
+
+    def compute(self) -> torch.Tensor:
+        """The ratio, a float64 tensor without dimensions."""
+        scatter = self._varying()
+        ratio: torch.Tensor = scatter.trace() ** 2 / scatter.square().sum()
+        return ratio
+
+
+class EffectiveRank(SpectrumMetric):
+    """Exponential of the entropy of the covariance eigenvalues: `effective_rank` of all rows.
+
+    Raises:
+        ForesightError: a batch is invalid; at ``compute``, fewer than 2 rows came, or all are equal.
+
+    Source: Roy and Vetterli 2007, with the deviation that `effective_rank` states.
+
+    Example:
+        >>> import numpy as np
+        >>> rank = EffectiveRank()
+        >>> rank.update(np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+        >>> round(float(rank.compute()), 4)
+        1.6494
+    """
+
+    def compute(self) -> torch.Tensor:
+        """The rank, a float64 tensor without dimensions."""
+        rank: torch.Tensor = torch.special.entr(self._shares()).sum().exp()
+        return rank

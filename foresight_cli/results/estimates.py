@@ -1,0 +1,66 @@
+"""A number with its uncertainty, as ``results.yaml`` holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval, and what chance would give.
+
+    Attributes:
+        lower: one-sided bound that a gate passes on: the true value is above it with 95 % confidence.
+        upper: one-sided bound that a gate fails on: the true value is below it with 98.3 % confidence (5 % over the
+            three gates that may end in PIVOT).
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
+    p_value: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+    @classmethod
+    def of(cls, value: float, standard_error: float, *, chance: float | None = None) -> Estimate:
+        """With normal bounds."""
+        half, one_sided, futile = (quantile * standard_error for quantile in (1.96, 1.645, 2.128))
+        return cls(value, value - half, value + half, chance, None, value - one_sided, value + futile)
+
+
+@dataclass(frozen=True)
+class Neighborhood:
+    """E-Q1.6 at one ``k``: overlap of the k nearest neighbours in both spaces."""
+
+    k: int
+    recall: Estimate
+    jaccard: float
+    mrr: float
+    expected: float
+
+    @property
+    def lift(self) -> float:
+        """Recall over what chance gives."""
+        return self.recall.value / self.expected
+
+
+@dataclass(frozen=True)
+class PermutationTest:
+    """One measure against its permutation null.
+
+    Attributes:
+        measure: ``cka`` (debiased, linear), ``spearman`` (of distances) or ``recall`` (of nearest neighbours).
+        p_value: one-sided, (1 + #)/(K + 1).
+        p_corrected: the same for the largest standardised value over all pairs and measures tested together.
+        calibrated: 0 for what chance explains, 1 for equal spaces.
+    """
+
+    measure: str
+    value: float
+    null_mean: float
+    null_sd: float
+    p_value: float
+    p_corrected: float
+    calibrated: float

@@ -1,0 +1,60 @@
+"""The verdict and its criteria, as ``results.yaml`` holds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from foresight_cli.results.estimates import Estimate
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """One line of the verdict.
+
+    Attributes:
+        outcome: PASS (the lower bound is above the threshold), FAIL (the upper bound is below it), UNCLEAR (neither),
+            NOT MEASURED or WAIVED (by the user).
+        reason: one sentence that says why.
+        kind: ``bound`` (its lower bound must lie above the threshold), ``count`` (at least the threshold), ``p value``
+            (at most the threshold) or ``ceiling`` (at most the threshold).
+        bound: what was held against the threshold: the lower bound, or for FAIL the upper one.
+        code: a word for the outcome's reason, for programs; "" for PASS.
+        groups_needed: about how many independent groups would settle it; None if it is settled, or nobody can say.
+    """
+
+    name: str
+    measures: str
+    estimate: Estimate | None
+    threshold: float | None
+    outcome: str
+    reason: str
+    kind: str = "bound"
+    bound: float | None = None
+    code: str = ""
+    groups_needed: int | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """PROCEED, PIVOT or INCONCLUSIVE, and why; beside it, what the Q1 study's four thresholds would have said.
+
+    Attributes:
+        waived: criteria that the user gave up, as ``verdict.attributes=waived`` does; to be read with the answer.
+        limiting: the criterion that stands most in the way of an answer; None when there is one.
+        groups_needed: about how many independent groups would settle it; None if that is not known.
+    """
+
+    answer: str
+    reasons: list[str]
+    criteria: list[Criterion]
+    study_answer: str
+    study_values: dict[str, float]
+    study_thresholds: dict[str, float]
+    waived: list[str] = field(default_factory=list)
+    limiting: str | None = None
+    groups_needed: int | None = None
+
+    @property
+    def line(self) -> str:
+        """The answer, with what was waived."""
+        return f"{self.answer} ({', '.join(self.waived)} waived)" if self.waived else self.answer

@@ -1,0 +1,41 @@
+"""Cache entries as ``foresight extract`` would leave them, without running a network: for what only looks them up."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_dir
+
+from foresight_cli.config import ExtractConfig
+from foresight_cli.config_groups import conf_dir
+from foresight_cli.config_reader import extract_config
+from foresight_cli.data import open_dataset
+from foresight_cli.extract import _provenance
+from foresight_cli.extraction.plan import planned
+from foresight_cli.latents import Entry, Shard
+from foresight_cli.latents.samples import write_samples
+from foresight_cli.models import open_model
+from foresight_cli.overrides import for_hydra
+
+
+def made(root: Path | str, *words: str, value: float = 0.0, sealed: bool = True) -> Entry:
+    """The entry of ``foresight extract WORDS``: every latent is ``value``, the rest is as a real one's."""
+    config = _config(words)
+    dataset = open_dataset(config.data)
+    (recipe,) = planned(config, dataset, open_model(config.model)).values()
+    entry = Entry.create(Path(root), recipe)
+    for number in range(recipe.shards):
+        ids = [dataset.samples[row].id for row in recipe.slice(number)]
+        entry.put(number, Shard(ids, torch.full((len(ids), 2), value), torch.zeros(len(ids), 32, dtype=torch.uint8)))
+    if sealed:
+        entry.seal(_provenance(config, "cpu"))
+    write_samples(entry.path, dataset.samples)
+    return entry
+
+
+@cache  # composing is most of the time
+def _config(words: tuple[str, ...]) -> ExtractConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return extract_config(compose("extract", for_hydra("extract", list(words))))
