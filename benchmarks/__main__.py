@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
-from benchmarks import analysis, commands, extraction
+from benchmarks import analysis, commands, extraction, scaling
 from benchmarks.machine import described
 from benchmarks.timing import Row
 
@@ -17,12 +18,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each way; the median counts")
     runs = parser.parse_args().runs
     rows = [*extraction.rows(runs), *commands.rows(runs), *analysis.rows(runs)]
-    text = report(rows, runs)
+    text = report(rows, runs, scaling.section())
     RESULTS.write_text(text, encoding="utf-8")
     print(text)
 
 
-def report(rows: list[Row], runs: int) -> str:
+def report(rows: list[Row], runs: int, more: list[str]) -> str:
     lines = [
         "# Benchmarks",
         "",
@@ -33,6 +34,9 @@ def report(rows: list[Row], runs: int) -> str:
         "|---|---:|---|---:|---:|---:|---|",
     ]
     for row in rows:
+        if math.isnan(row.ours):
+            lines.append(f"| {row.what} | not measured | {row.alternative} | | | | {row.note} |")
+            continue
         theirs = "" if row.theirs is None else f"{row.theirs:.3f} {row.unit}"
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}x"
         goal = f"{'<=' if row.cost or row.ratio is None else '>='} {row.goal:g}{'x' if row.ratio else ' ' + row.unit}"
@@ -41,7 +45,7 @@ def report(rows: list[Row], runs: int) -> str:
         lines.append(
             f"| {row.what} | {row.ours:.3f} {row.unit} | {row.alternative} | {theirs} | {ratio} | {goal} | {note} |"
         )
-    lines += ["", "GPU rows: not measured (no GPU on this machine).", ""]
+    lines += ["", "GPU rows: not measured (no GPU on this machine).", "", *more]
     return "\n".join(lines)
 
 

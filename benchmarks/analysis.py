@@ -1,127 +1,220 @@
-"""The measures against SciPy, scikit-learn and NumPy called by hand, on the same matrices, to the same answer."""
+"""The measures against NumPy, SciPy, scikit-learn and other packages called by hand, on the same matrices.
+
+Every row first checks that both ways give the same numbers.
+"""
 
 from __future__ import annotations
 
+import importlib
+import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.spatial.distance import pdist
-from scipy.stats import spearmanr
-from sklearn.linear_model import RidgeCV
-from sklearn.neighbors import NearestNeighbors
+import torch
 
+from benchmarks import plain
 from benchmarks.timing import Row, in_turn
-from foresight_cli.metrics import linear_cka, linear_probe, neighborhood, rsa
+from foresight_cli.inference.dependence import dependence
+from foresight_cli.metrics import (
+    debiased_cka_standard_error,
+    knn_accuracy,
+    linear_cka,
+    linear_probe,
+    mantel_test,
+    mle_dimension,
+    neighborhood,
+    pca_dimension,
+    rsa,
+    silhouette,
+)
+from foresight_cli.metrics.space import Space
 
 Arrays = tuple[np.ndarray, np.ndarray]
+NOT_HERE = "not measured: the package is not installed"
 
 
 def rows(runs: int) -> list[Row]:
-    """Every row of this file; each checks that both ways agree before it times them."""
-    x, y = _spaces(1000, 3584, 2048)
-    folds = _folds(len(x))
+    """Every row of this file."""
+    peak = sgemm_peak()
+    large, small = plain.spaces(2000, 3584, 8192), plain.spaces(450, 3584, 8192)
     return [
-        _row(
-            "debiased linear CKA",
-            "NumPy, Gram matrices centred by hand",
-            (x, y),
-            linear_cka,
-            _cka,
-            runs,
-            2.0,
-            "NumPy runs z @ z.T as a symmetric product, at half the work; torch has none",
-        ),
-        _row("RSA, Spearman, all pairs", "scipy pdist + spearmanr", (x, y), rsa, _rsa, runs, 2.0),
-        _row(
-            "recall@10",
-            "scikit-learn NearestNeighbors, sets",
-            (x, y),
-            _recall,
-            _recall_by_hand,
-            runs,
-            2.0,
-            "ours also ranks every row's true neighbour and breaks ties by lot; both are bound by the product",
-        ),
-        _row(
-            "ridge probe, 5 folds, 13 penalties by leave-one-out",
-            "scikit-learn RidgeCV, the same penalties",
-            (x, y),
-            lambda a, b: linear_probe(a, b, folds=folds, standardize=False, reach=np.inf).r2,
-            lambda a, b: _ridge(a, b, folds),
-            max(runs // 2, 1),
-            4.0,
-        ),
+        *_whole(large, 1, 25.0),
+        *_whole(small, runs, 5.0),
+        *_single(large, runs, peak),
+        *_packages(plain.spaces(1000, 3584, 2048), runs),
     ]
+
+
+def whole(x: np.ndarray, y: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Everything the plain script measures, from two spaces that share what they can."""
+    a, b = Space(x), Space(y)
+    return {
+        "cka": linear_cka(a, b),
+        "rsa": rsa(a, b),
+        "mantel": mantel_test(a, b, permutations=999).statistic,
+        "recall": neighborhood(a, b, k=10).recall,
+        **{f"silhouette {name}": silhouette(space, labels) for name, space in (("x", a), ("y", b))},
+        **{f"accuracy {name}": knn_accuracy(space, labels) for name, space in (("x", a), ("y", b))},
+        "r2": linear_probe(a, b, folds=plain.folds(len(x)), standardize=False, reach=math.inf).r2,
+        **{f"pca {name}": pca_dimension(space) for name, space in (("x", a), ("y", b))},
+    }
+
+
+def sgemm_peak() -> float:
+    """Floating-point operations a second of the best of five products of two 3,000 x 3,000 float32 matrices."""
+    matrix = torch.randn(3000, 3000)
+    seconds = min(in_turn(lambda: matrix @ matrix, lambda: None, 1)[0] for _ in range(5))
+    return 2 * 3000**3 / seconds
+
+
+def _whole(spaces: Arrays, runs: int, goal: float) -> list[Row]:
+    labels = np.random.default_rng(1).integers(0, 9, len(spaces[0]))
+    ours, theirs = whole(*spaces, labels), plain.whole(*spaces, labels)
+    for name, value in theirs.items():
+        assert abs(ours[name] - value) < 1e-6, f"{name}: {ours[name]} against {value}"
+    seconds = in_turn(lambda: whole(*spaces, labels), lambda: plain.whole(*spaces, labels), runs, warm=False)
+    return [
+        Row(
+            f"whole analysis, {_shape(spaces)}: CKA, RSA, Mantel with 999 permutations, recall@10, silhouettes, "
+            "k-NN accuracies, ridge in 5 folds with 13 penalties, PCA",
+            seconds[0],
+            "the same by NumPy, SciPy and scikit-learn, called one after the other",
+            seconds[1],
+            goal,
+            f"{len(theirs)} numbers equal within 1e-6; {runs} run{'s' if runs > 1 else ''} each",
+        )
+    ]
+
+
+def _single(spaces: Arrays, runs: int, peak: float) -> list[Row]:
+    x, y = spaces
+    n, wide = len(x), x.shape[1] + y.shape[1]
+    few = max(runs // 2, 1)
+    products = 2 * n * n * wide
+    cka_note = f"{{share:.0%}} of the sgemm peak, {peak / 1e9:.0f} GFLOP/s, if its Gram matrices were full products"
+    permuted = dependence([Space(x)], [Space(y)], permutations=99, measures=("cka",))
+    by_hand = plain.permuted_cka(x, y, 99)
+    assert abs(permuted.observed[0, 0, 0] - by_hand[0]) < 1e-6
+    assert abs(permuted.null.std() - by_hand[1:].std()) < 0.3 * by_hand[1:].std()
+    return [
+        _row("debiased linear CKA", "NumPy, Gram matrices centred by hand", spaces, linear_cka, plain.cka, runs, 1.0,
+             lambda seconds: cka_note.format(share=products / seconds / peak)),
+        _row("RSA, Spearman, all pairs", "scipy pdist + spearmanr", spaces, rsa, plain.rsa, few, 5.0),
+        _row("recall@10", "full argsort of SciPy's cdist", spaces, lambda a, b: neighborhood(a, b, k=10).recall,
+             plain.recall, few, 5.0),
+        _timed("debiased CKA with 999 permutations", "NumPy, fancy indexing of the centred Gram matrix", spaces,
+               lambda: dependence([Space(x)], [Space(y)], permutations=999, measures=("cka",)),
+               lambda: plain.permuted_cka(x, y, 999), 1, 5.0),
+        _timed("Mantel test, Pearson, 999 permutations", "SciPy pdist, fancy indexing of the square", spaces,
+               lambda: mantel_test(x, y, permutations=999), lambda: plain.mantel(x, y, 999), 1, 10.0),
+        _row("ridge probe, 5 folds, 13 penalties by leave-one-out", "scikit-learn RidgeCV, the same penalties", spaces,
+             lambda a, b: linear_probe(a, b, folds=plain.folds(n), standardize=False, reach=math.inf).r2,
+             lambda a, b: plain.ridge(a, b, plain.folds(n)), 1, 5.0),
+    ]  # fmt: skip
+
+
+def _packages(spaces: Arrays, runs: int) -> list[Row]:
+    """Against packages that do one of the jobs."""
+    x, y = spaces
+    tx, ty = torch.from_numpy(x), torch.from_numpy(y)
+    found: list[Row] = []
+
+    def against(package: str, make: Callable[[object], Row]) -> None:
+        try:
+            found.append(make(importlib.import_module(package)))
+        except ImportError:
+            found.append(Row(f"against {package}", math.nan, package, None, math.nan, NOT_HERE))
+
+    def calibrated(package: object) -> Row:
+        ours = dependence([Space(x)], [Space(y)], permutations=200, measures=("cka",)).tests(0, 0)[0]
+        theirs = float(package.calibrate(tx, ty, _torch_cka, K=20)[0])  # type: ignore[attr-defined]
+        assert abs(ours.calibrated - theirs) < 0.02, f"{ours.calibrated} against {theirs}"
+        return _timed("calibrated debiased CKA, 200 permutations", "calibrated-similarity with torch's CKA", spaces,
+                      lambda: dependence([Space(x)], [Space(y)], permutations=200, measures=("cka",)),
+                      lambda: package.calibrate(tx, ty, _torch_cka, K=200), 1, 5.0)  # type: ignore[attr-defined]  # fmt: skip
+
+    def toolbox(package: object) -> Row:
+        rdm, data = (importlib.import_module(f"rsatoolbox.{name}") for name in ("rdm", "data"))
+
+        def theirs(a: np.ndarray, b: np.ndarray) -> float:
+            pair = [rdm.calc_rdm(data.Dataset(z), method="euclidean") for z in (a, b)]
+            return float(rdm.compare(*pair, method="rho-a")[0, 0])
+
+        return _row("RSA, Spearman, squared Euclidean", "rsatoolbox", spaces,
+                    lambda a, b: rsa(a, b, distance="sqeuclidean"), theirs, runs, 2.0)  # fmt: skip
+
+    def dimension(package: object) -> Row:
+        module = importlib.import_module("skdim.id")
+        return _row("MLE dimension, k = 20", "scikit-dimension", spaces, lambda a, b: mle_dimension(a, k=20),
+                    lambda a, b: float(module.MLE().fit(a, n_neighbors=20, comb="mle").dimension_), runs, 2.0)  # fmt: skip
+
+    def torch_package(package: object) -> Row:
+        return _row("biased linear CKA", "pytorch-cka", spaces, lambda a, b: linear_cka(a, b, debiased=False),
+                    lambda a, b: float(package.cka_from_features(torch.from_numpy(a), torch.from_numpy(b), unbiased=False)),  # type: ignore[attr-defined]
+                    runs, 1.0)  # fmt: skip
+
+    against("calibrated_similarity", calibrated)
+    against("rsatoolbox", toolbox)
+    against("skdim", dimension)
+    against("cka", torch_package)
+    found.append(
+        _row(
+            "jackknife error of debiased CKA",
+            "n deletions by NumPy, n = 150",
+            plain.spaces(150, 3584, 2048),
+            debiased_cka_standard_error,
+            plain.jackknife,
+            runs,
+            20.0,
+        )  # fmt: skip
+    )
+    return found
+
+
+def _torch_cka(x: torch.Tensor, y: torch.Tensor) -> float:
+    """Debiased CKA as a user of that package would write it."""
+
+    def centred(rows: torch.Tensor) -> torch.Tensor:
+        n = len(rows)
+        shifted = rows - rows.mean(0)
+        gram = (shifted @ shifted.T).fill_diagonal_(0)
+        mean = gram.sum(0) / (n - 2)
+        mean -= mean.sum() / (2 * (n - 1))
+        return (gram - mean[:, None] - mean).fill_diagonal_(0)
+
+    k, l = centred(x), centred(y)  # noqa: E741
+    return float((k * l).sum() / (k.norm() * l.norm()))
 
 
 def _row(
     what: str,
     alternative: str,
     spaces: Arrays,
-    ours: Callable,
-    theirs: Callable,
+    ours: Callable[[np.ndarray, np.ndarray], float],
+    theirs: Callable[[np.ndarray, np.ndarray], float],
     runs: int,
     goal: float,
-    note: str = "",
+    note: Callable[[float], str] | None = None,
 ) -> Row:
     a, b = ours(*spaces), theirs(*spaces)
-    assert abs(a - b) < 1e-6, f"{what}: {a} against {b}"
+    assert abs(a - b) < 1e-6 * max(1.0, abs(b)), f"{what}: {a} against {b}"
     seconds = in_turn(lambda: ours(*spaces), lambda: theirs(*spaces), runs)
-    shape = f"n = {len(spaces[0])}, d = {spaces[0].shape[1]} and {spaces[1].shape[1]}"
-    return Row(
-        f"{what}, {shape}",
-        seconds[0],
-        alternative,
-        seconds[1],
-        goal,
-        f"both answer {a:.6f}" + (f"; {note}" if note else ""),
-    )
+    said = [f"both answer {a:.6f}", *([note(seconds[0])] if note else [])]
+    return Row(f"{what}, {_shape(spaces)}", seconds[0], alternative, seconds[1], goal, "; ".join(said))
 
 
-def _spaces(n: int, d1: int, d2: int) -> Arrays:
-    rng = np.random.default_rng(0)
-    shared = rng.standard_normal((n, 20))
-    return tuple(shared @ rng.standard_normal((20, d)) + 3 * rng.standard_normal((n, d)) for d in (d1, d2))  # type: ignore[return-value]
+def _timed(
+    what: str,
+    alternative: str,
+    spaces: Arrays,
+    ours: Callable[[], object],
+    theirs: Callable[[], object],
+    runs: int,
+    goal: float,
+) -> Row:
+    seconds = in_turn(ours, theirs, runs, warm=False)
+    return Row(f"{what}, {_shape(spaces)}", seconds[0], alternative, seconds[1], goal)
 
 
-def _folds(n: int) -> list[Arrays]:
-    parts = np.array_split(np.random.default_rng(7).permutation(n), 5)
-    return [(np.sort(np.concatenate(parts[:i] + parts[i + 1 :])), np.sort(parts[i])) for i in range(5)]
-
-
-def _cka(x: np.ndarray, y: np.ndarray) -> float:
-    def centred(gram: np.ndarray) -> np.ndarray:
-        n = len(gram)
-        np.fill_diagonal(gram, 0)
-        mean = gram.sum(0) / (n - 2)
-        mean -= mean.sum() / (2 * (n - 1))
-        gram = gram - mean[:, None] - mean
-        np.fill_diagonal(gram, 0)
-        return gram
-
-    k, l = (centred(z @ z.T) for z in (x - x.mean(0), y - y.mean(0)))  # noqa: E741
-    return float((k * l).sum() / np.sqrt((k * k).sum() * (l * l).sum()))
-
-
-def _rsa(x: np.ndarray, y: np.ndarray) -> float:
-    return float(spearmanr(pdist(x), pdist(y)).statistic)
-
-
-def _recall(x: np.ndarray, y: np.ndarray) -> float:
-    return neighborhood(x, y, k=10).recall
-
-
-def _recall_by_hand(x: np.ndarray, y: np.ndarray) -> float:
-    lists = [NearestNeighbors(n_neighbors=11).fit(z).kneighbors(z, return_distance=False)[:, 1:] for z in (x, y)]
-    return float(np.mean([len(set(a) & set(b)) / 10 for a, b in zip(*lists, strict=True)]))
-
-
-def _ridge(x: np.ndarray, y: np.ndarray, folds: list[Arrays]) -> float:
-    residual = total = 0.0
-    for train, test in folds:
-        centred = x[train] - x[train].mean(0)
-        alphas = np.logspace(-3, 3, 13) * (centred**2).sum() / len(train)
-        fitted = RidgeCV(alphas=alphas).fit(x[train], y[train])
-        residual += ((y[test] - fitted.predict(x[test])) ** 2).sum()
-        total += ((y[test] - y[train].mean(0)) ** 2).sum()
-    return 1 - residual / total
+def _shape(spaces: Arrays) -> str:
+    return f"n = {len(spaces[0])}, d = {spaces[0].shape[1]} and {spaces[1].shape[1]}"

@@ -47,10 +47,13 @@ class Row:
         return self.ratio <= self.goal if self.cost else self.ratio >= self.goal
 
 
-def in_turn(ours: Callable[[], object], theirs: Callable[[], object], runs: int) -> tuple[float, float]:
-    """Median seconds of both, after one warm-up of each."""
-    ours()
-    theirs()
+def in_turn(
+    ours: Callable[[], object], theirs: Callable[[], object], runs: int, *, warm: bool = True
+) -> tuple[float, float]:
+    """Median seconds of both, after one warm-up of each unless they have run before."""
+    if warm:
+        ours()
+        theirs()
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(runs):
         for way, kept in zip((ours, theirs), seconds, strict=True):

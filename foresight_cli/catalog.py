@@ -59,7 +59,7 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
     sides = [
         _matching(cached, space, side, identity, weights) for space, side in ((source, "source"), (target, "target"))
     ]
-    common = _common_data(*sides)
+    common = _the_users_own(_common_data(*sides))
     if len(common) > 1:
         shown = "; ".join(_data_name(d) for d in common)
         raise ForesightError(f"both models are cached on {len(common)} datasets ({shown}): say which with data=")
@@ -179,6 +179,14 @@ def _common_data(source: Sequence[Entry], target: Sequence[Entry]) -> list[dict[
     there = {canonical_json(e.recipe.data) for e in target}
     common = {canonical_json(e.recipe.data): e.recipe.data for e in source}
     return [data for said, data in sorted(common.items()) if said in there]
+
+
+def _the_users_own(common: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the drawn shapes, if there is other data: then these are the companion set of what is asked about."""
+    own = [data for data in common if data.get("name") != "shapes"]
+    if own and len(own) < len(common):
+        log.info("data=%s; the drawn shapes are its companion set (data=shapes asks about them)", own[0].get("name"))
+    return own or common
 
 
 def _data_name(data: dict[str, Any]) -> str:

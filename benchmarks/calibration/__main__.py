@@ -1,4 +1,4 @@
-"""Run the simulations and write ``benchmarks/CALIBRATION.md``; what is done is kept, and a second run goes on from it."""
+"""Run the simulations and write ``benchmarks/CALIBRATION.md``; what is done is kept, a second run goes on from it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ def simulate(kept: Path, workers: int, minutes: float) -> None:
     done = {tuple(json.loads(line)["key"]) for line in kept.read_text().splitlines()} if kept.exists() else set()
     todo = [key for key in _keys() if key not in done]
     end = time.monotonic() + 60 * minutes
-    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(workers, initializer=_one_thread) as pool, kept.open("a") as file:
         for outcome in pool.map(_outcome, ((key, end) for key in todo), chunksize=1):
             if outcome is not None:
@@ -71,8 +70,10 @@ def _outcome(asked: tuple[tuple[str, int, int], float]) -> dict[str, object] | N
 
 def _one_thread() -> None:
     import torch
+    from threadpoolctl import threadpool_limits
 
     torch.set_num_threads(1)
+    threadpool_limits(1)
 
 
 if __name__ == "__main__":

@@ -102,9 +102,7 @@ def scenarios(d1: int = WIDE, d2: int = NARROW) -> list[Scenario]:
 
     def clips(n: int, rng: np.random.Generator) -> Draw:
         of = np.arange(n) // 10
-        spaces = (
-            np.sqrt(0.8) * _normal(rng, n // 10 + 1, d)[of] + np.sqrt(0.2) * _normal(rng, n, d) for d in (d1, d2)
-        )
+        spaces = (np.sqrt(0.8) * _normal(rng, n // 10 + 1, d)[of] + np.sqrt(0.2) * _normal(rng, n, d) for d in (d1, d2))
         labels = np.array(_labels(n // 10 + 1, rng))[of]
         return Draw(*spaces, labels=list(labels), groups=[f"clip{i}" for i in of])
 
@@ -118,7 +116,7 @@ def scenarios(d1: int = WIDE, d2: int = NARROW) -> list[Scenario]:
         return draw
 
     def label_and_shared(instance: float) -> Callable[[int, np.random.Generator], Draw]:
-        """Labels carry .4 of the target's variance, what is shared of each sample the share ``instance`` of the rest."""
+        """Labels carry .4 of the target, what is shared of each sample the share ``instance`` of the rest."""
 
         def draw(n: int, rng: np.random.Generator) -> Draw:
             x, y = noise(n, rng)

@@ -41,7 +41,10 @@ def table(outcomes: Sequence[dict], scenarios: Sequence[Scenario], permutations:
                 cells[2] += f", refused {answers.count('refused') / len(found):.0%}"
             tests = [f"{np.mean([outcome[key] for outcome in found]):.1%}" for key in ("dependence", "within")]
             shown = "not measured" if np.isnan(r2) else f"{r2:.3f}"
-            lines.append(" | ".join([f"| {scenario.name}", scenario.truth, f"{n}", f"{len(found)}", *cells, shown, *tests]) + " |")
+            lines.append(
+                " | ".join([f"| {scenario.name}", scenario.truth, f"{n}", f"{len(found)}", *cells, shown, *tests])
+                + " |"
+            )
     return "\n".join([*lines, "", *_summary(outcomes, scenarios), ""])
 
 

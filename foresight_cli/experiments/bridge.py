@@ -137,13 +137,12 @@ def _score(
 ) -> dict[str, np.ndarray]:
     wanted = values[train][:, None]
     mean, targets = wanted.mean(), centre(wanted)
-    fitted = [probe.coefficients(targets, probe.best_penalty(targets, PENALTIES)[0]) for probe in probes]
+    penalties = [probe.best_penalty(targets, PENALTIES)[0] for probe in probes]
     truth = values[test] - mean
     residuals = {"total": truth.square().numpy(), "rows": test.numpy()}
-    for key, probe, coefficients, rows in zip(
-        ("source", "target", "bridge"), (probes[0], probes[1], probes[1]), (*fitted, fitted[1]), spaces, strict=True
-    ):
-        residuals[key] = (truth - (probe.project(rows) @ coefficients).flatten()).square().numpy()
+    for key, i, rows in zip(("source", "target", "bridge"), (0, 1, 1), spaces, strict=True):
+        predicted = probes[i].predict(probes[i].project(rows), targets, penalties[i])
+        residuals[key] = (truth - predicted.flatten()).square().numpy()
     return residuals
 
 

@@ -32,8 +32,8 @@ def cluster_scores(
         return ClusterScores(None, None, None, None)
     within, between = _mean_distances(space, codes)
     return ClusterScores(
-        silhouette=silhouette(space.rotated, codes.tolist()),
-        knn_accuracy=knn_accuracy(space.rotated, codes.tolist(), k=5, folds=5, groups=list(groups), seed=seed),
+        silhouette=silhouette(space.space, codes.tolist()),
+        knn_accuracy=knn_accuracy(space.space, codes.tolist(), k=5, folds=5, groups=list(groups), seed=seed),
         knn_chance=float(counts.max() / counts.sum()),
         intra_inter_ratio=within / between,
     )

@@ -112,6 +112,7 @@ def dependence(
     k: int = 10,
     permutations: int = 999,
     labels: Labels | None = None,
+    measures: Sequence[str] = MEASURES,
     seed: int = 0,
 ) -> Dependence:
     """Permutation tests of CKA, distances and neighbours between every source and every target, rows paired.
@@ -125,6 +126,7 @@ def dependence(
         targets: likewise; the same rows.
         k: neighbours.
         permutations: K.
+        measures: which; a selection of `MEASURES`.
         labels: rows change places within their label only, and CKA is of the rows minus their label's mean: is there
             more in common than the labels? A label of a single row keeps that row in its place.
         seed: of permutations and ties.
@@ -138,16 +140,22 @@ def dependence(
     draws = list(_orders(codes, permutations, rng))
     spaces = [*sources, *targets]
     measured = []
-    for matrices in (
-        [_unit(u_centred(within(space.gram, codes))) for space in spaces],
-        [_ranked(space) for space in spaces],
-    ):
-        measured.append(permuted_products(matrices[: len(sources)], matrices[len(sources) :], draws))
-        del matrices
-    neighbors = [nearest_neighbors(space.distances(), k, rng).indices for space in spaces]
-    shared = permuted_overlaps(neighbors[: len(sources)], neighbors[len(sources) :], draws)
-    found = torch.stack([*(part.cpu() for part in measured), shared / (n * k)], dim=1).numpy()
-    return Dependence(MEASURES, found[0], found[1], found[2:], _highest(found[0], found[2:]))
+    for measure in measures:
+        if measure == "recall":
+            neighbors = [nearest_neighbors(space.distances(), k, rng).indices for space in spaces]
+            measured.append(permuted_overlaps(neighbors[: len(sources)], neighbors[len(sources) :], draws) / (n * k))
+        else:
+            matrices = [_aligned(space, codes) if measure == "cka" else _ranked(space) for space in spaces]
+            measured.append(permuted_products(matrices[: len(sources)], matrices[len(sources) :], draws).cpu())
+    found = torch.stack(measured, dim=1).numpy()
+    return Dependence(measures, found[0], found[1], found[2:], _highest(found[0], found[2:]))
+
+
+def _aligned(space: Space, codes: npt.NDArray[np.int64]) -> torch.Tensor:
+    """The Gram matrix within labels, such that the inner product of two spaces' is their debiased CKA."""
+    matrix = u_centred(within(space.gram, codes))
+    norm = torch.linalg.matrix_norm(matrix)
+    return matrix / norm if norm > 0 else matrix
 
 
 def u_centred(gram: torch.Tensor) -> torch.Tensor:
@@ -192,11 +200,6 @@ def _orders(codes: npt.NDArray[np.int64], permutations: int, rng: np.random.Gene
 def _ranked(space: Space) -> torch.Tensor:
     """Ranks of the distances as a square ``[n, n]`` of norm 1."""
     return squareform(standard_scores(space.distances().condensed(), "spearman"), len(space)) / np.sqrt(2)
-
-
-def _unit(matrix: torch.Tensor) -> torch.Tensor:
-    norm = torch.linalg.matrix_norm(matrix)
-    return matrix / norm if norm > 0 else matrix
 
 
 def _moments(value: float, null: Floats) -> tuple[float, float]:

@@ -13,10 +13,11 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.folds import Fold, grouped_folds
-from foresight_cli.metrics.validation import Labels, Matrix, as_codes, as_matrix, centre, check_count
+from foresight_cli.metrics.space import GRAM_ROWS, SpaceLike, as_space
+from foresight_cli.metrics.validation import Labels, as_codes, check_count
 
 
-def silhouette(x: Matrix, labels: Labels) -> float:
+def silhouette(x: SpaceLike, labels: Labels) -> float:
     """Mean silhouette of ``labels [n]`` over the rows of ``x [n, d]`` (Euclidean): -1 to 1.
 
     Time n^2 d on the CPU: above about 10,000 rows give it a stratified sample.
@@ -30,17 +31,17 @@ def silhouette(x: Matrix, labels: Labels) -> float:
         >>> round(silhouette([[0.0], [1.0], [10.0], [11.0]], ["a", "a", "b", "b"]), 4)
         0.8997
     """
-    values, codes = _labelled(x, labels, "silhouette", min_rows=3)
+    values, metric, codes = _labelled(x, labels, "silhouette", min_rows=3)
     classes = int(codes.max()) + 1
     if not 2 <= classes <= len(values) - 1:
         raise ForesightError(
             f"labels has {classes} different values for {len(values)} rows: silhouette wants 2 to n - 1"
         )
-    return float(silhouette_score(values, codes))
+    return float(silhouette_score(values, codes, metric=metric))
 
 
 def knn_accuracy(
-    x: Matrix,
+    x: SpaceLike,
     labels: Labels,
     *,
     k: int = 5,
@@ -63,23 +64,28 @@ def knn_accuracy(
         >>> knn_accuracy([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]], [0, 0, 0, 1, 1, 1], k=1, folds=3)
         1.0
     """
-    values, codes = _labelled(x, labels, "knn_accuracy", min_rows=3)
+    values, metric, codes = _labelled(x, labels, "knn_accuracy", min_rows=3)
     n = len(values)
     check_count(folds, "folds", low=2, high=n, why=f" for {n} rows")
     splits = _splits(codes, labels, folds, groups, seed)
     check_count(
         k, "k", low=1, high=min(len(train) for train, _ in splits), why=", the rows of the smallest training part"
     )
-    predicted = cross_val_predict(KNeighborsClassifier(n_neighbors=k), values, codes, cv=splits)
+    predicted = cross_val_predict(KNeighborsClassifier(n_neighbors=k, metric=metric), values, codes, cv=splits)
     return float((predicted == codes).mean())
 
 
 def _labelled(
-    x: Matrix, labels: Labels, measure: str, min_rows: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    values = as_matrix(x, "x", measure=measure, min_rows=min_rows)
-    # scikit-learn takes distances from inner products, which lose their digits far from the origin.
-    return centre(values).cpu().numpy(), as_codes(labels, len(values), "labels")
+    x: SpaceLike, labels: Labels, measure: str, min_rows: int
+) -> tuple[npt.NDArray[np.float64], str, npt.NDArray[np.int64]]:
+    """What scikit-learn is given: the distances, where they fit, else the rows; and the labels as codes."""
+    space = as_space(x, "x", measure=measure, min_rows=min_rows)
+    codes = as_codes(labels, len(space), "labels")
+    if len(space) > GRAM_ROWS:
+        # scikit-learn takes distances from inner products, which lose their digits far from the origin.
+        return space.centred.cpu().numpy(), "euclidean", codes
+    squared = space.distances().squared(slice(None)).fill_diagonal_(0)
+    return squared.sqrt_().cpu().numpy(), "precomputed", codes
 
 
 def _splits(codes: npt.NDArray[np.int64], labels: Labels, folds: int, groups: Labels | None, seed: int) -> list[Fold]:

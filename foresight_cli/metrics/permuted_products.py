@@ -32,7 +32,7 @@ def permuted_products(
     dtype = torch.float64 if n <= DOUBLE_ROWS else torch.float32
     still = [matrix.to(dtype) for matrix in fixed]
     moving = [matrix.to(dtype) for matrix in moved]
-    step = n if n <= 256 else -(-n // 8)
+    step = n if n <= DOUBLE_ROWS else -(-n // 8)
     blocks = [(start, min(start + step, n)) for start in range(0, n, step)]
     folded = [torch.stack([_fold(matrix, start, stop) for matrix in still]) for start, stop in blocks]
     parts = []

@@ -131,9 +131,12 @@ def linear_probes(
     multiples = check_penalties(penalties)
     spaces = [y.varying("y", measure="linear_probe") for _, y in pairs]
     fits: list[list[_Fit]] = [[] for _ in spaces]
+    # Where columns are neither scaled nor cut, a rotation changes nothing, and n columns do for any number.
+    rotated = source.wide and not standardize and math.isinf(reach)
+    values = source.coordinates if rotated else source.values
     for split in splits:
-        factor = RidgeFactor(source.values[_index(split[0], source)], standardize=standardize, reach=reach)
-        projected = factor.project(source.values[_index(split[1], source)])
+        factor = RidgeFactor(values[_index(split[0], source)], standardize=standardize, reach=reach)
+        projected = factor.project(values[_index(split[1], source)])
         for y, parts in zip(spaces, fits, strict=True):
             parts.append(_test(factor, projected, y.coordinates, split, multiples))
     return [_probe(y, parts, splits, codes, predictions) for y, parts in zip(spaces, fits, strict=True)]
@@ -187,7 +190,7 @@ def _test(
     targets = centre(y[train])
     mean = y[train].mean(dim=0)
     penalty, r2_train = factor.best_penalty(targets, multiples)
-    shift = projected @ factor.coefficients(targets, penalty)
+    shift = factor.predict(projected, targets, penalty)
     truth = y[test] - mean
     norms = torch.linalg.vector_norm(shift, dim=1) * torch.linalg.vector_norm(truth, dim=1)
     cosines = torch.where(norms > 0, (shift * truth).sum(dim=1) / norms.clamp_min(1e-300), 0.0)

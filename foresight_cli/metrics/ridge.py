@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.metrics.linear_algebra import smaller_product, symmetric_eigen
+from foresight_cli.metrics.leave_one_out import LeaveOneOut
+from foresight_cli.metrics.linear_algebra import smaller_product
 from foresight_cli.metrics.validation import Matrix, as_matrix, as_pair, centre, column_means
 
 REACH = 2.0
@@ -22,10 +24,6 @@ new row where it does vary, and that one row outweighs all others. Ordinary colu
 
 # Multiples of the mean eigenvalue of the training Gram: six decades around "as much shrinkage as signal".
 PENALTIES: tuple[float, ...] = tuple(float(value) for value in np.logspace(-3, 3, 13))
-
-
-# From more training rows on, leave-one-out errors are compared in single precision, at twice the speed.
-_EXACT_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def fit_ridge(
     factor = RidgeFactor(first, standardize=standardize, reach=reach)
     targets = centre(second)
     penalty, _ = factor.best_penalty(targets, check_penalties(penalties))
-    weight = factor.axes() @ factor.coefficients(targets, penalty) / factor.scale[:, None]
+    weight = factor.weight(targets, penalty) / factor.scale[:, None]
     return Ridge(weight, factor.mean, column_means(second), factor.reach, penalty)
 
 
@@ -113,9 +111,10 @@ def column_scale(centred: torch.Tensor) -> torch.Tensor:
 
 
 class RidgeFactor:
-    """The eigendecomposition of standardised training rows, after which every penalty and target costs one product.
+    """Standardised training rows, decomposed once: after that every penalty and target costs a product or two.
 
-    With Z = U S V' the prediction for standardised rows Z_new is ``(Z_new V S) ((U'Yc) / (S^2 + lambda))``.
+    With Z the standardised rows and d > m columns, all is done by ZZ' ``[m, m]``: its eigenvectors tell the penalties
+    apart, its Cholesky factor makes the predictions. With fewer columns, by Z'Z and its eigenvectors.
 
     Args:
         x: training rows ``[m, d]``.
@@ -138,65 +137,48 @@ class RidgeFactor:
         self.scale = column_scale(centred) if standardize else torch.ones_like(centred[0])
         self._rows = centred.div_(self.scale)
         self._dual = len(x) < x.shape[1]
-        gram = smaller_product(self._rows)
-        self.mean_eigenvalue = float(gram.trace()) / len(x) or 1.0
-        eigenvalues, vectors = symmetric_eigen(gram)
-        # Directions of rounding noise, among them the one that centring removed.
-        kept = eigenvalues > eigenvalues[-1] * len(gram) * torch.finfo(torch.float64).eps
-        self._eigenvalues, self._vectors = eigenvalues[kept], vectors[:, kept]
-        roots = self._eigenvalues.sqrt()
-        self._left = self._vectors if self._dual else self._rows @ (self._vectors / roots)
-
-    def axes(self) -> torch.Tensor:
-        """V S ``[d, r]``: what standardised rows are multiplied by."""
-        return self._rows.T.mm(self._vectors) if self._dual else self._vectors.mul(self._eigenvalues.sqrt())
+        self._gram = smaller_product(self._rows)
+        self.mean_eigenvalue = float(self._gram.trace()) / len(x) or 1.0
+        self._solved: dict[float, torch.Tensor] = {}
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
-        """New rows ``[t, d]`` as ``Z_new V S [t, r]``, without forming V when it is the large one."""
+        """What `predict` needs of new rows ``[t, d]``: their products with the training rows, or the rows themselves."""
         standardised = (x - self.mean).clamp_(-self.reach, self.reach).div_(self.scale)
-        if self._dual:
-            return standardised.mm(self._rows.T).mm(self._vectors)
-        return standardised.mm(self.axes())
+        return standardised.mm(self._rows.T) if self._dual else standardised
 
-    def coefficients(self, targets: torch.Tensor, penalty: float) -> torch.Tensor:
-        """(U'Yc) / (S^2 + lambda) ``[r, d2]`` for centred ``targets [m, d2]``."""
-        shrunk: torch.Tensor = self._left.T.mm(targets) / (self._eigenvalues + penalty)[:, None]
-        return shrunk
+    def predict(self, projected: torch.Tensor, targets: torch.Tensor, penalty: float) -> torch.Tensor:
+        """Predictions ``[t, d2]`` for projected rows, about the mean of the centred ``targets [m, d2]``."""
+        if not self._dual:
+            return projected.mm(self.weight(targets, penalty))
+        solved: torch.Tensor = torch.cholesky_solve(projected.T, self._factor(penalty))
+        return solved.T.mm(targets)
+
+    def weight(self, targets: torch.Tensor, penalty: float) -> torch.Tensor:
+        """The weights ``[d, d2]`` of standardised columns."""
+        if self._dual:
+            return self._rows.T.mm(torch.cholesky_solve(targets, self._factor(penalty)))
+        weight: torch.Tensor = torch.cholesky_solve(self._rows.T.mm(targets), self._factor(penalty))
+        return weight
 
     def best_penalty(self, targets: torch.Tensor, multiples: Sequence[float]) -> tuple[float, float]:
         """The penalty among ``multiples`` of the mean eigenvalue with the smallest leave-one-out squared error.
 
         Beside it, R2 on the training rows themselves; 0 for constant targets.
-
-        The error divides each row's squared residual by (1 - h_i)^2. The sum of the residuals and the range of the h_i
-        are cheap for every penalty, and bound its error from both sides: only penalties that may be the best, one or
-        two as a rule, are worked out.
         """
         penalties = [multiple * self.mean_eigenvalue for multiple in multiples]
-        loadings = self._left.T @ targets
-        shares = self._eigenvalues[:, None] / (self._eigenvalues[:, None] + self._tensor(penalties))
-        kept = 1 - 1 / len(targets) - self._left.square() @ shares  # 1 - h_i [m, penalties]
-        explained = loadings.square().sum(dim=1) @ (2 * shares - shares.square())
-        total = float(targets.square().sum())
-        residual = (total - explained).clamp_min(0)
-        least = (residual / kept.amax(dim=0).square()).tolist()
-        best, chosen = math.inf, 0
-        for index in np.argsort(least, kind="stable").tolist() if len(penalties) > 1 else ():
-            # A bound is a sum in another order: it may exceed what it bounds by rounding.
-            if least[index] * (1 - 1e-9) > best:
-                break
-            error = self._left_out_error(targets, loadings, shares[:, index])
-            if error < best:
-                best, chosen = error, index
-        return penalties[chosen], float(explained[chosen]) / total if total else 0.0
+        chosen, r2 = self._eigen.best(targets, penalties)
+        return penalties[chosen], r2
 
-    def _left_out_error(self, targets: torch.Tensor, loadings: torch.Tensor, shares: torch.Tensor) -> float:
-        kept = 1 - 1 / len(targets) - self._left.square() @ shares
-        shrunk = self._left * shares
-        if len(targets) > _EXACT_ROWS:  # to tell penalties apart, seven digits will do
-            shrunk, targets, loadings = shrunk.float(), targets.float(), loadings.float()
-        residual = torch.addmm(targets, shrunk, loadings, alpha=-1)
-        return float((residual.square().sum(dim=1) / kept.square()).sum())
+    @cached_property
+    def _eigen(self) -> LeaveOneOut:
+        return LeaveOneOut(self._gram, None if self._dual else self._rows)
 
-    def _tensor(self, numbers: Sequence[float]) -> torch.Tensor:
-        return torch.tensor(numbers, dtype=torch.float64, device=self._left.device)
+    def _factor(self, penalty: float) -> torch.Tensor:
+        """The Cholesky factor of the product with ``penalty`` on its diagonal; the last one is kept."""
+        if penalty not in self._solved:
+            shifted = self._gram.clone()
+            # Rounding may leave a singular product a hair below zero, which a tiny penalty does not lift.
+            rounding = len(shifted) * torch.finfo(shifted.dtype).eps * float(shifted.diagonal().max())
+            shifted.diagonal().add_(max(penalty, rounding))
+            self._solved = {penalty: torch.linalg.cholesky(shifted)}
+        return self._solved[penalty]

@@ -1,0 +1,138 @@
+"""Spaces whose truth is known, and what must be said of them; the way there is that of ``foresight analyze``."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.calibration.generators import Draw, scenarios
+from benchmarks.calibration.simulate import inputs_of, run, settings
+from foresight_cli.config import Waivers
+from foresight_cli.errors import ForesightError
+from foresight_cli.experiments.assessment import assess
+
+SMALL = {scenario.name: scenario for scenario in scenarios(d1=256, d2=128)}
+CONTROLS = ("pixels", "histogram", "mean_rgb", "random_network")
+
+
+def verdict(draw, seed=0, **waived):
+    waivers = {"attributes": "required", "controls": "required", "categories": "required"} | waived
+    config = replace(settings(seed, 99, attributes="required"), verdict=Waivers(**waivers))
+    return assess(inputs_of(draw, seed), config).verdict
+
+
+def outcome(said, name):
+    return next(c for c in said.criteria if c.name == name)
+
+
+@pytest.fixture(scope="module")
+def same_space():
+    """A space and its copy, rotated and scaled; attributes that it holds; controls that know nothing of it."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, 64)) / np.sqrt(1 + np.arange(64))
+    turned = 3 * x @ np.linalg.qr(rng.standard_normal((64, 64)))[0] - 7
+    where = {"x": x[:, 0] + 0.1 * rng.standard_normal(300), "y": x[:, 1] + 0.1 * rng.standard_normal(300)}
+    controls = {name: rng.standard_normal((300, 8)) for name in CONTROLS}
+    labels = [f"{code}" for code in rng.integers(0, 4, 300)]
+    return Draw(x, turned, labels=labels, controls=controls, attributes=where)
+
+
+def test_the_same_space_rotated_and_scaled_proceeds_with_its_attributes(same_space):
+    said = verdict(same_space)
+    assert said.line == "PROCEED"
+    assert said.reasons == ["every criterion passes"]
+    assert {c.outcome for c in said.criteria} == {"PASS"}
+
+
+def test_without_attributes_it_proceeds_only_where_they_are_waived(same_space):
+    bare = replace(same_space, attributes={})
+    said = verdict(bare)
+    assert said.answer == "INCONCLUSIVE"
+    assert said.limiting == "attributes survive"
+    waived = verdict(bare, attributes="waived")
+    assert waived.line == "PROCEED (attributes waived)"
+    assert outcome(waived, "attributes survive").outcome == "WAIVED"
+
+
+def test_without_controls_it_proceeds_only_where_they_are_waived(same_space):
+    bare = replace(same_space, controls={})
+    said = verdict(bare)
+    assert said.answer == "INCONCLUSIVE"
+    assert outcome(said, "beyond controls").reason == (
+        "the controls histogram, mean_rgb, pixels, random_network were not measured"
+    )
+    assert verdict(bare, controls="waived").line == "PROCEED (controls waived)"
+
+
+def test_without_categories_clusters_of_the_target_stand_in(same_space):
+    said = verdict(replace(same_space, labels=None))
+    assert said.answer == "PROCEED"
+    assert "clusters of the target (the data has no categories)" in outcome(said, "beyond categories").reason
+
+
+def test_a_pairing_shifted_by_one_row_collapses(same_space):
+    shifted = replace(same_space, y=np.roll(same_space.y, 1, axis=0))
+    config = settings(0, 99, attributes="required")
+    right, wrong = (assess(inputs_of(draw, 0), config) for draw in (same_space, shifted))
+    assert right.pairs[0].cka.value > 0.99
+    assert right.shifted_cka < 0.05
+    assert abs(wrong.pairs[0].cka.value) < 0.05
+    assert wrong.pairs[0].r2.value < 0.05
+    assert wrong.verdict.answer != "PROCEED"
+
+
+def test_a_source_that_its_controls_explain_does_not_proceed(same_space):
+    explained = replace(same_space, controls={**same_space.controls, "pixels": same_space.x[:, :60]})
+    said = verdict(explained)
+    assert said.answer != "PROCEED"
+    assert outcome(said, "beyond controls").code == "control-explains:pixels"
+
+
+@pytest.mark.parametrize("times", [2, 10])
+def test_repeated_inputs_do_not_proceed(times):
+    rng = np.random.default_rng(0)
+    rows = np.arange(300 // times).repeat(times)
+    draw = Draw(rng.standard_normal((300 // times, 256))[rows], rng.standard_normal((300 // times, 128))[rows])
+    found = assess(inputs_of(draw, 0), settings(0, 99, attributes="waived"))
+    assert found.pairs[0].r2.value <= 0.05
+    assert found.verdict.answer != "PROCEED"
+    assert len(set(found.scored.groups)) == 300 // times
+
+
+def test_position_of_five_percent_variance_that_is_lost_is_named():
+    answers = [run(SMALL["position (5 % of variance) lost"], 300, seed, 99).answer for seed in range(3)]
+    assert answers == ["PIVOT"] * 3
+    draw = SMALL["position (5 % of variance) lost"].draw(300, np.random.default_rng(0))
+    said = verdict(draw, controls="waived")
+    lost = outcome(said, "attributes survive")
+    assert lost.outcome == "FAIL"
+    assert lost.code == "spatial-retention:x,y"
+    assert "lost: x, y" in lost.reason
+
+
+@pytest.mark.parametrize("name", [s.name for s in SMALL.values() if s.truth == "no"])
+def test_no_bridge_no_proceed(name):
+    """The short version of the calibration."""
+    assert "PROCEED" not in [run(SMALL[name], 120, seed, 49).answer for seed in range(6)]
+
+
+@pytest.mark.parametrize("name", ["shared, R2 0.8", "labels 0.4 + shared, R2 0.88"])
+def test_a_bridge_is_seen(name):
+    assert [run(SMALL[name], 200, seed, 49).answer for seed in range(4)].count("PROCEED") >= 3
+
+
+def test_permutation_tests_hold_their_level():
+    """p <= .05 in at most 8 of 60 independent pairs: more would happen once in a hundred times at a level of 5 %."""
+    found = [run(SMALL["independent, each with its own clusters"], 60, seed, 49) for seed in range(60)]
+    assert sum(outcome.dependence for outcome in found) <= 8
+    assert sum(outcome.within for outcome in found) <= 8
+
+
+def test_too_few_and_constant_are_refused(same_space):
+    few = Draw(same_space.x[:15], same_space.y[:15])
+    with pytest.raises(ForesightError) as caught:
+        assess(inputs_of(few, 0), settings(0, 99, attributes="waived"))
+    assert str(caught.value) == (
+        "15 independent samples are left of 15: at least 20 are needed to measure anything, and 100 for a verdict. "
+        "Extract more data"
+    )
