@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+import torch
+
+from foresight_cli.metrics import leave_one_out
+from foresight_cli.metrics.leave_one_out import LeaveOneOut
+from foresight_cli.metrics.ridge import PENALTIES, RidgeFactor
+from tests.metrics.test_ridge import left_out_error
+
+
+@pytest.fixture
+def single(monkeypatch):
+    monkeypatch.setattr(leave_one_out, "SINGLE_ROWS", 10)
+
+
+def problem(seed, massive):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((60, 150))
+    x[:, 0] *= massive
+    y = x @ rng.standard_normal((150, 40)) / 10 + 3.0 ** rng.integers(-4, 4) * rng.standard_normal((60, 40))
+    return x, y
+
+
+@pytest.mark.parametrize("massive", [1, 1e2, 1e4])
+@pytest.mark.parametrize("seed", range(8))
+def test_single_precision_chooses_no_worse_a_penalty(single, seed, massive):
+    x, y = problem(seed, massive)
+    factor = RidgeFactor(torch.tensor(x), standardize=False)
+    penalties = [multiple * factor.mean_eigenvalue for multiple in PENALTIES]
+    chosen, _ = factor.best_penalty(torch.tensor(y - y.mean(axis=0)), PENALTIES)
+    errors = [left_out_error(x, y, penalty) for penalty in penalties]
+    assert errors[penalties.index(chosen)] <= min(errors) * (1 + 1e-6)
+
+
+def test_a_penalty_that_single_precision_blurs_is_found_in_double(single):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 5)) @ rng.standard_normal((5, 150))
+    y = x @ rng.standard_normal((150, 40))  # a few directions and no noise: the smallest penalty is the best
+    factor = RidgeFactor(torch.tensor(x), standardize=False)
+    penalty, _ = factor.best_penalty(torch.tensor(y - y.mean(axis=0)), PENALTIES)
+    assert penalty == pytest.approx(PENALTIES[0] * factor.mean_eigenvalue)
+    assert factor._eigen._left.dtype == torch.float64
+
+
+def test_columns_or_rows_give_the_same_choice():
+    x, y = problem(0, 1)
+    x, targets = torch.tensor(x - x.mean(axis=0)), torch.tensor(y - y.mean(axis=0))
+    penalties = [10.0, 100.0, 1000.0]
+    by_rows = LeaveOneOut(x @ x.T, None).best(targets, penalties)
+    by_columns = LeaveOneOut(x.T @ x, x).best(targets, penalties)
+    assert by_rows[0] == by_columns[0]
+    assert by_rows[1] == pytest.approx(by_columns[1], rel=1e-9)
