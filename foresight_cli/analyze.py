@@ -133,12 +133,12 @@ def _load(config: AnalyzeConfig) -> _Opened:
         seed=config.seed,
         skipped=found.source[0].manifest()["skipped"],
     )
-    sides = [
-        [representation_of(side, entry, held) for entry, held in zip(of_side, values, strict=True)]
-        for side, of_side, values in (("source", found.source, sources), ("target", found.target, targets))
-    ]
+    x, y = (
+        [representation_of(side, entry, values) for entry, values in zip(of_side, latents_of, strict=True)]
+        for side, of_side, latents_of in (("source", found.source, sources), ("target", found.target, targets))
+    )
     spaces = {name: latents.values for name, latents in held.items()}
-    return _Opened(found, Inputs(*sides, spaces, latents[0], rows), opened[0] if opened else None)
+    return _Opened(found, Inputs(x, y, spaces, latents[0], rows), opened[0] if opened else None)
 
 
 def _counts(labels: Sequence[str | None]) -> dict[str, int]:

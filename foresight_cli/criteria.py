@@ -1,4 +1,4 @@
-"""The criteria of the verdict: each holds one piece of evidence against one threshold, on a bound and not on a value."""
+"""The criteria of the verdict: each holds one piece of evidence against one threshold, on a bound, not on a value."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ def above(
     below = upper < threshold
     reason = f"{shown} does not settle on a side of {threshold:.3g}"
     if below:
-        reason = f"{shown} lies below {threshold:.3g}, but still rises with the number of samples"
+        rises = "still rises with the number of samples"
+        more = "how far more samples may raise it is not known" if hope is None else rises
+        reason = f"{shown} lies below {threshold:.3g}, but {more}"
     return Criterion(
         name,
         measures,
@@ -107,6 +109,7 @@ def _groups_needed(estimate: Estimate, threshold: float, groups: int) -> int | N
 
 
 def sample_size(groups: int, least: int) -> Criterion:
+    """At least ``least`` independent groups."""
     measures = "independent groups of samples"
     if groups >= least:
         return Criterion("sample size", measures, Estimate(groups), least, PASS, f"{groups} groups", "count", groups)
@@ -129,6 +132,7 @@ def pairing(evidence: Evidence) -> Criterion:
 
 
 def dependence(evidence: Evidence) -> Criterion:
+    """More is shared than chance explains, by the p value that is corrected for all pairs and measures."""
     name, measures = "dependence", "permutation test over all pairs, CKA and neighbours, p value"
     tests = [test for test in evidence.pair.tests if test.measure in DEPENDENCE]
     if not tests:
@@ -147,6 +151,7 @@ def dependence(evidence: Evidence) -> Criterion:
 
 
 def predicts(evidence: Evidence, threshold: float) -> Criterion:
+    """The source predicts the target on held-out rows."""
     measures = "held-out R2, source to target (ceiling 1: the target's own noise is not measured)"
     return above(
         "linear probe",
@@ -173,6 +178,7 @@ def typical_samples(evidence: Evidence, threshold: float) -> Criterion:
 
 
 def beyond_controls(evidence: Evidence, threshold: float, *, waived: bool) -> Criterion:
+    """The source adds to every control; the one that it adds least to, for certain, is the one that counts."""
     name, measures = "beyond controls", "R2 that the source adds to the hardest control"
     controls = evidence.controls
     required = [] if waived else list(REQUIRED_CONTROLS)
@@ -191,11 +197,21 @@ def beyond_controls(evidence: Evidence, threshold: float, *, waived: bool) -> Cr
     reason = f"over {hardest.name} (R2 {hardest.r2:.3f} by itself) the source adds {worst.reason}"
     code = "" if worst.outcome == PASS else f"control-explains:{hardest.name}"
     return Criterion(
-        name, measures, hardest.delta_r2, threshold, worst.outcome, reason, "bound", worst.bound, code, worst.groups_needed
+        name,
+        measures,
+        hardest.delta_r2,
+        threshold,
+        worst.outcome,
+        reason,
+        "bound",
+        worst.bound,
+        code,
+        worst.groups_needed,
     )
 
 
 def beyond_categories(evidence: Evidence, *, waived: bool) -> Criterion:
+    """More is shared within categories than chance explains."""
     name, measures = "beyond categories", "permutation test within categories, CKA and neighbours, p value"
     if waived:
         return Criterion(name, measures, None, ALPHA, WAIVED, "waived", "p value")
@@ -216,6 +232,7 @@ def beyond_categories(evidence: Evidence, *, waived: bool) -> Criterion:
 
 
 def attributes_survive(evidence: Evidence, threshold: float, *, waived: bool) -> Criterion:
+    """Every attribute that the target holds is still read from the target as predicted from the source."""
     name, measures = "attributes survive", "worst retention of an attribute through the bridge"
     attributes, unmeasured = evidence.attributes, evidence.unmeasured
     judged = [a for a in attributes if a.retention]
@@ -248,7 +265,9 @@ def attributes_survive(evidence: Evidence, threshold: float, *, waived: bool) ->
     reason += f"; measured on the companion data {evidence.companion}" if evidence.companion else ""
     outcome = UNCLEAR if left_out and worst.outcome == PASS and not waived else worst.outcome
     of_position = any(a in POSITION for a in lost or [attribute])
-    code = "" if outcome == PASS else f"{'spatial' if of_position else 'attribute'}-retention:{','.join(lost) or attribute}"
+    code = f"{'spatial' if of_position else 'attribute'}-retention:{','.join(lost) or attribute}"
+    if worst.outcome == PASS:  # what is left open is what was not measured
+        code = "" if outcome == PASS else "attributes-not-measured"
     return Criterion(
         name, measures, worst.estimate, threshold, outcome, reason, "bound", worst.bound, code, worst.groups_needed
     )

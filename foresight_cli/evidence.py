@@ -52,16 +52,14 @@ def companion_set(found: Found, pair: tuple[int, int], config: AnalyzeConfig) ->
     if entries is None:
         return None
     source, target = join(*(load(entry) for entry in entries))
-    rows = choose_rows(
-        [[source], [target]], max_rows=config.max_rows, select_share=0.0, seed=config.seed, skipped=[]
-    )
+    rows = choose_rows([[source], [target]], max_rows=config.max_rows, select_share=0.0, seed=config.seed, skipped=[])
     some = source.take(rows.score)
     scored = Scored(some.ids, some.labels, [rows.groups[i] for i in rows.score], some.attributes, rows.one_of_each)
-    spaces = [
+    x, y = (
         representation_of(side, entry, held).rows(rows.score, rows.one_of_each)
         for side, entry, held in zip(("source", "target"), entries, (source, target), strict=True)
-    ]
-    return Companion(f"shapes ({len(rows.score)} drawings)", *spaces, scored)
+    )
+    return Companion(f"shapes ({len(rows.score)} drawings)", x, y, scored)
 
 
 def advice_of(assessed: Assessment, found: Found, config: AnalyzeConfig) -> list[str]:

@@ -36,13 +36,15 @@ def test_a_histogram_passes_the_study_and_not_foresight(run, tmp_path):
     typed(run, "analyze", "source=histogram", "target=pixels", "permutations=19")
     results = load_results(newest(tmp_path, "results.yaml"))
     assert results.verdict.study_answer == "PROCEED"
-    assert results.verdict.answer != "PROCEED"
     assert results.duplicates.exact == 98
     assert results.rows == 352
     lost = {a.name: a for a in results.chosen.attributes}
     assert lost["x"].from_target > 0.5
     assert lost["x"].through_bridge < 0.1
     assert any("lost: x, y" in reason for reason in results.verdict.reasons)
+    assert results.verdict.answer == "INCONCLUSIVE"  # one seed draws a picture of each category: 52 groups remain
+    assert results.verdict.limiting == "sample size"
+    assert results.verdict.criteria[-1].code == "spatial-retention:x,y"
     # Two of the study's four numbers that no tie-breaking touches, computed apart from this code on the same drawings.
     assert results.verdict.study_values["cka"] == pytest.approx(0.86, abs=0.02)
     assert results.verdict.study_values["spearman"] == pytest.approx(0.80, abs=0.02)
@@ -60,7 +62,20 @@ def test_every_number_is_read_back_as_it_was_written(shapes):
     assert all(pair.selection_r2 is not None for pair in results.pairs)
     assert results.labels == {name: count for name, count in results.labels.items() if count > 0}
     assert sum(results.labels.values()) == results.rows
-    assert [c.name for c in results.controls] == ["pixels", "histogram", "label"]
+    assert [c.name for c in results.controls] == ["pixels", "histogram", "mean_rgb", "random_network", "label"]
+    for tests in (*(pair.tests for pair in results.pairs), results.chosen.within_label):
+        assert [test.measure for test in tests] == ["cka", "spearman", "recall"]
+        assert all(0.05 <= test.p_value <= test.p_corrected <= 1 for test in tests)  # of 19 permutations
+    assert {test.measure: test.value for test in results.chosen_pair.tests} == pytest.approx(
+        {
+            "cka": results.chosen_pair.cka.value,
+            "spearman": results.chosen_pair.spearman.value,
+            "recall": results.chosen_pair.neighborhood[0].recall.value,
+        }
+    )
+    curve = results.chosen.learning_curve
+    assert curve[-1].r2 == results.chosen_pair.r2.value <= results.chosen.r2_limit
+    assert results.chosen.companion is None
     assert {a.name for a in results.chosen.attributes} == {"x", "y", "size", "hue"}
     assert results.provenance["command"].startswith("foresight analyze source=histogram target=pixels")
     assert "not measured" in path.read_text()  # a single pair of the two has Spearman's interval
@@ -118,5 +133,16 @@ def test_pictures_that_are_gone_leave_the_controls_unmeasured(run, tmp_path):
     assert "warning: the pictures behind the latents cannot be read (no folder" in said
     results = load_results(newest(tmp_path, "results.yaml"))
     assert results.verdict.answer == "INCONCLUSIVE"
-    assert "beyond controls: the controls histogram, pixels were not measured" in results.verdict.reasons
+    missing = "beyond controls: the controls histogram, mean_rgb, pixels, random_network were not measured"
+    assert missing in results.verdict.reasons
     assert "thumbnails" not in load_arrays(newest(tmp_path, "figures.safetensors"))
+
+
+def test_what_is_waived_is_said_and_asked_for_no_more(shapes, run):
+    waived = ("verdict.attributes=waived", "verdict.categories=waived", "controls=[]", "verdict.controls=waived")
+    typed(run, "analyze", "source=histogram", "target=pixels", "target.model.resolution=16", "permutations=19", *waived)
+    verdict = load_results(newest(shapes, "results.yaml")).verdict
+    assert verdict.line == "PIVOT (attributes, controls, categories waived)"
+    outcomes = {c.name: c.outcome for c in verdict.criteria}
+    assert outcomes["beyond categories"] == "WAIVED"
+    assert outcomes["attributes survive"] == "FAIL"  # what is known is not waived away

@@ -118,7 +118,7 @@ def test_the_commands_name_the_models_as_they_are_cached(tmp_path, found):
 
 def test_a_hub_checkpoint_is_named_with_its_revision(tmp_path, monkeypatch, data):
     monkeypatch.setattr(Checkpoint, "_hub_commit", COMMIT)
-    mine = ("data=imagefolder", data, "rows_per_shard=2")
+    mine = ("data=imagefolder", data, "rows_per_shard=100")
     prompt = "model.prompt='data=x, is this?'"
     found = Found(
         [made(tmp_path / "c", "layer=4", prompt, *mine)],
@@ -129,11 +129,11 @@ def test_a_hub_checkpoint_is_named_with_its_revision(tmp_path, monkeypatch, data
     assert [shlex.split(command) for command in commands] == [
         [
             *("foresight", "extract", "model=qwen25vl", prompt, f"model.revision='{COMMIT}'", "layer=4"),
-            *("pooling=channel_mean", "rows_per_shard=2", there, "data=shapes"),
+            *("pooling=channel_mean", "rows_per_shard=100", there, "data=shapes"),
         ],
         [
             *("foresight", "extract", "model=ltxv", f"model.revision='{COMMIT}'", "layer=final"),
-            *("pooling=channel_mean", "rows_per_shard=2", there, "data=shapes"),
+            *("pooling=channel_mean", "rows_per_shard=100", there, "data=shapes"),
         ],
     ]
     want = [made(tmp_path / "c", *shlex.split(command)[2:]).path for command in commands]

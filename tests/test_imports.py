@@ -33,10 +33,12 @@ LAYERS = (
     ("runners",),
     ("inference",),
     ("results",),
+    ("criteria",),
     ("experiments", "verdict", "adapters"),
     ("reporting",),
     ("extract",),
     ("control_spaces", "companion", "extract_command"),
+    ("evidence",),
     ("analyze", "adapt", "report", "cache"),
     ("stage", "stage_errors", "overrides", "completion", "cli", "__main__"),
 )

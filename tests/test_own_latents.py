@@ -72,7 +72,9 @@ def test_two_files_that_are_one_linear_map_apart(run, tmp_path):
     assert {a.name: round(a.through_bridge, 4) for a in results.chosen.attributes} == {"x": 1}
     assert [control.name for control in results.controls] == ["label"]
     assert results.verdict.answer == "INCONCLUSIVE"
-    assert results.verdict.reasons == ["beyond controls: the controls histogram, pixels were not measured"]
+    assert results.verdict.reasons == [
+        "beyond controls: the controls histogram, mean_rgb, pixels, random_network were not measured"
+    ]
     assert "thumbnails" not in arrays
 
 
@@ -178,7 +180,7 @@ def test_rows_are_joined_to_pictures_by_id(run, tmp_path, photos):
     assert "no pictures" not in said
     results, arrays = analysed(tmp_path)
     assert results.pairs[0].r2.value == pytest.approx(1, abs=1e-4)
-    assert [control.name for control in results.controls] == ["pixels", "histogram"]
+    assert [control.name for control in results.controls] == ["pixels", "histogram", "mean_rgb", "random_network"]
     assert "thumbnails" in arrays
 
 

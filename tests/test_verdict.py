@@ -1,182 +1,211 @@
-from dataclasses import replace
+"""PROCEED, PIVOT or INCONCLUSIVE: one weak criterion is never bought off."""
 
 import pytest
 
-from foresight_cli.config import Thresholds
-from foresight_cli.results import Attribute, Control, Estimate, Neighborhood, Pair
-from foresight_cli.verdict import above, judge
+from foresight_cli.results import Estimate
+from foresight_cli.verdict import STUDY_THRESHOLDS, judge
+from tests.evidence_made import CONTROLS, STUDY, THRESHOLDS, attribute, control, estimate, evidence, permuted, waivers
 
-THRESHOLDS = Thresholds(r2=0.5, spearman=0.6, recall=0.2, cka=0.4, delta=0.05, retention=0.7, min_groups=100)
-STUDY = {"r2": 0.6, "spearman": 0.7, "recall@10": 0.3, "cka": 0.5}
-GOOD = Pair(
-    source=0,
-    target=1,
-    cka=Estimate(0.6, 0.5, 0.7),
-    cka_biased=Estimate(0.7),
-    r2=Estimate(0.7, 0.6, 0.8),
-    r2_reverse=0.5,
-    cosine=0.8,
-    cosine_reverse=0.7,
-    spearman=Estimate(0.8, 0.7, 0.9),
-    spearman_cosine=0.8,
-    pearson=0.8,
-    neighborhood=[Neighborhood(10, Estimate(0.4, 0.3, 0.5), 0.2, 0.2, 0.02)],
-)
-CONTROLS = [Control(name, 0.3, 0.2, 0.2, 0.1, Estimate(0.3, 0.2, 0.4)) for name in ("pixels", "histogram", "label")]
-POSITION = [Attribute("x", 0.8, 0.9, 0.8, Estimate(0.89, 0.8, 0.95))]
+CRITERIA = [
+    "sample size",
+    "pairing",
+    "dependence",
+    "linear probe",
+    "typical samples",
+    "beyond controls",
+    "beyond categories",
+    "attributes survive",
+]
 
 
-WITHIN = Estimate(0.5, p_value=0.001)
-
-
-def verdict(pair=GOOD, controls=CONTROLS, attributes=POSITION, within=WITHIN, groups=300, unmeasured=None):
-    return judge(
-        pair,
-        controls,
-        attributes,
-        within,
-        groups,
-        THRESHOLDS,
-        labelled=within is not None,
-        unmeasured=unmeasured or {},
-        study_values=STUDY,
-    )
+def verdict(given=None, **changes):
+    return judge(evidence(**changes), THRESHOLDS, waivers(**(given or {})), study_values=STUDY)
 
 
 def test_proceed_wants_every_criterion():
     said = verdict()
-    assert said.answer == "PROCEED"
-    assert said.reasons == ["every criterion passes"]
+    assert (said.answer, said.line, said.reasons) == ("PROCEED", "PROCEED", ["every criterion passes"])
+    assert [c.name for c in said.criteria] == CRITERIA
     assert {c.outcome for c in said.criteria} == {"PASS"}
-    assert [c.name for c in said.criteria] == [
-        "sample size",
-        "linear probe",
-        "distances",
-        "neighbours",
-        "alignment",
-        "beyond controls",
-        "beyond categories",
-        "attributes survive",
-    ]
+    assert (said.waived, said.limiting, said.groups_needed) == ([], None, None)
 
 
-@pytest.mark.parametrize(
-    ("change", "answer", "reason"),
-    [
-        (
-            {"pair": replace(GOOD, r2=Estimate(0.3, 0.2, 0.4))},
-            "PIVOT",
-            "linear probe: 0.300 (0.200 to 0.400) lies below 0.5",
-        ),
-        (
-            {"pair": replace(GOOD, r2=Estimate(0.55, 0.45, 0.65))},
-            "INCONCLUSIVE",
-            "linear probe: 0.550 (0.450 to 0.650) does not settle on a side of 0.5",
-        ),
-        (
-            {"pair": replace(GOOD, spearman=Estimate(0.3, 0.2, 0.4))},
-            "INCONCLUSIVE",
-            "distances: 0.300 (0.200 to 0.400) lies below 0.6",
-        ),
-        (
-            {"pair": replace(GOOD, spearman=Estimate(0.9))},
-            "INCONCLUSIVE",
-            "distances: its interval was not measured",
-        ),
-        (
-            {"controls": [*CONTROLS[1:], replace(CONTROLS[0], r2=0.8, delta_r2=Estimate(0.01, 0.0, 0.02))]},
-            "PIVOT",
-            "beyond controls: over pixels (R2 0.800 by itself) the source adds 0.010 (0.000 to 0.020) lies below 0.05",
-        ),
-        (
-            {"controls": CONTROLS[:1]},
-            "INCONCLUSIVE",
-            "beyond controls: the controls histogram, label were not measured",
-        ),
-        ({"controls": []}, "INCONCLUSIVE", "beyond controls: the controls histogram, label, pixels were not measured"),
-        (
-            {"within": Estimate(0.1, p_value=0.4)},
-            "INCONCLUSIVE",
-            "beyond categories: p = 0.4: within a category, the two spaces share no more than chance",
-        ),
-        (
-            {"attributes": [*POSITION, Attribute("y", 0.1, 0.9, 0.0, Estimate(0.0, -0.1, 0.1))]},
-            "PIVOT",
-            "attributes survive: y keeps 0.000 (-0.100 to 0.100) lies below 0.7; lost: y",
-        ),
-        (
-            {"attributes": []},
-            "INCONCLUSIVE",
-            "attributes survive: the data has no attributes (x, y, size ...), so whether position survives is not "
-            "known",
-        ),
-        (
-            {"attributes": [Attribute("x", 0.1, 0.1, 0.0, None)]},
-            "INCONCLUSIVE",
-            "attributes survive: the target holds none of the data's attributes well enough to judge",
-        ),
-        (
-            {"groups": 99},
-            "INCONCLUSIVE",
-            "sample size: 99 groups are too few to judge; at least 100 are wanted",
-        ),
-    ],
-)
+def pixels(delta, half=0.01):
+    return [control("pixels", 0.8, delta, half), *map(control, CONTROLS[1:])]
+
+
+NO_PIXELS = [control(name) for name in CONTROLS[1:]]
+WEAK = [
+    ({"r2": estimate(0.3)}, "PIVOT", "linear probe: 0.300 (0.200 to 0.400) lies below 0.5"),
+    (
+        {"r2": estimate(0.3), "hope": 0.3},
+        "INCONCLUSIVE",
+        "linear probe: 0.300 (0.200 to 0.400) lies below 0.5, but still rises with the number of samples",
+    ),
+    (
+        {"r2": estimate(0.55)},
+        "INCONCLUSIVE",
+        "linear probe: 0.550 (0.450 to 0.650) does not settle on a side of 0.5",
+    ),
+    ({"r2": Estimate(0.9)}, "INCONCLUSIVE", "linear probe: its interval was not measured"),
+    (
+        {"without_farthest": estimate(0.0)},
+        "PIVOT",
+        "typical samples: 0.000 (-0.100 to 0.100) lies below 0.25",
+    ),
+    (
+        {"controls": pixels(0.01)},
+        "PIVOT",
+        "beyond controls: over pixels (R2 0.800 by itself) the source adds 0.010 (0.000 to 0.020) lies below 0.05",
+    ),
+    ({"controls": NO_PIXELS}, "INCONCLUSIVE", "beyond controls: the controls pixels were not measured"),
+    (
+        {"within_label": permuted(0.4)},
+        "INCONCLUSIVE",
+        "beyond categories: p = 0.4: within categories, the two spaces share no more than chance",
+    ),
+    ({"within_label": []}, "INCONCLUSIVE", "beyond categories: no permutation test was made"),
+    (
+        {"attributes": [attribute("x"), attribute("y", 0.0)]},
+        "PIVOT",
+        "attributes survive: y keeps 0.000 (-0.100 to 0.100) lies below 0.7; lost: y",
+    ),
+    (
+        {"attributes": []},
+        "INCONCLUSIVE",
+        "attributes survive: the data has no attributes (x, y, size ...), so whether position survives is not known",
+    ),
+    ({"groups": 99}, "INCONCLUSIVE", "sample size: 99 groups are too few to judge; at least 100 are wanted"),
+    (
+        {"shifted_cka": 0.5},
+        "INCONCLUSIVE",
+        "pairing: CKA 0.600 stays at 0.500 when samples are paired wrongly: it says nothing about them",
+    ),
+    (
+        {"tests": permuted(0.3)},
+        "PIVOT",
+        "dependence: p = 0.3: no more than chance, and 99% likely to be seen if there were enough",
+    ),
+    (
+        {"tests": permuted(0.3), "power": 0.5},
+        "INCONCLUSIVE",
+        "dependence: p = 0.3: chance explains it, though only 50% likely to be seen if there were enough",
+    ),
+    ({"tests": []}, "INCONCLUSIVE", "dependence: no permutation test was made"),
+]
+
+
+@pytest.mark.parametrize(("change", "answer", "reason"), WEAK, ids=[reason for *_, reason in WEAK])
 def test_one_weak_criterion_is_never_bought_off(change, answer, reason):
     said = verdict(**change)
     assert (said.answer, said.reasons) == (answer, [reason])
 
 
-def test_a_decisive_failure_on_too_few_groups_is_not_a_pivot():
-    assert verdict(groups=30, pair=replace(GOOD, r2=Estimate(0.0, -0.1, 0.1))).answer == "INCONCLUSIVE"
+LOST = {"r2": estimate(0.0)}
 
 
-def test_an_attribute_that_the_target_lacks_is_named():
-    said = verdict(attributes=[*POSITION, Attribute("hue", 0.5, 0.2, 0.1, None)])
-    assert said.answer == "PROCEED"
-    assert (
-        said.criteria[-1].reason == "x keeps 0.890 (0.800 to 0.950) lies above 0.7; not held by the target itself: hue"
-    )
+@pytest.mark.parametrize(
+    "missing",
+    [{"groups": 99}, {"shifted_cka": 0.5}, {"controls": NO_PIXELS}, {"within_label": []}, {"tests": []}],
+)
+def test_a_failure_among_evidence_that_is_missing_is_not_a_pivot(missing):
+    assert verdict(**LOST, **missing).answer == "INCONCLUSIVE"
 
 
-def test_without_categories_they_cannot_be_ruled_out():
-    said = verdict(within=None, controls=CONTROLS[:2])
-    assert said.answer == "INCONCLUSIVE"
-    assert said.reasons == [
-        "beyond categories: the data has no categories, so whether they alone explain the likeness is not known"
-    ]
+def test_attributes_alone_may_be_missing_from_a_pivot():
+    said = verdict(**LOST, attributes=[])
+    assert said.answer == "PIVOT"
+    assert [reason.partition(":")[0] for reason in said.reasons] == ["linear probe", "attributes survive"]
 
 
-def test_the_control_with_the_worst_outcome_counts_not_the_one_with_the_lowest_estimate():
-    controls = [
-        replace(CONTROLS[0], delta_r2=Estimate(0.10, 0.08, 0.12)),
-        replace(CONTROLS[1], delta_r2=Estimate(0.12, 0.02, 0.22)),
-        CONTROLS[2],
-    ]
-    said = verdict(controls=controls)
-    assert said.answer == "INCONCLUSIVE"
-    assert said.reasons[0].startswith("beyond controls: over histogram")
+def test_a_pivot_is_not_held_back_by_what_is_unclear():
+    assert verdict(**LOST, within_label=permuted(0.3)).answer == "PIVOT"
 
 
-def test_an_attribute_that_could_not_be_measured_keeps_from_proceed():
-    said = verdict(unmeasured={"y": "only 12 of 300 samples have it"})
-    assert said.answer == "INCONCLUSIVE"
-    assert said.reasons[0].endswith("; y was not measured: only 12 of 300 samples have it")
+# --- what stands in the way
 
 
-def test_recall_has_to_beat_chance_twice_over():
-    many = Neighborhood(100, Estimate(0.69, 0.68, 0.70), 0.5, 0.5, 0.67)
-    said = verdict(pair=replace(GOOD, neighborhood=[many]))
-    assert said.reasons == ["neighbours: 0.690 (0.680 to 0.700) lies below 1.34"]
+@pytest.mark.parametrize(
+    ("change", "limiting", "needed"),
+    [
+        ({"groups": 60}, "sample size", 100),
+        ({"r2": estimate(0.75, 0.5)}, "linear probe", 1200),
+        ({"r2": estimate(0.3), "hope": 0.3}, "linear probe", 600),
+        ({"within_label": permuted(0.3)}, "beyond categories", 600),
+        ({"r2": estimate(0.75, 0.5), "within_label": permuted(0.3)}, "linear probe", 1200),
+        ({"r2": estimate(0.75, 0.375), "within_label": permuted(0.3)}, "linear probe", 675),
+        ({"shifted_cka": 0.5, "r2": estimate(0.75, 0.5)}, "pairing", None),  # nobody can say: it comes first
+        ({"controls": [], "r2": estimate(0.75, 0.5)}, "beyond controls", None),  # what is missing comes first
+        ({"attributes": [], "within_label": permuted(0.3)}, "attributes survive", None),
+    ],
+)
+def test_what_limits_an_open_verdict(change, limiting, needed):
+    said = verdict(**change)
+    assert (said.answer, said.limiting, said.groups_needed) == ("INCONCLUSIVE", limiting, needed)
 
 
-@pytest.mark.parametrize(("value", "answer"), [(0.61, "PROCEED"), (0.6, "no PROCEED")])
-def test_the_study_would_have_said(value, answer):
-    study = {**STUDY, "spearman": value}
-    said = judge(GOOD, CONTROLS, [], None, 300, THRESHOLDS, labelled=False, unmeasured={}, study_values=study)
-    assert said.study_answer == answer
-    assert said.answer == "INCONCLUSIVE"
+def test_nothing_limits_a_verdict_that_is_an_answer():
+    said = verdict(**LOST, within_label=permuted(0.3))
+    assert (said.answer, said.limiting, said.groups_needed) == ("PIVOT", None, None)
 
 
-def test_a_bound_on_the_threshold_is_unclear():
-    assert above("a", "b", Estimate(0.6, 0.5, 0.7), 0.5).outcome == "UNCLEAR"
+# --- what the user gives up
+
+
+@pytest.mark.parametrize(
+    ("given", "missing", "line"),
+    [
+        ({"attributes": "waived"}, {"attributes": []}, "PROCEED (attributes waived)"),
+        (
+            {"controls": "waived"},
+            {"controls": [control("label")]},
+            "PROCEED (controls waived)",
+        ),
+        ({"categories": "waived"}, {"within_label": []}, "PROCEED (categories waived)"),
+        (
+            {"attributes": "waived", "controls": "waived", "categories": "waived"},
+            {"attributes": [], "controls": [], "within_label": [], "labelled": False},
+            "PROCEED (attributes, controls, categories waived)",
+        ),
+    ],
+)
+def test_what_is_waived_may_be_missing_and_is_said(given, missing, line):
+    assert verdict(**missing).answer == "INCONCLUSIVE"
+    assert verdict(given, **missing).line == line
+
+
+@pytest.mark.parametrize(
+    ("given", "change"),
+    [
+        ({"attributes": "waived"}, {"attributes": [attribute("x", 0.0)]}),
+        ({"controls": "waived"}, {"controls": pixels(0.0)}),
+    ],
+)
+def test_evidence_against_a_bridge_cannot_be_waived_away(given, change):
+    assert verdict(given, **change).answer == "PIVOT"
+
+
+def test_a_waiver_helps_no_other_criterion():
+    said = verdict({"attributes": "waived"}, **LOST, attributes=[])
+    assert said.line == "PIVOT (attributes waived)"
+    assert said.reasons == ["linear probe: 0.000 (-0.100 to 0.100) lies below 0.5"]
+
+
+# --- the study's own rule
+
+
+@pytest.mark.parametrize("key", STUDY)
+def test_the_study_wants_all_four_above_their_thresholds(key):
+    at = {**STUDY, key: STUDY_THRESHOLDS[key]}
+    said = judge(evidence(), THRESHOLDS, waivers(), study_values=at)
+    assert (said.study_answer, said.study_values, said.answer) == ("no PROCEED", at, "PROCEED")
+
+
+def test_the_study_may_say_otherwise():
+    said = verdict(attributes=[attribute("x", 0.0)])
+    assert (said.study_answer, said.answer) == ("PROCEED", "PIVOT")
+
+
+def test_without_the_studys_numbers_it_says_nothing():
+    said = judge(evidence(), THRESHOLDS, waivers(), study_values={})
+    assert (said.study_answer, said.study_values) == ("no PROCEED", {})

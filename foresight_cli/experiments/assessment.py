@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from foresight_cli.config import AnalyzeConfig
+from foresight_cli.criteria import Evidence
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import bridge, pairs
 from foresight_cli.experiments.attributes import measured_attributes
@@ -22,7 +23,6 @@ from foresight_cli.inference.dependence import dependence
 from foresight_cli.metrics.folds import Fold
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
 from foresight_cli.results import Attribute, Control, Estimate, LearningPoint, Pair, PermutationTest, Verdict
-from foresight_cli.criteria import Evidence
 from foresight_cli.verdict import judge
 
 log = logging.getLogger(__name__)

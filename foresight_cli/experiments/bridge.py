@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -101,7 +102,7 @@ def hopeful_limit(points: Sequence[LearningPoint]) -> float | None:
     if len(points) < 2:
         return None
     fewer, all_rows = points[-2], points[-1]
-    steps = np.sqrt(all_rows.rows / fewer.rows)
+    steps = math.sqrt(all_rows.rows / fewer.rows)
     return all_rows.r2 + max(0.0, (all_rows.r2 - fewer.r2) / (steps - 1))
 
 

@@ -151,6 +151,10 @@ def overlap(
     found = neighborhood(source.space, target.space, k=k, seed=seed)
     half = 1.96 * found.standard_error
     recall = Estimate(
-        found.recall, max(found.recall - half, 0.0), min(found.recall + half, 1.0), chance=found.expected, p_value=p_value
+        found.recall,
+        max(found.recall - half, 0.0),
+        min(found.recall + half, 1.0),
+        chance=found.expected,
+        p_value=p_value,
     )
     return Neighborhood(k=k, recall=recall, jaccard=found.jaccard, mrr=found.mrr, expected=found.expected)

@@ -30,9 +30,7 @@ class Gain:
     control_r2: float
 
 
-def r2_gain(
-    source: torch.Tensor, control: torch.Tensor, target: Space, groups: Labels, folds: Sequence[Fold]
-) -> Gain:
+def r2_gain(source: torch.Tensor, control: torch.Tensor, target: Space, groups: Labels, folds: Sequence[Fold]) -> Gain:
     """What ``source [n, d1]`` adds to ``control [n, d2]`` in predicting ``target``.
 
     Both probes use the same folds, so the differences are paired. The two blocks are scaled to one total variance, so

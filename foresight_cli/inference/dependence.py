@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from foresight_cli.metrics.distances import squareform
 from foresight_cli.metrics.neighbors import nearest_neighbors
 from foresight_cli.metrics.permutations import count_at_least
 from foresight_cli.metrics.permuted_products import ROUNDING, permuted_overlaps, permuted_products
 from foresight_cli.metrics.rsa import standard_scores
-from foresight_cli.metrics.distances import squareform
 from foresight_cli.metrics.space import Space
 from foresight_cli.metrics.validation import Labels, as_codes
 
@@ -182,7 +183,9 @@ def within(gram: torch.Tensor, codes: npt.NDArray[np.int64]) -> torch.Tensor:
     return gram - mixed - mixed.T + blocks[index][:, index]
 
 
-def _orders(codes: npt.NDArray[np.int64], permutations: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+def _orders(
+    codes: npt.NDArray[np.int64], permutations: int, rng: np.random.Generator
+) -> Iterator[npt.NDArray[np.int64]]:
     """The rows as they are, each row moved on by one in a random order, then ``permutations`` draws within labels."""
     n = len(codes)
     yield np.arange(n)
@@ -199,7 +202,7 @@ def _orders(codes: npt.NDArray[np.int64], permutations: int, rng: np.random.Gene
 
 def _ranked(space: Space) -> torch.Tensor:
     """Ranks of the distances as a square ``[n, n]`` of norm 1."""
-    return squareform(standard_scores(space.distances().condensed(), "spearman"), len(space)) / np.sqrt(2)
+    return squareform(standard_scores(space.distances().condensed(), "spearman"), len(space)).div_(math.sqrt(2))
 
 
 def _moments(value: float, null: Floats) -> tuple[float, float]:

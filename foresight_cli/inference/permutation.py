@@ -9,7 +9,7 @@ import torch
 
 from foresight_cli.metrics.cka import AlignmentSums, linear_sums
 from foresight_cli.metrics.permutations import group_blocks, permutation_p_value, permute_blocks, permute_groups
-from foresight_cli.metrics.validation import Matrix
+from foresight_cli.metrics.space import SpaceLike
 
 __all__ = [
     "PermutationMoments",
@@ -29,7 +29,7 @@ class PermutationMoments:
     sd: float
 
 
-def cka_permutation_moments(x: Matrix, y: Matrix, *, debiased: bool = True) -> PermutationMoments:
+def cka_permutation_moments(x: SpaceLike, y: SpaceLike, *, debiased: bool = True) -> PermutationMoments:
     """Null mean and sd of ``linear_cka`` of ``x [n, d1]`` and ``y [n, d2]`` over all permutations: exact, no draws.
 
     Debiased: mean 0 and variance 2 / (n (n - 3)), whatever the data. Biased: mean sqrt(PR_x PR_y)/(n - 1), with PR the

@@ -8,7 +8,7 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.distances import tiles
-from foresight_cli.metrics.space import GRAM_ROWS, SpaceLike, Space, as_spaces
+from foresight_cli.metrics.space import GRAM_ROWS, Space, SpaceLike, as_spaces
 
 
 def debiased_cka_standard_error(x: SpaceLike, y: SpaceLike) -> float:

@@ -13,7 +13,6 @@ from foresight_cli.metrics.distances import tiles
 from foresight_cli.metrics.linear_algebra import smaller_product
 from foresight_cli.metrics.validation import Matrix, as_matrix
 
-
 # Rows that the width of a space is estimated from.
 _SAMPLE = 1000
 

@@ -14,7 +14,7 @@ import torch
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.duplicates import first_of_each
 from foresight_cli.metrics.neighbors import nearest_neighbors
-from foresight_cli.metrics.space import SpaceLike, Space, as_space
+from foresight_cli.metrics.space import Space, SpaceLike, as_space
 from foresight_cli.metrics.validation import check_choice, check_count
 
 

@@ -103,8 +103,18 @@ def linear_probe(
         >>> round(probe.r2, 2), round(probe.cosine, 2)
         (0.93, 0.94)
     """
-    options = {"standardize": standardize, "penalties": penalties, "reach": reach, "predictions": predictions}
-    return linear_probes(x, [y], groups=groups, folds=folds, seed=seed, **options)[0]
+    (probe,) = linear_probes(
+        x,
+        [y],
+        groups=groups,
+        folds=folds,
+        seed=seed,
+        standardize=standardize,
+        penalties=penalties,
+        reach=reach,
+        predictions=predictions,
+    )
+    return probe
 
 
 def linear_probes(
@@ -266,7 +276,8 @@ def _raw_predictions(carried: torch.Tensor, y: Space) -> Floats:
     squares = y.coordinates.square().sum(dim=0)
     kept = squares > 1e-14 * squares.sum()
     axes = (y.coordinates[:, kept] / squares[kept]).T @ y.centred
-    return (carried[:, kept] @ axes).cpu().numpy() + column_means(y.values).cpu().numpy()
+    predictions: Floats = (carried[:, kept] @ axes + column_means(y.values)).cpu().numpy()
+    return predictions
 
 
 def _check_folds(folds: Sequence[Fold], n: int) -> list[Fold]:

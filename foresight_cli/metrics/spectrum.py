@@ -6,7 +6,7 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.linear_algebra import smaller_product
-from foresight_cli.metrics.space import SpaceLike, Space, as_space
+from foresight_cli.metrics.space import Space, SpaceLike, as_space
 
 
 def participation_ratio(x: SpaceLike) -> float:

@@ -71,6 +71,12 @@ def gain_of_last_rows(results: Analysis) -> float | None:
     return curve[-1].r2 - curve[-2].r2 if len(curve) > 1 else None
 
 
+def hopeful_r2(results: Analysis) -> float | None:
+    """R2 that rows without end may bring at the most; no R2 is above 1, even where the curve's continuation is."""
+    limit = results.chosen.r2_limit
+    return None if limit is None else min(limit, 1.0)
+
+
 def row_pairs(results: Analysis) -> int:
     """Pairs of rows: how many distances RSA compares."""
     return results.rows * (results.rows - 1) // 2
@@ -94,6 +100,7 @@ def derived(results: Analysis) -> dict[str, float | None]:
         "twonn_ratio": ratio(target.twonn_dimension, source.twonn_dimension),
         "gap_to_training": gap_to_training(results),
         "gain_of_last_rows": gain_of_last_rows(results),
+        "hopeful_r2": hopeful_r2(results),
         "row_pairs": row_pairs(results),
         "pairs": len(results.pairs),
         "labels": len(results.labels),

@@ -15,10 +15,11 @@ from foresight_cli.reporting.derived import best_pair, derived, one_pooling, spa
 from foresight_cli.reporting.figures import Drawn
 from foresight_cli.reporting.figures.clusters import tsne_names
 from foresight_cli.reporting.markdown import Markdown, code_block, code_span, escape, yaml_block
-from foresight_cli.reporting.wording import against, clusters_band, threshold
-from foresight_cli.results import AdapterResults, Analysis, Criterion, Estimate
+from foresight_cli.reporting.wording import against, clusters_band, limiting, threshold
+from foresight_cli.results import AdapterResults, Analysis, Criterion, Estimate, PermutationTest, Verdict
 
 _STUDY_NAMES = {"r2": "R²", "spearman": f"Spearman {numbers.RHO}", "cka": "CKA, biased"}
+_MEASURES = {"cka": "CKA, debiased", "spearman": f"Spearman {numbers.RHO} of distances"}
 Format = Callable[..., str]
 
 
@@ -44,17 +45,32 @@ class Numbers:
         }
 
     def criterion(self, found: Criterion, part: str) -> Markdown:
-        """The ``estimate`` or ``threshold`` of a criterion, counts as counts and p values as such."""
+        """The ``estimate``, ``bound`` or ``threshold`` of a criterion, counts as counts and p values as such.
+
+        A bound is written where it is not the estimate itself, as what the true value is above, or for FAIL below.
+        """
         estimate, least = found.estimate, found.threshold
+        if part == "bound":
+            if found.kind != "bound" or found.bound is None:
+                return Markdown("")
+            sign = "≤" if found.outcome == "FAIL" else "≥"
+            return Markdown(f"{sign} {self._keep(found.bound, numbers.fixed(found.bound))}")
         if part == "threshold":
             if least is None:
                 return Markdown("")
             value = int(least) if found.kind == "count" else least
-            sign = {"p value": "≤", "count": "≥"}.get(found.kind, ">")
+            sign = {"p value": "≤", "count": "≥", "ceiling": "≤"}.get(found.kind, ">")
             return Markdown(f"{sign} {self._keep(least, numbers.fixed(value, 2))}")
         if estimate is not None and found.kind == "count":
             return Markdown(self._keep(estimate.value, numbers.fixed(round(estimate.value))))
+        if estimate is not None and found.kind == "p value":
+            return Markdown(self._keep(estimate.value, f"p = {numbers.p_value(estimate.value)}"))
         return self._estimate(numbers.with_interval)(estimate)
+
+    def limiting(self, verdict: Verdict) -> Markdown | None:
+        """What stands in the way of an answer, and how many groups would settle it; None where there is an answer."""
+        said = limiting(verdict, lambda count: self._keep(count, numbers.fixed(count)))
+        return None if said is None else escape(said)
 
     def _keep(self, value: float, text: str) -> str:
         self.written.append((value, text))
@@ -101,10 +117,10 @@ def render_findings(
         "others": lambda names: _links(names, drawn),
         "threshold": lambda name: threshold(results, name),
     }
-    return environment.get_template("findings.md.j2").render(_context(results, adapters, drawn))
+    return environment.get_template("findings.md.j2").render(_context(results, adapters, drawn, kept))
 
 
-def _context(results: Analysis, adapters: Sequence[AdapterResults], drawn: Drawn) -> dict[str, Any]:
+def _context(results: Analysis, adapters: Sequence[AdapterResults], drawn: Drawn, kept: Numbers) -> dict[str, Any]:
     maps = tsne_names(results)
     sources, targets = spaces_of(results, "source"), spaces_of(results, "target")
     chosen = next((n for n, i in maps.items() if results.spaces[i].layer == results.chosen_source.layer), "")
@@ -124,6 +140,8 @@ def _context(results: Analysis, adapters: Sequence[AdapterResults], drawn: Drawn
         "best_cka": best_pair(results, "cka"),
         "adapters": adapters,
         "study_names": _STUDY_NAMES,
+        "measure": lambda test: _measure(test, results),
+        "limiting": kept.limiting(results.verdict),
         "adapt_command": adapt_command(results),
         "analyze_command": analyze_command(results),
         "commands": "\n".join(report_commands(results)),
@@ -133,6 +151,13 @@ def _context(results: Analysis, adapters: Sequence[AdapterResults], drawn: Drawn
         "left_out": drawn.left_out,
         "provenance": {"data": results.data, **results.provenance},
     }
+
+
+def _measure(test: PermutationTest, results: Analysis) -> str:
+    """What a permutation test is of, in a reader's words."""
+    near = results.chosen_pair.neighborhood
+    neighbors = f"Recall@{near[0].k}" if near else "Recall"
+    return neighbors if test.measure == "recall" else _MEASURES.get(test.measure, test.measure)
 
 
 def _clearest(spaces: Sequence[Any]) -> Any:

@@ -32,7 +32,7 @@ def escape(text: str) -> Markdown:
     line = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", line)
     line = re.sub(r"[&<>]", lambda match: _ENTITIES[match[0]], line)
     line = re.sub(r"^(\s*)([-+#=])", r"\1\\\2", line)
-    return Markdown(re.sub(r"^(\s*\d+)([.)])", r"\1\\\2", line))
+    return Markdown(re.sub(r"^(\s*\d+)([.)])(?=\s|$)", r"\1\\\2", line))
 
 
 def code_block(text: str, language: str = "") -> Markdown:

@@ -7,23 +7,27 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from foresight_cli.reporting.commands import adapt_command
+from foresight_cli.reporting.derived import hopeful_r2
 from foresight_cli.reporting.findings import Numbers
 from foresight_cli.reporting.numbers import fixed, percent, with_interval
-from foresight_cli.results import AdapterResults, Analysis
+from foresight_cli.reporting.wording import limiting
+from foresight_cli.results import AdapterResults, Analysis, Criterion
 
 _COLORS = {"PROCEED": "green", "PIVOT": "red", "INCONCLUSIVE": "yellow"}
-_OUTCOMES = {"PASS": "green", "FAIL": "bold red", "UNCLEAR": "yellow", "NOT MEASURED": "yellow"}
+_OUTCOMES = {"PASS": "green", "FAIL": "bold red", "UNCLEAR": "yellow", "NOT MEASURED": "yellow", "WAIVED": "cyan"}
 _SAYS = {
     "PROCEED": "a small adapter can be expected to work",
     "PIVOT": "not bridgeable like this",
     "INCONCLUSIVE": "these data do not say",
 }
+_STUDY = {"r2": "R²", "spearman": "Spearman", "cka": "biased CKA"}
 MOST_WIDTH = 100
 
 
@@ -36,8 +40,9 @@ def print_summary(
     """
     console = console or Console()
     width = min(console.width, MOST_WIDTH)
-    blocks = [_data(results), _pair(results), _criteria(results), _controls(results), _attributes(results)]
-    blocks += [_adapters(adapters), _verdict(results, console.is_terminal)]
+    gates, coded = _criteria(results, console, width)
+    blocks = [_data(results), _pair(results), gates, _controls(results), _attributes(results), _more_rows(results)]
+    blocks += [_adapters(adapters), _verdict(results, console.is_terminal, codes=not coded)]
     console.print()
     for block in blocks:
         if block is not None:
@@ -50,8 +55,10 @@ def print_summary(
         console.print(_line("Next", adapt_command(results)), soft_wrap=True)
 
 
-def _verdict(results: Analysis, boxed: bool) -> RenderableType:
+def _verdict(results: Analysis, boxed: bool, *, codes: bool) -> RenderableType:
+    """The answer and its reasons; with ``codes`` beside them where the table of criteria has no room for those."""
     verdict = results.verdict
+    code = {c.name: f" [{c.code}]" for c in verdict.criteria if codes and c.code}
     color = _COLORS.get(verdict.answer, "cyan")
     head = Text.assemble(
         (results.source, "bold"), " -> ", (results.target, "bold"), ": ", _SAYS.get(verdict.answer, "see the reasons")
@@ -60,8 +67,14 @@ def _verdict(results: Analysis, boxed: bool) -> RenderableType:
     for reason in verdict.reasons:
         row = Table.grid(padding=(0, 1))
         name, colon, why = reason.partition(":")
-        row.add_row("-", Text.assemble((name + colon, "bold"), why) if colon else Text(reason))
+        row.add_row("-", Text.assemble((name + code.get(name, "") + colon, "bold"), why) if colon else Text(reason))
         lines.append(row)
+    stands = limiting(verdict, fixed)
+    if stands is not None:
+        lines += [Text(), Text.assemble(("Limiting: ", "bold"), stands)]
+    if verdict.study_values:
+        found = ", ".join(f"{_STUDY.get(name, name)} {fixed(value)}" for name, value in verdict.study_values.items())
+        lines += [Text(), Text(f"The Q1 study's rule would say {verdict.study_answer} ({found}).", "dim")]
     if results.weights == "tiny":
         lines += [
             Text(),
@@ -69,8 +82,8 @@ def _verdict(results: Analysis, boxed: bool) -> RenderableType:
         ]
     body = Group(*lines)
     if not boxed:
-        return Group(Text(f"  {verdict.answer}"), Text(), Padding(body, (0, 0, 0, 2)))
-    title = Text(f" {verdict.answer} ", f"bold reverse {color}")
+        return Group(Text(f"  {verdict.line}"), Text(), Padding(body, (0, 0, 0, 2)))
+    title = Text(f" {verdict.line} ", f"bold reverse {color}")
     return Panel(body, title=title, title_align="left", border_style=color, padding=(1, 2), box=box.ROUNDED)
 
 
@@ -82,15 +95,28 @@ def _pair(results: Analysis) -> RenderableType:
     return Group(_line("Best pair", pair), _line("", f"of {fixed(count)}, chosen on rows set aside for it", "dim"))
 
 
-def _criteria(results: Analysis) -> RenderableType:
+def _criteria(results: Analysis, console: Console, width: int) -> tuple[RenderableType, bool]:
+    """The criteria, as roomy a table as ``width`` allows, and whether it has their codes."""
+    found = results.verdict.criteria
+    kinds = [(True, 2), (True, 1), (False, 2), (False, 1)]
+    tables = [(_criteria_table(found, codes=codes, gap=gap), codes) for codes, gap in kinds]
+    without_end = console.options.update(max_width=10 * MOST_WIDTH)
+    fits = (t for t in tables if Measurement.get(console, without_end, t[0]).maximum <= width)
+    table, coded = next(fits, tables[-1])
+    note = "Thresholds are policy (thresholds.*); bounds and p values are statistics."
+    return Group(table, Text(), Padding(Text(note, "dim"), (0, 0, 0, 2))), coded
+
+
+def _criteria_table(criteria: Sequence[Criterion], *, codes: bool, gap: int) -> Table:
     numbers = Numbers()
-    table = _table("Criterion", "Estimate (95 % interval)", "Threshold", "Outcome")
-    for found in results.verdict.criteria:
+    columns = ("Criterion", "Estimate (95 %)", "Bound", "Threshold", "Outcome", *(("Reason code",) if codes else ()))
+    table = _table(*columns, gap=gap)
+    for found in criteria:
         table.add_row(
             _first(found.name),
-            Text(numbers.criterion(found, "estimate")),
-            Text(numbers.criterion(found, "threshold")),
+            *(Text(numbers.criterion(found, part)) for part in ("estimate", "bound", "threshold")),
             Text(found.outcome, _OUTCOMES.get(found.outcome, "")),
+            *((Text(found.code),) if codes else ()),
         )
     return table
 
@@ -115,7 +141,19 @@ def _attributes(results: Analysis) -> RenderableType | None:
     for found in results.chosen.attributes:
         kept = with_interval(found.retention) if found.retention else "not judged"
         table.add_row(_first(found.name), fixed(found.from_target), fixed(found.through_bridge), kept)
-    return table
+    companion = results.chosen.companion
+    if companion is None:
+        return table
+    return Group(table, Text(), Padding(Text(f"Measured on the companion data {companion}.", "dim"), (0, 0, 0, 2)))
+
+
+def _more_rows(results: Analysis) -> RenderableType | None:
+    curve, most = results.chosen.learning_curve, hopeful_r2(results)
+    if not curve:
+        return None
+    said = f"R² {fixed(curve[-1].r2)} with {fixed(curve[-1].rows)} training rows"
+    more = "" if most is None else f", at the most {fixed(most)} with ever more"
+    return _line("More rows", said + more)
 
 
 def _adapters(adapters: Sequence[AdapterResults]) -> RenderableType:
@@ -132,11 +170,13 @@ def _adapters(adapters: Sequence[AdapterResults]) -> RenderableType:
 
 def _data(results: Analysis) -> RenderableType:
     d = results.duplicates
-    said = f"{fixed(d.rows)} samples, {fixed(d.groups)} independent groups, {fixed(results.rows)} rows scored"
+    said = f"{fixed(d.rows)} samples, {fixed(d.groups)} independent groups (effective n), "
+    said += f"{fixed(results.rows)} rows scored"
     lines = [_line("Data", said)]
     if d.exact or d.near:
         duplicates = f"{fixed(d.exact)} exact duplicates left out, {fixed(d.near)} near-duplicates kept together"
         lines.append(_line("", duplicates, "yellow"))
+        lines += [_line("", f"such as {', '.join(same[:4])}", "dim") for same in d.examples[:1]]
     if d.skipped:
         lines.append(_line("", f"{fixed(len(d.skipped))} undecodable files left out", "yellow"))
     return Group(*lines)
@@ -150,8 +190,8 @@ def _first(name: str, style: str = "") -> Text:
     return Text(f"  {name}", style)
 
 
-def _table(*columns: str, right: Sequence[int] = ()) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
+def _table(*columns: str, right: Sequence[int] = (), gap: int = 2) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, gap, 0, 0))
     for place, name in enumerate(columns):
         table.add_column(f"  {name}" if place == 0 else name, justify="right" if place in right else "left")
     return table

@@ -40,9 +40,9 @@ def against(estimate: Estimate, threshold: float | None) -> str:
     """How an estimate stands to a threshold, on its one-sided bounds: ``above``, ``below`` or ``not clearly above``."""
     if threshold is None:
         return ""
-    if (estimate.value if estimate.lower is None else estimate.lower) > threshold:
-        return "above"
-    return "below" if (estimate.value if estimate.upper is None else estimate.upper) < threshold else "not clearly above"
+    least = estimate.value if estimate.lower is None else estimate.lower
+    most = estimate.value if estimate.upper is None else estimate.upper
+    return "above" if least > threshold else "below" if most < threshold else "not clearly above"
 
 
 def threshold(results: Analysis, name: str) -> float | None:
@@ -68,9 +68,12 @@ def limiting(verdict: Verdict, say: Callable[[int], str]) -> str | None:
         return None
     found: Criterion | None = next((c for c in verdict.criteria if c.name == verdict.limiting), None)
     have = scored_groups(verdict)
+    missing = found is not None and found.outcome == "NOT MEASURED"
     if verdict.groups_needed is not None:
         of = "" if have is None else f" (have {say(have)})"
-        return f"{verdict.limiting}; about {say(verdict.groups_needed)} groups would settle it{of}"
-    if found is not None and found.outcome == "NOT MEASURED":
+        needed = say(verdict.groups_needed)
+        asks = f"at least {needed} groups are wanted" if missing else f"about {needed} groups would settle it"
+        return f"{verdict.limiting}; {asks}{of}"
+    if missing:
         return f"{verdict.limiting}; it was not measured, and more samples alone will not settle it"
     return f"{verdict.limiting}; how many groups would settle it is not known"

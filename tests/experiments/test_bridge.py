@@ -2,12 +2,28 @@ import numpy as np
 import pytest
 import torch
 
-from foresight_cli.experiments.bridge import attribute_retention, learning_curve
+from foresight_cli.experiments.bridge import (
+    attribute_retention,
+    hopeful_limit,
+    learning_curve,
+    without_farthest,
+)
 from foresight_cli.experiments.representation import Representation
+from foresight_cli.metrics.folds import grouped_folds
+from foresight_cli.metrics.probe import linear_probe
+from foresight_cli.results import LearningPoint
 
 
 def representation(values):
     return Representation("source", "m", "final", "flat", "", torch.as_tensor(values))
+
+
+def probed(source, target, folds=5):
+    """Both representations, each row a group of its own, the folds, and the probe of the target's coordinates."""
+    x, y = representation(source), representation(target)
+    groups = [str(i) for i in range(len(source))]
+    splits = grouped_folds(groups, folds, 0)
+    return x, y, groups, splits, linear_probe(x.space, y.space, groups=groups, folds=splits)
 
 
 @pytest.fixture
@@ -20,41 +36,123 @@ def shared():
     return rng, source, target + 0.01 * rng.standard_normal(target.shape), attribute
 
 
-def retained(source, target, attribute):
-    groups = [str(i) for i in range(len(attribute))]
-    values = torch.as_tensor(attribute)
-    return attribute_retention(representation(source), representation(target), "x", values, groups, 5, 0)
+def retained(source, target, **attributes):
+    x, y, groups, splits, probe = probed(source, target)
+    columns = {name: torch.as_tensor(values) for name, values in attributes.items()}
+    return attribute_retention(probe.carried, x, y, columns, groups, splits, ceiling=0.3, seed=0)
 
 
 def test_an_attribute_absent_from_the_source_is_lost(shared):
     _, source, target, attribute = shared
-    found = retained(source, target, attribute)
+    (found,) = retained(source, target, x=attribute)
+    assert found.name == "x"
     assert found.from_target > 0.95
     assert found.from_source < 0.05
     assert found.through_bridge < 0.05
-    assert found.retention.high < 0.1
+    assert found.retention.high < found.retention.upper < 0.1
 
 
 def test_an_attribute_present_in_the_source_survives(shared):
     rng, source, target, attribute = shared
     source = source + np.outer(attribute, rng.standard_normal(30))
-    found = retained(source, target, attribute)
+    (found,) = retained(source, target, x=attribute)
     assert found.from_source > 0.95
-    assert found.retention.low > 0.9
+    assert 0.9 < found.retention.low < found.retention.lower < found.retention.value < found.retention.upper
     assert found.retention.value == pytest.approx(found.through_bridge / found.from_target)
 
 
 def test_what_the_target_does_not_hold_is_not_judged(shared):
     rng, source, target, _ = shared
-    assert retained(source, target, rng.standard_normal(300)).retention is None
+    (found,) = retained(source, target, x=rng.standard_normal(300))
+    assert found.retention is None
+
+
+def test_an_attribute_that_some_samples_lack_leaves_the_others_as_they_are(shared):
+    """Each attribute is scored on the samples that have it, whatever stands beside it."""
+    _, source, target, attribute = shared
+    gaps = attribute.copy()
+    gaps[::3] = np.nan
+    alone, beside = retained(source, target, x=gaps), retained(source, target, y=attribute, x=gaps)
+    assert beside == [*retained(source, target, y=attribute), *alone]
+    assert alone[0].from_target == pytest.approx(beside[0].from_target, abs=0.05)
+    assert alone[0] != beside[0]
+
+
+def curve(x, y, folds):
+    groups = [str(i) for i in range(len(x))]
+    splits = grouped_folds(groups, 5, 0)[:folds]
+    source, target = representation(x), representation(y)
+    whole = linear_probe(source.space, target.space, groups=groups, folds=splits)
+    return learning_curve(whole, source, target, groups, splits, 0), whole
 
 
 def test_more_rows_help_where_the_map_is_hard():
     rng = np.random.default_rng(1)
     x = rng.standard_normal((400, 60))
     y = x @ rng.standard_normal((60, 10)) + 3 * rng.standard_normal((400, 10))
-    groups = [str(i) for i in range(400)]
-    points = learning_curve(representation(x), representation(y), groups, 5, 0)
+    points, whole = curve(x, y, 5)
     assert [p.rows for p in points] == [40, 80, 160, 320]
     assert [p.r2 for p in points] == sorted(p.r2 for p in points)
     assert all(p.r2_train > p.r2 for p in points)
+    assert (points[-1].r2, points[-1].r2_train) == (whole.r2, whole.r2_train)
+    # 60 of the 69 parts of a target's variance are the source's: more rows lead there, and are hoped to lead beyond.
+    assert points[-1].r2 < 60 / 69 < hopeful_limit(points)
+
+
+def test_sizes_of_fewer_than_ten_rows_are_left_out():
+    rng = np.random.default_rng(0)
+    points, _ = curve(rng.standard_normal((60, 3)), rng.standard_normal((60, 3)), 5)
+    assert [p.rows for p in points] == [12, 24, 48]
+
+
+def points_of(law, sizes=(40, 80, 160, 320)):
+    return [LearningPoint(n, law(n), 1.0) for n in sizes]
+
+
+def test_the_hopeful_limit_of_the_slow_law_is_exact():
+    assert hopeful_limit(points_of(lambda n: 0.8 - 2 / np.sqrt(n))) == pytest.approx(0.8)
+    uneven = points_of(lambda n: 0.8 - 2 / np.sqrt(n), sizes=(100, 300))
+    assert hopeful_limit(uneven) == pytest.approx(0.8)
+
+
+def test_the_hopeful_limit_lies_above_that_of_a_faster_law():
+    limit = hopeful_limit(points_of(lambda n: 0.8 - 10 / n))
+    assert limit == pytest.approx(0.8 - 10 / 320 + (10 / 320) / (np.sqrt(2) - 1))
+    assert limit > 0.8
+
+
+def test_there_is_no_hope_in_a_curve_that_falls_or_has_one_size():
+    assert hopeful_limit(points_of(lambda n: 0.5 + 1 / n)) == 0.5 + 1 / 320
+    assert hopeful_limit(points_of(lambda n: 0.5, sizes=(320,))) is None
+    assert hopeful_limit([]) is None
+
+
+def test_a_few_samples_far_out_carry_an_r2_but_not_that_of_the_others():
+    """Twelve of 300 samples are ten times as far out, and the source knows nothing but how far."""
+    rng = np.random.default_rng(0)
+    far = np.zeros(300)
+    far[rng.permutation(300)[:12]] = 1
+    y = rng.standard_normal((300, 10)) + 100 * np.outer(far, np.ones(10))
+    x = far[:, None] + 0.01 * rng.standard_normal((300, 4))
+    _, target, groups, _, probe = probed(x, y)
+    assert probe.r2 > 0.9
+    found = without_farthest(probe, target, groups)
+    assert found.value < 0.05
+    assert found.low < found.lower < found.value < found.upper
+
+
+def test_r2_without_the_farthest_by_hand(shared):
+    _, source, target, _ = shared
+    _, y, groups, splits, probe = probed(source, target)
+    found = without_farthest(probe, y, groups)
+    centred = target - target.mean(axis=0)
+    means = np.empty_like(centred)
+    for train, test in splits:
+        means[test] = centred[train].mean(axis=0)
+    distance = ((centred - means) ** 2).sum(axis=1)
+    kept = distance <= np.quantile(distance, 0.9)
+    assert kept.sum() == 270
+    order = np.argsort(probe.tested)
+    residual = probe.residual[order]
+    around = ((centred[kept] - centred[kept].mean(axis=0)) ** 2).sum()
+    assert found.value == pytest.approx(1 - residual[kept].sum() / around, abs=1e-9)

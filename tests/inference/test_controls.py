@@ -1,37 +1,68 @@
 import numpy as np
+import pytest
 import torch
 
-from foresight_cli.inference.controls import delta_r2, one_hot
+from foresight_cli.inference.controls import one_hot, r2_gain
+from foresight_cli.metrics.folds import grouped_folds
+from foresight_cli.metrics.space import Space
 
 
 def rows(n=300):
     rng = np.random.default_rng(0)
     control, extra = rng.standard_normal((n, 3)), rng.standard_normal((n, 3))
     target = control @ rng.standard_normal((3, 8)) + extra @ rng.standard_normal((3, 8))
-    groups = [str(i) for i in range(n)]
-    return *(torch.tensor(v) for v in (control, extra, target)), groups
+    return (torch.tensor(v) for v in (control, extra, target))
+
+
+def gain(source, control, target, folds=5, copies=1):
+    groups = [str(i // copies) for i in range(len(source))]
+    return r2_gain(source, control, Space(target), groups, grouped_folds(groups, 5, 0)[:folds])
 
 
 def test_what_only_the_source_knows_is_its_share_of_the_variance():
-    control, extra, target, groups = rows()
-    delta, low, high, alone = delta_r2(extra, control, target, groups, 5, 0)
-    assert low < delta < high
-    assert 0.3 < alone < 0.7
-    assert abs(alone + delta - 1) < 0.01
+    control, extra, target = rows()
+    found = gain(extra, control, target)
+    assert 0.3 < found.control_r2 < 0.7
+    assert found.control_r2 + found.value == pytest.approx(1, abs=0.01)
+    assert 0 < found.standard_error < 0.05
 
 
 def test_a_source_that_is_the_control_adds_nothing():
-    control, _, target, groups = rows()
-    delta, low, high, _ = delta_r2(control, control, target, groups, 5, 0)
-    assert abs(delta) < 0.01
-    assert high - low < 0.05
+    control, _, target = rows()
+    found = gain(control, control, target)
+    assert abs(found.value) < 0.01
+    assert found.standard_error < 0.0125
 
 
 def test_a_wide_source_is_not_drowned_by_a_narrow_control_nor_the_other_way():
-    control, extra, target, groups = rows()
+    control, extra, target = rows()
     wide = torch.cat([extra, 1e-3 * torch.randn(300, 500, generator=torch.Generator().manual_seed(0))], dim=1)
-    assert delta_r2(wide, 1e6 * control, target, groups, 5, 0)[0] > -0.2
-    assert delta_r2(extra, 1e-6 * control, target, groups, 5, 0)[3] > 0.3
+    assert gain(wide, 1e6 * control, target).value > -0.2
+    assert gain(extra, 1e-6 * control, target).control_r2 > 0.3
+
+
+def test_the_gain_knows_no_scale_and_no_place():
+    control, extra, target = rows()
+    one, other = gain(extra, control, target), gain(7 * extra - 3, 0.01 * control + 5, 100 * target + 1)
+    assert vars(one) == pytest.approx(vars(other), abs=1e-9)
+
+
+def test_the_error_shrinks_as_one_over_the_root_of_the_rows():
+    """A single split of independent rows: four times as many halve the error."""
+    rng = np.random.default_rng(0)
+    maps = rng.standard_normal((3, 8)), rng.standard_normal((3, 8))
+    errors = []
+    for n in (1000, 4000):
+        control, extra, noise = rng.standard_normal((n, 3)), rng.standard_normal((n, 3)), rng.standard_normal((n, 8))
+        found = gain(*(torch.tensor(v) for v in (extra, control, control @ maps[0] + extra @ maps[1] + noise)), folds=1)
+        errors.append(found.standard_error)
+    assert errors[0] / errors[1] == pytest.approx(2, rel=0.2)
+
+
+def test_copies_in_one_group_make_nobody_surer():
+    control, extra, target = (values.repeat_interleave(4, dim=0) for values in rows())
+    free, grouped = gain(extra, control, target, folds=1), gain(extra, control, target, folds=1, copies=4)
+    assert grouped.standard_error > 1.5 * free.standard_error
 
 
 def test_one_hot_has_a_column_for_each_category():

@@ -64,7 +64,7 @@ def test_one_permutation_for_all_cells_and_the_largest_of_them(two_by_two):
 
 
 def test_the_corrected_level_holds_over_many_cells():
-    """Any of 12 cells and 3 measures says p <= .05 in at most 8 of 60 data sets (99 % of the time at a level of 5 %)."""
+    """Any of 12 cells and 3 measures says p <= .05 in at most 8 of 60 data sets: 99 % of the time at a level of 5 %."""
     fired = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ def test_every_cell_of_every_permutation(n):
     fixed, moved = ([symmetric(rng, n) for _ in range(count)] for count in (3, 2))
     orders = [rng.permutation(n) for _ in range(11)]
     found = permuted_products([torch.tensor(m) for m in fixed], [torch.tensor(m) for m in moved], iter(orders))
-    expected = [[[(k * l[order][:, order]).sum() for l in moved] for k in fixed] for order in orders]
+    expected = [[[(a * b[order][:, order]).sum() for b in moved] for a in fixed] for order in orders]
     np.testing.assert_allclose(found, expected, atol=1e-12 if n <= DOUBLE_ROWS else ROUNDING)
 
 

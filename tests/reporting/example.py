@@ -16,17 +16,19 @@ from foresight_cli.results import (
     Category,
     ChosenPair,
     Control,
-    Criterion,
     Duplicates,
     Estimate,
     LearningPoint,
     Neighborhood,
     Pair,
     Space,
-    Verdict,
 )
 
 arrays = run_path(str(Path(__file__).with_name("example_arrays.py")))["arrays"]
+made = run_path(str(Path(__file__).with_name("example_verdict.py")))
+around, permutation_tests, verdict, open_verdict = (
+    made[name] for name in ("bounded", "permutation_tests", "verdict", "open_verdict")
+)
 
 LABELS = (
     "blue circle",
@@ -40,10 +42,6 @@ LABELS = (
     "yellow square",
 )
 POOLINGS = ("channel_mean", "flat")
-
-
-def around(value, width=0.03, chance=None, p=None):
-    return Estimate(value, value - width, value + 0.9 * width, chance, p)
 
 
 def full(layers=("8", "final"), labels=LABELS, per_label=30, seed=0):
@@ -86,6 +84,9 @@ def full(layers=("8", "final"), labels=LABELS, per_label=30, seed=0):
         controls=[
             Control("pixels", 0.482, 0.702, 0.655, 0.291, around(0.063, 0.021)),
             Control("histogram", 0.311, 0.552, 0.604, 0.183, around(0.214, 0.028)),
+            Control("mean_rgb", 0.214, 0.401, 0.377, 0.112, around(0.301, 0.026)),
+            Control("random_network", 0.402, 0.513, 0.588, 0.201, around(0.121, 0.024)),
+            Control("random_init", 0.377, 0.498, 0.561, 0.188, around(0.142, 0.023)),
             Control("label", 0.297, 0.466, 0.304, 0.097, around(0.241, 0.025)),
         ],
         verdict=verdict(),
@@ -94,7 +95,7 @@ def full(layers=("8", "final"), labels=LABELS, per_label=30, seed=0):
             "folds": 5,
             "neighbors": 10,
             "permutations": 999,
-            "thresholds": {"r2": 0.5, "spearman": 0.6, "recall": 0.2, "cka": 0.4, "delta": 0.05, "min_groups": 100},
+            "thresholds": {"r2": 0.5, "delta": 0.05, "retention": 0.7, "ceiling": 0.3, "min_groups": 100},
         },
         provenance={
             "entries": ["outputs/cache/qwen25vl/layer-8/channel_mean/0123456789abcdef"],
@@ -143,11 +144,12 @@ def pair(source, target, rng):
         r2_reverse=r2 - 0.09,
         cosine=0.781,
         cosine_reverse=0.702,
-        spearman=around(0.684, 0.02),
+        spearman=around(0.684, 0.02, chance=0.0, p=0.001),
         spearman_cosine=0.628,
         pearson=0.75,
-        neighborhood=[Neighborhood(10, around(0.268, 0.018), 0.162, 0.107, 10 / 269)],
+        neighborhood=[Neighborhood(10, around(0.268, 0.018, chance=0.037, p=0.001), 0.162, 0.107, 10 / 269)],
         selection_r2=round(r2 - 0.01, 4),
+        tests=permutation_tests(),
     )
 
 
@@ -157,7 +159,7 @@ def chosen(index, labels, per_label, n, rng):
         pc_r2=[0.91, 0.84, 0.72, 0.61, 0.44, 0.28],
         kendall=0.504,
         mantel=Estimate(0.75, chance=0.001, p_value=0.001),
-        mantel_within_label=Estimate(0.31, chance=0.0, p_value=0.001),
+        within_label=permutation_tests(corrected=0.004),
         procrustes=0.421,
         categories=[
             Category(label, per_label, 0.12 + 0.3 * float(rng.random()), 0.1 + 0.5 * float(rng.random()), 3.1, 4.2)
@@ -167,47 +169,16 @@ def chosen(index, labels, per_label, n, rng):
             LearningPoint(round(n * 0.8 * share), r2, train)
             for share, r2, train in ((0.125, 0.21, 0.93), (0.25, 0.38, 0.89), (0.5, 0.49, 0.84), (1.0, 0.56, 0.8))
         ],
+        r2_limit=0.729,
+        r2_without_farthest=around(0.53, 0.025),
+        shifted_cka=0.012,
+        power=0.993,
         attributes=[
             Attribute("x", 0.41, 0.93, 0.22, Estimate(0.237, 0.19, 0.28, 0.0)),
             Attribute("y", 0.44, 0.94, 0.25, Estimate(0.266, 0.21, 0.31, 0.0)),
             Attribute("size", 0.72, 0.88, 0.63, Estimate(0.716, 0.66, 0.77, 0.0)),
             Attribute("hue", 0.31, 0.21, 0.11, None),
         ],
-    )
-
-
-def passes(name, measures, estimate, threshold):
-    shown = f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
-    return Criterion(name, measures, estimate, threshold, "PASS", f"{shown} lies above {threshold:g}")
-
-
-def verdict():
-    delta, kept = around(0.063, 0.021), Estimate(0.237, 0.19, 0.28, 0.0)
-    unclear = (
-        "over pixels (R2 0.482 by itself) the source adds 0.063 (0.042 to 0.082) does not settle on a side of 0.05"
-    )
-    lost = "x keeps 0.237 (0.190 to 0.280) lies below 0.7; lost: x, y"
-    within = "Mantel test within categories, p value"
-    more = "p = 0.001: more is shared than categories"
-    criteria = [
-        Criterion(
-            "sample size", "independent groups of samples", Estimate(267.0), 100.0, "PASS", "267 groups", "count"
-        ),
-        passes("linear probe", "held-out R2, source to target", around(0.56, 0.022), 0.5),
-        passes("distances", "rank correlation of distances (RSA, Spearman)", around(0.684, 0.02), 0.6),
-        passes("neighbours", "recall@10", around(0.268, 0.018), 0.2),
-        passes("alignment", "debiased linear CKA", around(0.61, 0.03), 0.4),
-        Criterion("beyond controls", "R2 added to the hardest control", delta, 0.05, "UNCLEAR", unclear),
-        Criterion("beyond categories", within, Estimate(0.001), 0.05, "PASS", more, "p value"),
-        Criterion("attributes survive", "worst retention of an attribute", kept, 0.7, "FAIL", lost),
-    ]
-    return Verdict(
-        answer="PIVOT",
-        reasons=[f"{c.name}: {c.reason}" for c in criteria if c.outcome != "PASS"],
-        criteria=criteria,
-        study_answer="PROCEED",
-        study_values={"r2": 0.612, "spearman": 0.684, "recall@10": 0.298, "cka": 0.702},
-        study_thresholds={"r2": 0.5, "spearman": 0.6, "recall@10": 0.2, "cka": 0.4},
     )
 
 
@@ -229,20 +200,19 @@ def bare():
         spearman=Estimate(0.684),
         neighborhood=[Neighborhood(10, Estimate(0.268), 0.162, 0.107, 0.25)],
         selection_r2=None,
+        tests=[],
     )
     nothing = replace(
         results.chosen,
         index=0,
         pc_r2=[],
-        mantel_within_label=None,
+        within_label=[],
         categories=[],
         learning_curve=[],
+        r2_limit=None,
+        r2_without_farthest=Estimate(0.51),
         attributes=[],
     )
-    criteria = [
-        Criterion("linear probe", "held-out R2", Estimate(0.56), 0.5, "NOT MEASURED", "its interval was not measured"),
-        Criterion("beyond controls", "R2 added", None, None, "NOT MEASURED", "no control was asked for"),
-    ]
     return replace(
         results,
         weights="hub",
@@ -257,7 +227,7 @@ def bare():
         top_channels=[],
         chosen=nothing,
         controls=[],
-        verdict=Verdict("INCONCLUSIVE", ["beyond controls: no control was asked for"], criteria, "no PROCEED", {}, {}),
+        verdict=made["bare_verdict"](),
         settings={},
         provenance={},
         warnings=[],

@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 
 from foresight_cli.reporting.commands import adapt_command, analyze_command
-from foresight_cli.reporting.derived import derived, groups_to_settle, layer_order, names_within, one_pooling, spaces_of
-from foresight_cli.reporting.wording import against, clusters_band, threshold
-from foresight_cli.results import Criterion, Estimate
+from foresight_cli.reporting.derived import derived, layer_order, names_within, one_pooling, spaces_of
+from foresight_cli.reporting.wording import against, clusters_band, limiting, scored_groups, threshold
+from foresight_cli.results import Criterion, Estimate, Verdict
 
 
 def test_layers_are_ordered_by_depth():
@@ -20,6 +20,7 @@ def test_derived_values_by_hand(example):
     assert found["twonn_ratio"] == pytest.approx(7.42 / 11.71)
     assert found["gap_to_training"] == pytest.approx(0.8 - 0.56)
     assert found["gain_of_last_rows"] == pytest.approx(0.56 - 0.49)
+    assert found["hopeful_r2"] == 0.729
     assert found["row_pairs"] == 270 * 269 / 2
     assert found["lift_10"] == pytest.approx(0.268 * 269 / 10)
     assert found["exact_share"] == 78 / 354
@@ -31,21 +32,8 @@ def test_derived_values_by_hand(example):
 
 def test_derived_values_that_cannot_be(example):
     found = derived(example.bare()[0])
-    for name in ("mle_ratio", "twonn_ratio", "gap_to_training", "gain_of_last_rows"):
+    for name in ("mle_ratio", "twonn_ratio", "gap_to_training", "gain_of_last_rows", "hopeful_r2"):
         assert found[name] is None
-
-
-def settle(value, low, high, threshold, groups=100):
-    return groups_to_settle(Criterion("c", "m", Estimate(value, low, high), threshold, "UNCLEAR", ""), groups)
-
-
-def test_groups_to_settle():
-    assert settle(0.6, 0.4, 0.8, 0.5) == 400  # a quarter of the width: four squared ... half the reach: twice, squared
-    assert settle(0.4, 0.2, 0.6, 0.5) == 400
-    assert settle(0.6, 0.55, 0.65, 0.5) is None  # settled
-    assert settle(0.5, 0.4, 0.6, 0.5) is None  # on the threshold
-    assert settle(0.501, 0.4, 0.6, 0.5) is None  # more than 100 times the data
-    assert groups_to_settle(Criterion("c", "m", None, 0.5, "NOT MEASURED", ""), 100) is None
 
 
 def test_names_without_what_is_shared(example):
@@ -87,12 +75,61 @@ def test_bands_of_the_study(example, side, silhouette, accuracy, band):
     assert clusters_band(dataclasses.replace(space, side=side, silhouette=silhouette, knn_accuracy=accuracy)) == band
 
 
+def bounded(lower, upper):
+    return Estimate(0.6, 0.0, 1.0, lower=lower, upper=upper)
+
+
 def test_against_a_threshold():
-    assert against(0.6, 0.55, 0.65, 0.5) == "above"
-    assert against(0.6, 0.45, 0.75, 0.5) == "not clearly above"
-    assert against(0.4, 0.35, 0.45, 0.5) == "below"
-    assert against(0.6, None, None, 0.5) == "above"
-    assert against(0.6, None, None, None) == ""
+    assert against(bounded(0.55, 0.65), 0.5) == "above"
+    assert against(bounded(0.45, 0.75), 0.5) == "not clearly above"
+    assert against(bounded(0.35, 0.45), 0.5) == "below"
+    assert against(bounded(0.5, 0.7), 0.5) == "not clearly above"
+    assert against(Estimate(0.6), 0.5) == "above"
+    assert against(Estimate(0.4), 0.5) == "below"
+    assert against(Estimate(0.6), None) == ""
+
+
+def test_no_r2_is_hoped_for_above_one(example):
+    results, _ = example.full()
+    results = dataclasses.replace(results, chosen=dataclasses.replace(results.chosen, r2_limit=1.3))
+    assert derived(results)["hopeful_r2"] == 1.0
+
+
+def stands(name, outcome, needed, groups=267):
+    counted = Criterion("sample size", "", Estimate(groups), 100, "PASS", "", "count")
+    criteria = [counted, Criterion(name, "", None, 0.5, outcome, "")]
+    return Verdict("INCONCLUSIVE", [], criteria, "", {}, {}, limiting=name, groups_needed=needed)
+
+
+def few(groups):
+    counted = Criterion("sample size", "", Estimate(groups), 100, "NOT MEASURED", "", "count")
+    return Verdict("INCONCLUSIVE", [], [counted], "", {}, {}, limiting="sample size", groups_needed=100)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        (stands("linear probe", "UNCLEAR", 1200), "linear probe; about 1,200 groups would settle it (have 267)"),
+        (few(52), "sample size; at least 100 groups are wanted (have 52)"),
+        (stands("pairing", "UNCLEAR", None), "pairing; how many groups would settle it is not known"),
+        (
+            stands("beyond controls", "NOT MEASURED", None),
+            "beyond controls; it was not measured, and more samples alone will not settle it",
+        ),
+        (dataclasses.replace(stands("a", "FAIL", None), limiting=None), None),
+        (
+            dataclasses.replace(stands("a", "UNCLEAR", 300), criteria=[]),
+            "a; about 300 groups would settle it",
+        ),
+    ],
+)
+def test_what_stands_in_the_way_of_an_answer(verdict, said):
+    assert limiting(verdict, lambda count: f"{count:,}") == said
+
+
+def test_groups_that_the_verdict_is_based_on(example):
+    assert scored_groups(example.full()[0].verdict) == 267
+    assert scored_groups(example.bare()[0].verdict) is None
 
 
 def test_thresholds_come_from_the_settings(example):

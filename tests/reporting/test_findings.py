@@ -89,6 +89,7 @@ def test_shape_of_the_study(report):
         "## The Answer",
         "## Key Results",
         "### What would change this verdict",
+        "### More than chance, more than categories",
         "### What trivial representations score",
         "### What the Q1 study would have said",
         "## Sub-experiment Summaries",
@@ -132,31 +133,53 @@ def test_lines_that_matter(example):
         "",
     ]
     for line in (
-        "| sample size | independent groups of samples | **267** | ≥ 100 | PASS |",
-        "| linear probe | held-out R2, source to target | **0.560 (0.538 to 0.580)** | > 0.50 | PASS |",
-        "| beyond categories | Mantel test within categories, p value | **0.001** | ≤ 0.05 | PASS |",
-        "| pixels | 0.482 | 0.702 | 0.655 | 29.1 % | 0.063 (0.042 to 0.082) |",
+        "| sample size | independent groups of samples | **267** |  | ≥ 100 | PASS |  |",
+        "| pairing | debiased CKA left | **0.012** |  | ≤ 0.30 | PASS |  |",
+        "| dependence | permutation test, p value | **p = 0.001** |  | ≤ 0.05 | PASS |  |",
+        "| linear probe | held-out R2, source to target | **0.560 (0.538 to 0.582)** | ≥ 0.542 | > 0.50 | PASS |  |",
+        "| beyond controls | R2 that the source adds to the hardest control | **0.063 (0.042 to 0.084)** | ≥ 0.045 "
+        "| > 0.05 | UNCLEAR | control-explains:pixels |",
+        "| attributes survive | worst retention of an attribute | **0.237 (0.192 to 0.282)** | ≤ 0.286 | > 0.70 | FAIL "
+        "| spatial-retention:x,y |",
+        "The Q1 study's own rule would say **PROCEED**; its numbers stand below.",
+        "| freely | CKA, debiased | 0.610 | 0.001 | 0.012 | 0.001 | 0.001 | 0.602 |",
+        "| within categories | Recall@10 | 0.268 | 0.037 | 0.006 | 0.001 | 0.004 | 0.232 |",
+        "| qwen25vl layer 8 channel_mean | ltxv final flat | Spearman \N{GREEK SMALL LETTER RHO} of distances | 0.684 "
+        "| -0.002 | 0.031 | 0.001 | 0.001 | 0.667 |",
+        "- Within categories, CKA is of the rows minus the mean of their category",
+        "- A target of which a share of 0.50 is the source's would be found by these tests with probability 99 %",
+        "- Rows without end may bring R² 0.729 at the most: the last two sizes, continued as one over the root of the "
+        "rows",
+        "- Without the tenth of the samples that lie farthest from the mean: R² 0.530 (0.505 to 0.555)",
+        "| 216 | 0.560 | 0.800 |",
+        "| pixels | 0.482 | 0.702 | 0.655 | 29.1 % | 0.063 (0.042 to 0.084) |",
+        "| random_init | 0.377 | 0.498 | 0.561 | 18.8 % | 0.142 (0.119 to 0.165) |",
         "- CKA, biased: 0.702 (its threshold: 0.400)",
         "| hue | 0.310 | 0.210 | 0.110 | not judged: the target itself hardly holds it |",
         "| mlp | qwen25vl layer 8 channel_mean | ltxv final channel_mean | mlp | 49,792 | 0.583 | 0.792 |",
-        "- 354 samples, 78 exact duplicates left out (22.0 %), 6 near-duplicates kept together, 267 independent groups",
+        "- 354 samples, 78 exact duplicates left out (22.0 %), 6 near-duplicates kept together: 267 independent "
+        "groups, the effective n",
         "- Alike: cool gradient/0, cool gradient/1",
         "  - broken.png: not an image",
     ):
         assert line in lines
     assert "\n> **Tiny weights.** These numbers come from two small checkpoints trained on drawn shapes" in text
-    assert "If the estimate stays where it is, about 700 groups would settle it." in text
+    assert "does not settle on a side of 0.05. About 492 groups would settle it." in text
+    assert "**Limiting:**" not in text
+    assert "**Waived**" not in text
 
 
 def test_a_bare_analysis_says_what_is_missing(example):
     text = render_findings(example.bare()[0], [], Drawn())
     for said in (
         "**These data do not say.** For qwen25vl final channel_mean to ltxv final channel_mean, something required",
-        "| beyond controls | R2 added | **not measured** |  | NOT MEASURED |",
+        "| beyond controls | R2 added | **not measured** |  |  | NOT MEASURED | not-measured |",
+        "**Limiting:** beyond controls; it was not measured, and more samples alone will not settle it.",
+        "- What more rows may bring is not known: the learning curve has fewer than two sizes",
         "No control was measured, so nothing here says that the source does better than pixels would.",
         "Its four numbers were not measured.",
         "**Finding:** not measured: the data has no categories.",
-        "- Mantel test within categories: not measured",
+        "No permutation test was made.",
         'No attribute was measured; the criterion "attributes survive" says why.',
         "```bash\nforesight adapt layer=final\n```",
         "2. **Adapter**: no size is advised, since none was trained.",
@@ -166,30 +189,6 @@ def test_a_bare_analysis_says_what_is_missing(example):
     assert "Tiny weights" not in text
     assert "None" not in text.replace("None was trained yet", "")
     assert re.search(r"\bnan\b", text) is None
-
-
-@pytest.mark.parametrize(
-    ("answer", "said", "advice"),
-    [
-        ("PROCEED", "**Yes.** A small adapter can be expected to carry", "use qwen25vl layer 8 flat as the source"),
-        ("PIVOT", "**No, not like this.**", "Not *linearly* bridgeable"),
-        ("INCONCLUSIVE", "**These data do not say.**", "or add data; then run `foresight analyze weights=tiny` again"),
-    ],
-)
-def test_answers(example, answer, said, advice):
-    results, _ = example.full()
-    text = render_findings(
-        dataclasses.replace(results, verdict=dataclasses.replace(results.verdict, answer=answer)), [], Drawn()
-    )
-    assert said in text
-    assert advice in text
-
-
-def test_every_criterion_passed(example):
-    results, _ = example.full()
-    passed = [c for c in results.verdict.criteria if c.outcome == "PASS"]
-    results = dataclasses.replace(results, verdict=dataclasses.replace(results.verdict, criteria=passed))
-    assert "Every criterion passes. A bound of one" in render_findings(results, [], Drawn())
 
 
 def test_an_adapter_that_gains_nothing_is_called_so(example):

@@ -11,14 +11,16 @@ from foresight_cli.reporting.summary import print_summary
 REPORT = Path("outputs/report/2026-11-23/FINDINGS.md")
 
 BARE = """
-  Data       36 samples, 36 independent groups, 36 rows scored
+  Data       36 samples, 36 independent groups (effective n), 36 rows scored
 
   Pair       qwen25vl final channel_mean -> ltxv final channel_mean
 
-  Criterion         Estimate (95 % interval)   Threshold   Outcome
-─────────────────────────────────────────────────────────────────────────
-  linear probe      0.560                      > 0.50      NOT MEASURED
-  beyond controls   not measured                           NOT MEASURED
+  Criterion         Estimate (95 %)   Bound   Threshold   Outcome
+────────────────────────────────────────────────────────────────────────
+  linear probe      0.560                     > 0.50      NOT MEASURED
+  beyond controls   not measured                          NOT MEASURED
+
+  Thresholds are policy (thresholds.*); bounds and p values are statistics.
 
   Controls   none measured
 
@@ -28,7 +30,10 @@ BARE = """
 
   qwen25vl -> ltxv: these data do not say
 
-  - beyond controls: no control was asked for
+  - beyond controls [not-measured]: no control was asked for
+
+  Limiting: beyond controls; it was not measured, and more samples alone will
+  not settle it
 
   Report     outputs/report/2026-11-23/FINDINGS.md
              5 figures in figures/ beside it; every number is in results.yaml
@@ -72,17 +77,59 @@ def test_what_a_user_wants_to_know_is_said(example):
     for line in (
         "Best pair qwen25vl layer 8 flat -> ltxv final channel_mean",
         "of 8, chosen on rows set aside for it",
+        "such as cool gradient/0, cool gradient/1",
         "sample size 267 ≥ 100 PASS",
-        "attributes survive 0.237 (0.190 to 0.280) > 0.70 FAIL",
-        "pixels 0.482 0.702 29.1 % 0.063 (0.042 to 0.082)",
+        "beyond controls 0.063 (0.042 to 0.084) ≥ 0.045 > 0.05 UNCLEAR control-explains:pixels",
+        "attributes survive 0.237 (0.192 to 0.282) ≤ 0.286 > 0.70 FAIL spatial-retention:x,y",
+        "Thresholds are policy (thresholds.*); bounds and p values are statistics.",
+        "random_init 0.377 0.498 18.8 % 0.142 (0.119 to 0.165)",
+        "pixels 0.482 0.702 29.1 % 0.063 (0.042 to 0.084)",
+        "More rows R² 0.560 with 216 training rows, at the most 0.729 with ever more",
+        "The Q1 study's rule would say PROCEED (R² 0.612, Spearman 0.684, recall@10 0.298, biased CKA",
         "x 0.930 0.220 0.237 (0.190 to 0.280)",
         "mlp 49,792 0.583 0.551 -0.004 -0.021",
         "78 exact duplicates left out, 6 near-duplicates kept together",
         "Tiny weights: this shows the machinery, and says nothing about the real models.",
-        "- attributes survive: x keeps 0.237 (0.190 to 0.280) lies below 0.7; lost: x, y",
+        "- attributes survive: x keeps 0.237 (0.192 to 0.282) lies below 0.7; lost: x, y; not held by the",
     ):
         assert line in lines
     assert not any(line.startswith("Next") for line in lines)
+
+
+def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
+    results, _ = example.full()
+    chosen = dataclasses.replace(results.chosen, companion="shapes (1000 drawings)")
+    results = dataclasses.replace(results, verdict=example.open_verdict(), chosen=chosen)
+    lines = printed(results, [], width=80, terminal=False).splitlines()
+    said = [line.strip() for line in lines]
+    assert "INCONCLUSIVE (attributes waived)" in said
+    assert "Limiting: beyond controls; about 492 groups would settle it (have 267)" in said
+    assert "Measured on the companion data shapes (1000 drawings)." in said
+    assert "attributes survive   not measured                       > 0.70      WAIVED" in said
+    assert "  INCONCLUSIVE (attributes waived)  " in printed(results, [], width=80, terminal=True)
+
+
+def test_codes_stand_beside_the_reasons_where_the_table_has_no_room(example):
+    results, _ = example.full()
+    narrow, wide = (printed(results, [], width=width, terminal=False) for width in (80, 100))
+    assert ("Reason code" in narrow, "Reason code" in wide) == (False, True)
+    assert "- attributes survive [spatial-retention:x,y]: x keeps" in narrow
+    assert "- attributes survive: x keeps" in wide
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_cell_of_the_criteria_is_cut_or_broken(example, width):
+    """The widest rows there are: negative intervals and the longest outcome."""
+    results, _ = example.full()
+    estimate = dataclasses.replace(results.verdict.criteria[5].estimate, value=-0.111, low=-0.222, high=-0.333)
+    criteria = [
+        dataclasses.replace(c, estimate=estimate, bound=-0.444, outcome=outcome)
+        for c, outcome in zip(results.verdict.criteria[5::2], ("UNCLEAR", "FAIL"), strict=True)
+    ]
+    results = dataclasses.replace(results, verdict=dataclasses.replace(results.verdict, criteria=criteria))
+    lines = [" ".join(line.split()) for line in printed(results, [], width=width, terminal=False).splitlines()]
+    assert any(line.startswith("beyond controls -0.111 (-0.222 to -0.333) ≥ -0.444 > 0.05 UNCLEAR") for line in lines)
+    assert any(line.startswith("attributes survive -0.111 (-0.222 to -0.333) ≤ -0.444 > 0.70 FAIL") for line in lines)
 
 
 def test_brackets_in_names_are_no_markup(example):

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from foresight_cli.reporting.derived import best_control_r2, names_within
+from foresight_cli.reporting.derived import best_control_r2, hopeful_r2, names_within
 from foresight_cli.reporting.figures.heatmap import Matrix
 from foresight_cli.reporting.figures.style import (
     CONTROL,
@@ -46,10 +46,14 @@ def linear_probe_training(results: Analysis, arrays: Arrays) -> Figure:
     rows = [point.rows for point in curve]
     ax.plot(rows, [p.r2_train for p in curve], color=NOTE, marker="s", markersize=4)
     ax.plot(rows, [p.r2 for p in curve], color=SOURCE, marker="o", markersize=5, linewidth=2.2)
-    least = threshold(results, "r2")
-    ax.set_ylim(*_r2_limits([v for p in curve for v in (p.r2, p.r2_train)], (least or 0.0, 0.0, 1.0)))
+    least, most = threshold(results, "r2"), hopeful_r2(results)
+    ax.set_ylim(*_r2_limits([v for p in curve for v in (p.r2, p.r2_train)], (least or 0.0, most or 0.0, 0.0, 1.0)))
     ax.set_xlim(0, rows[-1] * 1.03)
-    label_right(ax, [Rule(last.r2_train, "training"), Rule(last.r2, "held out", SOURCE)], draw=False)
+    ends = [Rule(last.r2_train, "training"), Rule(last.r2, "held out", SOURCE)]
+    if most is not None:
+        ends.append(Rule(most, "at most, with more", SOURCE))
+        ax.axhline(most, color=SOURCE, linestyle=(0, (1, 2)), linewidth=1.2, zorder=1)
+    label_right(ax, ends, draw=False)
     if least is not None:
         ax.axhline(least, color="#111111", linestyle=(0, (4, 3)), linewidth=1.0, zorder=1)
         ax.annotate(f"threshold {fixed(least, 2)}", (0.01, least), xycoords=("axes fraction", "data"),

@@ -23,8 +23,7 @@ from foresight_cli.reporting.figures.style import (
     shorten,
     sorted_labels,
 )
-from foresight_cli.reporting.numbers import RHO, fixed, with_interval
-from foresight_cli.reporting.wording import against, threshold
+from foresight_cli.reporting.numbers import RHO, fixed, p_value, with_interval
 from foresight_cli.results import Analysis, Category
 
 MOST_POINTS = 20_000

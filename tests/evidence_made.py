@@ -1,0 +1,72 @@
+"""Evidence that passes every criterion, to be made worse one piece at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from foresight_cli.config import Thresholds, Waivers
+from foresight_cli.criteria import Evidence
+from foresight_cli.results import Attribute, Control, Estimate, Neighborhood, Pair, PermutationTest
+
+THRESHOLDS = Thresholds(r2=0.5, delta=0.05, retention=0.7, ceiling=0.3, min_groups=100)
+STUDY = {"r2": 0.6, "spearman": 0.7, "recall@10": 0.3, "cka": 0.5}
+CONTROLS = ("pixels", "histogram", "mean_rgb", "random_network", "label")
+
+
+def waivers(**given: str) -> Waivers:
+    """Everything is required but what is ``given``."""
+    return Waivers(**{"attributes": "required", "controls": "required", "categories": "required", **given})
+
+
+def estimate(value: float, half: float = 0.1) -> Estimate:
+    """An interval of ``half`` to either side, and one-sided bounds as far out."""
+    return Estimate(value, value - half, value + half, lower=value - half, upper=value + half)
+
+
+def permuted(p: float, spearman: float = 0.001) -> list[PermutationTest]:
+    """Permutation tests whose corrected p values are ``p``, and ``spearman`` for distances."""
+    corrected = {"cka": p, "spearman": spearman, "recall": p}
+    return [PermutationTest(name, 0.4, 0.0, 0.1, value, value, 0.3) for name, value in corrected.items()]
+
+
+def control(name: str, r2: float = 0.3, delta: float = 0.3, half: float = 0.1) -> Control:
+    return Control(name, r2, 0.2, 0.2, 0.1, estimate(delta, half))
+
+
+def attribute(name: str, kept: float | None = 0.9) -> Attribute:
+    return Attribute(name, 0.8, 0.9, 0.8, None if kept is None else estimate(kept))
+
+
+PAIR = Pair(
+    source=0,
+    target=1,
+    cka=estimate(0.6),
+    cka_biased=Estimate(0.7),
+    r2=estimate(0.7),
+    r2_reverse=0.5,
+    cosine=0.8,
+    cosine_reverse=0.7,
+    spearman=Estimate(0.8),
+    spearman_cosine=0.8,
+    pearson=0.8,
+    neighborhood=[Neighborhood(10, Estimate(0.4), 0.2, 0.2, 0.02)],
+    tests=permuted(0.001),
+)
+GOOD = Evidence(
+    pair=PAIR,
+    groups=300,
+    within_label=permuted(0.002),
+    labelled=True,
+    controls=[control(name) for name in CONTROLS],
+    attributes=[attribute("x")],
+    hope=0.0,
+    without_farthest=estimate(0.6),
+    shifted_cka=0.01,
+    power=0.99,
+)
+
+
+def evidence(**changes: object) -> Evidence:
+    """:data:`GOOD` with ``changes``; ``r2`` and ``tests`` are the pair's."""
+    pair = {key: changes.pop(key) for key in ("r2", "tests", "cka") if key in changes}
+    return replace(GOOD, pair=replace(PAIR, **pair), **changes)

@@ -1,0 +1,72 @@
+"""What FINDINGS.md makes of each verdict, of what was waived, and of what stood in for missing data."""
+
+import dataclasses
+
+import pytest
+
+from foresight_cli.reporting.figures import Drawn
+from foresight_cli.reporting.findings import render_findings
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "advice"),
+    [
+        ("PROCEED", "**Yes.** A small adapter can be expected to carry", "use qwen25vl layer 8 flat as the source"),
+        ("PIVOT", "**No, not like this.**", "Not *linearly* bridgeable"),
+        ("INCONCLUSIVE", "**These data do not say.**", "or add data; then run `foresight analyze weights=tiny` again"),
+    ],
+)
+def test_answers(example, answer, said, advice):
+    results, _ = example.full()
+    text = render_findings(
+        dataclasses.replace(results, verdict=dataclasses.replace(results.verdict, answer=answer)), [], Drawn()
+    )
+    assert said in text
+    assert advice in text
+
+
+def test_every_criterion_passed(example):
+    results, _ = example.full()
+    passed = [c for c in results.verdict.criteria if c.outcome == "PASS"]
+    results = dataclasses.replace(results, verdict=dataclasses.replace(results.verdict, criteria=passed))
+    text = render_findings(results, [], Drawn())
+    assert "Every criterion passes. A lower bound under its threshold, on other data, would end this verdict." in text
+
+
+def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
+    results = dataclasses.replace(example.full()[0], verdict=example.open_verdict())
+    text = render_findings(results, [], Drawn())
+    lines = text.splitlines()
+    for line in (
+        "**Recommendation:** INCONCLUSIVE (attributes waived)",
+        "**Limiting:** beyond controls; about 492 groups would settle it (have 267).",
+        "**Waived** by `verdict.*` in the config, and no part of this answer: attributes.",
+        "| attributes survive | worst retention of an attribute | **not measured** |  | > 0.70 | WAIVED |  |",
+    ):
+        assert line in lines
+    assert "- **attributes survive**" not in text  # what was waived would not change the verdict
+
+
+def test_a_proceed_with_waivers_claims_no_more_than_it_may(example):
+    results, _ = example.full()
+    found = dataclasses.replace(results.verdict, answer="PROCEED", waived=["attributes"], criteria=[])
+    text = render_findings(dataclasses.replace(results, verdict=found), [], Drawn())
+    assert "**Recommendation:** PROCEED (attributes waived)\n" in text
+    assert "every criterion that was not waived passes on its lower 95 % bound" in text
+    assert "Every criterion passes that was not waived." in text
+
+
+def test_attributes_of_a_companion_are_said_to_be_so(example):
+    results, _ = example.full()
+    chosen = dataclasses.replace(results.chosen, companion="shapes (1000 drawings)")
+    text = render_findings(dataclasses.replace(results, chosen=chosen), [], Drawn())
+    said = "these are of the companion data **shapes (1000 drawings)**, through the same models.\n"
+    assert said in text
+    assert "companion" not in render_findings(results, [], Drawn())
+
+
+def test_without_categories_rows_change_places_within_clusters(example):
+    text = render_findings(dataclasses.replace(example.full()[0], labels={}), [], Drawn())
+    assert "freely or within clusters of the target (the data has no categories)." in text
+    assert "| within clusters of the target | CKA, debiased | 0.610 |" in text
+    assert "- Within clusters of the target, CKA is of the rows minus the mean of their cluster\n" in text

@@ -1,0 +1,223 @@
+"""Every criterion with every outcome: its message, its bound, its code and how many samples would settle it."""
+
+from dataclasses import replace
+
+import pytest
+
+from foresight_cli.criteria import (
+    beyond_categories,
+    beyond_controls,
+    dependence,
+    pairing,
+    predicts,
+    sample_size,
+    typical_samples,
+)
+from tests.evidence_made import CONTROLS, control, estimate, evidence, permuted
+
+
+def said(criterion):
+    return criterion.outcome, criterion.reason, criterion.bound, criterion.code, criterion.groups_needed
+
+
+def test_sample_size():
+    assert said(sample_size(100, 100)) == ("PASS", "100 groups", 100, "", None)
+    reason = "99 groups are too few to judge; at least 100 are wanted"
+    assert said(sample_size(99, 100)) == ("NOT MEASURED", reason, 99, "few-groups", 100)
+    assert sample_size(99, 100).kind == "count"
+
+
+@pytest.mark.parametrize(
+    ("cka", "left", "most", "outcome", "reason", "code"),
+    [
+        (0.6, 0.3, 0.3, "PASS", "CKA 0.600 falls to 0.300", ""),
+        (0.1, 0.1, 0.1, "PASS", "CKA 0.100 falls to 0.100", ""),  # nothing to destroy
+        (
+            0.6,
+            0.31,
+            0.3,
+            "UNCLEAR",
+            "CKA 0.600 stays at 0.310 when samples are paired wrongly: it says nothing about them",
+            "pairing-survives",
+        ),
+    ],
+)
+def test_pairing(cka, left, most, outcome, reason, code):
+    found = pairing(evidence(cka=estimate(cka), shifted_cka=left))
+    assert said(found) == (outcome, reason, left, code, None)
+    assert (found.kind, found.threshold) == ("ceiling", most)
+
+
+@pytest.mark.parametrize(
+    ("tests", "power", "expected"),
+    [
+        (permuted(0.05), 0.0, ("PASS", "p = 0.05: more than chance", 0.05, "", None)),
+        (
+            permuted(0.051),
+            0.8,
+            (
+                "FAIL",
+                "p = 0.051: no more than chance, and 80% likely to be seen if there were enough",
+                0.051,
+                "chance",
+                None,
+            ),
+        ),
+        (
+            permuted(0.4),
+            0.79,
+            (
+                "UNCLEAR",
+                "p = 0.4: chance explains it, though only 79% likely to be seen if there were enough",
+                0.4,
+                "chance",
+                600,
+            ),
+        ),
+        ([], 1.0, ("NOT MEASURED", "no permutation test was made", None, "not-measured", None)),
+    ],
+)
+def test_dependence(tests, power, expected):
+    found = dependence(evidence(tests=tests, power=power))
+    assert said(found) == expected
+    assert (found.kind, found.threshold) == ("p value", 0.05)
+
+
+def test_dependence_looks_at_cka_and_neighbours_and_not_at_distances():
+    cka, spearman, recall = permuted(0.5, spearman=0.001)
+    assert dependence(evidence(tests=[cka, spearman, recall])).bound == 0.5
+    assert dependence(evidence(tests=[cka, spearman, replace(recall, p_corrected=0.01)])).bound == 0.01
+    assert dependence(evidence(tests=[spearman])).outcome == "NOT MEASURED"
+
+
+def test_dependence_takes_the_corrected_p_value():
+    tests = [replace(test, p_value=0.001, p_corrected=0.3) for test in permuted(0.3)]
+    assert dependence(evidence(tests=tests, power=0.0)).outcome == "UNCLEAR"
+
+
+def test_linear_probe():
+    found = predicts(evidence(r2=estimate(0.3)), 0.5)
+    assert said(found)[:2] == ("FAIL", "0.300 (0.200 to 0.400) lies below 0.5")
+    assert (found.name, found.code) == ("linear probe", "unpredictable")
+    assert predicts(evidence(r2=estimate(0.3), hope=0.2), 0.5).outcome == "UNCLEAR"
+
+
+def test_typical_samples_must_keep_half_of_what_is_wanted():
+    assert typical_samples(evidence(without_farthest=estimate(0.36)), 0.5).outcome == "PASS"
+    found = typical_samples(evidence(without_farthest=estimate(0.125, 0.0625)), 0.5)
+    reason = "0.125 (0.062 to 0.188) lies below 0.25"
+    assert said(found) == ("FAIL", reason, 0.1875, "few-samples-explain", None)
+    assert found.threshold == 0.25
+
+
+# --- beyond controls
+
+
+def test_every_control_is_beaten():
+    found = beyond_controls(evidence(), 0.05, waived=False)
+    reason = "over pixels (R2 0.300 by itself) the source adds 0.300 (0.200 to 0.400) lies above 0.05"
+    assert (found.outcome, found.reason, found.code) == ("PASS", reason, "")
+
+
+@pytest.mark.parametrize(
+    ("delta", "hope", "outcome", "ending"),
+    [
+        (0.0, 0.0, "FAIL", "0.000 (-0.031 to 0.031) lies below 0.05"),
+        (0.0, 0.1, "UNCLEAR", "0.000 (-0.031 to 0.031) lies below 0.05, but still rises with the number of samples"),
+        (0.0625, 0.0, "UNCLEAR", "0.062 (0.031 to 0.094) does not settle on a side of 0.05"),
+    ],
+)
+def test_the_hardest_control_is_named(delta, hope, outcome, ending):
+    controls = [control("pixels", 0.8, delta, 0.03125), *(control(name) for name in CONTROLS[1:])]
+    found = beyond_controls(evidence(controls=controls, hope=hope), 0.05, waived=False)
+    reason = f"over pixels (R2 0.800 by itself) the source adds {ending}"
+    assert (found.outcome, found.reason, found.code) == (outcome, reason, "control-explains:pixels")
+
+
+def test_the_control_with_the_worst_outcome_counts_not_the_one_with_the_lowest_estimate():
+    controls = [control("pixels", delta=0.10, half=0.02), control("histogram", delta=0.12, half=0.1)]
+    found = beyond_controls(evidence(controls=[*controls, *map(control, CONTROLS[2:])]), 0.05, waived=False)
+    assert (found.outcome, found.code) == ("UNCLEAR", "control-explains:histogram")
+
+
+def test_a_control_that_nobody_requires_counts_too():
+    controls = [*map(control, CONTROLS), control("random_init", 0.69, 0.0, 0.01)]
+    found = beyond_controls(evidence(controls=controls), 0.05, waived=False)
+    assert (found.outcome, found.code) == ("FAIL", "control-explains:random_init")
+
+
+@pytest.mark.parametrize(
+    ("measured", "labelled", "reason"),
+    [
+        ([], True, "the controls histogram, label, mean_rgb, pixels, random_network were not measured"),
+        ([], False, "the controls histogram, mean_rgb, pixels, random_network were not measured"),
+        (["pixels", "histogram", "mean_rgb", "random_network"], True, "the controls label were not measured"),
+    ],
+)
+def test_controls_that_are_missing(measured, labelled, reason):
+    known = evidence(controls=[control(name) for name in measured], labelled=labelled)
+    found = beyond_controls(known, 0.05, waived=False)
+    assert said(found) == ("NOT MEASURED", reason, None, "not-measured", None)
+
+
+def test_waived_controls():
+    found = beyond_controls(evidence(controls=[], labelled=False), 0.05, waived=True)
+    assert said(found) == ("WAIVED", "waived, and there is no other control", None, "", None)
+    labels = evidence(controls=[control("label", 0.69, 0.0, 0.01)])
+    assert beyond_controls(labels, 0.05, waived=True).code == "control-explains:label"
+    assert beyond_controls(evidence(controls=[]), 0.05, waived=True).reason == "the controls label were not measured"
+
+
+# --- beyond categories
+
+
+@pytest.mark.parametrize(
+    ("p", "labelled", "expected"),
+    [
+        (0.05, True, ("PASS", "p = 0.05: more is shared than categories", 0.05, "", None)),
+        (
+            0.05,
+            False,
+            (
+                "PASS",
+                "p = 0.05: more is shared than clusters of the target (the data has no categories)",
+                0.05,
+                "",
+                None,
+            ),
+        ),
+        (
+            0.2,
+            True,
+            (
+                "UNCLEAR",
+                "p = 0.2: within categories, the two spaces share no more than chance",
+                0.2,
+                "categories-explain",
+                600,
+            ),
+        ),
+        (
+            0.2,
+            False,
+            (
+                "UNCLEAR",
+                "p = 0.2: within clusters of the target (the data has no categories), the two spaces share no more "
+                "than chance",
+                0.2,
+                "categories-explain",
+                600,
+            ),
+        ),
+    ],
+)
+def test_beyond_categories(p, labelled, expected):
+    found = beyond_categories(evidence(within_label=permuted(p), labelled=labelled), waived=False)
+    assert said(found) == expected
+    assert found.kind == "p value"
+
+
+def test_categories_untested_or_waived():
+    untested = beyond_categories(evidence(within_label=[]), waived=False)
+    assert said(untested) == ("NOT MEASURED", "no permutation test was made", None, "not-measured", None)
+    assert said(beyond_categories(evidence(), waived=True)) == ("WAIVED", "waived", None, "", None)

@@ -1,0 +1,111 @@
+"""A bound against a threshold: when it passes, when it fails, and how many samples would settle it."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from foresight_cli.criteria import above
+from foresight_cli.results import Estimate
+from tests.evidence_made import estimate
+
+
+def judged(found, threshold=0.5, *, hope=0.0, groups=300):
+    return above("a", "b", found, threshold, code="low", hope=hope, groups=groups)
+
+
+def said(criterion):
+    return criterion.outcome, criterion.reason, criterion.bound, criterion.code, criterion.groups_needed
+
+
+def test_bounds_are_at_95_percent_and_at_5_percent_shared_by_three():
+    found = Estimate.of(1.0, 0.1)
+    assert found.low == pytest.approx(1 - 0.1 * norm.isf(0.025), abs=1e-4)
+    assert found.high == pytest.approx(1 + 0.1 * norm.isf(0.025), abs=1e-4)
+    assert found.lower == pytest.approx(1 - 0.1 * norm.isf(0.05), abs=1e-4)
+    assert found.upper == pytest.approx(1 + 0.1 * norm.isf(0.05 / 3), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("found", "hope", "outcome"),
+    [
+        (estimate(0.75, 0.125), 0.0, ("PASS", "0.750 (0.625 to 0.875) lies above 0.5", 0.625, "", None)),
+        (estimate(0.25, 0.125), 0.0, ("FAIL", "0.250 (0.125 to 0.375) lies below 0.5", 0.375, "low", None)),
+        (estimate(0.25, 0.125), 0.0625, ("FAIL", "0.250 (0.125 to 0.375) lies below 0.5", 0.4375, "low", None)),
+        (
+            estimate(0.25, 0.125),
+            0.125,
+            (
+                "UNCLEAR",
+                "0.250 (0.125 to 0.375) lies below 0.5, but still rises with the number of samples",
+                0.125,
+                "low",
+                600,
+            ),
+        ),
+        (
+            estimate(0.25, 0.125),
+            None,
+            (
+                "UNCLEAR",
+                "0.250 (0.125 to 0.375) lies below 0.5, but how far more samples may raise it is not known",
+                0.125,
+                "low",
+                600,
+            ),
+        ),
+        (
+            estimate(0.75, 0.5),
+            0.0,
+            ("UNCLEAR", "0.750 (0.250 to 1.250) does not settle on a side of 0.5", 0.25, "low", 1200),
+        ),
+        (
+            estimate(0.25, 0.5),
+            0.0,
+            ("UNCLEAR", "0.250 (-0.250 to 0.750) does not settle on a side of 0.5", -0.25, "low", 1200),
+        ),
+        (Estimate(0.75), 0.0, ("NOT MEASURED", "its interval was not measured", None, "not-measured", None)),
+        (Estimate(0.75, 0.7, 0.8), 0.0, ("NOT MEASURED", "its interval was not measured", None, "not-measured", None)),
+    ],
+)
+def test_above(found, hope, outcome):
+    assert said(judged(found, hope=hope)) == outcome
+
+
+def test_pass_and_fail_look_at_the_one_sided_bounds_and_not_at_the_interval():
+    wide = Estimate(0.6, 0.4, 0.8, lower=0.51, upper=0.9)
+    assert judged(wide).outcome == "PASS"
+    assert judged(replace(wide, value=0.4, lower=0.3, upper=0.49)).outcome == "FAIL"
+
+
+def test_a_bound_on_the_threshold_is_unclear():
+    assert said(judged(estimate(0.75, 0.25)))[0::4] == ("UNCLEAR", 301)
+    assert judged(estimate(0.25, 0.25)).outcome == "UNCLEAR"
+
+
+def test_a_hope_helps_nobody_to_pass():
+    assert judged(estimate(0.55, 0.1), hope=1.0).outcome == "UNCLEAR"
+
+
+@pytest.mark.parametrize("value", [0.5, 0.5 + 1e-6])
+def test_nobody_can_say_how_many_would_settle_what_lies_on_the_threshold(value):
+    assert judged(estimate(value, 0.25)).groups_needed is None
+
+
+@given(
+    value=st.floats(0.52, 0.9),
+    error=st.floats(0.01, 0.5),
+    groups=st.integers(100, 5000),
+)
+def test_so_many_groups_would_settle_it(value, error, groups):
+    """With errors that shrink as one over the root of the groups, the bound clears the threshold there, not before."""
+    found = judged(Estimate.of(value, error), groups=groups)
+    if found.outcome == "PASS" or found.groups_needed is None:
+        return
+    for share, outcome in ((1.001, "PASS"), (0.99, "UNCLEAR")):
+        n = found.groups_needed * share
+        if n > groups:
+            assert judged(Estimate.of(value, error * math.sqrt(groups / n))).outcome == outcome
