@@ -20,6 +20,7 @@ from foresight_cli.config_groups import as_typed
 from foresight_cli.config_reader import analyze_config
 from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset
+from foresight_cli.devices import usable_device
 from foresight_cli.evidence import advice_of, companion_set, representation_of, untrained
 from foresight_cli.experiments.assessment import assess
 from foresight_cli.experiments.chosen import describe
@@ -119,6 +120,7 @@ class _Opened:
 
 
 def _load(config: AnalyzeConfig) -> _Opened:
+    device = usable_device(config.device)
     found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
     opened = reopen(found, config.data)
     controls = control_latents(config.controls, opened[1], config.cache_dir) if opened else {}
@@ -134,7 +136,7 @@ def _load(config: AnalyzeConfig) -> _Opened:
         skipped=found.source[0].manifest()["skipped"],
     )
     x, y = (
-        [representation_of(side, entry, values) for entry, values in zip(of_side, latents_of, strict=True)]
+        [representation_of(side, entry, values, device) for entry, values in zip(of_side, latents_of, strict=True)]
         for side, of_side, latents_of in (("source", found.source, sources), ("target", found.target, targets))
     )
     spaces = {name: latents.values for name, latents in held.items()}

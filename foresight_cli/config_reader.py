@@ -52,6 +52,7 @@ def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
         data=_group(cfg, "data") if cfg.get("data") is not None else None,
         weights=_chosen(cfg, "weights").name,
         cache_dir=_text(cfg, "cache_dir"),
+        device=_text(cfg, "device"),
         seed=_whole(cfg, "seed"),
         max_rows=_whole(cfg, "max_rows"),
         permutations=_whole(cfg, "permutations"),

@@ -31,6 +31,7 @@ class Evidence:
         unmeasured: attributes that could not be measured, with the reason.
         companion: the data that the attributes are of, if not the scored data.
         hope: how much R2 may still rise with more rows; None if that is not known.
+        attribute_groups: independent groups behind the attributes, if they are the companion data's.
         without_farthest: R2 without the tenth of the samples that lie farthest from the mean.
         shifted_cka: debiased CKA with each target row given to another sample.
         power: chance that the permutation tests find a target that shares as much as is wanted.
@@ -45,7 +46,8 @@ class Evidence:
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     companion: str | None = None
     hope: float | None = None
-    without_farthest: Estimate = Estimate(0.0)
+    without_farthest: Estimate = field(default_factory=lambda: Estimate(0.0))
+    attribute_groups: int | None = None
     shifted_cka: float = 0.0
     power: float = 0.0
 
@@ -235,6 +237,7 @@ def attributes_survive(evidence: Evidence, threshold: float, *, waived: bool) ->
     """Every attribute that the target holds is still read from the target as predicted from the source."""
     name, measures = "attributes survive", "worst retention of an attribute through the bridge"
     attributes, unmeasured = evidence.attributes, evidence.unmeasured
+    groups = evidence.attribute_groups or evidence.groups
     judged = [a for a in attributes if a.retention]
     left_out = "; ".join(f"{key} was not measured: {why}" for key, why in unmeasured.items())
     if not judged:
@@ -249,7 +252,7 @@ def attributes_survive(evidence: Evidence, threshold: float, *, waived: bool) ->
             name, measures, None, threshold, NOT_MEASURED, left_out or reason, code="attributes-not-measured"
         )
     found = [
-        (a.name, above(name, measures, a.retention, threshold, code="", hope=evidence.hope, groups=evidence.groups))
+        (a.name, above(name, measures, a.retention, threshold, code="", hope=evidence.hope, groups=groups))
         for a in judged
         if a.retention
     ]

@@ -11,6 +11,7 @@ from foresight_cli.catalog import Found
 from foresight_cli.companion import NO_COMPANION, companion, companion_commands
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.control_spaces import RANDOM_INIT, random_init_command, random_init_of
+from foresight_cli.devices import usable_device
 from foresight_cli.experiments.assessment import Assessment
 from foresight_cli.experiments.inputs import Companion
 from foresight_cli.experiments.representation import Representation
@@ -21,10 +22,10 @@ from foresight_cli.latents import Entry, Latents, join, load
 log = logging.getLogger(__name__)
 
 
-def representation_of(side: str, entry: Entry, latents: Latents) -> Representation:
-    """The latents of a cache entry as a representation, named as the entry is."""
+def representation_of(side: str, entry: Entry, latents: Latents, device: str) -> Representation:
+    """The latents of a cache entry as a representation, named as the entry is, to be measured on ``device``."""
     recipe = entry.recipe
-    return Representation.of(side, recipe.model["name"], recipe.layer, recipe.pooling, entry.path.name, latents)
+    return Representation.of(side, recipe.model["name"], recipe.layer, recipe.pooling, entry.path.name, latents, device)
 
 
 def untrained(entry: Entry, ids: Sequence[str], cache_dir: str) -> dict[str, torch.Tensor]:
@@ -56,7 +57,7 @@ def companion_set(found: Found, pair: tuple[int, int], config: AnalyzeConfig) ->
     some = source.take(rows.score)
     scored = Scored(some.ids, some.labels, [rows.groups[i] for i in rows.score], some.attributes, rows.one_of_each)
     x, y = (
-        representation_of(side, entry, held).rows(rows.score, rows.one_of_each)
+        representation_of(side, entry, held, usable_device(config.device)).rows(rows.score, rows.one_of_each)
         for side, entry, held in zip(("source", "target"), entries, (source, target), strict=True)
     )
     return Companion(f"shapes ({len(rows.score)} drawings)", x, y, scored)

@@ -61,7 +61,7 @@ def judge(
     return Verdict(
         answer=answer,
         reasons=[f"{c.name}: {c.reason}" for c in criteria if c.outcome not in (PASS, WAIVED)]
-        or ["every criterion passes"],
+        or ["every criterion that was not waived passes" if waivers.waived else "every criterion passes"],
         criteria=criteria,
         study_answer="PROCEED" if passed else "no PROCEED",
         study_values=dict(study_values),

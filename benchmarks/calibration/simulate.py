@@ -84,6 +84,7 @@ def settings(seed: int, permutations: int, *, attributes: str) -> AnalyzeConfig:
         data=None,
         weights="none",
         cache_dir="",
+        device="cpu",
         seed=seed,
         max_rows=5000,
         permutations=permutations,

@@ -60,6 +60,7 @@ class AnalyzeConfig:
     data: DataConfig | None
     weights: str
     cache_dir: str
+    device: str
     seed: int
     max_rows: int
     permutations: int

@@ -101,7 +101,7 @@ def assess(
         study_values: the Q1 study's four numbers for a source and a target; None to leave them out.
         brief: measure only what the verdict looks at.
         more_controls: finds controls ``[n, d]`` of a source, on every row, as its own network untrained.
-        companion: finds latents of a source and a target on data that has attributes; asked only if these rows have none.
+        companion: finds latents of a source and a target on data that has attributes; asked if these rows have none.
 
     Raises:
         ForesightError: there are too few samples to measure anything, or a space is constant.
@@ -145,6 +145,7 @@ def assess(
         attributes=found.attributes,
         unmeasured=found.unmeasured,
         companion=other.name if other else None,
+        attribute_groups=len(set(other.scored.groups)) if other else None,
         hope=max(0.0, (limit or 0.0) - measured[index].r2.value) if limit is not None else None,
         without_farthest=bridge.without_farthest(probe, target, scored.groups),
         shifted_cka=float(tests.shifted[cka, s, t]),
@@ -189,7 +190,7 @@ def _refuse_constant(spaces: Sequence[Representation]) -> None:
 
 
 def _selection(inputs: Inputs, config: AnalyzeConfig) -> np.ndarray | None:
-    """Held-out R2 of every cell ``[S, T]`` on the rows set aside for choosing; None where there is nothing to choose."""
+    """Held-out R2 of every cell ``[S, T]`` on the rows set aside for choosing; None if there is nothing to choose."""
     aside = inputs.rows.select
     if not aside:
         return None

@@ -59,7 +59,7 @@ def arrays_of(
 def neighbor_lists(source: Representation, target: Representation, k: int, seed: int) -> list[torch.Tensor]:
     """The k nearest neighbours ``[n, k]`` of every row, in each space."""
     rng = np.random.default_rng(seed)
-    return [nearest_neighbors(side.space.distances(), k, rng).indices for side in (source, target)]
+    return [nearest_neighbors(side.space.distances(), k, rng).indices.cpu() for side in (source, target)]
 
 
 def square_distances(space: Representation) -> torch.Tensor:
@@ -78,9 +78,9 @@ def _nearest_ranks(source: Representation, target: Representation, rng: np.rando
     """Rank in the target of each row's nearest neighbour in the source; 1 is best."""
     near = nearest_neighbors(source.space.distances(), 1, rng).indices
     space = target.space.distances()
-    rows = torch.arange(len(near)).split(512)
+    rows = torch.arange(len(near), device=near.device).split(512)
     ranks = [ranks_of(masked_squared(space, part), near[part], rng) for part in rows]
-    return torch.cat(ranks).flatten().numpy()
+    return torch.cat(ranks).flatten().cpu().numpy()
 
 
 def _category_distances(space: Representation, codes: np.ndarray, count: int) -> np.ndarray:

@@ -50,7 +50,7 @@ def _score(
     folds: Sequence[Fold],
     config: AnalyzeConfig,
 ) -> Control:
-    space = Representation("control", name, "final", "flat", "", values, rows.one_of_each).independent
+    space = Representation("control", name, "final", "flat", "", values, rows.one_of_each, target.device).independent
     other = target.independent
     k = min(config.neighbors, len(space.values) - 2)
     gain = r2_gain(source.values, values, target.space, list(rows.groups), folds)

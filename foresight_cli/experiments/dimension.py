@@ -47,6 +47,6 @@ def _or_none(measure: Callable[[], float]) -> float | None:
 
 def spectrum(space: Representation, components: int = 200) -> np.ndarray:
     """Cumulative share of variance of the first principal components ``[<= components]``."""
-    variance = space.space.eigenvalues
+    variance = space.space.eigenvalues.cpu()
     shares: np.ndarray = (variance.cumsum(0) / variance.sum())[:components].numpy().astype(np.float32)
     return shares

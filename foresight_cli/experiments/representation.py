@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -25,6 +25,7 @@ class Representation:
         key: of the cache entry.
         values: ``[n, d]`` float64.
         one_of_each: one row of every group, or None where every row is a group of its own.
+        device: where :attr:`space` is measured; everything else is on the CPU.
     """
 
     side: str
@@ -34,11 +35,14 @@ class Representation:
     key: str
     values: torch.Tensor
     one_of_each: Sequence[int] | None = None
+    device: str = "cpu"
 
     @classmethod
-    def of(cls, side: str, model: str, layer: str, pooling: str, key: str, latents: Latents) -> Representation:
+    def of(
+        cls, side: str, model: str, layer: str, pooling: str, key: str, latents: Latents, device: str = "cpu"
+    ) -> Representation:
         """The representation that cached ``latents`` hold."""
-        return cls(side, model, layer, pooling, key, latents.values.double())
+        return cls(side, model, layer, pooling, key, latents.values.double(), device=device)
 
     @property
     def name(self) -> str:
@@ -49,7 +53,7 @@ class Representation:
     def rows(self, index: Sequence[int], one_of_each: Sequence[int] | None = None) -> Representation:
         """The same space on some of its rows; ``one_of_each`` counts within them."""
         values = self.values[torch.as_tensor(list(index))]
-        return Representation(self.side, self.model, self.layer, self.pooling, self.key, values, one_of_each)
+        return replace(self, values=values, one_of_each=one_of_each)
 
     @cached_property
     def independent(self) -> Representation:
@@ -63,17 +67,17 @@ class Representation:
     @cached_property
     def space(self) -> Space:
         """The rows with their Gram matrix, distances and principal axes, each computed once for all measures."""
-        return Space(self.values, name=self.name)
+        return Space(self.values.to(self.device), name=self.name)
 
-    @property
+    @cached_property
     def rotated(self) -> torch.Tensor:
         """The centred rows in their principal axes ``[n, min(n, d)]``: all distances and inner products are kept."""
-        return self.space.coordinates
+        return self.space.coordinates.cpu()
 
     @cached_property
     def distances(self) -> torch.Tensor:
         """Euclidean distances of all pairs ``[n (n - 1) / 2]``, in the order of ``torch.triu_indices``."""
-        return self.space.distances().condensed()
+        return self.space.distances().condensed().cpu()
 
     @cached_property
     def ranks(self) -> torch.Tensor:
@@ -83,4 +87,4 @@ class Representation:
     @cached_property
     def cosine_ranks(self) -> torch.Tensor:
         """The same of cosine distances between the raw rows."""
-        return standard_scores(self.space.distances("cosine").condensed(), "spearman")
+        return standard_scores(self.space.distances("cosine").condensed().cpu(), "spearman")

@@ -34,12 +34,13 @@ def r2_gain(source: torch.Tensor, control: torch.Tensor, target: Space, groups: 
     """What ``source [n, d1]`` adds to ``control [n, d2]`` in predicting ``target``.
 
     Both probes use the same folds, so the differences are paired. The two blocks are scaled to one total variance, so
-    that the one penalty does not shrink the narrow one of them away. The control is taken with its columns as they are or
-    standardised, whichever predicts better: a thumbnail's few strong directions drown in its many weak ones once all
+    that the one penalty does not shrink the narrow one of them away. The control is taken with its columns as they are
+    or standardised, whichever predicts better: a thumbnail's few strong directions drown in its many weak ones once all
     weigh the same, and a source that keeps them would seem to add what the control has as well.
 
     Source: Nadeau and Bengio 2003 for the variance over folds.
     """
+    source, control = source.to(target.device), control.to(target.device)
     ways = [
         (linear_probe(block, target, groups=groups, folds=folds, standardize=False), block)
         for block in (_unit(control), _unit(control, standardize=False))

@@ -50,7 +50,7 @@ class PermutationTest:
     @property
     def z(self) -> float:
         """Null standard deviations above the null mean."""
-        return (self.value - self.null_mean) / self.null_sd if self.null_sd else 0.0
+        return (self.value - self.null_mean) / self.null_sd if self.null_sd > ROUNDING else 0.0
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class Dependence:
         mean, sd = moved.mean(), moved.std()
         made = (r2 + (1 - r2) * moved) / np.sqrt(r2**2 + 2 * r2 * (1 - r2) * moved + (1 - r2) ** 2)
         critical = np.quantile(self.highest, 1 - alpha)
-        return float(((made - mean) / sd >= critical).mean()) if sd else 0.0
+        return float(((made - mean) / sd >= critical).mean()) if sd > ROUNDING else 0.0
 
     def _test(self, m: int, s: int, t: int) -> PermutationTest:
         value, null = float(self.observed[m, s, t]), self.null[:, m, s, t]
         mean, sd = _moments(value, null)
-        standardised = (value - mean) / sd if sd else 0.0
+        standardised = (value - mean) / sd if sd > ROUNDING else 0.0
         ordered = np.sort(np.append(null, value))
         limit = float(ordered[int(np.ceil(0.95 * len(ordered))) - 1])
         k = len(null)
@@ -214,6 +214,7 @@ def _moments(value: float, null: Floats) -> tuple[float, float]:
 def _highest(observed: Floats, null: Floats) -> Floats:
     together = np.concatenate([null, observed[None]])
     mean, sd = together.mean(axis=0), together.std(axis=0)
-    standardised = (null - mean) / np.where(sd > 0, sd, np.inf)
+    # What no permutation moves says nothing, and its rounding is not to be blown up.
+    standardised = (null - mean) / np.where(sd > ROUNDING, sd, np.inf)
     highest: Floats = standardised.reshape(len(null), -1).max(axis=1)
     return highest

@@ -15,7 +15,7 @@ def debiased_cka_standard_error(x: SpaceLike, y: SpaceLike) -> float:
     """Jackknife standard error of ``linear_cka(x, y)``: sqrt((n - 1)/n sum (t_i - mean t)^2) over the n deletions.
 
     Every delete-one HSIC follows from row sums of the two Gram matrices, so all n cost one pass, n^2 (d1 + d2), in
-    tiles. Plus and minus 1.96 of it covered 95.5 % (200 simulated data sets, n = 300). SpaceLike must be independent: with
+    tiles. Plus and minus 1.96 of it covered 95.5 % (200 simulated data sets, n = 300). Rows must be independent: with
     groups or duplicates it is too small. The ordinary bootstrap is no alternative: repeated rows bias CKA upwards.
 
     Raises:
@@ -47,7 +47,7 @@ def _deleted_cka(x: Space, y: Space) -> torch.Tensor:
         gram_a, gram_b = _gram_rows(x, rows), _gram_rows(y, rows)
         own = torch.arange(len(rows), device=a.device)
         pairs = ((gram_a, gram_b), (gram_a, gram_a), (gram_b, gram_b))
-        parts.append(torch.stack([torch.linalg.vecdot(k, l) - k[own, rows] * l[own, rows] for k, l in pairs]))
+        parts.append(torch.stack([torch.linalg.vecdot(p, q) - p[own, rows] * q[own, rows] for p, q in pairs]))
     xy, xx, yy = torch.cat(parts, dim=1)
     hsic_x, hsic_y = _deleted_hsic(a, a, xx), _deleted_hsic(b, b, yy)
     # Cancellation leaves a tiny number of either sign where the true value is 0: both become NaN.

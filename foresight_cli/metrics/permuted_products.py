@@ -25,8 +25,8 @@ def permuted_products(
 
     All matrices ``[n, n]`` are symmetric, so only blocks on and above the diagonal are looked up. Every matrix that
     moves is looked up once a permutation, whatever the number of fixed ones, which share one product. Beyond 700 rows
-    the numbers are float32: half the memory moves, and a sum is exact to `ROUNDING` of the norms' product, a thousandth of
-    what permutations scatter.
+    the numbers are float32: half the memory moves, and a sum is exact to `ROUNDING` of the norms' product, a
+    thousandth of what permutations scatter.
     """
     n = len(fixed[0])
     dtype = torch.float64 if n <= DOUBLE_ROWS else torch.float32

@@ -40,7 +40,7 @@ class LinearProbe:
         tested: the rows tested, fold by fold ``[t]``.
         residual: squared error of each of them ``[t]``.
         total: their squared distance from the train mean ``[t]``.
-        carried: held-out predictions in y's principal coordinates ``[n, r]``, NaN in rows never tested.
+        carried: held-out predictions in y's principal coordinates ``[n, r]``, on the CPU, NaN in rows never tested.
         predictions: held-out predictions in y's columns ``[n, d2]``, likewise; None unless asked for.
     """
 
@@ -171,7 +171,7 @@ def _probe(
         tested=sums.rows,
         residual=sums.residual,
         total=sums.total,
-        carried=(carried := _carried(fits, y)),
+        carried=(carried := _carried(fits, y)).cpu(),
         predictions=_raw_predictions(carried, y) if predictions else None,
     )
 

@@ -142,7 +142,7 @@ class RidgeFactor:
         self._solved: dict[float, torch.Tensor] = {}
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
-        """What `predict` needs of new rows ``[t, d]``: their products with the training rows, or the rows themselves."""
+        """What `predict` needs of new rows ``[t, d]``: their products with the training rows, or they themselves."""
         standardised = (x - self.mean).clamp_(-self.reach, self.reach).div_(self.scale)
         return standardised.mm(self._rows.T) if self._dual else standardised
 

@@ -46,7 +46,7 @@ class Space:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """SpaceLike and columns."""
+        """Rows and columns."""
         return len(self.values), self.values.shape[1]
 
     @property

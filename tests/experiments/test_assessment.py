@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.calibration.generators import Draw, scenarios
 from benchmarks.calibration.simulate import inputs_of, run, settings
@@ -136,3 +137,20 @@ def test_too_few_and_constant_are_refused(same_space):
         "15 independent samples are left of 15: at least 20 are needed to measure anything, and 100 for a verdict. "
         "Extract more data"
     )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_comes_to_the_same(same_space):
+    config = settings(0, 99, attributes="required")
+    inputs = inputs_of(same_space, 0)
+    moved = replace(
+        inputs,
+        sources=[replace(space, device="cuda") for space in inputs.sources],
+        targets=[replace(space, device="cuda") for space in inputs.targets],
+    )
+    here, there = assess(inputs, config), assess(moved, config)
+    assert there.verdict.answer == here.verdict.answer
+    assert there.pairs[0].r2.value == pytest.approx(here.pairs[0].r2.value, rel=1e-6)
+    assert there.pairs[0].cka.value == pytest.approx(here.pairs[0].cka.value, rel=1e-6)
+    assert [a.through_bridge for a in there.attributes] == pytest.approx([a.through_bridge for a in here.attributes])

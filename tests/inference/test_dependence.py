@@ -119,3 +119,12 @@ def test_the_same_seed_gives_the_same_null(two_by_two):
     first, again, other = (dependence([x], [y], permutations=9, seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(first.null, again.null)
     assert not np.array_equal(first.null, other.null)
+
+
+def test_what_no_permutation_can_move_is_no_evidence(two_by_two):
+    """Every row a label of its own: nothing changes places, and nothing can be said."""
+    (x, _), (y, _) = two_by_two
+    tests = dependence([x], [y], permutations=19, labels=range(120)).tests(0, 0)
+    assert [test.p_value for test in tests] == [1, 1, 1]
+    assert [test.p_corrected for test in tests] == [1, 1, 1]
+    assert [test.z for test in tests] == [0, 0, 0]
