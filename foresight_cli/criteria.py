@@ -32,7 +32,9 @@ class Evidence:
         companion: the data that the attributes are of, if not the scored data.
         hope: how much R2 may still rise with more rows; None if that is not known.
         attribute_groups: independent groups behind the attributes, if they are the companion data's.
-        without_farthest: R2 without the tenth of the samples that lie farthest from the mean.
+        typical: the median over samples of each one's own held-out R2.
+        unseen: held-out R2 with whole neighbourhoods held out; None with too few of them.
+        within_clusters: permutation tests within clusters of the target.
         shifted_cka: debiased CKA with each target row given to another sample.
         power: chance that the permutation tests find a target that shares as much as is wanted.
     """
@@ -46,7 +48,9 @@ class Evidence:
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     companion: str | None = None
     hope: float | None = None
-    without_farthest: Estimate = field(default_factory=lambda: Estimate(0.0))
+    typical: Estimate = field(default_factory=lambda: Estimate(0.0))
+    unseen: Estimate | None = None
+    within_clusters: Sequence[PermutationTest] = ()
     attribute_groups: int | None = None
     shifted_cka: float = 0.0
     power: float = 0.0
@@ -133,7 +137,7 @@ def pairing(evidence: Evidence) -> Criterion:
     return Criterion(name, measures, Estimate(left), most, UNCLEAR, reason, "ceiling", left, "pairing-survives")
 
 
-def dependence(evidence: Evidence) -> Criterion:
+def dependence(evidence: Evidence, threshold: float) -> Criterion:
     """More is shared than chance explains, by the p value that is corrected for all pairs and measures."""
     name, measures = "dependence", "permutation test over all pairs, CKA and neighbours, p value"
     tests = [test for test in evidence.pair.tests if test.measure in DEPENDENCE]
@@ -144,7 +148,8 @@ def dependence(evidence: Evidence) -> Criterion:
     p = min(test.p_corrected for test in tests)
     if p <= ALPHA:
         return Criterion(name, measures, Estimate(p), ALPHA, PASS, f"p = {p:.3g}: more than chance", "p value", p)
-    if evidence.power >= ENOUGH_POWER:
+    r2 = evidence.pair.r2.upper
+    if evidence.power >= ENOUGH_POWER and r2 is not None and r2 + (evidence.hope or 0.0) < threshold:
         reason = f"p = {p:.3g}: no more than chance, and {evidence.power:.0%} likely to be seen if there were enough"
         return Criterion(name, measures, Estimate(p), ALPHA, FAIL, reason, "p value", p, "chance")
     reason = f"p = {p:.3g}: chance explains it, though only {evidence.power:.0%} likely to be seen if there were enough"
@@ -167,13 +172,30 @@ def predicts(evidence: Evidence, threshold: float) -> Criterion:
 
 
 def typical_samples(evidence: Evidence, threshold: float) -> Criterion:
-    """Half of what is wanted must be left without the samples farthest out, which may carry most of the variance."""
+    """Half of what is wanted is there for the median sample, too, and not for a few far out alone."""
     return above(
         "typical samples",
-        "held-out R2 without the tenth of samples farthest from the mean",
-        evidence.without_farthest,
+        "held-out R2 of the median sample",
+        evidence.typical,
         threshold / 2,
         code="few-samples-explain",
+        hope=evidence.hope,
+        groups=evidence.groups,
+    )
+
+
+def unseen_neighborhoods(evidence: Evidence, threshold: float) -> Criterion:
+    """Half of what is wanted is left where neighbourhoods are held out whole: inputs that repeat explain the rest."""
+    name, measures = "unseen neighbourhoods", "held-out R2, whole neighbourhoods held out"
+    if evidence.unseen is None:
+        reason = "there are too few samples for neighbourhoods to hold out"
+        return Criterion(name, measures, None, threshold / 2, NOT_MEASURED, reason, code="not-measured")
+    return above(
+        name,
+        measures,
+        evidence.unseen,
+        threshold / 2,
+        code="repeats-explain",
         hope=evidence.hope,
         groups=evidence.groups,
     )
@@ -213,24 +235,36 @@ def beyond_controls(evidence: Evidence, threshold: float, *, waived: bool) -> Cr
 
 
 def beyond_categories(evidence: Evidence, *, waived: bool) -> Criterion:
-    """More is shared within categories than chance explains."""
-    name, measures = "beyond categories", "permutation test within categories, CKA and neighbours, p value"
+    """Rows that change places within a category lose something, and rows within a cluster of the target as well.
+
+    The clusters stand in for categories that nobody gave, or that are finer than those given.
+    """
+    name, measures = (
+        "beyond categories",
+        "permutation tests within categories and clusters, CKA and neighbours, p value",
+    )
     if waived:
         return Criterion(name, measures, None, ALPHA, WAIVED, "waived", "p value")
-    tests = [test for test in evidence.within_label if test.measure in DEPENDENCE]
-    if not tests:
+    kinds = {"categories": evidence.within_label, "clusters of the target": evidence.within_clusters}
+    found = {whose: _smallest_p(tests) for whose, tests in kinds.items() if tests}
+    if "clusters of the target" not in found:
         return Criterion(
             name, measures, None, ALPHA, NOT_MEASURED, "no permutation test was made", "p value", code="not-measured"
         )
-    p = min(test.p_corrected for test in tests)
-    whose = "categories" if evidence.labelled else "clusters of the target (the data has no categories)"
+    whose = max(found, key=lambda kind: found[kind])
+    p = found[whose]
+    more = "" if evidence.labelled else " (the data has no categories that tell samples apart)"
     if p <= ALPHA:
-        shared = f"p = {p:.3g}: more is shared than {whose}"
+        shared = f"p = {p:.3g}: more is shared than {' and '.join(found)}{more}"
         return Criterion(name, measures, Estimate(p), ALPHA, PASS, shared, "p value", p)
-    reason = f"p = {p:.3g}: within {whose}, the two spaces share no more than chance"
+    reason = f"p = {p:.3g}: within {whose}, the two spaces share no more than chance{more}"
     return Criterion(
         name, measures, Estimate(p), ALPHA, UNCLEAR, reason, "p value", p, "categories-explain", 2 * evidence.groups
     )
+
+
+def _smallest_p(tests: Sequence[PermutationTest]) -> float:
+    return min(test.p_corrected for test in tests if test.measure in DEPENDENCE)
 
 
 def attributes_survive(evidence: Evidence, threshold: float, *, waived: bool) -> Criterion:

@@ -28,6 +28,7 @@ from foresight_cli.criteria import (
     predicts,
     sample_size,
     typical_samples,
+    unseen_neighborhoods,
 )
 from foresight_cli.results import Criterion, Verdict
 
@@ -48,9 +49,10 @@ def judge(
     criteria = [
         sample_size(evidence.groups, thresholds.min_groups),
         pairing(evidence),
-        dependence(evidence),
+        dependence(evidence, thresholds.r2),
         predicts(evidence, thresholds.r2),
         typical_samples(evidence, thresholds.r2),
+        unseen_neighborhoods(evidence, thresholds.r2),
         beyond_controls(evidence, thresholds.delta, waived=waivers.controls == "waived"),
         beyond_categories(evidence, waived=waivers.categories == "waived"),
         attributes_survive(evidence, thresholds.retention, waived=waivers.attributes == "waived"),

@@ -18,8 +18,10 @@ from benchmarks.machine import described
 
 RESULTS = Path(__file__).parents[1] / "CALIBRATION.md"
 PERMUTATIONS = 199
-RUNS = {100: (120, 50), 300: (100, 40), 1000: (20, 10)}
+RUNS = {100: (200, 100), 300: (100, 50), 1000: (60, 20)}
 """By n: data sets of each scenario without a bridge, and of each other one."""
+ROUND = {100: 20, 300: 5, 1000: 1}
+"""How many of them come at a time: large ones take longer."""
 
 
 def main() -> None:
@@ -50,11 +52,13 @@ def simulate(kept: Path, workers: int, minutes: float) -> None:
 
 
 def _keys() -> Iterator[tuple[str, int, int]]:
-    """Scenario, n and seed: the quick ones first, and of one n a seed of every scenario before the next."""
-    for n, counts in RUNS.items():
-        for seed in range(max(counts)):
+    """Scenario, n and seed, in rounds of all scenarios at every n: a run that is cut short has some of everything."""
+    for turn in range(max(max(counts) for counts in RUNS.values())):
+        for n, counts in RUNS.items():
+            each = ROUND[n]
             for scenario in scenarios():
-                if seed < counts[scenario.truth != "no"]:
+                most = counts[scenario.truth != "no"]
+                for seed in range(min(turn * each, most), min((turn + 1) * each, most)):
                     yield scenario.name, n, seed
 
 

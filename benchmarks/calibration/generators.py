@@ -1,9 +1,9 @@
 """Made-up pairs of spaces whose truth is known: independent ones, ones that share what does not count, real bridges.
 
 Nulls and alternatives of the design (isotropic and power-law spectra, massive dimensions, heavy tails, clusters, labels
-only, repeated inputs, clips, shared latents, labels with a shared instance part, a lost attribute), and four more that
-it does not name: categories that nobody labelled, picture statistics only, a few outliers only, and a likeness that no
-linear map sees.
+only, repeated inputs, clips, shared latents, labels with a shared instance part, a lost attribute), and more that it
+does not name: categories that nobody labelled, picture statistics only, a few outliers only, inputs that repeat unsaid,
+curved features of colour, controls that explain only together, and a likeness that no linear map sees.
 """
 
 from __future__ import annotations
@@ -173,6 +173,39 @@ def scenarios(d1: int = WIDE, d2: int = NARROW) -> list[Scenario]:
         y = np.sqrt(0.8) * _spread(folded - folded.mean(axis=0), d2, rng) + np.sqrt(0.2) * y
         return Draw(_spread(common, d1, rng) + 0.3 * x, y, labels=_labels(n, rng))
 
+    def undeclared(n: int, rng: np.random.Generator) -> Draw:
+        """Every input four times, a little changed each time, and nobody says so."""
+        x, y = noise(n // 4, rng)
+        rows = np.arange(n // 4 * 4) // 4
+        spaces = (part[rows] + 0.05 * _normal(rng, len(rows), part.shape[1]) for part in (x, y))
+        return Draw(*spaces, labels=list(np.array(_labels(n // 4, rng))[rows]))
+
+    def hidden(n: int, rng: np.random.Generator) -> Draw:
+        """One category for every five samples, and no labels."""
+        codes = rng.integers(0, n // 5, n)
+        spaces = (np.sqrt(0.8) * _normal(rng, n // 5, d)[codes] + np.sqrt(0.2) * _normal(rng, n, d) for d in (d1, d2))
+        return Draw(*spaces)
+
+    def colours(n: int, rng: np.random.Generator) -> Draw:
+        """Both spaces are curved features of three numbers, the mean colour."""
+        x, y = noise(n, rng)
+        colour = rng.random((n, 3)).astype(np.float32)
+
+        def features(width: int) -> Matrix:
+            return np.cos(colour @ _normal(rng, 3, width) * 3 + 6.3 * rng.random(width, dtype=np.float32))
+
+        y = features(d2) * np.sqrt(2 * 0.8) + np.sqrt(0.2) * y
+        return Draw(features(d1) + 0.2 * x, y, labels=_labels(n, rng), controls={"mean_rgb": colour})
+
+    def two_controls(n: int, rng: np.random.Generator) -> Draw:
+        """Labels explain .42 of the target, the thumbnail .42 more: neither alone, but nothing is left."""
+        x, y = noise(n, rng)
+        labels, thumbnail = _labels(n, rng), _normal(rng, n, 12)
+        codes = np.unique(labels, return_inverse=True)[1]
+        y = np.sqrt(0.42) * _normal(rng, 9, d2)[codes] + np.sqrt(0.42) * _spread(thumbnail, d2, rng) + 0.4 * y
+        x = _normal(rng, 9, d1)[codes] + _spread(thumbnail, d1, rng) + 0.3 * x
+        return Draw(x, y, labels=labels, controls={"pixels": thumbnail})
+
     return [
         Scenario("independent, isotropic", "no", isotropic),
         Scenario("independent, power-law spectra", "no", power_law),
@@ -185,6 +218,10 @@ def scenarios(d1: int = WIDE, d2: int = NARROW) -> list[Scenario]:
         Scenario("independent, every input twice", "no", repeated(2)),
         Scenario("independent, every input ten times", "no", repeated(10)),
         Scenario("independent, clips of 10 frames", "no", clips),
+        Scenario("independent, inputs four times, unsaid", "no", undeclared),
+        Scenario("categories of five samples, nobody tells", "no", hidden),
+        Scenario("curved features of the mean colour", "no", colours),
+        Scenario("labels and thumbnail, only together", "no", two_controls),
         Scenario("picture statistics only (R2 0.8)", "no", pixel_statistics),
         Scenario("a few outliers only", "no", outliers),
         Scenario("related, but by no linear map", "no", curved),

@@ -14,7 +14,7 @@ from foresight_cli.criteria import Evidence
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import bridge, pairs
 from foresight_cli.experiments.attributes import measured_attributes
-from foresight_cli.experiments.categories import known_or_found
+from foresight_cli.experiments.categories import clusters, tell_apart
 from foresight_cli.experiments.controls import control_results
 from foresight_cli.experiments.inputs import Companion, Inputs
 from foresight_cli.experiments.representation import Representation
@@ -46,14 +46,16 @@ class Assessment:
         index: of the pair that the verdict is about.
         folds: of every held-out probe.
         probe: of that pair.
-        within_label: its permutation tests within categories.
+        within_label: its permutation tests within categories; none where these tell nothing apart.
+        within_clusters: the same within clusters of the target.
         controls: what trivial representations score.
         attributes: what survives the bridge.
         unmeasured: attributes that could not be measured, with the reason.
         companion: the data the attributes are of, if not the scored rows themselves.
         learning_curve: of that pair.
         r2_limit: what it may come to with more rows.
-        r2_without_farthest: of that pair, without the tenth of the samples that lie farthest out.
+        r2_typical: of that pair, the median over samples.
+        r2_unseen: of that pair, with whole neighbourhoods held out.
         shifted_cka: debiased CKA with each target row given to another sample.
         power: of the permutation tests, for a target that shares as much as is wanted.
         verdict: on all of this.
@@ -67,13 +69,15 @@ class Assessment:
     folds: list[Fold]
     probe: LinearProbe
     within_label: list[PermutationTest]
+    within_clusters: list[PermutationTest]
     controls: list[Control]
     attributes: list[Attribute]
     unmeasured: dict[str, str]
     companion: str | None
     learning_curve: list[LearningPoint]
     r2_limit: float | None
-    r2_without_farthest: Estimate
+    r2_typical: Estimate
+    r2_unseen: Estimate | None
     shifted_cka: float
     power: float
     verdict: Verdict
@@ -125,7 +129,7 @@ def assess(
     index = _choose(measured, targets)
     s, t = divmod(index, len(targets))
     source, target, probe = sources[s], targets[t], probes[s][t]
-    within = _within(source, target, scored, k, config)
+    by_label, by_cluster = _within(source, target, scored, k, config)
     curve = bridge.learning_curve(probe, source, target, scored.groups, folds, config.seed)
     found = measured_attributes(probe, source, target, scored, folds, config)
     other = companion(s, t) if companion is not None and not scored.attributes else None
@@ -139,15 +143,17 @@ def assess(
     evidence = Evidence(
         pair=measured[index],
         groups=len(set(scored.groups)),
-        within_label=within,
-        labelled=scored.labelled,
+        within_label=by_label,
+        within_clusters=by_cluster,
+        labelled=bool(by_label),
         controls=controls,
         attributes=found.attributes,
         unmeasured=found.unmeasured,
         companion=other.name if other else None,
         attribute_groups=len(set(other.scored.groups)) if other else None,
         hope=max(0.0, (limit or 0.0) - measured[index].r2.value) if limit is not None else None,
-        without_farthest=bridge.without_farthest(probe, target, scored.groups),
+        typical=bridge.typical(probe, target, scored.groups),
+        unseen=bridge.unseen_neighborhoods(source, target, scored.groups, config.folds, config.seed),
         shifted_cka=float(tests.shifted[cka, s, t]),
         power=tests.power(config.thresholds.r2, s, t),
     )
@@ -160,14 +166,16 @@ def assess(
         index=index,
         folds=folds,
         probe=probe,
-        within_label=within,
+        within_label=by_label,
+        within_clusters=by_cluster,
         controls=controls,
         attributes=found.attributes,
         unmeasured=found.unmeasured,
         companion=evidence.companion,
         learning_curve=curve,
         r2_limit=limit,
-        r2_without_farthest=evidence.without_farthest,
+        r2_typical=evidence.typical,
+        r2_unseen=evidence.unseen,
         shifted_cka=evidence.shifted_cka,
         power=evidence.power,
         verdict=judge(evidence, config.thresholds, config.verdict, study_values=said),
@@ -212,8 +220,14 @@ def _choose(measured: Sequence[Pair], targets: Sequence[Representation]) -> int:
 
 def _within(
     source: Representation, target: Representation, scored: Scored, k: int, config: AnalyzeConfig
-) -> list[PermutationTest]:
-    labels = known_or_found(scored.independent, target.independent.space, config.seed)
+) -> tuple[list[PermutationTest], list[PermutationTest]]:
+    """Tests within the data's categories, none where these tell nothing apart, and within clusters of the target."""
     x, y = source.independent.space, target.independent.space
-    found = dependence([x], [y], k=k, permutations=config.permutations, labels=labels, seed=config.seed)
-    return [PermutationTest(**vars(test)) for test in found.tests(0, 0)]
+
+    def tests(labels: Sequence[object]) -> list[PermutationTest]:
+        found = dependence([x], [y], k=k, permutations=config.permutations, labels=list(labels), seed=config.seed)
+        return [PermutationTest(**vars(test)) for test in found.tests(0, 0)]
+
+    categories = scored.independent.categories
+    by_label = tests(categories) if scored.labelled and tell_apart(categories) else []
+    return by_label, tests(clusters(target.independent.rotated, config.seed).tolist())

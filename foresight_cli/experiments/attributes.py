@@ -61,6 +61,8 @@ def measured_attributes(
         ceiling=config.thresholds.ceiling,
         seed=config.seed,
     )
+    left_out = known.keys() - {attribute.name for attribute in found}
+    unmeasured |= dict.fromkeys(sorted(left_out), "no fold has enough samples that have it on both sides")
     return MeasuredAttributes(found, unmeasured)
 
 
@@ -75,7 +77,7 @@ def _enough(rows: Scored, folds: int) -> tuple[dict[str, torch.Tensor], dict[str
                 f"{len(there)} of the {len(column)} scored samples have it, in {groups} groups; "
                 f"{LEAST_VALUES} samples in {2 * folds} groups are needed"
             )
-        elif float(column[there].std()) == 0:
+        elif column[there].min() == column[there].max():
             unmeasured[name] = "it is the same for all samples"
         else:
             known[name] = column

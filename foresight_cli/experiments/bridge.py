@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from foresight_cli.experiments.categories import COMPONENTS, clusters
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.inference.bootstrap import ratio_bounds
 from foresight_cli.metrics.folds import Fold
@@ -18,7 +19,8 @@ from foresight_cli.results import Attribute, Estimate, LearningPoint
 
 LEAST_TRAINING = 10
 """A fold in which fewer training rows have an attribute is passed over."""
-FARTHEST = 0.1
+FLAT, BENT = 0.01, 0.8
+"""A last step of the learning curve below ``FLAT`` is none; one above ``BENT`` of the step before is no bend."""
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 
 
@@ -34,6 +36,8 @@ def attribute_retention(
     seed: int,
 ) -> list[Attribute]:
     """Can each attribute be read from the target as predicted from the source, by the probe of the true target?
+
+    One that no fold has enough rows of is left out.
 
     In each fold, on training rows: a probe source -> attribute and a probe target -> attribute; on test rows each is
     scored, and the target's probe is applied to what the bridge carried over.
@@ -61,7 +65,7 @@ def attribute_retention(
                 asked = torch.from_numpy(test)[known[name][test]]
                 spaces = (source.values[asked], target.rotated[asked], carried[asked])
                 scored[name].append(_score(probes, spaces, attributes[name].double(), kept, asked))
-    return [_attribute(name, parts, groups, ceiling, len(folds), seed) for name, parts in scored.items()]
+    return [_attribute(name, parts, groups, ceiling, len(folds), seed) for name, parts in scored.items() if parts]
 
 
 def learning_curve(
@@ -97,28 +101,57 @@ def hopeful_limit(points: Sequence[LearningPoint]) -> float | None:
     """R2 with rows without end, if what is missing shrinks only as one over their root: as much as may be hoped for.
 
     Errors of estimation shrink as 1/n once n is large, and slower before: the two largest sizes, continued with the
-    slower law, end above the truth rather than below. A curve that falls ends where it is.
+    slower law, end above the truth rather than below. A curve that falls ends where it is; of one that has not begun to
+    bend (its last step is nearly as high as the one before) nobody knows the end: None.
     """
-    if len(points) < 2:
+    if len(points) < 3:
         return None
-    fewer, all_rows = points[-2], points[-1]
+    first, fewer, all_rows = points[-3:]
+    last_step, step_before = all_rows.r2 - fewer.r2, fewer.r2 - first.r2
+    if last_step > FLAT and last_step > BENT * step_before:
+        return None
     steps = math.sqrt(all_rows.rows / fewer.rows)
     return all_rows.r2 + max(0.0, (all_rows.r2 - fewer.r2) / (steps - 1))
 
 
-def without_farthest(probe: LinearProbe, target: Representation, groups: Sequence[str]) -> Estimate:
-    """R2 on the tested samples but the tenth that lie farthest from the mean, against the mean of those kept.
+def typical(probe: LinearProbe, target: Representation, groups: Sequence[str]) -> Estimate:
+    """The median over groups of each tested sample's own R2, against the centre that half of the samples agree on.
 
-    A few samples far out (blank frames, broken files) can carry a whole R2: most of the variance is theirs.
+    A few samples far out (blank frames, broken files) can carry a whole R2, which most of the variance is: the median
+    sample then has none. The interval is that of a median, by order statistics.
     """
-    kept = probe.total <= np.quantile(probe.total, 1 - FARTHEST)
-    rows = torch.from_numpy(probe.tested[kept])
-    truth = target.rotated[rows]
-    total = (truth - truth.mean(dim=0)).square().sum(dim=1).numpy()
-    residual = probe.residual[kept]
-    tested = [groups[i] for i in rows.tolist()]
-    found = ratio_bounds(residual, np.zeros_like(total), total, tested)
-    return Estimate(found.value, found.low, found.high, 0.0, None, found.lower, found.upper)
+    rows = torch.from_numpy(probe.tested)
+    centre_of_most = target.rotated.median(dim=0).values
+    total = (target.rotated[rows] - centre_of_most).square().sum(dim=1).numpy()
+    own = 1 - probe.residual / np.maximum(total, 1e-300)
+    codes = np.unique([groups[i] for i in rows.tolist()], return_inverse=True)[1]
+    values = np.sort(np.maximum(np.bincount(codes, weights=np.maximum(own, -1)) / np.bincount(codes), -1))
+    g = len(values)
+
+    def at(quantile: float) -> float:
+        place = (g - 1) / 2 + quantile * math.sqrt(g) / 2
+        return float(values[int(np.clip(round(place), 0, g - 1))])
+
+    return Estimate(float(np.median(values)), at(-1.96), at(1.96), 0.0, None, at(-1.645), at(2.128))
+
+
+def unseen_neighborhoods(
+    source: Representation, target: Representation, groups: Sequence[str], folds: int, seed: int
+) -> Estimate | None:
+    """Held-out R2 where whole neighbourhoods of both spaces are held out, and not samples; None with too few of them.
+
+    Inputs that repeat without anybody saying so (frames, crops, many pictures of one thing) lie close together in both
+    spaces. Held out one by one they are predicted from each other; held out together, only what all samples share is.
+    """
+    codes = np.unique(np.asarray(groups), return_inverse=True)[1]
+    first = np.unique(codes, return_index=True)[1]
+    scaled = [space.rotated[first] / space.rotated.square().sum().sqrt() for space in (source, target)]
+    found = clusters(torch.cat([part[:, :COMPONENTS] for part in scaled], dim=1), seed)
+    if len(np.unique(found)) < 2 * folds:
+        return None
+    neighborhoods = found[codes]
+    probe = linear_probe(source.space, target.space, groups=neighborhoods, folds=folds, seed=seed)
+    return Estimate.of(probe.r2, probe.r2_standard_error, chance=0.0)
 
 
 def _same_rows(known: dict[str, torch.Tensor], train: np.ndarray) -> list[list[str]]:

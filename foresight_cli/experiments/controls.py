@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -11,10 +12,13 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import pairs
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.experiments.scored import Scored
-from foresight_cli.inference.controls import one_hot, r2_gain
+from foresight_cli.inference.controls import one_hot, r2_gain, side_by_side
 from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.folds import Fold
 from foresight_cli.results import Control, Estimate
+
+TOGETHER = "all_controls"
+"""The controls side by side: each by itself may fall short of what they explain between them."""
 
 
 def control_results(
@@ -25,7 +29,7 @@ def control_results(
     folds: Sequence[Fold],
     config: AnalyzeConfig,
 ) -> list[Control]:
-    """One result for each control, and one for the categories where there are any.
+    """One result for each control, one for the categories where there are any, and one for all of them together.
 
     Args:
         controls: ``[n, d]`` by name, on the scored rows.
@@ -38,6 +42,8 @@ def control_results(
     spaces = dict(controls)
     if rows.labelled:
         spaces["label"] = one_hot(rows.categories)
+    if len(spaces) > 1:
+        spaces[TOGETHER] = torch.cat([side_by_side(values) for values in spaces.values()], dim=1)
     return [_score(name, values, source, target, rows, folds, config) for name, values in spaces.items()]
 
 
@@ -67,6 +73,7 @@ def _score(
 def _or_none(measure: Callable[[], float]) -> float | None:
     """Categories of one row each, or a single one, are equally far apart: there is no likeness to measure."""
     try:
-        return measure()
+        value = measure()
     except ForesightError:
         return None
+    return None if math.isnan(value) else value

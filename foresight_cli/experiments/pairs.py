@@ -17,14 +17,14 @@ from foresight_cli.metrics.folds import Fold, grouped_folds
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
 from foresight_cli.results import Estimate, Neighborhood, Pair, PermutationTest
 
-SINGLE_SPLIT_ROWS = 2000
-"""From so many rows on, one split holds enough test rows: the other folds would only cost time."""
+SINGLE_SPLIT_GROUPS = 2000
+"""From so many groups on, one split tests enough of them: the other folds would only cost time."""
 
 
 def folds_of(groups: Sequence[str], folds: int, seed: int) -> list[Fold]:
-    """Cross-validation by group, or its first split alone where there are many rows."""
+    """Cross-validation by group, or its first split alone where there are many groups."""
     splits = grouped_folds(list(groups), folds, seed)
-    return splits if len(groups) < SINGLE_SPLIT_ROWS else splits[:1]
+    return splits if len(set(groups)) < SINGLE_SPLIT_GROUPS else splits[:1]
 
 
 def measure(

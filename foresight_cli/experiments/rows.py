@@ -16,6 +16,8 @@ View = Sequence[Latents]
 """Representations of one side: two samples are near-duplicates in a view if they nearly coincide in one of them."""
 
 
+LARGEST_GROUP = 4
+"""Where rows are drawn, no group takes more than one of so many: one endless clip would leave room for nothing else."""
 PAIR_ROWS = 5000
 """Measures of pairs of rows (CKA, distances, neighbours, permutations) take at most so many: they cost n^2 each."""
 
@@ -136,8 +138,12 @@ def _take(rows: Sequence[int], groups: Sequence[str], order: Sequence[str], most
     if len(rows) <= most:
         return list(rows)
     size: dict[str, int] = {}
+    few = []
     for i in rows:
         size[groups[i]] = size.get(groups[i], 0) + 1
+        if size[groups[i]] <= most // LARGEST_GROUP:
+            few.append(i)
+    rows, size = few, {group: min(rows_of, most // LARGEST_GROUP) for group, rows_of in size.items()}
     chosen, total = set(), 0
     for group in order:
         if total + size[group] > most:

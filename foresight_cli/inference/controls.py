@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.folds import Fold
+from foresight_cli.metrics.kernels import double_centre, rbf_gram
+from foresight_cli.metrics.linear_algebra import symmetric_eigen
 from foresight_cli.metrics.probe import SHARED_FIT, group_error, linear_probe, nadeau_bengio
 from foresight_cli.metrics.ridge import column_scale
 from foresight_cli.metrics.space import Space
 from foresight_cli.metrics.validation import Labels, as_codes, centre
+
+NARROW = 64
+"""Controls of up to so many columns are tried with a curved map, too."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +43,17 @@ def r2_gain(source: torch.Tensor, control: torch.Tensor, target: Space, groups: 
     Both probes use the same folds, so the differences are paired. The two blocks are scaled to one total variance, so
     that the one penalty does not shrink the narrow one of them away. The control is taken with its columns as they are
     or standardised, whichever predicts better: a thumbnail's few strong directions drown in its many weak ones once all
-    weigh the same, and a source that keeps them would seem to add what the control has as well.
+    weigh the same, and a source that keeps them would seem to add what the control has as well. A narrow control may
+    also be curved: a network can turn three colours into a thousand features that no linear map of three numbers gives.
 
     Source: Nadeau and Bengio 2003 for the variance over folds.
     """
     source, control = source.to(target.device), control.to(target.device)
-    ways = [
-        (linear_probe(block, target, groups=groups, folds=folds, standardize=False), block)
-        for block in (_unit(control), _unit(control, standardize=False))
-    ]
+    blocks = [_unit(control), _unit(control, standardize=False)]
+    if control.shape[1] <= NARROW:
+        with suppress(ForesightError):  # constant, or equal in more than half of the pairs: there is no bandwidth
+            blocks.append(_unit(curved(blocks[0]), standardize=False))
+    ways = [(linear_probe(block, target, groups=groups, folds=folds, standardize=False), block) for block in blocks]
     alone, block = max(ways, key=lambda way: way[0].r2)
     joint = linear_probe(
         torch.cat([_unit(source), block], dim=1), target, groups=groups, folds=folds, standardize=False
@@ -57,10 +66,24 @@ def r2_gain(source: torch.Tensor, control: torch.Tensor, target: Space, groups: 
     return Gain(value, max(over_folds, widened * by_group), alone.r2)
 
 
+def curved(control: torch.Tensor) -> torch.Tensor:
+    """Coordinates ``[n, r]`` of the control's Gaussian kernel, bandwidth the median distance: what is smooth in it."""
+    gram = double_centre(rbf_gram(Space(control), 1.0, "control"))
+    eigenvalues, vectors = symmetric_eigen(gram)
+    kept = eigenvalues > 1e-9 * eigenvalues[-1]
+    coordinates: torch.Tensor = vectors[:, kept] * eigenvalues[kept].sqrt()
+    return coordinates
+
+
 def one_hot(labels: Sequence[str]) -> torch.Tensor:
     """The categories as columns ``[n, c]``."""
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
     return torch.nn.functional.one_hot(torch.from_numpy(codes), len(names)).double()
+
+
+def side_by_side(control: torch.Tensor) -> torch.Tensor:
+    """The control as one block among others ``[n, d]``: its columns as they are, their total variance 1."""
+    return _unit(control.double(), standardize=False)
 
 
 def _unit(block: torch.Tensor, *, standardize: bool = True) -> torch.Tensor:

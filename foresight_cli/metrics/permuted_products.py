@@ -13,6 +13,8 @@ from foresight_cli.metrics.permutations import Rows
 # Up to so many rows a square of float64 stays in the processor's cache, and single precision gains nothing.
 DOUBLE_ROWS = 700
 _BATCH = 8
+# Numbers in a block of rows: so few are added up in single precision at a time, and stay in the processor's cache.
+_BLOCK = 1 << 16
 
 ROUNDING = 1e-6
 """How far sums of products of two matrices of norm one may differ from the exact ones, in single precision."""
@@ -25,14 +27,14 @@ def permuted_products(
 
     All matrices ``[n, n]`` are symmetric, so only blocks on and above the diagonal are looked up. Every matrix that
     moves is looked up once a permutation, whatever the number of fixed ones, which share one product. Beyond 700 rows
-    the numbers are float32: half the memory moves, and a sum is exact to `ROUNDING` of the norms' product, a
+    the numbers are float32: half the memory moves, and a sum is exact to about `ROUNDING` of the norms' product, a
     thousandth of what permutations scatter.
     """
     n = len(fixed[0])
     dtype = torch.float64 if n <= DOUBLE_ROWS else torch.float32
     still = [matrix.to(dtype) for matrix in fixed]
     moving = [matrix.to(dtype) for matrix in moved]
-    step = n if n <= DOUBLE_ROWS else -(-n // 8)
+    step = n if n <= DOUBLE_ROWS else max(16, _BLOCK // n)
     blocks = [(start, min(start + step, n)) for start in range(0, n, step)]
     folded = [torch.stack([_fold(matrix, start, stop) for matrix in still]) for start, stop in blocks]
     parts = []

@@ -253,7 +253,7 @@ def nadeau_bengio(per_fold: Sequence[float], splits: Sequence[Fold]) -> float:
 
 
 def group_error(slack: Floats, total: Floats, codes: npt.NDArray[np.int64]) -> float:
-    """Standard error of a ratio of sums when whole groups are drawn with replacement; 0 with a single group.
+    """Standard error of a ratio of sums when whole groups are drawn with replacement; infinite with a single group.
 
     Args:
         slack: numerator minus ratio times denominator of each tested row ``[t]``; they add up to 0.
@@ -262,7 +262,7 @@ def group_error(slack: Floats, total: Floats, codes: npt.NDArray[np.int64]) -> f
     """
     sums = np.bincount(codes, weights=slack)[np.unique(codes)]
     g = len(sums)
-    return math.sqrt(g / (g - 1) * float(sums @ sums)) / float(total.sum()) if g > 1 else 0.0
+    return math.sqrt(g / (g - 1) * float(sums @ sums)) / float(total.sum()) if g > 1 else math.inf
 
 
 def _carried(fits: Sequence[_Fit], y: Space) -> torch.Tensor:

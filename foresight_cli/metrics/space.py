@@ -22,7 +22,7 @@ class Space:
     each for the Gram matrix and the squared distances.
 
     Args:
-        x: a tensor or array ``[n, d]`` of finite real numbers.
+        x: a tensor or array ``[n, d]`` of finite real numbers; a float64 one is not copied, and must stay as it is.
         name: what an error message calls it.
 
     Raises:

@@ -150,8 +150,10 @@ class ChosenPair:
         kendall: RSA, Kendall's tau-b on (at most 2,000) rows.
         mantel: Mantel's r (Pearson, Euclidean) with its permutation p value, groups permuted.
         within_label: permutation tests with rows permuted within their category only: is there more than categories?
+        within_clusters: the same within clusters of the target, which stand in for categories that nobody gave.
         r2_limit: R2 projected for rows without end, on the hopeful side; None without a learning curve.
-        r2_without_farthest: held-out R2 without the tenth of the samples that lie farthest from the mean.
+        r2_typical: the median over samples of each one's own held-out R2.
+        r2_unseen: held-out R2 with whole neighbourhoods of both spaces held out; None with too few of them.
         shifted_cka: debiased CKA with every target row given to another sample.
         companion: the data that the attributes were measured on, if they are not those of the data itself.
         power: the chance that the permutation tests find a target of which the wanted share is the source's.
@@ -163,11 +165,13 @@ class ChosenPair:
     kendall: float
     mantel: Estimate
     within_label: list[PermutationTest]
+    within_clusters: list[PermutationTest]
     procrustes: float
     categories: list[Category]
     learning_curve: list[LearningPoint]
     r2_limit: float | None
-    r2_without_farthest: Estimate
+    r2_typical: Estimate
+    r2_unseen: Estimate | None
     shifted_cka: float
     power: float
     attributes: list[Attribute]
