@@ -60,7 +60,9 @@ GOOD = Evidence(
     controls=[control(name) for name in CONTROLS],
     attributes=[attribute("x")],
     hope=0.0,
-    without_farthest=estimate(0.6),
+    typical=estimate(0.6),
+    unseen=estimate(0.65),
+    within_clusters=permuted(0.001),
     shifted_cka=0.01,
     power=0.99,
 )

@@ -12,6 +12,7 @@ from foresight_cli.criteria import (
     predicts,
     sample_size,
     typical_samples,
+    unseen_neighborhoods,
 )
 from tests.evidence_made import CONTROLS, control, estimate, evidence, permuted
 
@@ -78,21 +79,28 @@ def test_pairing(cka, left, most, outcome, reason, code):
     ],
 )
 def test_dependence(tests, power, expected):
-    found = dependence(evidence(tests=tests, power=power))
+    found = dependence(evidence(tests=tests, power=power, r2=estimate(0.0)), 0.5)
     assert said(found) == expected
     assert (found.kind, found.threshold) == ("p value", 0.05)
 
 
 def test_dependence_looks_at_cka_and_neighbours_and_not_at_distances():
     cka, spearman, recall = permuted(0.5, spearman=0.001)
-    assert dependence(evidence(tests=[cka, spearman, recall])).bound == 0.5
-    assert dependence(evidence(tests=[cka, spearman, replace(recall, p_corrected=0.01)])).bound == 0.01
-    assert dependence(evidence(tests=[spearman])).outcome == "NOT MEASURED"
+    assert dependence(evidence(tests=[cka, spearman, recall]), 0.5).bound == 0.5
+    assert dependence(evidence(tests=[cka, spearman, replace(recall, p_corrected=0.01)]), 0.5).bound == 0.01
+    assert dependence(evidence(tests=[spearman]), 0.5).outcome == "NOT MEASURED"
+
+
+def test_dependence_does_not_fail_what_the_probe_finds():
+    """Massive columns without meaning drown CKA and neighbours; the probe standardises them away."""
+    found = dependence(evidence(tests=permuted(0.4), power=1.0), 0.5)
+    reason = "p = 0.4: no more than chance in CKA and neighbours, which the linear probe does not bear out"
+    assert said(found) == ("UNCLEAR", reason, 0.4, "chance", 600)
 
 
 def test_dependence_takes_the_corrected_p_value():
     tests = [replace(test, p_value=0.001, p_corrected=0.3) for test in permuted(0.3)]
-    assert dependence(evidence(tests=tests, power=0.0)).outcome == "UNCLEAR"
+    assert dependence(evidence(tests=tests, power=0.0), 0.5).outcome == "UNCLEAR"
 
 
 def test_linear_probe():
@@ -103,11 +111,26 @@ def test_linear_probe():
 
 
 def test_typical_samples_must_keep_half_of_what_is_wanted():
-    assert typical_samples(evidence(without_farthest=estimate(0.36)), 0.5).outcome == "PASS"
-    found = typical_samples(evidence(without_farthest=estimate(0.125, 0.0625)), 0.5)
+    assert typical_samples(evidence(typical=estimate(0.36)), 0.5).outcome == "PASS"
+    found = typical_samples(evidence(typical=estimate(0.125, 0.0625)), 0.5)
     reason = "0.125 (0.062 to 0.188) lies below 0.25"
     assert said(found) == ("FAIL", reason, 0.1875, "few-samples-explain", None)
     assert found.threshold == 0.25
+
+
+def test_unseen_neighbourhoods_must_keep_half_of_what_is_wanted():
+    assert unseen_neighborhoods(evidence(unseen=estimate(0.36)), 0.5).outcome == "PASS"
+    found = unseen_neighborhoods(evidence(unseen=estimate(0.125, 0.0625)), 0.5)
+    reason = "0.125 (0.062 to 0.188) lies below 0.25"
+    assert said(found) == ("FAIL", reason, 0.1875, "repeats-explain", None)
+    missing = "there are too few samples for neighbourhoods to hold out"
+    assert said(unseen_neighborhoods(evidence(unseen=None), 0.5)) == (
+        "NOT MEASURED",
+        missing,
+        None,
+        "not-measured",
+        None,
+    )
 
 
 # --- beyond controls
@@ -171,24 +194,19 @@ def test_waived_controls():
 # --- beyond categories
 
 
+NO_LABELS = " (the data has no categories that tell samples apart)"
+BOTH = "categories and clusters of the target"
+
+
 @pytest.mark.parametrize(
-    ("p", "labelled", "expected"),
+    ("by_label", "by_cluster", "expected"),
     [
-        (0.05, True, ("PASS", "p = 0.05: more is shared than categories", 0.05, "", None)),
-        (
-            0.05,
-            False,
-            (
-                "PASS",
-                "p = 0.05: more is shared than clusters of the target (the data has no categories)",
-                0.05,
-                "",
-                None,
-            ),
-        ),
+        (0.05, 0.01, ("PASS", f"p = 0.05: more is shared than {BOTH}", 0.05, "", None)),
+        (0.01, 0.05, ("PASS", f"p = 0.05: more is shared than {BOTH}", 0.05, "", None)),
+        (None, 0.05, ("PASS", f"p = 0.05: more is shared than clusters of the target{NO_LABELS}", 0.05, "", None)),
         (
             0.2,
-            True,
+            0.01,
             (
                 "UNCLEAR",
                 "p = 0.2: within categories, the two spaces share no more than chance",
@@ -198,12 +216,22 @@ def test_waived_controls():
             ),
         ),
         (
+            0.01,
             0.2,
-            False,
             (
                 "UNCLEAR",
-                "p = 0.2: within clusters of the target (the data has no categories), the two spaces share no more "
-                "than chance",
+                "p = 0.2: within clusters of the target, the two spaces share no more than chance",
+                0.2,
+                "categories-explain",
+                600,
+            ),
+        ),
+        (
+            None,
+            0.2,
+            (
+                "UNCLEAR",
+                f"p = 0.2: within clusters of the target, the two spaces share no more than chance{NO_LABELS}",
                 0.2,
                 "categories-explain",
                 600,
@@ -211,13 +239,15 @@ def test_waived_controls():
         ),
     ],
 )
-def test_beyond_categories(p, labelled, expected):
-    found = beyond_categories(evidence(within_label=permuted(p), labelled=labelled), waived=False)
+def test_beyond_categories(by_label, by_cluster, expected):
+    labels = [] if by_label is None else permuted(by_label)
+    given = evidence(within_label=labels, within_clusters=permuted(by_cluster), labelled=bool(labels))
+    found = beyond_categories(given, waived=False)
     assert said(found) == expected
     assert found.kind == "p value"
 
 
 def test_categories_untested_or_waived():
-    untested = beyond_categories(evidence(within_label=[]), waived=False)
+    untested = beyond_categories(evidence(within_label=[], within_clusters=[]), waived=False)
     assert said(untested) == ("NOT MEASURED", "no permutation test was made", None, "not-measured", None)
     assert said(beyond_categories(evidence(), waived=True)) == ("WAIVED", "waived", None, "", None)

@@ -12,6 +12,7 @@ CRITERIA = [
     "dependence",
     "linear probe",
     "typical samples",
+    "unseen neighbourhoods",
     "beyond controls",
     "beyond categories",
     "attributes survive",
@@ -49,7 +50,7 @@ WEAK = [
     ),
     ({"r2": Estimate(0.9)}, "INCONCLUSIVE", "linear probe: its interval was not measured"),
     (
-        {"without_farthest": estimate(0.0)},
+        {"typical": estimate(0.0)},
         "PIVOT",
         "typical samples: 0.000 (-0.100 to 0.100) lies below 0.25",
     ),
@@ -64,7 +65,12 @@ WEAK = [
         "INCONCLUSIVE",
         "beyond categories: p = 0.4: within categories, the two spaces share no more than chance",
     ),
-    ({"within_label": []}, "INCONCLUSIVE", "beyond categories: no permutation test was made"),
+    (
+        {"within_clusters": permuted(0.3)},
+        "INCONCLUSIVE",
+        "beyond categories: p = 0.3: within clusters of the target, the two spaces share no more than chance",
+    ),
+    ({"within_label": [], "within_clusters": []}, "INCONCLUSIVE", "beyond categories: no permutation test was made"),
     (
         {"attributes": [attribute("x"), attribute("y", 0.0)]},
         "PIVOT",
@@ -83,8 +89,8 @@ WEAK = [
     ),
     (
         {"tests": permuted(0.3)},
-        "PIVOT",
-        "dependence: p = 0.3: no more than chance, and 99% likely to be seen if there were enough",
+        "INCONCLUSIVE",
+        "dependence: p = 0.3: no more than chance in CKA and neighbours, which the linear probe does not bear out",
     ),
     (
         {"tests": permuted(0.3), "power": 0.5},
@@ -106,7 +112,7 @@ LOST = {"r2": estimate(0.0)}
 
 @pytest.mark.parametrize(
     "missing",
-    [{"groups": 99}, {"shifted_cka": 0.5}, {"controls": NO_PIXELS}, {"within_label": []}, {"tests": []}],
+    [{"groups": 99}, {"shifted_cka": 0.5}, {"controls": NO_PIXELS}, {"within_clusters": []}, {"tests": []}],
 )
 def test_a_failure_among_evidence_that_is_missing_is_not_a_pivot(missing):
     assert verdict(**LOST, **missing).answer == "INCONCLUSIVE"
@@ -161,10 +167,10 @@ def test_nothing_limits_a_verdict_that_is_an_answer():
             {"controls": [control("label")]},
             "PROCEED (controls waived)",
         ),
-        ({"categories": "waived"}, {"within_label": []}, "PROCEED (categories waived)"),
+        ({"categories": "waived"}, {"within_clusters": []}, "PROCEED (categories waived)"),
         (
             {"attributes": "waived", "controls": "waived", "categories": "waived"},
-            {"attributes": [], "controls": [], "within_label": [], "labelled": False},
+            {"attributes": [], "controls": [], "within_label": [], "within_clusters": [], "labelled": False},
             "PROCEED (attributes, controls, categories waived)",
         ),
     ],

@@ -120,11 +120,10 @@ def typical(probe: LinearProbe, target: Representation, groups: Sequence[str]) -
     A few samples far out (blank frames, broken files) can carry a whole R2, which most of the variance is: the median
     sample then has none. The interval is that of a median, by order statistics.
     """
-    rows = torch.from_numpy(probe.tested)
-    centre_of_most = target.rotated.median(dim=0).values
-    total = (target.rotated[rows] - centre_of_most).square().sum(dim=1).numpy()
+    coordinates = target.rotated.numpy()
+    total = np.square(coordinates[probe.tested] - np.median(coordinates, axis=0)).sum(axis=1)
     own = 1 - probe.residual / np.maximum(total, 1e-300)
-    codes = np.unique([groups[i] for i in rows.tolist()], return_inverse=True)[1]
+    codes = np.unique([groups[i] for i in probe.tested.tolist()], return_inverse=True)[1]
     values = np.sort(np.maximum(np.bincount(codes, weights=np.maximum(own, -1)) / np.bincount(codes), -1))
     g = len(values)
 

@@ -6,7 +6,8 @@ from foresight_cli.experiments.bridge import (
     attribute_retention,
     hopeful_limit,
     learning_curve,
-    without_farthest,
+    typical,
+    unseen_neighborhoods,
 )
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.metrics.folds import grouped_folds
@@ -111,7 +112,7 @@ def points_of(law, sizes=(40, 80, 160, 320)):
 
 def test_the_hopeful_limit_of_the_slow_law_is_exact():
     assert hopeful_limit(points_of(lambda n: 0.8 - 2 / np.sqrt(n))) == pytest.approx(0.8)
-    uneven = points_of(lambda n: 0.8 - 2 / np.sqrt(n), sizes=(100, 300))
+    uneven = points_of(lambda n: 0.8 - 2 / np.sqrt(n), sizes=(40, 100, 300))
     assert hopeful_limit(uneven) == pytest.approx(0.8)
 
 
@@ -127,32 +128,50 @@ def test_there_is_no_hope_in_a_curve_that_falls_or_has_one_size():
     assert hopeful_limit([]) is None
 
 
-def test_a_few_samples_far_out_carry_an_r2_but_not_that_of_the_others():
-    """Twelve of 300 samples are ten times as far out, and the source knows nothing but how far."""
+def test_a_curve_that_has_not_begun_to_bend_has_no_known_end():
+    assert hopeful_limit(points_of(lambda n: n / 2500)) is None
+    assert hopeful_limit(points_of(lambda n: 0.05 + n / 1e5)) is not None  # flat, but for noise
+
+
+@pytest.mark.parametrize("share", [0.04, 0.15, 0.25])
+def test_a_few_samples_far_out_carry_an_r2_but_not_that_of_the_median_sample(share):
+    """Some samples are far out, and the source knows nothing but which."""
     rng = np.random.default_rng(0)
-    far = np.zeros(300)
-    far[rng.permutation(300)[:12]] = 1
+    far = (rng.random(300) < share).astype(float)
     y = rng.standard_normal((300, 10)) + 100 * np.outer(far, np.ones(10))
     x = far[:, None] + 0.01 * rng.standard_normal((300, 4))
     _, target, groups, _, probe = probed(x, y)
     assert probe.r2 > 0.9
-    found = without_farthest(probe, target, groups)
-    assert found.value < 0.05
-    assert found.low < found.lower < found.value < found.upper
+    found = typical(probe, target, groups)
+    assert found.value < 0.1
+    assert found.low <= found.lower < found.value < found.upper
 
 
-def test_r2_without_the_farthest_by_hand(shared):
+def test_the_median_sample_by_hand(shared):
     _, source, target, _ = shared
-    _, y, groups, splits, probe = probed(source, target)
-    found = without_farthest(probe, y, groups)
-    centred = target - target.mean(axis=0)
-    means = np.empty_like(centred)
-    for train, test in splits:
-        means[test] = centred[train].mean(axis=0)
-    distance = ((centred - means) ** 2).sum(axis=1)
-    kept = distance <= np.quantile(distance, 0.9)
-    assert kept.sum() == 270
-    order = np.argsort(probe.tested)
-    residual = probe.residual[order]
-    around = ((centred[kept] - centred[kept].mean(axis=0)) ** 2).sum()
-    assert found.value == pytest.approx(1 - residual[kept].sum() / around, abs=1e-9)
+    _, y, groups, _, probe = probed(source, target)
+    found = typical(probe, y, groups)
+    centre = np.median(y.rotated.numpy(), axis=0)
+    own = 1 - probe.residual / ((y.rotated.numpy()[probe.tested] - centre) ** 2).sum(axis=1)
+    assert found.value == pytest.approx(np.median(own), rel=1e-12)
+    covered = np.sort(own)[
+        [int(np.floor(149.5 - 1.96 * np.sqrt(300) / 2)), int(np.ceil(149.5 + 1.96 * np.sqrt(300) / 2))]
+    ]
+    assert covered[0] <= found.low < found.high <= covered[1]
+
+
+def test_repeats_that_nobody_declared_are_held_out_together():
+    rng = np.random.default_rng(0)
+    rows = np.arange(300) // 4
+    x, y = (rng.standard_normal((75, 200))[rows] + 0.05 * rng.standard_normal((300, 200)) for _ in range(2))
+    source, target, groups, _, probe = probed(x, y)
+    assert probe.r2 > 0.9
+    assert unseen_neighborhoods(source, target, groups, 5, 0).value < 0.1
+
+
+def test_a_bridge_holds_in_neighbourhoods_that_it_has_not_seen(shared):
+    _, source, target, _ = shared
+    x, y, groups, _, probe = probed(source, target)
+    assert unseen_neighborhoods(x, y, groups, 5, 0).value > probe.r2 - 0.15
+    few = representation(source[:60]), representation(target[:60])
+    assert unseen_neighborhoods(*few, groups[:60], 5, 0) is None

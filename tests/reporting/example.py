@@ -170,7 +170,9 @@ def chosen(index, labels, per_label, n, rng):
             for share, r2, train in ((0.125, 0.21, 0.93), (0.25, 0.38, 0.89), (0.5, 0.49, 0.84), (1.0, 0.56, 0.8))
         ],
         r2_limit=0.729,
-        r2_without_farthest=around(0.53, 0.025),
+        r2_typical=around(0.53, 0.025),
+        r2_unseen=around(0.51, 0.03),
+        within_clusters=permutation_tests(corrected=0.006),
         shifted_cka=0.012,
         power=0.993,
         attributes=[
@@ -210,7 +212,9 @@ def bare():
         categories=[],
         learning_curve=[],
         r2_limit=None,
-        r2_without_farthest=Estimate(0.51),
+        r2_typical=Estimate(0.51),
+        r2_unseen=None,
+        within_clusters=[],
         attributes=[],
     )
     return replace(

@@ -146,7 +146,7 @@ def test_lines_that_matter(example):
         "| within categories | Recall@10 | 0.268 | 0.037 | 0.006 | 0.001 | 0.004 | 0.232 |",
         "| qwen25vl layer 8 channel_mean | ltxv final flat | Spearman \N{GREEK SMALL LETTER RHO} of distances | 0.684 "
         "| -0.002 | 0.031 | 0.001 | 0.001 | 0.667 |",
-        "- Within categories, CKA is of the rows minus the mean of their category",
+        "- Within categories or clusters, CKA is of the rows minus the mean of theirs",
         "- A target of which a share of 0.50 is the source's would be found by these tests with probability 99 %",
         "- Rows without end may bring R² 0.729 at the most: the last two sizes, continued as one over the root of the "
         "rows",

@@ -66,7 +66,10 @@ def test_attributes_of_a_companion_are_said_to_be_so(example):
 
 
 def test_without_categories_rows_change_places_within_clusters(example):
-    text = render_findings(dataclasses.replace(example.full()[0], labels={}), [], Drawn())
-    assert "freely or within clusters of the target (the data has no categories)." in text
-    assert "| within clusters of the target | CKA, debiased | 0.610 |" in text
-    assert "- Within clusters of the target, CKA is of the rows minus the mean of their cluster\n" in text
+    results, _ = example.full()
+    chosen = dataclasses.replace(results.chosen, within_label=[])
+    text = render_findings(dataclasses.replace(results, labels={}, chosen=chosen), [], Drawn())
+    assert "within categories (not measured: the data has none that tell samples apart), or within clusters" in text
+    assert "| within clusters | CKA, debiased | 0.610 |" in text
+    assert "| within categories |" not in text
+    assert "- Within categories or clusters, CKA is of the rows minus the mean of theirs\n" in text
