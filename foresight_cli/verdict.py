@@ -4,7 +4,8 @@ PROCEED wants PASS everywhere: each criterion has one chance in twenty to pass w
 of them should have failed (an intersection-union test, Berger 1982). PIVOT wants a decisive criterion whose *upper*
 bound, at 5 % shared by three, stays below its threshold even with what more rows may still bring. All else is
 INCONCLUSIVE, and so is a verdict that lacks a required measure; attributes alone may be missing from a PIVOT. What the
-user waives is left out, and named beside the answer. Thresholds are policy (``thresholds.*``), bounds are statistics.
+user waives may be missing, and is named beside the answer; what was measured all the same still counts. Thresholds are
+policy (``thresholds.*``), bounds are statistics.
 """
 
 from __future__ import annotations
