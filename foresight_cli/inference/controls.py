@@ -11,13 +11,14 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.folds import Fold
-from foresight_cli.metrics.kernels import double_centre, rbf_gram
+from foresight_cli.metrics.kernels import median
 from foresight_cli.metrics.linear_algebra import symmetric_eigen
 from foresight_cli.metrics.probe import SHARED_FIT, group_error, linear_probe, nadeau_bengio
 from foresight_cli.metrics.ridge import column_scale
 from foresight_cli.metrics.space import Space
 from foresight_cli.metrics.validation import Labels, as_codes, centre
 
+LANDMARKS, BANDWIDTHS = 300, (1.0, 0.5)
 NARROW = 64
 """Controls of up to so many columns are tried with a curved map, too."""
 
@@ -67,12 +68,28 @@ def r2_gain(source: torch.Tensor, control: torch.Tensor, target: Space, groups: 
 
 
 def curved(control: torch.Tensor) -> torch.Tensor:
-    """Coordinates ``[n, r]`` of the control's Gaussian kernel, bandwidth the median distance: what is smooth in it."""
-    gram = double_centre(rbf_gram(Space(control), 1.0, "control"))
-    eigenvalues, vectors = symmetric_eigen(gram)
-    kept = eigenvalues > 1e-9 * eigenvalues[-1]
-    coordinates: torch.Tensor = vectors[:, kept] * eigenvalues[kept].sqrt()
-    return coordinates
+    """Smooth features of the control ``[n, r]``: its Gaussian kernels with `LANDMARKS` of its rows, whitened.
+
+    The inner products of the features are the sum of two kernels as these rows see them, a smooth one with the median
+    distance for its bandwidth, and one that is twice as sharp.
+
+    Raises:
+        ForesightError: the landmarks are equal in more than half of their pairs.
+
+    Source: Williams and Seeger 2001 (Nystroem approximation).
+    """
+    landmarks = torch.arange(0, len(control), -(-len(control) // LANDMARKS), device=control.device)
+    squared = Space(control).distances().squared(landmarks).T
+    bandwidth = median(Space(control[landmarks]).distances().condensed_squared())
+    if bandwidth == 0:
+        raise ForesightError("control has equal rows in more than half of its pairs: it has no bandwidth")
+    parts = []
+    for share in BANDWIDTHS:
+        kernel = torch.exp(squared / (-2 * share**2 * bandwidth))
+        eigenvalues, vectors = symmetric_eigen(kernel[landmarks])
+        kept = eigenvalues > 1e-9 * eigenvalues[-1]
+        parts.append(kernel @ (vectors[:, kept] / eigenvalues[kept].sqrt()))
+    return torch.cat(parts, dim=1)
 
 
 def one_hot(labels: Sequence[str]) -> torch.Tensor:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from foresight_cli.inference.controls import one_hot, r2_gain
+from foresight_cli.inference.controls import curved, one_hot, r2_gain
+from foresight_cli.metrics import linear_probe
 from foresight_cli.metrics.folds import grouped_folds
 from foresight_cli.metrics.space import Space
 
@@ -67,3 +68,25 @@ def test_copies_in_one_group_make_nobody_surer():
 
 def test_one_hot_has_a_column_for_each_category():
     assert one_hot(["b", "a", "b"]).tolist() == [[0, 1], [1, 0], [0, 1]]
+
+
+def test_curved_features_hold_what_no_linear_map_gives():
+    rng = np.random.default_rng(0)
+    colour = torch.tensor(rng.random((500, 3)))
+    waves = torch.cos(6 * colour @ torch.tensor(rng.standard_normal((3, 20))) + torch.tensor(rng.random(20)))
+    assert linear_probe(colour, waves).r2 < 0.5
+    features = curved(colour)
+    assert features.shape[1] <= 600
+    assert linear_probe(features, waves).r2 > 0.9
+    added = gain(waves @ torch.tensor(rng.standard_normal((20, 40))), colour, waves)
+    assert added.control_r2 > 0.9
+    assert added.value < 0.1
+
+
+def test_curved_features_are_the_kernel_as_landmarks_see_it():
+    control = torch.tensor(np.random.default_rng(0).standard_normal((40, 2)))
+    features = curved(control)  # fewer rows than landmarks: all of the kernel
+    squared = torch.cdist(control, control).square()
+    middle = 2 * np.median(squared[np.triu_indices(40, 1)])
+    kernel = torch.exp(-squared / middle) + torch.exp(-4 * squared / middle)
+    np.testing.assert_allclose(features @ features.T, kernel, atol=1e-6)
