@@ -50,7 +50,11 @@ format: $(VENV)/.dev ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## Time extraction and analysis against plain scripts; writes benchmarks/RESULTS.md
+$(VENV)/.bench: $(VENV)/.dev
+	@$(PIP_INSTALL) -e '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.bench ## Time extraction and analysis against plain scripts; writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks
 
 calibration: $(VENV)/.dev ## How often the verdict errs, on made-up spaces (hours); writes benchmarks/CALIBRATION.md

@@ -62,7 +62,8 @@ def test_every_number_is_read_back_as_it_was_written(shapes):
     assert all(pair.selection_r2 is not None for pair in results.pairs)
     assert results.labels == {name: count for name, count in results.labels.items() if count > 0}
     assert sum(results.labels.values()) == results.rows
-    assert [c.name for c in results.controls] == ["pixels", "histogram", "mean_rgb", "random_network", "label"]
+    controls = ["pixels", "histogram", "mean_rgb", "random_network", "label", "all_controls"]
+    assert [c.name for c in results.controls] == controls
     for tests in (*(pair.tests for pair in results.pairs), results.chosen.within_label):
         assert [test.measure for test in tests] == ["cka", "spearman", "recall"]
         assert all(0.05 <= test.p_value <= test.p_corrected <= 1 for test in tests)  # of 19 permutations

@@ -180,7 +180,8 @@ def test_rows_are_joined_to_pictures_by_id(run, tmp_path, photos):
     assert "no pictures" not in said
     results, arrays = analysed(tmp_path)
     assert results.pairs[0].r2.value == pytest.approx(1, abs=1e-4)
-    assert [control.name for control in results.controls] == ["pixels", "histogram", "mean_rgb", "random_network"]
+    controls = ["pixels", "histogram", "mean_rgb", "random_network", "all_controls"]
+    assert [control.name for control in results.controls] == controls
     assert "thumbnails" in arrays
 
 

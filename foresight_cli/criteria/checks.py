@@ -1,117 +1,19 @@
-"""The criteria of the verdict: each holds one piece of evidence against one threshold, on a bound, not on a value."""
+"""Each criterion of the verdict: one piece of evidence against one threshold."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
-from foresight_cli.results import Attribute, Control, Criterion, Estimate, Pair, PermutationTest
+from foresight_cli.criteria.bound import FAIL, NOT_MEASURED, PASS, SEVERITY, UNCLEAR, WAIVED, above
+from foresight_cli.criteria.evidence import Evidence
+from foresight_cli.results import Criterion, Estimate, PermutationTest
 
-PASS, FAIL, UNCLEAR, NOT_MEASURED, WAIVED = "PASS", "FAIL", "UNCLEAR", "NOT MEASURED", "WAIVED"
-SEVERITY = (FAIL, UNCLEAR, NOT_MEASURED, PASS)
 REQUIRED_CONTROLS = ("pixels", "histogram", "mean_rgb", "random_network")
 ALPHA = 0.05
 ENOUGH_POWER = 0.8
 DEPENDENCE = ("cka", "recall")
 POSITION = ("x", "y", "position")
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the criteria look at.
-
-    Attributes:
-        pair: the chosen pair, with bounds and permutation tests.
-        groups: independent groups that were scored.
-        within_label: its permutation tests within categories.
-        labelled: whether the data has categories; else they are clusters of the target.
-        controls: what trivial representations score, and what the source adds to them.
-        attributes: what survives the bridge.
-        unmeasured: attributes that could not be measured, with the reason.
-        companion: the data that the attributes are of, if not the scored data.
-        hope: how much R2 may still rise with more rows; None if that is not known.
-        attribute_groups: independent groups behind the attributes, if they are the companion data's.
-        typical: the median over samples of each one's own held-out R2.
-        unseen: held-out R2 with whole neighbourhoods held out; None with too few of them.
-        within_clusters: permutation tests within clusters of the target.
-        shifted_cka: debiased CKA with each target row given to another sample.
-        power: chance that the permutation tests find a target that shares as much as is wanted.
-    """
-
-    pair: Pair
-    groups: int
-    within_label: Sequence[PermutationTest]
-    labelled: bool
-    controls: Sequence[Control]
-    attributes: Sequence[Attribute]
-    unmeasured: Mapping[str, str] = field(default_factory=dict)
-    companion: str | None = None
-    hope: float | None = None
-    typical: Estimate = field(default_factory=lambda: Estimate(0.0))
-    unseen: Estimate | None = None
-    within_clusters: Sequence[PermutationTest] = ()
-    attribute_groups: int | None = None
-    shifted_cka: float = 0.0
-    power: float = 0.0
-
-
-def above(
-    name: str, measures: str, estimate: Estimate, threshold: float, *, code: str, hope: float | None = 0.0, groups: int
-) -> Criterion:
-    """PASS if the lower bound lies above ``threshold``, FAIL if the upper one and ``hope`` lie below it, else UNCLEAR.
-
-    Args:
-        name: of the criterion.
-        measures: what it looks at.
-        estimate: with its one-sided bounds.
-        threshold: policy.
-        code: of an outcome that is no PASS.
-        hope: what more rows may add to the estimate; None if nobody knows, and then nothing fails.
-        groups: independent groups behind the estimate.
-    """
-    lower, upper = estimate.lower, estimate.upper
-    if lower is None or upper is None or estimate.low is None or estimate.high is None:
-        return Criterion(
-            name, measures, estimate, threshold, NOT_MEASURED, "its interval was not measured", code="not-measured"
-        )
-    shown = f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
-    if lower > threshold:
-        return Criterion(name, measures, estimate, threshold, PASS, f"{shown} lies above {threshold:.3g}", bound=lower)
-    reach = math.inf if hope is None else upper + hope
-    if reach < threshold:
-        said = f"{shown} lies below {threshold:.3g}"
-        return Criterion(name, measures, estimate, threshold, FAIL, said, bound=reach, code=code)
-    needed = _groups_needed(estimate, threshold, groups)
-    below = upper < threshold
-    reason = f"{shown} does not settle on a side of {threshold:.3g}"
-    if below:
-        rises = "still rises with the number of samples"
-        more = "how far more samples may raise it is not known" if hope is None else rises
-        reason = f"{shown} lies below {threshold:.3g}, but {more}"
-    return Criterion(
-        name,
-        measures,
-        estimate,
-        threshold,
-        UNCLEAR,
-        reason,
-        bound=lower,
-        code=code,
-        groups_needed=2 * groups if below else needed,
-    )
-
-
-def _groups_needed(estimate: Estimate, threshold: float, groups: int) -> int | None:
-    """Errors shrink as one over the root of the groups: how many until the bound clears the threshold."""
-    assert estimate.lower is not None
-    assert estimate.upper is not None
-    distance = estimate.value - threshold
-    error = estimate.value - estimate.lower if distance > 0 else estimate.upper - estimate.value
-    if distance == 0:
-        return None
-    needed = groups * (error / distance) ** 2
-    return max(groups + 1, math.ceil(needed)) if needed < 1e7 else None
 
 
 def sample_size(groups: int, least: int) -> Criterion:

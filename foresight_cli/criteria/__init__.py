@@ -1,0 +1,45 @@
+"""The criteria of the verdict: each holds one piece of evidence against one threshold, on a bound, not on a value."""
+
+from foresight_cli.criteria.bound import FAIL, NOT_MEASURED, PASS, SEVERITY, UNCLEAR, WAIVED, above
+from foresight_cli.criteria.checks import (
+    ALPHA,
+    DEPENDENCE,
+    ENOUGH_POWER,
+    POSITION,
+    REQUIRED_CONTROLS,
+    attributes_survive,
+    beyond_categories,
+    beyond_controls,
+    dependence,
+    pairing,
+    predicts,
+    sample_size,
+    typical_samples,
+    unseen_neighborhoods,
+)
+from foresight_cli.criteria.evidence import Evidence
+
+__all__ = [
+    "ALPHA",
+    "DEPENDENCE",
+    "ENOUGH_POWER",
+    "FAIL",
+    "NOT_MEASURED",
+    "PASS",
+    "POSITION",
+    "REQUIRED_CONTROLS",
+    "SEVERITY",
+    "UNCLEAR",
+    "WAIVED",
+    "Evidence",
+    "above",
+    "attributes_survive",
+    "beyond_categories",
+    "beyond_controls",
+    "dependence",
+    "pairing",
+    "predicts",
+    "sample_size",
+    "typical_samples",
+    "unseen_neighborhoods",
+]
