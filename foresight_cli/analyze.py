@@ -101,7 +101,7 @@ def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:
         layer_similarity_spaces=similar,
         top_channels=_top_channels(arrays),
         chosen=described.chosen,
-        controls=found.controls,
+        controls=list(found.evidence.controls),
         verdict=found.verdict,
         settings=_settings(config),
         provenance=_provenance(opened.found),

@@ -67,7 +67,7 @@ def advice_of(assessed: Assessment, found: Found, config: AnalyzeConfig) -> list
     """What to type for the evidence that is missing."""
     said = []
     s, t = divmod(assessed.index, len(assessed.targets))
-    if not assessed.attributes and not assessed.scored.attributes:
+    if not assessed.evidence.attributes and not assessed.scored.attributes:
         commands = companion_commands(found, (s, len(found.source) + t), config.cache_dir)
         if commands is None:
             said.append(f"no attributes: {NO_COMPANION}")
@@ -76,7 +76,7 @@ def advice_of(assessed: Assessment, found: Found, config: AnalyzeConfig) -> list
                 "no attributes: whether position survives can be measured on drawn shapes by the same models: "
                 + " && ".join(commands)
             )
-    if RANDOM_INIT not in {control.name for control in assessed.controls}:
+    if RANDOM_INIT not in {control.name for control in assessed.evidence.controls}:
         command = random_init_command(found.source[s], config.cache_dir)
         if command:
             said.append(f"the source with random weights was not measured as a control: {command}")

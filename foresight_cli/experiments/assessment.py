@@ -20,9 +20,8 @@ from foresight_cli.experiments.inputs import Companion, Inputs
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.experiments.scored import Scored
 from foresight_cli.inference.dependence import dependence
-from foresight_cli.metrics.folds import Fold
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
-from foresight_cli.results import Attribute, Control, Estimate, LearningPoint, Pair, PermutationTest, Verdict
+from foresight_cli.results import LearningPoint, Pair, PermutationTest, Verdict
 from foresight_cli.verdict import judge
 
 log = logging.getLogger(__name__)
@@ -44,21 +43,11 @@ class Assessment:
         targets: on them.
         pairs: every source with every target, sources first.
         index: of the pair that the verdict is about.
-        folds: of every held-out probe.
         probe: of that pair.
-        within_label: its permutation tests within categories; none where these tell nothing apart.
-        within_clusters: the same within clusters of the target.
-        controls: what trivial representations score.
-        attributes: what survives the bridge.
-        unmeasured: attributes that could not be measured, with the reason.
-        companion: the data the attributes are of, if not the scored rows themselves.
         learning_curve: of that pair.
-        r2_limit: what it may come to with more rows.
-        r2_typical: of that pair, the median over samples.
-        r2_unseen: of that pair, with whole neighbourhoods held out.
-        shifted_cka: debiased CKA with each target row given to another sample.
-        power: of the permutation tests, for a target that shares as much as is wanted.
-        verdict: on all of this.
+        r2_limit: what its R2 may come to with more rows; None if that is not known.
+        evidence: what the verdict rests on.
+        verdict: on the evidence.
     """
 
     scored: Scored
@@ -66,20 +55,10 @@ class Assessment:
     targets: list[Representation]
     pairs: list[Pair]
     index: int
-    folds: list[Fold]
     probe: LinearProbe
-    within_label: list[PermutationTest]
-    within_clusters: list[PermutationTest]
-    controls: list[Control]
-    attributes: list[Attribute]
-    unmeasured: dict[str, str]
-    companion: str | None
     learning_curve: list[LearningPoint]
     r2_limit: float | None
-    r2_typical: Estimate
-    r2_unseen: Estimate | None
-    shifted_cka: float
-    power: float
+    evidence: Evidence
     verdict: Verdict
 
     @property
@@ -164,20 +143,10 @@ def assess(
         targets=targets,
         pairs=measured,
         index=index,
-        folds=folds,
         probe=probe,
-        within_label=by_label,
-        within_clusters=by_cluster,
-        controls=controls,
-        attributes=found.attributes,
-        unmeasured=found.unmeasured,
-        companion=evidence.companion,
         learning_curve=curve,
         r2_limit=limit,
-        r2_typical=evidence.typical,
-        r2_unseen=evidence.unseen,
-        shifted_cka=evidence.shifted_cka,
-        power=evidence.power,
+        evidence=evidence,
         verdict=judge(evidence, config.thresholds, config.verdict, study_values=said),
     )
 
@@ -226,7 +195,7 @@ def _within(
 
     def tests(labels: Sequence[object]) -> list[PermutationTest]:
         found = dependence([x], [y], k=k, permutations=config.permutations, labels=list(labels), seed=config.seed)
-        return [PermutationTest(**vars(test)) for test in found.tests(0, 0)]
+        return found.tests(0, 0)
 
     categories = scored.independent.categories
     by_label = tests(categories) if scored.labelled and tell_apart(categories) else []

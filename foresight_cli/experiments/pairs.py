@@ -58,7 +58,7 @@ def measure(
             (i, len(sources) + j),
             (source.independent, target.independent),
             probes[i][j],
-            [PermutationTest(**vars(test)) for test in tests.tests(i, j)],
+            tests.tests(i, j),
             None if selection_r2 is None else float(selection_r2[i, j]),
             k,
             seed,

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from foresight_cli.metrics.distances import round_to_ties, squareform
+from foresight_cli.metrics.probe import SHARED_FIT
 from foresight_cli.metrics.rsa import standard_scores
 
-SHARED_FITS = math.sqrt(1.6)
 BOOTSTRAP_ROWS = 1000
 """Of more rows than this a sample is resampled: the error of so many shrinks as one over their root."""
 
@@ -102,7 +102,7 @@ def ratio_bounds(
     ratios = (1 - drawn_top / drawn_total) / np.maximum(1 - drawn_bottom / drawn_total, 1e-12)
     whole = sums.sum(axis=1)
     estimate = (1 - whole[0] / whole[2]) / max(1 - whole[1] / whole[2], 1e-12)
-    widening = SHARED_FITS if folds > 1 else 1.0
+    widening = SHARED_FIT if folds > 1 else 1.0
     bounds = estimate + widening * (np.quantile(ratios, [0.025, 0.975, 0.05, 1 - futility]) - estimate)
     return RatioBounds(float(estimate), *(float(bound) for bound in bounds))
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from foresight_cli.inference.permutation_test import PermutationTest
 from foresight_cli.metrics.distances import squareform
 from foresight_cli.metrics.neighbors import nearest_neighbors
 from foresight_cli.metrics.permutations import count_at_least
@@ -21,36 +22,6 @@ from foresight_cli.metrics.validation import Labels, as_codes
 Floats = npt.NDArray[np.float64]
 
 MEASURES = ("cka", "spearman", "recall")
-
-
-@dataclass(frozen=True)
-class PermutationTest:
-    """One measure of one pair of spaces against its permutation null.
-
-    Attributes:
-        measure: ``cka`` (debiased, linear), ``spearman`` (of distances) or ``recall`` (of nearest neighbours).
-        value: with the rows as they belong together.
-        null_mean: mean over the permutations.
-        null_sd: their standard deviation.
-        p_value: (1 + #)/(K + 1), one-sided, of this measure by itself.
-        p_corrected: the same of the largest standardised value over all pairs and measures: the chance that any of them
-            would look as good as this one does.
-        calibrated: (value - t) / (1 - t), at least 0, with t the value that 5 % of the nulls exceed: 0 for what chance
-            explains, 1 for equal spaces, and the same scale for wide and narrow spaces.
-    """
-
-    measure: str
-    value: float
-    null_mean: float
-    null_sd: float
-    p_value: float
-    p_corrected: float
-    calibrated: float
-
-    @property
-    def z(self) -> float:
-        """Null standard deviations above the null mean."""
-        return (self.value - self.null_mean) / self.null_sd if self.null_sd > ROUNDING else 0.0
 
 
 @dataclass(frozen=True)

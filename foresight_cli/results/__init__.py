@@ -1,5 +1,6 @@
 """Results of the stages: typed, written to ``results.yaml`` and read back."""
 
+from foresight_cli.inference.permutation_test import PermutationTest
 from foresight_cli.results.adapter import AdapterResults, AdapterScore
 from foresight_cli.results.analysis import (
     Analysis,
@@ -13,7 +14,7 @@ from foresight_cli.results.analysis import (
     Space,
 )
 from foresight_cli.results.arrays import load_arrays, save_arrays
-from foresight_cli.results.estimates import Estimate, Neighborhood, PermutationTest
+from foresight_cli.results.estimates import Estimate, Neighborhood
 from foresight_cli.results.file import load_results, save_results
 from foresight_cli.results.verdict import Criterion, Verdict
 

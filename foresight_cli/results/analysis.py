@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from foresight_cli.results.estimates import Estimate, Neighborhood, PermutationTest
+from foresight_cli.inference.permutation_test import PermutationTest
+from foresight_cli.results.estimates import Estimate, Neighborhood
 from foresight_cli.results.verdict import Verdict
 
 

@@ -44,23 +44,3 @@ class Neighborhood:
     def lift(self) -> float:
         """Recall over what chance gives."""
         return self.recall.value / self.expected
-
-
-@dataclass(frozen=True)
-class PermutationTest:
-    """One measure against its permutation null.
-
-    Attributes:
-        measure: ``cka`` (debiased, linear), ``spearman`` (of distances) or ``recall`` (of nearest neighbours).
-        p_value: one-sided, (1 + #)/(K + 1).
-        p_corrected: the same for the largest standardised value over all pairs and measures tested together.
-        calibrated: 0 for what chance explains, 1 for equal spaces.
-    """
-
-    measure: str
-    value: float
-    null_mean: float
-    null_sd: float
-    p_value: float
-    p_corrected: float
-    calibrated: float
