@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks import plain
-from benchmarks.timing import Row, in_turn
+from benchmarks.timing import Row, answered, in_turn
 from foresight_cli.inference.dependence import dependence
 from foresight_cli.metrics import (
     debiased_cka_standard_error,
@@ -73,10 +73,11 @@ def _whole(spaces: Arrays, runs: int, goal: float) -> list[Row]:
     labels = np.arange(len(spaces[0])) * 7 % 9
     labels = labels[np.random.default_rng(1).permutation(len(labels))]
     labels = np.unique(labels, return_index=True)[1].argsort().argsort()[labels]
-    ours, theirs = whole(*spaces, labels), plain.whole(*spaces, labels)
+    seconds, (ours, theirs) = answered(
+        lambda: whole(*spaces, labels), lambda: plain.whole(*spaces, labels), runs, warm=False
+    )
     for name, value in theirs.items():
         assert abs(ours[name] - value) < 1e-6, f"{name}: {ours[name]} against {value}"
-    seconds = in_turn(lambda: whole(*spaces, labels), lambda: plain.whole(*spaces, labels), runs, warm=False)
     return [
         Row(
             f"whole analysis, {_shape(spaces)}: CKA, RSA, Mantel with 999 permutations, recall@10, silhouettes, "
@@ -206,9 +207,8 @@ def _row(
     goal: float,
     note: Callable[[float], str] | None = None,
 ) -> Row:
-    a, b = ours(*spaces), theirs(*spaces)
+    seconds, (a, b) = answered(lambda: ours(*spaces), lambda: theirs(*spaces), runs, warm=runs > 1)
     assert abs(a - b) < 1e-6 * max(1.0, abs(b)), f"{what}: {a} against {b}"
-    seconds = in_turn(lambda: ours(*spaces), lambda: theirs(*spaces), runs)
     said = [f"both answer {a:.6f}", *([note(seconds[0])] if note else [])]
     return Row(f"{what}, {_shape(spaces)}", seconds[0], alternative, seconds[1], goal, "; ".join(said))
 

@@ -6,6 +6,10 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+Ours = TypeVar("Ours")
+Theirs = TypeVar("Theirs")
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,25 @@ def in_turn(
     ours: Callable[[], object], theirs: Callable[[], object], runs: int, *, warm: bool = True
 ) -> tuple[float, float]:
     """Median seconds of both, after one warm-up of each unless they have run before."""
+    return answered(ours, theirs, runs, warm=warm)[0]
+
+
+def answered(
+    ours: Callable[[], Ours], theirs: Callable[[], Theirs], runs: int, *, warm: bool = True
+) -> tuple[tuple[float, float], tuple[Ours, Theirs]]:
+    """Median seconds of both, and what their last timed runs answered."""
     if warm:
         ours()
         theirs()
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(runs):
-        for way, kept in zip((ours, theirs), seconds, strict=True):
-            start = time.perf_counter()
-            way()
-            kept.append(time.perf_counter() - start)
-    return statistics.median(seconds[0]), statistics.median(seconds[1])
+        start = time.perf_counter()
+        answer = ours()
+        turn = time.perf_counter()
+        other = theirs()
+        seconds[1].append(time.perf_counter() - turn)
+        seconds[0].append(turn - start)
+    return (statistics.median(seconds[0]), statistics.median(seconds[1])), (answer, other)
 
 
 def alone(way: Callable[[], object], runs: int) -> float:

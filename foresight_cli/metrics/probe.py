@@ -13,6 +13,7 @@ import torch
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.folds import Fold, grouped_folds
 from foresight_cli.metrics.ridge import REACH, RidgeFactor, check_penalties
+from foresight_cli.metrics.ridge_solver import KernelRidge
 from foresight_cli.metrics.space import Space, SpaceLike, as_spaces
 from foresight_cli.metrics.validation import Labels, as_codes, centre, column_means
 
@@ -141,12 +142,17 @@ def linear_probes(
     multiples = check_penalties(penalties)
     spaces = [y.varying("y", measure="linear_probe") for _, y in pairs]
     fits: list[list[_Fit]] = [[] for _ in spaces]
-    # Where columns are neither scaled nor cut, a rotation changes nothing, and n columns do for any number.
-    rotated = source.wide and not standardize and math.isinf(reach)
-    values = source.coordinates if rotated else source.values
+    # Where columns are neither scaled nor cut, the one Gram matrix of all rows holds those of every fold.
+    shared = source.wide and not standardize and math.isinf(reach)
+    factor: RidgeFactor | KernelRidge
     for split in splits:
-        factor = RidgeFactor(values[_index(split[0], source)], standardize=standardize, reach=reach)
-        projected = factor.project(values[_index(split[1], source)])
+        train, test = (_index(rows, source) for rows in split)
+        if shared:
+            factor = KernelRidge(source.gram, train)
+            projected = factor.project(test)
+        else:
+            factor = RidgeFactor(source.values[train], standardize=standardize, reach=reach)
+            projected = factor.project(source.values[test])
         for y, parts in zip(spaces, fits, strict=True):
             parts.append(_test(factor, projected, y.coordinates, split, multiples))
     return [_probe(y, parts, splits, codes, predictions) for y, parts in zip(spaces, fits, strict=True)]
@@ -194,7 +200,7 @@ class _Fit:
 
 
 def _test(
-    factor: RidgeFactor, projected: torch.Tensor, y: torch.Tensor, split: Fold, multiples: Sequence[float]
+    factor: RidgeFactor | KernelRidge, projected: torch.Tensor, y: torch.Tensor, split: Fold, multiples: Sequence[float]
 ) -> _Fit:
     train, test = (torch.from_numpy(rows).to(y.device) for rows in split)
     targets = centre(y[train])

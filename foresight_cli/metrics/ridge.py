@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.metrics.leave_one_out import LeaveOneOut
 from foresight_cli.metrics.linear_algebra import smaller_product
+from foresight_cli.metrics.ridge_solver import RidgeSolver
 from foresight_cli.metrics.validation import Matrix, as_matrix, as_pair, centre, column_means
 
 REACH = 2.0
@@ -110,7 +109,7 @@ def column_scale(centred: torch.Tensor) -> torch.Tensor:
     return torch.where(deviation > 0, deviation, 1.0)
 
 
-class RidgeFactor:
+class RidgeFactor(RidgeSolver):
     """Standardised training rows, decomposed once: after that every penalty and target costs a product or two.
 
     With Z the standardised rows and d > m columns, all is done by ZZ' ``[m, m]``: its eigenvectors tell the penalties
@@ -125,7 +124,6 @@ class RidgeFactor:
         mean: column means ``[d]``.
         reach: how far from the mean a new value counts ``[d]``.
         scale: what columns are divided by ``[d]``; 1 for constant ones.
-        mean_eigenvalue: tr(ZZ')/m, the unit of penalties; 1 if all of x is constant.
     """
 
     def __init__(self, x: torch.Tensor, *, standardize: bool, reach: float = REACH) -> None:
@@ -137,9 +135,7 @@ class RidgeFactor:
         self.scale = column_scale(centred) if standardize else torch.ones_like(centred[0])
         self._rows = centred.div_(self.scale)
         self._dual = len(x) < x.shape[1]
-        self._gram = smaller_product(self._rows)
-        self.mean_eigenvalue = float(self._gram.trace()) / len(x) or 1.0
-        self._solved: dict[float, torch.Tensor] = {}
+        super().__init__(smaller_product(self._rows), None if self._dual else self._rows)
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
         """What `predict` needs of new rows ``[t, d]``: their products with the training rows, or they themselves."""
@@ -150,35 +146,10 @@ class RidgeFactor:
         """Predictions ``[t, d2]`` for projected rows, about the mean of the centred ``targets [m, d2]``."""
         if not self._dual:
             return projected.mm(self.weight(targets, penalty))
-        solved: torch.Tensor = torch.cholesky_solve(projected.T, self._factor(penalty))
-        return solved.T.mm(targets)
+        return self.solve(projected.T, penalty).T.mm(targets)
 
     def weight(self, targets: torch.Tensor, penalty: float) -> torch.Tensor:
         """The weights ``[d, d2]`` of standardised columns."""
         if self._dual:
-            return self._rows.T.mm(torch.cholesky_solve(targets, self._factor(penalty)))
-        weight: torch.Tensor = torch.cholesky_solve(self._rows.T.mm(targets), self._factor(penalty))
-        return weight
-
-    def best_penalty(self, targets: torch.Tensor, multiples: Sequence[float]) -> tuple[float, float]:
-        """The penalty among ``multiples`` of the mean eigenvalue with the smallest leave-one-out squared error.
-
-        Beside it, R2 on the training rows themselves; 0 for constant targets.
-        """
-        penalties = [multiple * self.mean_eigenvalue for multiple in multiples]
-        chosen, r2 = self._eigen.best(targets, penalties)
-        return penalties[chosen], r2
-
-    @cached_property
-    def _eigen(self) -> LeaveOneOut:
-        return LeaveOneOut(self._gram, None if self._dual else self._rows)
-
-    def _factor(self, penalty: float) -> torch.Tensor:
-        """The Cholesky factor of the product with ``penalty`` on its diagonal; the last one is kept."""
-        if penalty not in self._solved:
-            shifted = self._gram.clone()
-            # Rounding may leave a singular product a hair below zero, which a tiny penalty does not lift.
-            rounding = len(shifted) * torch.finfo(shifted.dtype).eps * float(shifted.diagonal().max())
-            shifted.diagonal().add_(max(penalty, rounding))
-            self._solved = {penalty: torch.linalg.cholesky(shifted)}
-        return self._solved[penalty]
+            return self._rows.T.mm(self.solve(targets, penalty))
+        return self.solve(self._rows.T.mm(targets), penalty)
