@@ -28,7 +28,8 @@ def report(rows: list[Row], runs: int, more: list[str]) -> str:
         "# Benchmarks",
         "",
         f"Written by `make bench`. {described()}",
-        f"Median of {runs} runs after a warm-up, in turn; rows of many seconds ran once. Ratios carry over to other machines; seconds do not.",
+        f"Median of {runs} runs after a warm-up, in turn; rows of many seconds ran once. "
+        "Ratios carry over to other machines; seconds do not.",
         "",
         "| what | foresight | compared to | takes | ratio | goal | |",
         "|---|---:|---|---:|---:|---:|---|",
