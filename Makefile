@@ -37,7 +37,7 @@ demo: $(VENV)/.base ## The whole question on two tiny checkpoints: extract, anal
 	@$(F) report
 
 test: $(VENV)/.dev ## Run the tests, doctests included
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.dev ## Check style and formatting
 	@$(BIN)/ruff check .

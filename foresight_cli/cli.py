@@ -4,6 +4,7 @@ Nothing heavier than Typer is imported here, so that ``foresight --help`` and ta
 answer at once. A stage's module, and torch with it, is imported when the stage is about to run.
 """
 
+import os
 import re
 from enum import StrEnum
 from typing import Annotated
@@ -11,6 +12,10 @@ from typing import Annotated
 import typer
 
 from foresight_cli.stage import Overrides, Stage, add_stage, run_stage
+
+# NumPy's OpenBLAS waits for work in a busy loop, 20 ms long unless told otherwise, on the cores that torch needs by then:
+# small spaces took four times as long. It reads this when it is loaded, which is after this line.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")
 
 ABOUT = "Can a small adapter carry one model's latents to another's? Measure it before you train it."
 
