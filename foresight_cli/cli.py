@@ -13,7 +13,7 @@ import typer
 
 from foresight_cli.stage import Overrides, Stage, add_stage, run_stage
 
-# NumPy's OpenBLAS waits for work in a busy loop, 20 ms long unless told otherwise, on the cores that torch needs by then:
+# OpenBLAS waits for work in a busy loop, 20 ms long unless told otherwise, on the cores that torch needs by then:
 # small spaces took four times as long. It reads this when it is loaded, which is after this line.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")
 
