@@ -37,7 +37,8 @@ demo: $(VENV)/.base ## The whole question on two tiny checkpoints: extract, anal
 	@$(F) report
 
 test: $(VENV)/.dev ## Run the tests, doctests included
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/runners --ignore=tests/extraction
+	@$(BIN)/python -m pytest tests/runners tests/extraction  # workers of their own: nothing beside them
 
 lint: $(VENV)/.dev ## Check style and formatting
 	@$(BIN)/ruff check .
