@@ -11,9 +11,9 @@ import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from multiprocessing import forkserver
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -35,12 +35,9 @@ def fill_with_workers(job: Job, missing: Sequence[int], workers: int, progress: 
     _start_server()
     crew: list[_Worker] = []
     try:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # none is to be left half started
-        try:
+        with _held_back(signal.SIGINT):  # none is to be left half started
             for rank in range(workers):
                 crew.append(_Worker(context, job, rank, workers))
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         _hand_out(list(missing), crew, progress)
     finally:
         for worker in crew:
@@ -49,11 +46,19 @@ def fill_with_workers(job: Job, missing: Sequence[int], workers: int, progress: 
 
 def _start_server() -> None:
     """Start the process that forks the workers, deaf to Ctrl-C, as they then are: their parent ends them."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    resource_tracker.ensure_running()  # which unblocks the signal where it starts
+    with _held_back(signal.SIGINT):  # ignored instead, one that comes just now would be lost to us too
         forkserver.ensure_running()
+
+
+@contextmanager
+def _held_back(number: signal.Signals) -> Iterator[None]:
+    """A signal that comes meanwhile is delivered afterwards; processes that are started never get it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Worker:

@@ -17,6 +17,9 @@ from foresight_cli.metrics.neighbors import nearest_neighbors
 from foresight_cli.metrics.space import Space, SpaceLike, as_space
 from foresight_cli.metrics.validation import check_choice, check_count
 
+# Below this share of |a|^2 + |b|^2, the sum |a|^2 + |b|^2 - 2ab has lost more than four of its sixteen digits.
+_NEAR = 1e-4
+
 
 def mle_dimension(x: SpaceLike, *, k: int = 20, average: str = "harmonic") -> float:
     """Maximum-likelihood dimension of ``x [n, d]`` from the distances T_1 .. T_k to each row's ``k`` nearest others.
@@ -97,7 +100,8 @@ def _neighbor_distances(x: SpaceLike, k: int, measure: str) -> torch.Tensor:
         raise ForesightError(f"x has {len(distinct)} distinct rows: {measure} wants at least {k + 1} at k={k}")
     check_count(k, "k", low=1, high=len(distinct) - 1)
     space = distinct.distances()
-    indices = nearest_neighbors(space, k, np.random.default_rng(0)).indices
-    # From the differences: for near-duplicates |a|^2 + |b|^2 - 2ab has lost its digits.
-    columns = [torch.linalg.vector_norm(space.rows - space.rows[column], dim=1) for column in indices.T]
-    return torch.stack(columns, dim=1).sort(dim=1).values.clamp_min(math.ulp(0.0))
+    found = nearest_neighbors(space, k, np.random.default_rng(0))
+    scale = space.norms[:, None] + space.norms[found.indices]
+    near, place = torch.nonzero(found.squared < _NEAR * scale, as_tuple=True)
+    found.squared[near, place] = space.of_pairs(near, found.indices[near, place]).square()
+    return found.squared.sqrt().sort(dim=1).values.clamp_min(math.ulp(0.0))

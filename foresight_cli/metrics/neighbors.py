@@ -9,6 +9,9 @@ import torch
 
 from foresight_cli.metrics.distances import RowDistances, round_to_ties, tiles
 
+_RANKED_AT_A_TIME = 64
+"""Rows that are compared k times over: few enough to stay in the processor's cache."""
+
 
 @dataclass(frozen=True)
 class Neighbors:
@@ -55,9 +58,12 @@ def nearest(squared: torch.Tensor, k: int, rng: np.random.Generator) -> Neighbor
 
 def ranks_of(squared: torch.Tensor, columns: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """The rank, from 1, of each entry ``squared[i, columns[i, j]]`` in row i: ``[q, k]``, a random one among equals."""
-    ranks = torch.empty_like(columns)
-    for j in range(columns.shape[1]):
-        value = squared.gather(1, columns[:, j : j + 1])
-        less, equal = (squared < value).sum(dim=1), (squared == value).sum(dim=1)
-        ranks[:, j] = less + 1 + torch.from_numpy(rng.integers(0, equal.cpu().numpy())).to(less.device)
-    return ranks
+    less, equal = torch.empty_like(columns), torch.empty_like(columns)
+    for part in torch.split(torch.arange(len(squared), device=squared.device), _RANKED_AT_A_TIME):
+        distances = squared[part]
+        wanted = distances.gather(1, columns[part])
+        for j, value in enumerate(wanted.T.unsqueeze(2)):
+            less[part, j] = (distances < value).sum(dim=1)
+            equal[part, j] = (distances == value).sum(dim=1)
+    among = [rng.integers(0, column) for column in equal.T.cpu().numpy()]
+    return less + 1 + torch.from_numpy(np.stack(among, axis=1)).to(less.device)

@@ -7,23 +7,21 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 from tests.conftest import user_env
-from tests.runners.watching import shards, until
+from tests.runners.watching import group_size, shards, until
 
 
 def test_ctrl_c_while_workers_start(tmp_path, start):
     """Before a worker runs, while Python imports what it needs: one line still."""
-    for seconds in (0.5, 1.5, 2.5):
-        run = start("runner.workers=3", f"cache_dir=c{seconds}", SECONDS_A_BATCH="1")
-        time.sleep(seconds)
+    for turn, processes in enumerate((1, 2, 2, 2, 4)):
+        made = tmp_path / f"c{turn}"
+        run = start("runner.workers=3", f"cache_dir={made}", SECONDS_A_BATCH="1")
+        until(lambda run=run, wanted=processes, made=made: made.exists() and group_size(run.pid) >= wanted, run)
         os.killpg(run.pid, signal.SIGINT)
         _, wrong = run.communicate(timeout=60)
-        assert run.returncode in (130, -signal.SIGINT)  # the last where Python itself was still starting
-        if run.returncode == 130:
-            stopped = "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
-            assert wrong == stopped
+        assert run.returncode == 130
+        assert wrong == "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
 
 
 def test_a_crash_of_a_worker_is_told_as_it_is(tmp_path, start):
