@@ -76,7 +76,10 @@ def adapt_config(cfg: DictConfig) -> AdaptConfig:
         seed=_whole(cfg, "seed"),
         device=_text(cfg, "device"),
         split=tuple(_number(cfg, "split", share) for share in _list(cfg, "split")),  # type: ignore[arg-type]
-        max_parameters=_whole(cfg, "max_parameters"),
+        seeds=_whole(cfg, "seeds"),
+        memory_gb=_number(cfg, "memory_gb", cfg.memory_gb),
+        unfinished_dir=_text(cfg, "unfinished_dir"),
+        push=None if cfg.push is None else _text(cfg, "push"),
     )
 
 

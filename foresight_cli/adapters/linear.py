@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from foresight_cli.adapters.adapter import Adapter
-from foresight_cli.metrics import fit_ridge
 
 if TYPE_CHECKING:
     from foresight_cli.config import LinearConfig
+    from foresight_cli.training.closed_form import RidgeMap
 
 
 class LinearAdapter(Adapter):
@@ -33,9 +33,8 @@ class LinearAdapter(Adapter):
         centred = (x.to(self.weight.dtype) - self.mean).clamp(-self.reach, self.reach)
         return centred @ self.weight + self.bias
 
-    def solve(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        """Set the weights to the ridge solution; the penalty is chosen by leave-one-out on these rows."""
-        ridge = fit_ridge(x, y)
+    def take(self, ridge: RidgeMap) -> None:
+        """Become this ridge map."""
         with torch.no_grad():
             self.mean.copy_(ridge.x_mean)
             self.reach.copy_(ridge.reach)

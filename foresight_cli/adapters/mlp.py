@@ -2,58 +2,47 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from foresight_cli.adapters.adapter import Adapter
-from foresight_cli.metrics.ridge import REACH, column_scale
-from foresight_cli.metrics.validation import centre
+from foresight_cli.adapters.standardized import StandardizedAdapter
 
 if TYPE_CHECKING:
     from foresight_cli.config import MLPConfig
 
 
-class MLPAdapter(Adapter):
-    """Standardise, ``layers`` hidden layers of GELU with dropout, scale back.
+class MLPAdapter(StandardizedAdapter):
+    """``layers`` hidden layers of GELU with dropout; those after the first may be widened inside, and add to their input.
 
-    The target is scaled by one number, its root mean variance: a loss over scaled features would weigh a feature that
-    hardly varies as much as one that carries the picture.
+    Parameters: (source_dim + 1) hidden + (hidden + 1) target_dim, and between them, for each further layer,
+    (hidden + 1) hidden, or with an expansion e > 1, (hidden + 1) e hidden + (e hidden + 1) hidden.
     """
-
-    x_mean: torch.Tensor
-    x_scale: torch.Tensor
-    reach: torch.Tensor
-    y_mean: torch.Tensor
-    y_scale: torch.Tensor
 
     def __init__(self, source_dim: int, target_dim: int, config: MLPConfig) -> None:
         super().__init__(source_dim, target_dim, config)
-        self.register_buffer("x_mean", torch.zeros(source_dim))
-        self.register_buffer("x_scale", torch.ones(source_dim))
-        self.register_buffer("reach", torch.zeros(source_dim))
-        self.register_buffer("y_mean", torch.zeros(target_dim))
-        self.register_buffer("y_scale", torch.ones(()))
-        widths = [source_dim, *[config.hidden] * config.layers]
-        blocks: list[nn.Module] = []
-        for before, after in pairwise(widths):
-            blocks += [nn.Linear(before, after), nn.GELU(), nn.Dropout(config.dropout)]
-        self.network = nn.Sequential(*blocks, nn.Linear(widths[-1], target_dim))
+        further = [_Block(config) for _ in range(config.layers - 1)]
+        first = [nn.Linear(source_dim, config.hidden), nn.GELU(), nn.Dropout(config.dropout)]
+        self.network = nn.Sequential(*first, *further, nn.Linear(config.hidden, target_dim))
+
+    def standard(self, z: torch.Tensor) -> torch.Tensor:
+        """See `StandardizedAdapter.standard`."""
+        predicted: torch.Tensor = self.network(z)
+        return predicted
+
+
+class _Block(nn.Module):
+    """A hidden layer from ``hidden`` to ``hidden`` numbers."""
+
+    def __init__(self, config: MLPConfig) -> None:
+        super().__init__()
+        inside = config.hidden * config.expansion
+        self.layers = nn.Sequential(nn.Linear(config.hidden, inside), nn.GELU(), nn.Dropout(config.dropout))
+        if config.expansion > 1:
+            self.layers.append(nn.Linear(inside, config.hidden))
+        self.residual = config.residual
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Predicted target latents ``[n, target_dim]``; inputs count up to twice as far as any training row lay."""
-        self.check_input(x)
-        centred = (x.to(self.x_mean.dtype) - self.x_mean).clamp(-self.reach, self.reach)
-        predicted: torch.Tensor = self.network(centred / self.x_scale)
-        return predicted * self.y_scale + self.y_mean
-
-    def standardize(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        """Take means and scales from training rows ``x [n, source_dim]`` and ``y [n, target_dim]``."""
-        centred = centre(x.double())
-        self.x_mean.copy_(x.double().mean(dim=0))
-        self.x_scale.copy_(column_scale(centred))
-        self.reach.copy_(REACH * centred.abs().amax(dim=0))
-        self.y_mean.copy_(y.double().mean(dim=0))
-        self.y_scale.copy_(y.double().var(dim=0, correction=0).mean().sqrt().clamp_min(1e-12))
+        layered: torch.Tensor = self.layers(x)
+        return x + layered if self.residual else layered

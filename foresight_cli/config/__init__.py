@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from foresight_cli.config.adapters import AdapterConfig, LinearConfig, MLPConfig
+from foresight_cli.config.adapters import (
+    AdapterConfig,
+    LinearConfig,
+    LowRankConfig,
+    MLPConfig,
+    QueryConfig,
+    TrainedConfig,
+)
 from foresight_cli.config.data import DataConfig, ImageFolderConfig, PrecomputedDataConfig, ShapesConfig, VideoConfig
 from foresight_cli.config.models import (
     DTYPES,
@@ -40,7 +47,7 @@ GROUPS: dict[str, dict[str, Any]] = {
         "precomputed": PrecomputedDataConfig,
     },
     "runner": {"local": LocalConfig},
-    "adapter": {"linear": LinearConfig, "mlp": MLPConfig},
+    "adapter": {"linear": LinearConfig, "lowrank": LowRankConfig, "mlp": MLPConfig, "query": QueryConfig},
 }
 """The schema of each option, by group and name: the same names as the files of ``conf/``."""
 
@@ -61,18 +68,21 @@ __all__ = [
     "LTXVConfig",
     "LinearConfig",
     "LocalConfig",
+    "LowRankConfig",
     "MLPConfig",
     "ModelConfig",
     "NetworkConfig",
     "PixelsConfig",
     "PrecomputedConfig",
     "PrecomputedDataConfig",
+    "QueryConfig",
     "Qwen25VLConfig",
     "RandomNetworkConfig",
     "RunnerConfig",
     "ShapesConfig",
     "SpaceConfig",
     "Thresholds",
+    "TrainedConfig",
     "VideoConfig",
     "VisionConfig",
     "Waivers",

@@ -93,10 +93,14 @@ class AdaptConfig:
     seed: int
     device: str
     split: tuple[float, float, float]
-    max_parameters: int
+    seeds: int
+    memory_gb: float
+    unfinished_dir: str
+    push: str | None
 
     def __post_init__(self) -> None:
         between("seed", self.seed, 0, 2**32 - 1)
-        at_least("max_parameters", self.max_parameters, 1)
+        between("seeds", self.seeds, 1, 20)
+        at_least("memory_gb", self.memory_gb, 0)
         if len(self.split) != 3 or not all(share > 0 for share in self.split) or abs(sum(self.split) - 1) > 1e-9:
             raise UsageError(f"split={list(self.split)}: three shares above 0 that add up to 1, as [0.6, 0.2, 0.2]")

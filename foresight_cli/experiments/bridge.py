@@ -65,7 +65,7 @@ def attribute_retention(
                 asked = torch.from_numpy(test)[known[name][test]]
                 spaces = (source.values[asked], target.rotated[asked], carried[asked])
                 scored[name].append(_score(probes, spaces, attributes[name].double(), kept, asked))
-    return [_attribute(name, parts, groups, ceiling, len(folds), seed) for name, parts in scored.items() if parts]
+    return [retained(name, parts, groups, ceiling, len(folds), seed) for name, parts in scored.items() if parts]
 
 
 def learning_curve(
@@ -179,9 +179,20 @@ def _score(
     return residuals
 
 
-def _attribute(
+def retained(
     name: str, parts: Sequence[dict[str, np.ndarray]], groups: Sequence[str], ceiling: float, folds: int, seed: int
 ) -> Attribute:
+    """What is left of an attribute, from squared errors of its probes on the held-out rows of each fold.
+
+    Args:
+        name: of the attribute.
+        parts: of each fold, by what the probe read: ``source``, ``target``, ``bridge``; ``total`` about the training
+            mean, and ``rows``, indices into ``groups``.
+        groups: of the rows.
+        ceiling: R2 that the true target must hold of it for a retention.
+        folds: how many there were.
+        seed: of the resampling.
+    """
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     total, tested = joined["total"], [groups[i] for i in joined["rows"]]
     scores = {key: float(1 - joined[key].sum() / total.sum()) for key in ("source", "target", "bridge")}

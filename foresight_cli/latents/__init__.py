@@ -7,16 +7,17 @@ from foresight_cli.latents.store import CorruptShard, Entry, entries
 
 if TYPE_CHECKING:
     from foresight_cli.latents.loading import Latents, join, load
+    from foresight_cli.latents.rows import RowReader
     from foresight_cli.latents.shard import Shard
 
-__all__ = ["CorruptShard", "Entry", "Latents", "Recipe", "Shard", "entries", "join", "load"]
+__all__ = ["CorruptShard", "Entry", "Latents", "Recipe", "RowReader", "Shard", "entries", "join", "load"]
 
 
 def __getattr__(name: str) -> Any:
     """Import what brings torch only when it is asked for: finding an entry in the cache takes no second."""
     from importlib import import_module
 
-    modules = {"Latents": "loading", "join": "loading", "load": "loading", "Shard": "shard"}
+    modules = {"Latents": "loading", "join": "loading", "load": "loading", "Shard": "shard", "RowReader": "rows"}
     if name not in modules:
         raise AttributeError(name)
     value = getattr(import_module(f"{__name__}.{modules[name]}"), name)

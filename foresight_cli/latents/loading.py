@@ -59,25 +59,33 @@ def load(entry: Entry | str | Path) -> Latents:
         ForesightError: the entry is not complete, or a shard is damaged.
     """
     entry = entry if isinstance(entry, Entry) else Entry.open(Path(entry))
-    if not entry.complete:
-        raise ForesightError(f"{entry.path} is not complete: run the same extract again")
-    entry.manifest()  # refuses latents that nobody says the origin of
-    shards = [shard for shard in entry.shards() if shard.ids]
+    shards = [shard for _, shard in entry.located() if shard.ids]
     if not shards:
         raise ForesightError(f"{entry.path} holds no rows: every sample was skipped")
+    ids = [sample_id for shard in shards for sample_id in shard.ids]
+    return described(
+        entry, ids, torch.cat([shard.latents for shard in shards]), torch.cat([shard.pixels for shard in shards])
+    )
+
+
+def described(entry: Entry, ids: Sequence[str], values: torch.Tensor, pixels: torch.Tensor) -> Latents:
+    """Rows with what the entry's table says of them.
+
+    Raises:
+        ForesightError: the table does not name one of ``ids``.
+    """
     table = read_samples(entry.path)
     row_of = {sample_id: i for i, sample_id in enumerate(table.ids)}
-    ids = [sample_id for shard in shards for sample_id in shard.ids]
     if unknown := [i for i in ids if i not in row_of]:
         raise ForesightError(f"{entry.path}/samples.json does not name {unknown[0]!r}: run the same extract again")
     rows = [row_of[i] for i in ids]
     return Latents(
         ids=ids,
-        values=torch.cat([shard.latents for shard in shards]),
+        values=values,
         labels=[table.labels[i] for i in rows],
         groups=[table.groups[i] for i in rows],
         attributes={name: _column(column, rows) for name, column in table.attributes.items()},
-        pixels=torch.cat([shard.pixels for shard in shards]),
+        pixels=pixels,
     )
 
 

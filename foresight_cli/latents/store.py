@@ -116,6 +116,18 @@ class Entry:
         for number in range(self.recipe.shards):
             yield self._parsed(self._bytes(number, files[number])) if number in files else self.get(number)
 
+    def located(self) -> Iterator[tuple[Path, Shard]]:
+        """Every shard of a complete entry with its file, in order, read one at a time.
+
+        Raises:
+            ForesightError: the entry is not complete, nobody says where its latents come from, or a shard is damaged.
+        """
+        if not self.complete:
+            raise ForesightError(f"{self.path} is not complete: run the same extract again")
+        self.manifest()  # refuses latents that nobody says the origin of
+        for number, path in sorted(self.shard_files().items()):
+            yield path, self._parsed(self._bytes(number, path))
+
     @staticmethod
     def _parsed(data: bytes) -> Shard:
         from foresight_cli.latents.shard import Shard

@@ -52,6 +52,10 @@ class Autoencoder(VAELatents):
         stays_exact = self.config.dtype != "float32" and getattr(self._outline.network, "_keep_in_fp32_modules", None)
         return None if stays_exact else given.bytes  # which of its layers keep float32 is seen only once it runs
 
+    def latent_shape(self, frames: int) -> tuple[int, ...]:
+        """See :meth:`VAELatents.latent_shape`; raises :class:`ForesightError` where it does not take so many frames."""
+        return self._outline.given(frames, self.config.resolution).shape
+
     def load(self, device: str) -> None:
         """Read the class that the checkpoint names through its ``from_pretrained``."""
         self.check_layers(())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import prod
 
 from foresight_cli.clip import Clip
 from foresight_cli.errors import ForesightError
@@ -20,11 +21,14 @@ class LTXV(VAELatents):
 
     def row_bytes(self, tap: Tap, frames: int) -> int | None:
         """See :class:`LatentModel`."""
+        shape = self.latent_shape(frames)
+        return 4 * shape[0] if tap.pooling == "channel_mean" else ITEMSIZE[self.config.dtype] * prod(shape)
+
+    def latent_shape(self, frames: int) -> tuple[int, ...]:
+        """See :meth:`VAELatents.latent_shape`."""
         said = json.loads(self.checkpoint.file("config.json").read_text(encoding="utf-8"))
-        channels = int(said["latent_channels"])
-        if tap.pooling == "channel_mean":
-            return 4 * channels
-        return ITEMSIZE[self.config.dtype] * channels * (1 + (frames - 1) // 8) * (self.config.resolution // 32) ** 2
+        side = self.config.resolution // 32
+        return int(said["latent_channels"]), 1 + (frames - 1) // 8, side, side
 
     def load(self, device: str) -> None:
         """Read the autoencoder through ``from_pretrained``."""

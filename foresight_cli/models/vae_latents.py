@@ -1,15 +1,18 @@
-"""What the autoencoders of diffusers share: frames in, and out the posterior's mean or a draw from it."""
+"""What the autoencoders of diffusers share: frames in, out the posterior's mean or a draw from it, and back again."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from foresight_cli.clip import Clip, resized
 from foresight_cli.config import AutoencoderConfig, LTXVConfig
+from foresight_cli.errors import ForesightError
+from foresight_cli.models.decoding import decoded
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import checkpoint_of, network_recipe
 from foresight_cli.pooling import pool
@@ -69,6 +72,31 @@ class VAELatents:
             latents = posterior.mean + posterior.std * torch.stack(drawn).to(latents)
         return normalized(latents, vae) if self.config.normalize else latents
 
+    def latent_shape(self, frames: int) -> tuple[int, ...]:
+        """``(C, h, w)`` or ``(C, T, h, w)`` of a sample of so many frames. Reads config files alone."""
+        raise NotImplementedError
+
+    def decode(self, rows: torch.Tensor, frames: int) -> torch.Tensor:
+        """The pictures that the network makes of latents, ``[n, frames, r, r, 3]`` in [0, 1], float32 on the CPU.
+
+        Args:
+            rows: ``[n, d]``, as :meth:`features` gives them for ``flat``: true ones, or an adapter's.
+            frames: of each sample; 1 for a still picture.
+
+        Raises:
+            ForesightError: the rows are not of the size of so many frames, or the network cannot decode them.
+        """
+        vae, side = self._vae, self.config.resolution
+        assert vae is not None, "load() first"
+        shape = self.latent_shape(frames)
+        if rows.shape[1] != prod(shape):
+            raise ForesightError(
+                f"{rows.shape[1]} values are no latents of {frames} frames of {side} x {side} pixels: "
+                f"{type(vae).__name__} has {' x '.join(map(str, shape))} of them. Give rows of pooling=flat"
+            )
+        latents = rows.float().reshape(-1, *shape).to(vae.device)
+        return decoded(vae, denormalized(latents, vae) if self.config.normalize else latents, frames, side)
+
 
 def square_pixels(clip: Clip, side: int) -> torch.Tensor:
     """The frames as squares of ``side``, in [-1, 1], ``[3, T, side, side]``."""
@@ -125,3 +153,17 @@ def normalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
         latents = latents - shift
     scale = vae.config.get("scaling_factor")
     return latents if scale is None else latents * scale
+
+
+def denormalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
+    """``latents`` ``[b, C, ...]`` as the decoder of the checkpoint takes them: :func:`normalized`, undone."""
+    import torch
+
+    scale = vae.config.get("scaling_factor")
+    latents = latents if scale is None else latents / scale
+    if found := statistics(vae):
+        axes = (1, -1) + (1,) * (latents.ndim - 2)
+        mean, std = (torch.as_tensor(values).view(axes).to(latents) for values in found)
+        return latents * std + mean
+    shift = vae.config.get("shift_factor")
+    return latents if shift is None else latents + shift

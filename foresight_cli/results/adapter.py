@@ -5,17 +5,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from foresight_cli.results.analysis import Duplicates
+from foresight_cli.results.analysis import Attribute, Duplicates
+from foresight_cli.results.estimates import Estimate
 
 
 @dataclass(frozen=True)
 class AdapterScore:
-    """Held-out scores of one way to predict the target."""
+    """Scores of one way to predict the target, on the test rows.
+
+    Attributes:
+        parameters: numbers learned; for ``nearest``, those it has to keep.
+        r2: pooled over rows and columns, against the training mean; the mean over seeds.
+        cosine: mean cosine of prediction and target, both minus the training mean.
+        recall: share of test rows whose own target is among the k nearest of all test targets to the prediction, by k.
+        gain: R2 of the adapter minus this R2, on the same rows; None for the adapter itself.
+        outcome: of the adapter against this: ``better``, ``worse``, or ``tie`` where the interval of the gain holds 0.
+    """
 
     name: str
     parameters: int
-    r2: float
+    r2: Estimate
     cosine: float
+    recall: dict[str, float]
+    gain: Estimate | None
+    outcome: str | None
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """One training run: other initial weights, other batches, the same rows."""
+
+    seed: int
+    r2: float
+    r2_validation: float
+    r2_train: float
+    epochs: int
+    best_epoch: int
 
 
 @dataclass(frozen=True)
@@ -23,20 +48,37 @@ class AdapterResults:
     """All that ``foresight adapt`` found; ``results.yaml`` beside ``adapter.safetensors``.
 
     Attributes:
-        scores: the adapter first, then the mean predictor, ridge and shuffled pairs, on the same test rows.
+        adapter: its kind.
+        shape: what was found out of its size, as the rank of a low-rank map.
+        rows: in training, validation and test.
+        scores: the adapter first, then mean, ridge, nearest and shuffled, on the same test rows.
+        chance: recall of a guess, by k.
+        r2_validation: of the adapter on the validation rows, on which sizes are chosen.
         r2_train: of the adapter on its training rows.
-        epochs: of training, and ``best_epoch``, whose weights were kept; 0 for a closed form.
+        noise_ceiling: the largest R2 that any adapter could have.
+        r2_per_component: of the adapter on the test rows, by principal component of the target, the largest first.
+        attributes: what can be read of each from source, target, and what the adapter carried.
+        attributes_ridge: the same for ridge.
+        seeds: each training run; the first of equals with the best validation is the one that was saved.
+        saved_seed: of the weights beside this file.
     """
 
     adapter: str
+    shape: dict[str, int]
     source: str
     target: str
     weights: str
     duplicates: Duplicates
     rows: dict[str, int]
     scores: list[AdapterScore]
+    chance: dict[str, float]
+    r2_validation: Estimate
     r2_train: float
-    epochs: int
-    best_epoch: int
+    noise_ceiling: float
+    r2_per_component: list[float]
+    attributes: list[Attribute]
+    attributes_ridge: list[Attribute]
+    seeds: list[SeedScore]
+    saved_seed: int
     settings: dict[str, Any]
     provenance: dict[str, Any]

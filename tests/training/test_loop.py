@@ -1,7 +1,7 @@
 import torch
+from foresight_cli.adapters.training import Split, train_mlp
 
 from foresight_cli.adapters import open_adapter
-from foresight_cli.adapters.training import Split, train_mlp
 from foresight_cli.config import MLPConfig
 
 

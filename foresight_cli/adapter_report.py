@@ -1,0 +1,156 @@
+"""What a fitted adapter is worth on rows that it has not seen, as results and in a table on the terminal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from foresight_cli.config import AdaptConfig
+from foresight_cli.experiments.adapter_scores import Way, mean_of, nearest_pair, scores_of
+from foresight_cli.experiments.held_out import Fit, Held, Predict, attributes_kept, chance, per_component, r2_estimate
+from foresight_cli.experiments.rows import PAIR_ROWS
+from foresight_cli.latents import Entry
+from foresight_cli.paired import Paired, SplitRows
+from foresight_cli.results import AdapterResults, Attribute, SeedScore
+from foresight_cli.training.closed_form import RidgeMap
+from foresight_cli.training.fit import Fitted, Parts, predicted
+from foresight_cli.training.pairs import Pairs, moments
+
+log = logging.getLogger(__name__)
+
+LEARNED = 2000
+"""Probes of attributes, and the principal axes of the target, are learned from at most so many training rows."""
+CEILING = 0.3
+"""R2 that the true target must hold of an attribute before a retention is given; the verdict's own default."""
+
+
+def held_out_results(
+    config: AdaptConfig,
+    paired: Paired,
+    split: SplitRows,
+    parts: Parts,
+    ridge: RidgeMap,
+    fitted: Sequence[Fitted],
+    shuffled: Fitted,
+) -> tuple[AdapterResults, Fitted]:
+    """Everything that is measured of an adapter, and the run to keep: the best on the validation rows.
+
+    Args:
+        config: of the stage.
+        paired: the data.
+        split: its rows by part.
+        parts: its pairs by part.
+        ridge: of the training pairs.
+        fitted: the adapter, once for each seed.
+        shuffled: the same kind, fitted on pairs that do not belong together.
+    """
+    x, y = moments(parts.train.blocks())
+    held = _held(parts.test, split.codes[split.test.numpy()], y.mean)
+    validation = _held(parts.validation, parts.validation_codes, y.mean)
+    runs = [Fit.of(_map(one), held) for one in fitted]
+    checked = [Fit.of(_map(one), validation) for one in fitted]
+    seeds = [
+        SeedScore(one.seed, run.r2, check.r2, _train_r2(one, parts.train), len(one.epochs), one.best)
+        for one, run, check in zip(fitted, runs, checked, strict=True)
+    ]
+    kept = max(range(len(fitted)), key=lambda i: (seeds[i].r2_validation, -i))
+    d1, d2 = parts.train.dims
+    count = fitted[kept].adapter.parameter_count
+    ridge_fit = Fit.of(ridge.predict, held)
+    others = [
+        Way("mean", d2, [Fit.of(mean_of(y), held)]),
+        Way("ridge", d1 * d2 + d2, [ridge_fit]),
+        Way("nearest", len(parts.train) * (d1 + d2), [Fit.of(nearest_pair(parts.train, x), held)]),
+        Way("shuffled", shuffled.adapter.parameter_count, [Fit.of(_map(shuffled), held)]),
+    ]
+    own = Way(config.adapter.name, count, [runs[kept], *(run for i, run in enumerate(runs) if i != kept)])
+    learned = torch.from_numpy(np.sort(np.random.default_rng(config.seed).permutation(len(parts.train))[:LEARNED]))
+    taught = tuple(rows.double() for rows in parts.train[learned])
+    attributes = attributes_kept(
+        {"own": runs[kept], "ridge": ridge_fit},
+        held,
+        (taught[0], taught[1]),
+        {name: (column[split.train[learned]], column[split.test]) for name, column in paired.table.attributes.items()},
+        [paired.groups[i] for i in split.test.tolist()],
+        ceiling=CEILING,
+        seed=config.seed,
+    )
+    results = AdapterResults(
+        adapter=config.adapter.name,
+        shape=fitted[kept].adapter.shape,
+        source=_name(paired.source),
+        target=_name(paired.target),
+        weights=config.weights,
+        duplicates=paired.duplicates,
+        rows={"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
+        scores=scores_of(own, others, held),
+        chance=chance(held),
+        r2_validation=r2_estimate(checked, validation),
+        r2_train=seeds[kept].r2_train,
+        noise_ceiling=1.0,
+        r2_per_component=per_component(runs[kept], held, taught[1]),
+        attributes=attributes["own"],
+        attributes_ridge=attributes["ridge"],
+        seeds=seeds,
+        saved_seed=seeds[kept].seed,
+        settings={"adapter": asdict(config.adapter), "seed": config.seed, "split": list(config.split)},
+        provenance={
+            "entries": [str(paired.source.path), str(paired.target.path)],
+            "keys": [paired.source.path.name, paired.target.path.name],
+            "versions": {name: version(name) for name in ("foresight-latents", "torch", "numpy")},
+        },
+    )
+    return results, fitted[kept]
+
+
+def _map(fitted: Fitted) -> Predict:
+    return lambda rows: predicted(fitted.adapter, rows)
+
+
+def _held(pairs: Pairs, codes: np.ndarray, mean: torch.Tensor) -> Held:
+    first = torch.arange(min(len(pairs), PAIR_ROWS))
+    x, y = pairs[first]
+    return Held(x.double(), y.double(), mean, np.unique(codes[first.numpy()], return_inverse=True)[1])
+
+
+def _train_r2(fitted: Fitted, train: Pairs) -> float:
+    rows = torch.arange(min(len(train), PAIR_ROWS))
+    x, y = (side.double() for side in train[rows])
+    residual = (y - predicted(fitted.adapter, x)).square().sum()
+    return 1 - float(residual / (y - y.mean(dim=0)).square().sum())
+
+
+def _name(entry: Entry) -> str:
+    layer = entry.recipe.layer
+    return f"{entry.recipe.model['name']} {layer if layer == 'final' else f'layer {layer}'} {entry.recipe.pooling}"
+
+
+def print_adapter(results: AdapterResults, folder: Path) -> None:
+    """The adapter beside what it has to beat, a line each, and what it keeps of each attribute."""
+    own = results.scores[0]
+    for score in results.scores:
+        low, high = score.r2.low, score.r2.high
+        said = f"  against it: {score.outcome}" if score.outcome else f"  [{low:.3f}, {high:.3f}]"
+        recall = "  ".join(f"{k}: {share:.2f}" for k, share in score.recall.items())
+        log.info("  %-9s held-out R2 %6.3f  cosine %6.3f  recall@k %s%s", score.name, score.r2.value, score.cosine,
+                 recall, said)  # fmt: skip
+    for ours, linear in zip(results.attributes, results.attributes_ridge, strict=True):
+        log.info("  %s", _kept(results.adapter, ours, linear))
+    log.info("%s: %d parameters, R2 %.3f on its training rows -> %s", results.adapter, own.parameters,
+             results.r2_train, folder / "adapter.safetensors")  # fmt: skip
+
+
+def _kept(adapter: str, ours: Attribute, linear: Attribute) -> str:
+    if ours.retention is None:
+        return f"{ours.name}: the target itself does not hold it (R2 {ours.target:.2f})"
+    assert linear.retention is not None
+    less = ours.retention.value - linear.retention.value
+    beside = f", ridge {linear.retention.value:.2f} ({less:+.2f})" if adapter != "linear" else ""
+    low, high = ours.retention.low, ours.retention.high
+    return f"{ours.name}: {adapter} keeps {ours.retention.value:.2f} [{low:.2f}, {high:.2f}]{beside}"

@@ -1,0 +1,62 @@
+"""How many parameters an adapter would have, before it is made; what is over the budget is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from foresight_cli.adapters.adapter import open_adapter
+from foresight_cli.config import AdapterConfig, LinearConfig, LowRankConfig, MLPConfig
+from foresight_cli.errors import UsageError
+
+
+def parameters_of(config: AdapterConfig, source_dim: int, target_dim: int, **shape: int) -> int:
+    """Parameters of an adapter, counted without memory for one."""
+    with torch.device("meta"):
+        return open_adapter(config, source_dim, target_dim, **shape).parameter_count
+
+
+def largest_rank(config: LowRankConfig, source_dim: int, target_dim: int) -> int:
+    """The largest rank within the budget.
+
+    Raises:
+        UsageError: not even rank 1 is.
+    """
+    rank = (config.max_parameters - target_dim) // (source_dim + target_dim)
+    if rank < 1:
+        check_budget(replace(config, rank=1), source_dim, target_dim, rank=1)
+    return rank
+
+
+def check_budget(config: AdapterConfig, source_dim: int, target_dim: int, **shape: int) -> int:
+    """The parameters that the adapter will have.
+
+    Raises:
+        UsageError: they are more than ``adapter.max_parameters``; says what would fit.
+    """
+    count = parameters_of(config, source_dim, target_dim, **shape)
+    if count <= config.max_parameters:
+        return count
+    raise UsageError(
+        f"adapter={config.name} from {source_dim:,} to {target_dim:,} values has {count:,} parameters, over "
+        f"adapter.max_parameters={config.max_parameters:,}. {_advice(config, source_dim, target_dim)}"
+    )
+
+
+def _advice(config: AdapterConfig, source_dim: int, target_dim: int) -> str:
+    smallest = source_dim + 2 * target_dim  # rank 1
+    if config.max_parameters < smallest:
+        return f"The smallest, adapter=lowrank adapter.rank=1, has {smallest:,}: raise adapter.max_parameters="
+    rank = (config.max_parameters - target_dim) // (source_dim + target_dim)
+    if isinstance(config, MLPConfig):
+        hidden = config.hidden
+        while hidden > 1 and parameters_of(replace(config, hidden=hidden), source_dim, target_dim) > (
+            config.max_parameters
+        ):
+            hidden //= 2
+        if parameters_of(replace(config, hidden=hidden), source_dim, target_dim) <= config.max_parameters:
+            return f"Take adapter.hidden={hidden}, or raise adapter.max_parameters="
+    if isinstance(config, LinearConfig | LowRankConfig):
+        return f"Take adapter=lowrank adapter.rank={rank} or less, or raise adapter.max_parameters="
+    return "Take a smaller one, or raise adapter.max_parameters="

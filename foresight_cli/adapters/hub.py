@@ -1,0 +1,68 @@
+"""The Hugging Face hub: an adapter fetched from it, and its refusals in one line each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from foresight_cli.errors import ForesightError
+
+TENSORS, SETTINGS, CARD = "adapter.safetensors", "config.json", "README.md"
+"""The files of an adapter, in a folder as in a repository."""
+
+LOG_IN = "Log in with hf auth login, or set HF_TOKEN"
+
+
+def is_repo_id(text: str) -> bool:
+    """Whether ``text`` can be the name of a repository, as in ``user/name``.
+
+    >>> is_repo_id("ada/qwen-to-ltxv"), is_repo_id("ada"), is_repo_id("outputs/adapt/1"), is_repo_id("ada/a b")
+    (True, False, False, False)
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        validate_repo_id(text)
+    except HFValidationError:
+        return False
+    return "/" in text
+
+
+def fetch_adapter(repo_id: str) -> Path:
+    """The folder of the adapter ``repo_id`` in the hub's cache, brought there if the hub has a newer one.
+
+    Raises:
+        ForesightError: the hub has no such repository, refuses, or cannot be reached and nothing is cached.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    nowhere = f"no adapter in {repo_id}: there is no such folder, and"
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=[TENSORS, SETTINGS]))
+    except RepositoryNotFoundError as error:
+        raise ForesightError(
+            f"{nowhere} the Hugging Face hub shows no such repository. Is it private? {LOG_IN}"
+        ) from error
+    except Exception as error:  # of httpx, httpx2, xet or the disk: the client does not say which
+        raise ForesightError(f"{nowhere} {reason_of(error)}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """What the hub answered, or that it did not, as the end of a sentence."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # why the hub was of no help; that nothing is cached is clear
+    if isinstance(error, HfHubHTTPError):
+        answer = error.response
+        said = f": {_one_line(error.server_message)}" if error.server_message else ""
+        return f"the Hugging Face hub answered {answer.status_code} {answer.reason_phrase}{said}"
+    if isinstance(error, (OSError, *HfHubHTTPError.__bases__)):  # the second are httpx's, whichever is installed
+        return f"the Hugging Face hub cannot be reached ({_one_line(str(error)) or type(error).__name__})"
+    return f"the client of the Hugging Face hub stopped ({type(error).__name__}: {_one_line(str(error))})"
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()

@@ -1,0 +1,183 @@
+"""How well a map predicts rows that it has not seen: R2, cosine, retrieval, principal components, attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from foresight_cli.experiments.bridge import retained
+from foresight_cli.metrics import fit_ridge
+from foresight_cli.metrics.probe import group_error
+from foresight_cli.metrics.space import Space
+from foresight_cli.results import Attribute, Estimate
+
+Floats = npt.NDArray[np.float64]
+Predict = Callable[[torch.Tensor], torch.Tensor]
+"""Raw source rows ``[m, d1]`` to raw target rows ``[m, d2]``, both in double precision."""
+
+RETRIEVED = (1, 5, 10)
+COMPONENTS = 64
+"""The curve over principal components of the target ends here."""
+LEAST_KNOWN = 20
+"""An attribute known of fewer training rows, or of fewer test rows, is not judged."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Rows to score on, in double precision.
+
+    Attributes:
+        x: ``[t, d1]``.
+        y: ``[t, d2]``.
+        mean: of the target's training rows ``[d2]``.
+        codes: group of each row ``[t]``.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+    mean: torch.Tensor
+    codes: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One map on the rows of a `Held`.
+
+    Attributes:
+        shift: predictions minus the training mean ``[t, d2]``.
+        residual: squared error of each row ``[t]``.
+        total: squared distance of each row from the training mean ``[t]``.
+    """
+
+    shift: torch.Tensor
+    residual: Floats
+    total: Floats
+
+    @classmethod
+    def of(cls, predict: Predict, held: Held) -> Fit:
+        """Apply ``predict`` to the rows."""
+        truth, shift = held.y - held.mean, predict(held.x) - held.mean
+        return cls(shift, *((part).square().sum(dim=1).numpy() for part in (truth - shift, truth)))
+
+    @property
+    def r2(self) -> float:
+        """Pooled over rows and columns."""
+        return 1 - float(self.residual.sum() / self.total.sum())
+
+
+def r2_estimate(fits: Sequence[Fit], held: Held) -> Estimate:
+    """Mean R2 of several runs on the same rows: the error of the rows, by groups, and that of the runs."""
+    residual = np.mean([fit.residual for fit in fits], axis=0)
+    return _estimate(residual, fits[0].total, [fit.r2 for fit in fits], held)
+
+
+def gain(ours: Sequence[Fit], other: Fit, held: Held) -> Estimate:
+    """R2 of ours minus R2 of the other, row by row on the same rows."""
+    less = other.residual - np.mean([fit.residual for fit in ours], axis=0)
+    total = other.total
+    value = float(less.sum() / total.sum())
+    error = group_error(less - value * total, total, held.codes)
+    return Estimate.of(value, float(np.hypot(error, _between([fit.r2 for fit in ours]))), chance=0.0)
+
+
+def outcome(difference: Estimate) -> str:
+    """``better``, ``worse``, or ``tie`` where the 95 % interval of the difference holds 0."""
+    assert difference.low is not None
+    assert difference.high is not None
+    if difference.low > 0:
+        return "better"
+    return "worse" if difference.high < 0 else "tie"
+
+
+def cosine(fit: Fit, held: Held) -> float:
+    """Mean cosine of prediction and target about the training mean; 0 counts where either is that mean."""
+    similarity = torch.nn.functional.cosine_similarity(fit.shift, held.y - held.mean, dim=1, eps=1e-300)
+    return float(similarity.mean())
+
+
+def retrieval(fit: Fit, held: Held) -> dict[str, float]:
+    """Share of predictions whose own target is among the k most similar targets, by cosine about the training mean.
+
+    Targets of the same group do not compete. What ties with its own target counts as often as lots would let it pass.
+    """
+    a, b = (torch.nn.functional.normalize(rows, dim=1, eps=1e-300) for rows in (fit.shift, held.y - held.mean))
+    similarity = a @ b.T
+    own = similarity.diagonal().clone()[:, None]
+    codes = torch.from_numpy(held.codes)
+    rival = codes[:, None] != codes
+    ahead = ((similarity > own) & rival).sum(dim=1).double()
+    level = ((similarity == own) & rival).sum(dim=1).double()
+    return {str(k): float(((k - ahead) / (level + 1)).clamp(0, 1).mean()) for k in RETRIEVED}
+
+
+def chance(held: Held) -> dict[str, float]:
+    """What `retrieval` gives a prediction that says nothing."""
+    rivals = len(held.codes) - np.bincount(held.codes)[held.codes]
+    return {str(k): float(np.minimum(1, k / (rivals + 1)).mean()) for k in RETRIEVED}
+
+
+def per_component(fit: Fit, held: Held, train_y: torch.Tensor) -> list[float]:
+    """R2 of each principal component of the target, the largest first; the axes are those of ``train_y [m, d2]``."""
+    space = Space(train_y)
+    coordinates = space.coordinates[:, :COMPONENTS]
+    squares = coordinates.square().sum(dim=0)
+    kept = squares > 1e-9 * squares.sum()
+    axes = space.centred.T @ (coordinates[:, kept] / squares[kept].sqrt())
+    axes = axes / axes.norm(dim=0)
+    truth = (held.y - held.mean) @ axes
+    residual = truth - fit.shift @ axes
+    return (1 - residual.square().sum(dim=0) / truth.square().sum(dim=0).clamp_min(1e-300)).tolist()
+
+
+def attributes_kept(
+    fits: dict[str, Fit],
+    held: Held,
+    train: tuple[torch.Tensor, torch.Tensor],
+    known: dict[str, tuple[torch.Tensor, torch.Tensor]],
+    groups: Sequence[str],
+    *,
+    ceiling: float,
+    seed: int,
+) -> dict[str, list[Attribute]]:
+    """Can each attribute still be read, by the probe of the true target, from what each of ``fits`` carried over?
+
+    Args:
+        fits: by name.
+        held: the rows they are of.
+        train: source and target rows ``[m, d1]`` and ``[m, d2]`` that probes are fitted on.
+        known: each attribute of the training and of the held-out rows ``[m]`` and ``[t]``, NaN where there is none.
+        groups: of the held-out rows.
+        ceiling: R2 that the true target must hold of an attribute.
+        seed: of the resampling.
+    """
+    found: dict[str, list[Attribute]] = {name: [] for name in fits}
+    for attribute, (taught, asked) in known.items():
+        learn, tell = torch.isfinite(taught), torch.isfinite(asked)
+        if min(int(learn.sum()), int(tell.sum())) < LEAST_KNOWN or taught[learn].std() == 0:
+            continue
+        wanted = taught[learn][:, None].double()
+        probes = [fit_ridge(rows[learn], wanted, standardize=i == 0) for i, rows in enumerate(train)]
+        truth = asked[tell].double()
+        scored = {"total": (truth - wanted.mean()).square().numpy(), "rows": tell.nonzero().flatten().numpy()}
+        for key, probe, rows in (("source", probes[0], held.x), ("target", probes[1], held.y)):
+            scored[key] = (truth - probe.predict(rows[tell]).flatten()).square().numpy()
+        for name, fit in fits.items():
+            carried = probes[1].predict((fit.shift + held.mean)[tell]).flatten()
+            bridged = {**scored, "bridge": (truth - carried).square().numpy()}
+            found[name].append(retained(attribute, [bridged], groups, ceiling, 1, seed))
+    return found
+
+
+def _estimate(residual: Floats, total: Floats, r2: Sequence[float], held: Held) -> Estimate:
+    value = 1 - float(residual.sum() / total.sum())
+    rows = group_error(residual - (1 - value) * total, total, held.codes)
+    return Estimate.of(value, float(np.hypot(rows, _between(r2))), chance=0.0)
+
+
+def _between(r2: Sequence[float]) -> float:
+    """Standard error of a mean over runs; 0 of one run."""
+    return float(np.std(r2, ddof=1) / np.sqrt(len(r2))) if len(r2) > 1 else 0.0

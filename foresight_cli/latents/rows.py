@@ -1,0 +1,101 @@
+"""Rows of a cache entry that are read from its files when they are asked for: sets larger than memory."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.latents.loading import Latents, described
+from foresight_cli.latents.store import Entry
+
+OPEN_FILES = 64
+
+
+class RowReader:
+    """The latents ``[n, d]`` of a complete entry, on the disk.
+
+    Making one reads every shard once, one at a time, and checks its bytes against the hash in its name. After that rows
+    are read alone, at their place in their file, by ``pread``: nothing stays in memory.
+
+    Attributes:
+        shape: rows and columns.
+        dtype: as they are stored.
+        latents: what is known of each row; its ``values`` are empty, ``[n, 0]``.
+
+    Raises:
+        ForesightError: the entry is not complete, or a shard is damaged.
+    """
+
+    def __init__(self, entry: Entry) -> None:
+        self._files: list[Path] = []
+        self._open: OrderedDict[int, int] = OrderedDict()
+        starts, files, ids, pixels = [], [], [], []
+        width: int | None = None
+        for path, shard in entry.located():
+            if not shard.ids:
+                continue
+            width, self.dtype = shard.latents.shape[1], shard.latents.dtype
+            row_bytes = width * shard.latents.element_size()
+            starts.append(_latents_at(path) + row_bytes * np.arange(len(shard.ids), dtype=np.int64))
+            files.append(np.full(len(shard.ids), len(self._files)))
+            self._files.append(path)
+            ids += shard.ids
+            pixels.append(shard.pixels)
+        if width is None:
+            raise ForesightError(f"{entry.path} holds no rows: every sample was skipped")
+        self._start, self._file, self._row_bytes = np.concatenate(starts), np.concatenate(files), row_bytes
+        self.shape = (len(ids), width)
+        self.latents: Latents = described(entry, ids, torch.empty(len(ids), 0), torch.cat(pixels))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
+        """The given rows ``[m]`` in their order, ``[m, d]``; neighbours on the disk are read at once."""
+        wanted = rows.numpy()
+        order = np.argsort(self._file[wanted] * self.shape[0] + wanted, kind="stable")
+        place, file = self._start[wanted[order]], self._file[wanted[order]]
+        breaks = (np.diff(file) != 0) | (np.diff(place) != self._row_bytes)
+        edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(wanted)]
+        data = np.empty((len(wanted), self._row_bytes), dtype=np.uint8)
+        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+            if stop > start:
+                self._read(int(file[start]), int(place[start]), data[start:stop].reshape(-1))
+        read = torch.from_numpy(data).view(self.dtype)
+        back = torch.empty(len(wanted), dtype=torch.long)
+        back[torch.from_numpy(order)] = torch.arange(len(wanted))
+        return read[back]
+
+    def _read(self, file: int, place: int, into: np.ndarray) -> None:
+        path = self._files[file]
+        try:
+            if os.preadv(self._descriptor(file), [into.data], place) != len(into):
+                raise ForesightError(f"{path} became shorter while it was read: run the same extract again")
+        except OSError as error:
+            raise ForesightError(f"cannot read {path}: {error.strerror or error}") from None
+
+    def _descriptor(self, file: int) -> int:
+        if file not in self._open:
+            if len(self._open) >= OPEN_FILES:
+                os.close(self._open.popitem(last=False)[1])
+            self._open[file] = os.open(self._files[file], os.O_RDONLY)
+        self._open.move_to_end(file)
+        return self._open[file]
+
+    def __del__(self) -> None:
+        for descriptor in getattr(self, "_open", {}).values():
+            os.close(descriptor)
+
+
+def _latents_at(path: Path) -> int:
+    """Where the tensor ``latents`` begins in a safetensors file: after 8 bytes of length and the header."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    return 8 + length + int(header["latents"]["data_offsets"][0])

@@ -1,0 +1,72 @@
+"""Latents back to pictures, by the decoder of an autoencoder of diffusers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from foresight_cli.errors import ForesightError
+
+if TYPE_CHECKING:
+    import torch
+
+SEED = 0
+"""Of the noise that some decoders add: each picture is decoded alone, after this seed, so it is the same every time."""
+
+
+def decoded(vae: Any, latents: torch.Tensor, frames: int, side: int) -> torch.Tensor:
+    """The pictures that ``vae`` makes of ``latents``, ``[n, frames, side, side, 3]`` in [0, 1], float32 on the CPU.
+
+    Args:
+        vae: the network, loaded.
+        latents: ``[n, C, h, w]`` or ``[n, C, T, h, w]``, as its ``encode`` gives them.
+        frames: of each sample; 1 for a still picture.
+        side: pixels along a side of each frame.
+
+    Raises:
+        ForesightError: the network has no decoder, cannot run it, or makes something other than such pictures.
+
+    Source: the pipelines of diffusers, which decode to [-1, 1] and clamp.
+    """
+    import torch
+
+    name = type(vae).__name__
+    if not hasattr(vae, "decode"):
+        raise ForesightError(f"{name} has no decoder, and its latents cannot be shown as pictures")
+    pictures = [torch.empty(0, frames, side, side, 3)]
+    graphics = [vae.device] if vae.device.type == "cuda" else []
+    with torch.inference_mode(), torch.random.fork_rng(devices=graphics):
+        for latent in latents.to(vae.device, vae.dtype).split(1):  # alone: a clip's pixels fill memory fast
+            torch.manual_seed(SEED)
+            try:
+                out = vae.decode(latent, **_beside(vae, name))
+            except RuntimeError as error:  # out of memory, or an operation that the device lacks in this dtype
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                raise ForesightError(
+                    f"{name} cannot decode latents of the shape {list(latent.shape)}: {reason}"
+                ) from error
+            pictures.append(_in_range(getattr(out, "sample", out), name, frames, side))
+    return torch.cat(pictures)
+
+
+def _beside(vae: Any, name: str) -> dict[str, Any]:
+    """What ``decode`` wants of one sample besides its latents."""
+    import torch
+
+    if vae.config.get("timestep_conditioning"):
+        # such a decoder also takes noise away; at time 0, the default of LTX's pipeline, there is none in the latents
+        return {"temb": torch.zeros(1, device=vae.device, dtype=vae.dtype)}
+    if name == "AutoencoderKLTemporalDecoder":
+        return {"num_frames": 1}  # it encodes single pictures and may decode several as a clip; these are single
+    return {}
+
+
+def _in_range(pixels: torch.Tensor, name: str, frames: int, side: int) -> torch.Tensor:
+    """``[1, 3, H, W]`` or ``[1, 3, T, H, W]`` in [-1, 1] as ``[1, T, H, W, 3]`` in [0, 1]."""
+    pixels = pixels.unsqueeze(2) if pixels.ndim == 4 else pixels
+    if tuple(pixels.shape) != (1, 3, frames, side, side):
+        wanted = [1, 3, frames, side, side]
+        raise ForesightError(f"{name} decodes to the shape {list(pixels.shape)}, where {wanted} went in")
+    pixels = pixels.float().cpu()
+    if not pixels.isfinite().all():
+        raise ForesightError(f"{name} decodes to pixels that are not finite. Extract with model.dtype=float32")
+    return (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 4, 1)

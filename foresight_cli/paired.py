@@ -1,0 +1,171 @@
+"""Two cached spaces as pairs of rows to train on, in memory or on the disk, with duplicates out and groups known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from foresight_cli.catalog import find, reopen
+from foresight_cli.config import AdaptConfig, DataConfig
+from foresight_cli.control_spaces import control_latents
+from foresight_cli.data import Dataset
+from foresight_cli.errors import ForesightError
+from foresight_cli.experiments.rows import PAIR_ROWS, choose_rows
+from foresight_cli.latents import Entry, Latents, RowReader, join, load
+from foresight_cli.results import Duplicates
+from foresight_cli.training.fit import Parts
+from foresight_cli.training.pairs import Pairs, Rows
+
+log = logging.getLogger(__name__)
+
+SKETCH = 256
+"""Columns of a random projection that stands for rows on the disk where near-duplicates are looked for.
+
+It keeps squared distances to about 10 %, and near-duplicates are a hundredfold closer than other rows are.
+"""
+LEAST_GROUPS = 20
+CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Everything that adapters are trained and scored on.
+
+    Attributes:
+        source: cache entry.
+        target: cache entry.
+        pairs: every pair that is used.
+        table: ids, labels, attributes of each of them; its ``values`` are not used.
+        groups: of each of them, near-duplicates merged.
+        duplicates: what was left out or merged.
+        opened: the dataset behind the latents and its settings; None if it is gone.
+    """
+
+    source: Entry
+    target: Entry
+    pairs: Pairs
+    table: Latents
+    groups: list[str]
+    duplicates: Duplicates
+    opened: tuple[Dataset, DataConfig] | None
+
+
+def open_pairs(config: AdaptConfig) -> Paired:
+    """The pairs that ``config`` asks for.
+
+    Raises:
+        ForesightError: nothing is cached for a side, the two hold other samples, or a row is not finite.
+        UsageError: what is cached fits the command line in two ways.
+    """
+    found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
+    source, target = found.source[0], found.target[0]
+    opened = reopen(found, config.data)
+    thumbnails = control_latents(["pixels"], opened[1], config.cache_dir).values() if opened else ()
+    streamed = sum(_bytes(entry) for entry in (source, target)) > config.memory_gb * 1e9
+    stored: list[Rows] = []
+    views: list[Latents] = []
+    for side, entry in (("source", source), ("target", target)):
+        reader = RowReader(entry) if streamed else None
+        latents = reader.latents if reader else load(entry)
+        _refuse_not_finite(side, entry, reader if reader else latents.values, latents.ids)
+        stored.append(reader if reader else latents.values)
+        views.append(replace(latents, values=_sketch(reader)) if reader else latents)
+    if streamed:
+        log.info("latents of %.1f GB are read from the cache as they are needed (memory_gb=%g)",
+                 sum(_bytes(entry) for entry in (source, target)) / 1e9, config.memory_gb)  # fmt: skip
+    place = {sample_id: i for i, sample_id in enumerate(views[1].ids)}
+    x, y, *pixels = join(*views, *thumbnails)
+    everything = Pairs(
+        *stored, torch.arange(len(x)), torch.tensor([place[sample_id] for sample_id in x.ids], dtype=torch.long)
+    )
+    rows = choose_rows(
+        [[x], [y], *([pixels] if pixels else [])],
+        max_rows=len(x),
+        select_share=0.0,
+        seed=config.seed,
+        skipped=source.manifest()["skipped"],
+    )
+    return Paired(
+        source=source,
+        target=target,
+        pairs=everything.part(torch.tensor(rows.score)),
+        table=x.take(rows.score),
+        groups=[rows.groups[i] for i in rows.score],
+        duplicates=rows.duplicates,
+        opened=opened,
+    )
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """Which of the pairs stand in which part ``[.]``, and the group of each pair as a number ``[n]``."""
+
+    train: torch.Tensor
+    validation: torch.Tensor
+    test: torch.Tensor
+    codes: np.ndarray
+
+    def parts(self, pairs: Pairs) -> Parts:
+        """The pairs of each part."""
+        return Parts(
+            pairs.part(self.train),
+            pairs.part(self.validation),
+            pairs.part(self.test),
+            self.codes[self.validation.numpy()],
+        )
+
+
+def split_rows(groups: Sequence[str], shares: Sequence[float], seed: int) -> SplitRows:
+    """Training, validation and test rows, by whole groups in a seeded order; at most `PAIR_ROWS` are tested.
+
+    Raises:
+        ForesightError: too few groups, or a part that is left with fewer than 3 rows.
+    """
+    names, codes = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < LEAST_GROUPS:
+        raise ForesightError(
+            f"{len(names)} independent samples cannot be split three ways; at least {LEAST_GROUPS} are needed"
+        )
+    order = np.random.default_rng(seed).permutation(len(names))
+    edges = np.round(np.cumsum(shares) * len(names)).astype(int)
+    part_of = np.empty(len(names), dtype=int)
+    part_of[order] = np.searchsorted(edges, np.arange(len(names)), side="right")
+    rows = [torch.from_numpy(np.flatnonzero(part_of[codes] == part)) for part in range(3)]
+    for part, name in zip(rows, ("training", "validation", "test"), strict=True):
+        if len(part) < 3:
+            raise ForesightError(
+                f"split={[float(share) for share in shares]} leaves {len(part)} {name} rows of {len(codes)}: wanted 3 "
+                "or more, so give it a larger share"
+            )
+    place = np.empty(len(names), dtype=int)
+    place[order] = np.arange(len(names))
+    first = np.argsort(place[codes[rows[2].numpy()]], kind="stable")[:PAIR_ROWS]
+    return SplitRows(rows[0], rows[1], rows[2][torch.from_numpy(np.sort(first))], codes)
+
+
+def _bytes(entry: Entry) -> int:
+    return sum(int(shard["bytes"]) for shard in entry.manifest()["shards"])
+
+
+def _sketch(reader: RowReader) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(0)
+    projection = torch.randn(reader.shape[1], min(SKETCH, reader.shape[1]), generator=draw)
+    parts = [reader[rows].float() @ projection for rows in torch.arange(len(reader)).split(CHUNK)]
+    return torch.cat(parts)
+
+
+def _refuse_not_finite(side: str, entry: Entry, rows: Rows, ids: Sequence[str]) -> None:
+    bad = [
+        int(part[0]) + int(i)
+        for part in torch.arange(len(ids)).split(CHUNK)
+        for i in (~torch.isfinite(rows[part].float()).all(dim=1)).nonzero().flatten()
+    ]
+    if bad:
+        raise ForesightError(
+            f"the {side}'s latents of {ids[bad[0]]!r} are not finite ({len(bad)} such rows in {entry.path}). "
+            "Extract them again in a wider dtype, as model.dtype=float32"
+        )

@@ -1,0 +1,46 @@
+"""How near decoded pictures are to others: PSNR and SSIM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+WINDOW = 11
+"""Pixels along a side of SSIM's Gaussian window; smaller pictures have no SSIM."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How near pictures are to others.
+
+    Attributes:
+        psnr: peak signal-to-noise ratio in dB, of the mean squared error over all frames; infinite for equal pictures.
+        ssim: structural similarity, 1 for equal pictures, the mean over frames; None under 11 x 11 pixels.
+    """
+
+    psnr: float
+    ssim: float | None
+
+
+def likeness(made: torch.Tensor, true: torch.Tensor) -> Likeness:
+    """How near ``made`` is to ``true``, both ``[T, H, W, 3]`` in [0, 1].
+
+    Source: Wang, Bovik, Sheikh, Simoncelli 2004, IEEE Trans. Image Processing 13(4), eq. 13 and section III-C; the
+        mean over channels, frames and windows that lie wholly inside, as torchmetrics and scikit-image take it.
+
+    Example:
+        >>> import torch
+        >>> grey = torch.full((1, 16, 16, 3), 0.5)
+        >>> round(likeness(grey + 0.1, grey).psnr, 3)  # 10 log10(1 / 0.1^2)
+        20.0
+    """
+    from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+    pair = [pictures.double().permute(0, 3, 1, 2) for pictures in (made, true)]
+    psnr = float(peak_signal_noise_ratio(*pair, data_range=1.0))
+    if min(made.shape[1:3]) < WINDOW:
+        return Likeness(psnr, None)
+    return Likeness(psnr, float(structural_similarity_index_measure(*pair, data_range=1.0)))

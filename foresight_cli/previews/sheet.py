@@ -1,0 +1,140 @@
+"""``previews.png``: original, reconstruction and prediction side by side; ``previews.gif`` plays what are clips."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from foresight_cli.latents.atomic import write_atomic
+from foresight_cli.previews.likeness import Likeness
+from foresight_cli.previews.samples import Preview, Previews
+from foresight_cli.reporting.numbers import fixed
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+HEADINGS = ("original", "autoencoder's reconstruction", "adapter's prediction, decoded")
+PLAYED_DPI = 80  # of the GIF: 600 px wide, as every frame of every picture is in it
+HELD = 1000  # milliseconds that the last frame of a clip stands
+SPEED = 8.0  # frames a second of a clip that does not say
+
+
+def write_previews(previews: Previews, folder: Path) -> list[Path]:
+    """Draw ``previews`` into ``folder``: ``previews.png``, and ``previews.gif`` if there is a clip among them.
+
+    The same previews give the same bytes. Of a clip, the PNG has the middle frame.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ForesightError: the folder cannot be written to.
+    """
+    from foresight_cli.reporting.figures.style import DPI, style
+
+    written = [folder / "previews.png"]
+    with style():
+        figure, axes = _figure(previews)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+        write_atomic(written[0], buffer.getvalue())
+        if any(len(sample.original) > 1 for sample in previews.samples):
+            written.append(folder / "previews.gif")
+            write_atomic(written[1], _played(previews, figure, axes))
+    return written
+
+
+def title_of(previews: Previews) -> str:
+    """The finding: how like the originals the predictions are, and the reconstructions, which bound them."""
+    made = _range([sample.to_original.psnr for sample in previews.samples])
+    bound = _range([sample.ceiling.psnr for sample in previews.samples])
+    return (
+        f"The adapter's latents decode to pictures with a PSNR of {made}; the autoencoder's own reconstructions of "
+        f"the same samples reach {bound}"
+    )
+
+
+def _range(values: list[float]) -> str:
+    low, high = fixed(min(values), 1), fixed(max(values), 1)
+    return f"{low} dB" if low == high else f"{low} to {high} dB"
+
+
+def caption(found: Likeness) -> str:
+    """PSNR and SSIM in words.
+
+    >>> caption(Likeness(21.346, 0.8123)), caption(Likeness(21.346, None))
+    ('PSNR 21.3 dB, SSIM 0.81', 'PSNR 21.3 dB')
+    """
+    return f"PSNR {fixed(found.psnr, 1)} dB" + ("" if found.ssim is None else f", SSIM {fixed(found.ssim, 2)}")
+
+
+def _columns(sample: Preview) -> tuple[tuple[torch.Tensor, str], ...]:
+    """The pictures of a row of the sheet, each with the lines under it."""
+    from foresight_cli.reporting.figures.style import shorten
+
+    own = caption(sample.to_reconstruction).replace("PSNR ", "").replace("SSIM ", "")
+    return (
+        (sample.original, f"{shorten(sample.label, 40)}\n{shorten(sample.id, 40)}"),
+        (sample.reconstruction, f"{caption(sample.ceiling)}\nto the original"),
+        (sample.prediction, f"{caption(sample.to_original)}\nto the reconstruction: {own}"),
+    )
+
+
+def _figure(previews: Previews) -> tuple[Figure, list[list[Axes]]]:
+    """The sheet, and the axes of each sample's three pictures."""
+    from foresight_cli.reporting.figures.style import new_figure
+
+    rows = len(previews.samples)
+    figure = new_figure(title_of(previews), 0.85 + 2.85 * rows, square=True)
+    grid: list[list[Axes]] = figure.subplots(rows, len(HEADINGS), squeeze=False).tolist()
+    for sample, line in zip(previews.samples, grid, strict=True):
+        for ax, (pictures, said) in zip(line, _columns(sample), strict=True):
+            ax.imshow(_bytes(pictures[len(pictures) // 2]), interpolation="antialiased")
+            ax.set(xticks=[], yticks=[])
+            ax.set_xlabel(said, fontsize=8.5, linespacing=1.35)
+            ax.spines[:].set(visible=True, color="#CCCCCC", linewidth=0.6)
+    for ax, heading in zip(grid[0], HEADINGS, strict=True):
+        ax.set_title(heading, color="#333333")
+    return figure, grid
+
+
+def _played(previews: Previews, figure: Figure, axes: list[list[Axes]]) -> bytes:
+    """The sheet as a GIF: its pictures change from frame to frame, at the clips' own speed; the shortest clip waits."""
+    from PIL import Image
+
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=PLAYED_DPI)
+    sheet = Image.open(drawn).convert("RGB")
+    boxes = [[_box(ax, sheet.size) for ax in line] for line in axes]
+    count = max(len(sample.original) for sample in previews.samples)
+    frames = []
+    for time in range(count):
+        frame = sheet.copy()
+        for sample, line in zip(previews.samples, boxes, strict=True):
+            for (pictures, _), (left, top, width, height) in zip(_columns(sample), line, strict=True):
+                picture = Image.fromarray(_bytes(pictures[min(time, len(pictures) - 1)]))
+                kind = Image.Resampling.LANCZOS if picture.width > width else Image.Resampling.NEAREST
+                frame.paste(picture.resize((width, height), kind), (left, top))
+        frames.append(frame)
+    step = round(1000 / (previews.samples[0].fps or SPEED))
+    buffer = io.BytesIO()
+    waits = [step] * (count - 1) + [HELD]
+    frames[0].save(buffer, format="GIF", save_all=True, append_images=frames[1:], duration=waits, loop=0)
+    return buffer.getvalue()
+
+
+def _box(ax: Axes, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, width and height in pixels of what ``ax`` shows, within its frame, on a sheet of that size."""
+    box, (across, down) = ax.get_position(), size
+    left, top = round(box.x0 * across) + 1, round((1 - box.y1) * down) + 1
+    return left, top, round(box.x1 * across) - 1 - left, round((1 - box.y0) * down) - 1 - top
+
+
+def _bytes(pixels: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """``[H, W, 3]`` in [0, 1] as 8 bits."""
+    return np.round(pixels.numpy() * 255).astype(np.uint8)

@@ -1,0 +1,117 @@
+"""``README.md`` of a saved adapter: a model card as the Hugging Face hub shows it, from ``model_card.md.j2``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from foresight_cli.reporting import numbers
+from foresight_cli.reporting.markdown import Markdown, code_block, escape, yaml_block
+from foresight_cli.results import AdapterResults, Estimate
+
+if TYPE_CHECKING:
+    from foresight_cli.adapters import Adapter
+
+
+def render_model_card(
+    adapter: Adapter,
+    recipes: dict[str, Any],
+    results: AdapterResults | None = None,
+    *,
+    repo_id: str | None = None,
+    previews: Sequence[str] = (),
+) -> str:
+    """The text of ``README.md``.
+
+    Args:
+        adapter: trained.
+        recipes: ``source`` and ``target``: the cache recipes that it was trained on.
+        results: its held-out scores; None where there are none, which the card then says.
+        repo_id: ``user/name`` under which it will be published; without one, the card loads it from its own folder.
+        previews: names of pictures that lie beside it.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_only_text,
+        autoescape=False,  # HTML's; _only_text escapes for Markdown
+    )
+    environment.filters |= {"number": _number, "interval": _interval, "fence": code_block, "yaml": yaml_block}
+    return environment.get_template("model_card.md.j2").render(
+        front=Markdown(yaml.safe_dump(_front_matter(adapter), sort_keys=False)),
+        kind=adapter.config.name,
+        adapter=adapter,
+        source=_space(recipes["source"]),
+        target=_space(recipes["target"]),
+        settings=_settings(recipes),
+        data=[str(recipes[side]["data"]["name"]) for side in ("source", "target")],
+        results=results,
+        adapter_settings=asdict(adapter.config),
+        snippet=_snippet(adapter, repo_id),
+        previews=Markdown("\n\n".join(f"![{escape(name)}]({name})" for name in previews)),
+    )
+
+
+def _front_matter(adapter: Adapter) -> dict[str, Any]:
+    tags = ["foresight", "latent-space", "adapter", f"{adapter.config.name}-adapter"]
+    return {"library_name": "foresight", "tags": tags}
+
+
+def _space(recipe: dict[str, Any]) -> str:
+    layer = recipe["layer"]
+    return f"{recipe['model']['name']} {layer if layer == 'final' else f'layer {layer}'} {recipe['pooling']}"
+
+
+def _settings(recipes: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Every setting of the two recipes by name, as text; one that a side does not have is empty."""
+    sides = [_flat(recipes["source"]), _flat(recipes["target"])]
+    names = list(dict.fromkeys([*sides[0], *sides[1]]))
+    return [(name, *(_text(side[name]) if name in side else "" for side in sides)) for name in names]  # type: ignore[misc]
+
+
+def _flat(recipe: dict[str, Any]) -> dict[str, Any]:
+    parts = {part: recipe[part] for part in ("model", "data")}
+    flat = {f"{part}.{key}": value for part, held in parts.items() for key, value in held.items()}
+    return flat | {key: recipe[key] for key in ("layer", "pooling", "rows")}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def _snippet(adapter: Adapter, repo_id: str | None) -> str:
+    place = repo_id or "."
+    where = "fetched from the Hugging Face hub" if repo_id else "the folder of this file"
+    return f"""\
+import torch
+from foresight_cli.adapters import load_adapter  # pip install foresight-latents
+
+adapter = load_adapter({json.dumps(place)})  # {where}
+source = torch.randn(4, {adapter.source_dim})  # in place of raw source latents, one a row
+with torch.inference_mode():
+    target = adapter(source)  # raw target latents [4, {adapter.target_dim}]
+"""
+
+
+def _number(value: float, *digits: int) -> Markdown:
+    return Markdown(numbers.fixed(value, *digits))
+
+
+def _interval(estimate: Estimate) -> Markdown:
+    return Markdown(numbers.with_interval(estimate))
+
+
+def _only_text(value: Any) -> str:
+    """Text of others is escaped; a number must come through the filter, so that all are written alike."""
+    if isinstance(value, str):
+        return escape(value)
+    raise TypeError(f"{value!r} is not text: a number goes through a filter")

@@ -1,0 +1,46 @@
+"""How a row of ``pooling=flat`` divides into tokens or into a grid, asked of the model that made it."""
+
+from __future__ import annotations
+
+from foresight_cli.config import ModelConfig, PrecomputedConfig, QueryConfig, SpaceConfig
+from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.models import Tap, open_model
+
+TOKENS_FIRST = ("qwen25vl", "vision")
+"""Models whose rows are token after token; those of all others are channel after channel."""
+
+
+def query_shape(config: QueryConfig, source: SpaceConfig, target: SpaceConfig) -> dict[str, int]:
+    """What ``adapter=query`` has to know of both sides, beyond their sizes.
+
+    Raises:
+        UsageError: the target is pooled: it has no places; or a model does not tell, and no setting does.
+    """
+    if target.poolings != ("flat",):
+        raise UsageError(
+            "adapter=query gives each place of the target a query: add target.pooling=flat (or pooling=flat)"
+        )
+    return {
+        "source_width": config.source_width or _channels(source, "source", "source_width"),
+        "source_channels_first": int(_channels_first(source.model)),
+        "target_channels": config.target_channels or _channels(target, "target", "target_channels"),
+        "target_channels_first": int(_channels_first(target.model)),
+    }
+
+
+def _channels_first(model: ModelConfig) -> bool:
+    if isinstance(model, PrecomputedConfig):
+        return len(getattr(open_model(model), "shape", ())) != 3  # [n, tokens, d] are tokens
+    return model.name not in TOKENS_FIRST
+
+
+def _channels(space: SpaceConfig, side: str, key: str) -> int:
+    try:
+        found = open_model(space.model).row_bytes(Tap((space.layers or ("final",))[0], "channel_mean"), 1)
+    except ForesightError:
+        found = None
+    if not found:
+        raise UsageError(
+            f"adapter=query: {side}={space.model.name} does not say how wide a token is: give adapter.{key}="
+        )
+    return found // 4  # channel_mean is float32

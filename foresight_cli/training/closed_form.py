@@ -1,0 +1,227 @@
+"""Ridge and reduced-rank maps of pairs that may be larger than memory: sums over blocks, a few passes over the rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.metrics import Ridge, fit_ridge
+from foresight_cli.metrics.linear_algebra import smaller_product, symmetric_eigen
+from foresight_cli.metrics.probe import group_error
+from foresight_cli.metrics.ridge import PENALTIES, REACH, RidgeFactor
+from foresight_cli.metrics.validation import centre, column_means
+from foresight_cli.training.pairs import Batch, Pairs, moments
+
+GIGABYTE = 1e9
+
+
+@dataclass(frozen=True)
+class RidgeMap:
+    """A ridge map ``y = clamp(x - x_mean, -reach, reach) W + y_mean``; W is held only where it is smaller than the rows.
+
+    Attributes:
+        x_mean: ``[d1]``.
+        reach: ``[d1]``.
+        y_mean: ``[d2]``.
+        penalty: chosen by leave-one-out.
+        predict: raw rows ``[m, d1]`` to ``[m, d2]``.
+        narrowed: W times a matrix ``[d2, k]``.
+    """
+
+    x_mean: torch.Tensor
+    reach: torch.Tensor
+    y_mean: torch.Tensor
+    penalty: float
+    predict: Callable[[torch.Tensor], torch.Tensor]
+    narrowed: Callable[[torch.Tensor], torch.Tensor]
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """W ``[d1, d2]``."""
+        return self.narrowed(torch.eye(len(self.y_mean), dtype=torch.float64))
+
+    @classmethod
+    def of(cls, ridge: Ridge) -> RidgeMap:
+        """One whose weights are known."""
+        return cls(ridge.x_mean, ridge.reach, ridge.y_mean, ridge.penalty, ridge.predict, ridge.weight.mm)
+
+
+def ridge_map(pairs: Pairs, *, memory_gb: float) -> RidgeMap:
+    """The ridge map of ``pairs``, its penalty chosen by exact leave-one-out: what `fit_ridge` finds, to rounding.
+
+    Rows that fit in memory in double precision are read at once. Others are added up into the products of the columns,
+    ``[d1, d1]`` and ``[d1, d2]``: one pass for means, one for products, one for the leverages of the rows and one for
+    each of the two or three penalties that may be the best.
+
+    Raises:
+        ForesightError: neither the rows nor the products of their columns fit in ``memory_gb``.
+    """
+    d1, d2 = pairs.dims
+    rows_gb = 8 * 2 * len(pairs) * (d1 + d2) / GIGABYTE
+    products_gb = 8 * d1 * (3 * d1 + 2 * d2) / GIGABYTE
+    if len(pairs) <= d1 and (not pairs.on_disk or rows_gb <= memory_gb):
+        return _dual(*pairs.whole())
+    if not pairs.on_disk or rows_gb <= memory_gb:
+        return RidgeMap.of(fit_ridge(*pairs.whole()))
+    if len(pairs) <= d1 or products_gb > memory_gb:
+        least = min(rows_gb, products_gb)
+        raise ForesightError(
+            f"a closed form of {len(pairs):,} rows from {d1:,} to {d2:,} values takes {least:.1f} GB: allow it with "
+            f"memory_gb={math.ceil(least)}, or pool the source with source.pooling=channel_mean"
+        )
+    return RidgeMap.of(_Streamed(pairs).ridge())
+
+
+def _dual(x: torch.Tensor, y: torch.Tensor) -> RidgeMap:
+    """By the inner products of the rows, which are fewer than the columns."""
+    factor, y_mean = RidgeFactor(x, standardize=True), column_means(y)
+    targets = centre(y)
+    penalty, _ = factor.best_penalty(targets, PENALTIES)
+
+    def predict(rows: torch.Tensor) -> torch.Tensor:
+        return factor.predict(factor.project(rows), targets, penalty) + y_mean
+
+    def narrowed(axes: torch.Tensor) -> torch.Tensor:
+        return factor.weight(targets @ axes, penalty) / factor.scale[:, None]
+
+    return RidgeMap(factor.mean, factor.reach, y_mean, penalty, predict, narrowed)
+
+
+class _Streamed:
+    """Sums over standardised rows z and centred targets y."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.pairs = pairs
+        self.x, self.y = moments(pairs.blocks())
+        self.scale = torch.where(self.x.variance > 0, self.x.variance.sqrt(), 1.0)
+        d1, d2 = pairs.dims
+        product, cross = torch.zeros(d1, d1, dtype=torch.float64), torch.zeros(d1, d2, dtype=torch.float64)
+        for batch in pairs.blocks():
+            z, y = self._centred(batch)
+            product.addmm_(z.T, z)
+            cross.addmm_(z.T, y)
+        eigenvalues, vectors = symmetric_eigen(product)
+        kept = eigenvalues > eigenvalues[-1] * d1 * torch.finfo(torch.float64).eps
+        self.eigenvalues, self.vectors = eigenvalues[kept], vectors[:, kept]
+        self.cross = self.vectors.T @ cross
+        self.total = float(self.y.variance.sum()) * len(pairs)
+
+    def ridge(self) -> Ridge:
+        unit = float(self.x.variance.div(self.scale.square()).sum()) or 1.0
+        penalties = [multiple * unit for multiple in PENALTIES]
+        penalty = self._best(penalties)
+        weight = self._weight(penalty) / self.scale[:, None]
+        return Ridge(weight, self.x.mean, self.y.mean, REACH * self.x.farthest, penalty)
+
+    def _best(self, penalties: Sequence[float]) -> float:
+        """As `LeaveOneOut.best`: residual sums and the range of leverages bound the errors, a pass settles the rest."""
+        shrunk = self.eigenvalues[:, None] + self.eigenvalues.new_tensor(penalties)
+        shares = self.eigenvalues[:, None] / shrunk
+        power = self.cross.square().sum(dim=1) / self.eigenvalues
+        explained = power @ (2 * shares - shares.square())
+        largest = torch.zeros(len(penalties), dtype=torch.float64)
+        for batch in self.pairs.blocks():
+            largest = torch.maximum(largest, self._kept(batch, shrunk).amax(dim=0))
+        least = ((self.total - explained).clamp_min(0) / largest.square()).tolist()
+        best, chosen = math.inf, penalties[0]
+        for index in np.argsort(least, kind="stable").tolist():
+            if least[index] * (1 - 1e-9) > best:
+                break
+            error = self._error(penalties[index], shrunk[:, [index]])
+            if error < best:
+                best, chosen = error, penalties[index]
+        return chosen
+
+    def _error(self, penalty: float, shrunk: torch.Tensor) -> float:
+        weight, error = self._weight(penalty), 0.0
+        for batch in self.pairs.blocks():
+            z, y = self._centred(batch)
+            error += float(((y - z @ weight).square().sum(dim=1) / self._kept(batch, shrunk)[:, 0].square()).sum())
+        return error
+
+    def _kept(self, batch: Batch, shrunk: torch.Tensor) -> torch.Tensor:
+        """One minus the leverage of each row under each penalty ``[b, penalties]``."""
+        z, _ = self._centred(batch)
+        return 1 - 1 / len(self.pairs) - (z @ self.vectors).square() @ (1 / shrunk)
+
+    def _weight(self, penalty: float) -> torch.Tensor:
+        return self.vectors @ (self.cross / (self.eigenvalues + penalty)[:, None])
+
+    def _centred(self, batch: Batch) -> Batch:
+        x, y = batch
+        return (x - self.x.mean) / self.scale, y - self.y.mean
+
+
+@dataclass(frozen=True)
+class RankPath:
+    """R2 of reduced-rank maps on the validation rows.
+
+    Attributes:
+        axes: principal axes of the ridge map's fitted values ``[d2, k]``, the strongest first.
+        ranks: tried, ascending.
+        residual: squared error of each validation row under each rank ``[len(ranks), v]``.
+        total: squared distance of each validation row from the training mean ``[v]``.
+    """
+
+    axes: torch.Tensor
+    ranks: list[int]
+    residual: np.ndarray
+    total: np.ndarray
+
+    def smallest(self, allowed: int, codes: np.ndarray) -> int:
+        """The smallest rank, up to ``allowed``, whose R2 is within one standard error of the best's, by groups."""
+        may = [i for i, rank in enumerate(self.ranks) if rank <= allowed]
+        best = min(may, key=lambda i: (float(self.residual[i].sum()), self.ranks[i]))
+        for i in may:
+            more = self.residual[i] - self.residual[best]
+            loss = float(more.sum() / self.total.sum())
+            if loss <= group_error(more - loss * self.total, self.total, codes):
+                return self.ranks[i]
+        return self.ranks[best]
+
+
+def rank_path(ridge: RidgeMap, train: Pairs, validation: Pairs) -> RankPath:
+    """The principal axes of what ``ridge`` fits on the training rows, and how ranks 1, 2, 4 ... do on the others.
+
+    Source: Izenman 1975; Mukherjee and Zhu 2011.
+    """
+    axes = _axes(ridge, train)
+    ranks = [2**i for i in range(axes.shape[1].bit_length()) if 2**i < axes.shape[1]] + [axes.shape[1]]
+    residual: list[np.ndarray] = []
+    total: list[np.ndarray] = []
+    for x, y in validation.blocks():
+        truth = y - ridge.y_mean
+        shift = (ridge.predict(x) - ridge.y_mean) @ axes
+        # Of a projection on axes at right angles, each adds what it explains.
+        gain = (2 * shift * (truth @ axes) - shift.square()).cumsum(dim=1)
+        total.append(truth.square().sum(dim=1).numpy())
+        residual.append(total[-1][None] - gain[:, [rank - 1 for rank in ranks]].T.numpy())
+    return RankPath(axes, ranks, np.concatenate(residual, axis=1), np.concatenate(total))
+
+
+def _axes(ridge: RidgeMap, train: Pairs) -> torch.Tensor:
+    """Axes of the fitted values: their singular vectors on the target's side, ``[d2, k]``."""
+    d1, d2 = train.dims
+    if len(train) <= d1:
+        return _right_vectors(ridge.predict(train.whole()[0]) - ridge.y_mean)
+    scatter = torch.zeros(d1, d1, dtype=torch.float64)
+    for x, _ in train.blocks():
+        centred = x - ridge.x_mean
+        scatter.addmm_(centred.T, centred)
+    eigenvalues, vectors = symmetric_eigen(scatter)
+    # As many rows as the source has columns, with the scatter of all fitted values.
+    return _right_vectors((vectors * eigenvalues.clamp_min(0).sqrt()).T @ ridge.weight)
+
+
+def _right_vectors(rows: torch.Tensor) -> torch.Tensor:
+    """Right singular vectors of ``rows [m, d]`` that are more than rounding, in columns, the strongest first."""
+    eigenvalues, vectors = symmetric_eigen(smaller_product(rows))
+    kept = eigenvalues > eigenvalues[-1] * len(eigenvalues) * torch.finfo(rows.dtype).eps
+    if len(rows) < rows.shape[1]:
+        vectors, kept = rows.T @ (vectors[:, kept] / eigenvalues[kept].sqrt()), kept[kept]
+    return vectors[:, kept].flip(1)

@@ -1,0 +1,156 @@
+"""Training by gradient descent, stopped on validation groups; the test rows never enter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from foresight_cli.adapters.standardized import StandardizedAdapter
+from foresight_cli.config import TrainedConfig
+from foresight_cli.errors import ForesightError
+from foresight_cli.training.checkpoint import Checkpoint, Epoch, Progress, Tensors
+from foresight_cli.training.losses import batch_loss
+from foresight_cli.training.pairs import Pairs, moments
+
+EVALUATED = 1024
+"""Rows that go through the adapter at once where no gradient is taken."""
+
+
+class Diverged(ForesightError):
+    """The loss is no number any more; the adapter holds the weights of its best epoch, if it had one."""
+
+    def __init__(self, message: str, best: int) -> None:
+        super().__init__(message)
+        self.best = best
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that is over: its epochs, and the one whose weights were kept."""
+
+    epochs: list[Epoch]
+    best: int
+
+
+def train(
+    adapter: StandardizedAdapter,
+    pairs: Pairs,
+    validation: Pairs,
+    *,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Trained:
+    """Train ``adapter`` in place with AdamW and a cosine schedule; keep the weights of its best epoch on ``validation``.
+
+    Args:
+        adapter: its device is where training runs; on a GPU, products are of bfloat16.
+        pairs: rows that weights and standardisation are learned from.
+        validation: rows of other groups that say when to stop.
+        seed: of the order of batches and of dropout; every epoch has its own, so that a run goes on as it would have.
+        checkpoint: written after each epoch, and gone on from if it is there.
+        on_epoch: called after each epoch, those of the checkpoint too.
+
+    Raises:
+        Diverged: the loss is no number any more.
+        ForesightError: the checkpoint cannot be written.
+    """
+    config = adapter.config
+    assert isinstance(config, TrainedConfig)
+    device = adapter.x_mean.device
+    adapter.standardize(*moments(pairs.blocks()))
+    pairs, validation = pairs.on(device), validation.on(device)
+    optimizer = torch.optim.AdamW(adapter.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    steps = math.ceil(len(pairs) / config.batch_size)
+    progress = (checkpoint.load() if checkpoint else None) or Progress([], 0, {}, _copied(adapter), {})
+    if progress.weights:
+        adapter.load_state_dict(progress.weights)
+        _restore(optimizer, progress.optimizer)
+    for epoch in progress.epochs:
+        on_epoch(epoch)
+    while len(progress.epochs) < config.epochs and len(progress.epochs) - progress.best < config.patience:
+        number = len(progress.epochs) + 1
+        loss = _epoch(adapter, pairs, optimizer, config, seed=seed, number=number, steps=steps)
+        held = mean_loss(adapter, validation) if math.isfinite(loss) else math.nan
+        if not math.isfinite(held):
+            adapter.load_state_dict(progress.kept)
+            raise Diverged(
+                f"training diverged in epoch {number}: the loss is {loss:g} with adapter.lr={config.lr:g}. "
+                f"Try adapter.lr={config.lr / 10:g}",
+                progress.best,
+            )
+        if held < min((epoch.validation for epoch in progress.epochs), default=math.inf):
+            progress.best, progress.kept = number, _copied(adapter)
+        progress.epochs.append(Epoch(number, loss, held, optimizer.param_groups[0]["lr"]))
+        if checkpoint:
+            progress.weights, progress.optimizer = _copied(adapter), _tensors(optimizer)
+            checkpoint.save(progress)
+        on_epoch(progress.epochs[-1])
+    adapter.load_state_dict(progress.kept)
+    adapter.eval()
+    return Trained(progress.epochs, progress.best)
+
+
+def mean_loss(adapter: StandardizedAdapter, pairs: Pairs) -> float:
+    """Squared error of ``pairs`` as a share of the target's training variance; no gradient, no dropout."""
+    adapter.eval()
+    total, scale = 0.0, float(adapter.y_scale.square()) * pairs.dims[1]
+    device = adapter.x_mean.device
+    with torch.no_grad():
+        for x, y in pairs.batches(torch.arange(len(pairs)), EVALUATED):
+            predicted = adapter(x.to(device).float())
+            total += float((predicted - y.to(device).float()).square().sum(dtype=torch.float64))
+    return total / (scale * len(pairs))
+
+
+def _epoch(
+    adapter: StandardizedAdapter,
+    pairs: Pairs,
+    optimizer: torch.optim.Optimizer,
+    config: TrainedConfig,
+    *,
+    seed: int,
+    number: int,
+    steps: int,
+) -> float:
+    """One pass over ``pairs`` in a new order; the mean loss of its batches."""
+    device = adapter.x_mean.device
+    own_seed = (seed * 1_000_003 + number) % 2**63
+    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(own_seed))
+    torch.manual_seed(own_seed)  # of dropout
+    adapter.train()
+    total = torch.zeros((), device=device)
+    for step, (x, y) in enumerate(pairs.batches(order, config.batch_size), (number - 1) * steps):
+        rate = config.lr * (1 + math.cos(math.pi * step / (config.epochs * steps))) / 2
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        x, y = x.to(device).float(), y.to(device).float()
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            predicted = adapter(x)
+        loss = batch_loss(adapter, predicted, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.detach() * len(x)
+    return float(total) / len(pairs)
+
+
+def _copied(adapter: StandardizedAdapter) -> Tensors:
+    return {name: value.clone() for name, value in adapter.state_dict().items()}
+
+
+def _tensors(optimizer: torch.optim.Optimizer) -> Tensors:
+    state = optimizer.state_dict()["state"]
+    return {f"{i}/{name}": value.clone() for i, values in state.items() for name, value in values.items()}
+
+
+def _restore(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+    said = optimizer.state_dict()
+    state: dict[int, Tensors] = {}
+    for name, value in tensors.items():
+        index, _, what = name.partition("/")
+        state.setdefault(int(index), {})[what] = value
+    optimizer.load_state_dict({**said, "state": state})

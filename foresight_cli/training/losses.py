@@ -1,0 +1,37 @@
+"""What training minimises, batch by batch, in units where predicting the mean costs about 1."""
+
+from __future__ import annotations
+
+import torch
+
+from foresight_cli.adapters.standardized import StandardizedAdapter
+from foresight_cli.config import TrainedConfig
+
+
+def batch_loss(adapter: StandardizedAdapter, predicted: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The loss of predictions ``[b, d2]`` for targets ``y [b, d2]``, both raw; as the adapter's config says."""
+    config = adapter.config
+    assert isinstance(config, TrainedConfig)
+    if config.loss == "mse":
+        loss = (predicted - y).square().sum(dim=1).mean() / (adapter.y_scale.square() * y.shape[1])
+    else:
+        cosine = torch.nn.functional.cosine_similarity(predicted - adapter.y_mean, y - adapter.y_mean, dim=1)
+        loss = 1 - cosine.mean()
+    # Of fewer rows the Gram matrices say nothing of the space.
+    if config.cka_weight and len(y) >= 4:
+        loss = loss + config.cka_weight * (1 - linear_cka(predicted, y))
+    return loss
+
+
+def linear_cka(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Linear CKA of the batch, differentiable; 0 where a side is constant.
+
+    Biased: both sides hold the same few rows, and what is compared is this loss with itself. `metrics.linear_cka` is
+    the one to report.
+    """
+    grams = []
+    for rows in (a, b):
+        centred = rows - rows.mean(dim=0)
+        gram = centred @ centred.T
+        grams.append(gram / torch.linalg.matrix_norm(gram).clamp_min(1e-12))
+    return (grams[0] * grams[1]).sum()
