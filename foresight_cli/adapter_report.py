@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from foresight_cli.experiments.held_out import Fit, Held, Predict, attributes_ke
 from foresight_cli.experiments.rows import PAIR_ROWS
 from foresight_cli.latents import Entry
 from foresight_cli.paired import Paired, SplitRows
-from foresight_cli.results import AdapterResults, Attribute, SeedScore
+from foresight_cli.results import AdapterResults, SeedScore
 from foresight_cli.training.closed_form import RidgeMap
 from foresight_cli.training.fit import Fitted, Parts, predicted
 from foresight_cli.training.pairs import Pairs, moments
@@ -73,7 +73,8 @@ def held_out_results(
     learned = torch.from_numpy(np.sort(np.random.default_rng(config.seed).permutation(len(parts.train))[:LEARNED]))
     taught = tuple(rows.double() for rows in parts.train[learned])
     attributes = attributes_kept(
-        {"own": runs[kept], "ridge": ridge_fit},
+        runs[kept],
+        ridge_fit,
         held,
         (taught[0], taught[1]),
         {name: (column[split.train[learned]], column[split.test]) for name, column in paired.table.attributes.items()},
@@ -95,8 +96,9 @@ def held_out_results(
         r2_train=seeds[kept].r2_train,
         noise_ceiling=1.0,
         r2_per_component=per_component(runs[kept], held, taught[1]),
-        attributes=attributes["own"],
-        attributes_ridge=attributes["ridge"],
+        attributes=attributes.own,
+        attributes_ridge=attributes.ridge,
+        attribute_gains=attributes.gains,
         seeds=seeds,
         saved_seed=seeds[kept].seed,
         settings={"adapter": asdict(config.adapter), "seed": config.seed, "split": list(config.split)},
@@ -140,17 +142,21 @@ def print_adapter(results: AdapterResults, folder: Path) -> None:
         recall = "  ".join(f"{k}: {share:.2f}" for k, share in score.recall.items())
         log.info("  %-9s held-out R2 %6.3f  cosine %6.3f  recall@k %s%s", score.name, score.r2.value, score.cosine,
                  recall, said)  # fmt: skip
-    for ours, linear in zip(results.attributes, results.attributes_ridge, strict=True):
-        log.info("  %s", _kept(results.adapter, ours, linear))
+    for line in _attributes(results):
+        log.info("  %s", line)
     log.info("%s: %d parameters, R2 %.3f on its training rows -> %s", results.adapter, own.parameters,
              results.r2_train, folder / "adapter.safetensors")  # fmt: skip
 
 
-def _kept(adapter: str, ours: Attribute, linear: Attribute) -> str:
-    if ours.retention is None:
-        return f"{ours.name}: the target itself does not hold it (R2 {ours.target:.2f})"
-    assert linear.retention is not None
-    less = ours.retention.value - linear.retention.value
-    beside = f", ridge {linear.retention.value:.2f} ({less:+.2f})" if adapter != "linear" else ""
-    low, high = ours.retention.low, ours.retention.high
-    return f"{ours.name}: {adapter} keeps {ours.retention.value:.2f} [{low:.2f}, {high:.2f}]{beside}"
+def _attributes(results: AdapterResults) -> Iterator[str]:
+    """What the adapter keeps of each attribute, and whether ridge keeps as much."""
+    for kept, ridge, more in zip(results.attributes, results.attributes_ridge, results.attribute_gains, strict=True):
+        if kept.retention is None or ridge.retention is None:
+            yield f"{kept.name}: the target itself does not hold it (R2 {kept.from_target:.2f})"
+            continue
+        said = f"{kept.name}: keeps {kept.retention.value:.2f} [{kept.retention.low:.2f}, {kept.retention.high:.2f}]"
+        if results.adapter == "linear":
+            yield said
+        else:
+            gain = f"{more.gain.value:+.2f} [{more.gain.low:+.2f}, {more.gain.high:+.2f}]"
+            yield f"{said}; ridge {ridge.retention.value:.2f}; R2 {gain} against ridge: {more.outcome}"

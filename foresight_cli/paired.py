@@ -79,9 +79,8 @@ def open_pairs(config: AdaptConfig) -> Paired:
                  sum(_bytes(entry) for entry in (source, target)) / 1e9, config.memory_gb)  # fmt: skip
     place = {sample_id: i for i, sample_id in enumerate(views[1].ids)}
     x, y, *pixels = join(*views, *thumbnails)
-    everything = Pairs(
-        *stored, torch.arange(len(x)), torch.tensor([place[sample_id] for sample_id in x.ids], dtype=torch.long)
-    )
+    y_rows = torch.tensor([place[sample_id] for sample_id in x.ids], dtype=torch.long)
+    everything = Pairs(stored[0], stored[1], torch.arange(len(x)), y_rows)
     rows = choose_rows(
         [[x], [y], *([pixels] if pixels else [])],
         max_rows=len(x),

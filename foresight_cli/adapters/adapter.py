@@ -10,7 +10,7 @@ from torch import nn
 from foresight_cli.errors import ForesightError
 
 if TYPE_CHECKING:
-    from foresight_cli.config import AdapterConfig
+    from foresight_cli.config import AdapterConfig, BudgetConfig
 
 
 class Adapter(nn.Module):
@@ -23,7 +23,7 @@ class Adapter(nn.Module):
         shape: what else fixes its parameters and was found out from the data, as the rank of a low-rank map.
     """
 
-    def __init__(self, source_dim: int, target_dim: int, config: AdapterConfig, **shape: int) -> None:
+    def __init__(self, source_dim: int, target_dim: int, config: BudgetConfig, **shape: int) -> None:
         super().__init__()
         self.source_dim = source_dim
         self.target_dim = target_dim

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class MLPAdapter(StandardizedAdapter):
-    """``layers`` hidden layers of GELU with dropout; those after the first may be widened inside, and add to their input.
+    """``layers`` hidden layers of GELU with dropout; those after the first may widen inside, and add to their input.
 
     Parameters: (source_dim + 1) hidden + (hidden + 1) target_dim, and between them, for each further layer,
     (hidden + 1) hidden, or with an expansion e > 1, (hidden + 1) e hidden + (e hidden + 1) hidden.

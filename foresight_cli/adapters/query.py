@@ -115,4 +115,5 @@ class _Block(nn.Module):
         return thought
 
     def _heads(self, x: torch.Tensor) -> torch.Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        headed: torch.Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return headed

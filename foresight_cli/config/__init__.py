@@ -4,6 +4,7 @@ from typing import Any
 
 from foresight_cli.config.adapters import (
     AdapterConfig,
+    BudgetConfig,
     LinearConfig,
     LowRankConfig,
     MLPConfig,
@@ -61,6 +62,7 @@ __all__ = [
     "AdapterConfig",
     "AnalyzeConfig",
     "AutoencoderConfig",
+    "BudgetConfig",
     "DataConfig",
     "ExtractConfig",
     "HistogramConfig",

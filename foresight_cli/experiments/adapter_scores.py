@@ -28,7 +28,7 @@ def scores_of(ours: Way, others: Sequence[Way], held: Held) -> list[AdapterScore
 
 
 def nearest_pair(train: Pairs, x: Moments) -> Predict:
-    """Copies the target of the training row whose source is nearest, columns standardised; reads the pairs in blocks."""
+    """Copies the target of the training row whose source is nearest, columns standardised; reads pairs in blocks."""
     scale = torch.where(x.variance > 0, x.variance.sqrt(), 1.0)
 
     def predict(rows: torch.Tensor) -> torch.Tensor:

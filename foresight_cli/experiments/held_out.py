@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 
 from foresight_cli.experiments.bridge import retained
-from foresight_cli.metrics import fit_ridge
+from foresight_cli.metrics import Ridge, fit_ridge
 from foresight_cli.metrics.probe import group_error
 from foresight_cli.metrics.space import Space
-from foresight_cli.results import Attribute, Estimate
+from foresight_cli.results import Attribute, AttributeGain, Estimate
 
 Floats = npt.NDArray[np.float64]
 Predict = Callable[[torch.Tensor], torch.Tensor]
@@ -22,6 +22,8 @@ Predict = Callable[[torch.Tensor], torch.Tensor]
 RETRIEVED = (1, 5, 10)
 COMPONENTS = 64
 """The curve over principal components of the target ends here."""
+NEGLIGIBLE = 1e-3
+"""Differences of R2 that nobody would choose an adapter for: the rounding of weights to single precision is one."""
 LEAST_KNOWN = 20
 """An attribute known of fewer training rows, or of fewer test rows, is not judged."""
 
@@ -78,16 +80,15 @@ def r2_estimate(fits: Sequence[Fit], held: Held) -> Estimate:
 def gain(ours: Sequence[Fit], other: Fit, held: Held) -> Estimate:
     """R2 of ours minus R2 of the other, row by row on the same rows."""
     less = other.residual - np.mean([fit.residual for fit in ours], axis=0)
-    total = other.total
-    value = float(less.sum() / total.sum())
-    error = group_error(less - value * total, total, held.codes)
-    return Estimate.of(value, float(np.hypot(error, _between([fit.r2 for fit in ours]))), chance=0.0)
+    return _gain(less, other.total, held.codes, _between([fit.r2 for fit in ours]))
 
 
 def outcome(difference: Estimate) -> str:
-    """``better``, ``worse``, or ``tie`` where the 95 % interval of the difference holds 0."""
+    """``better``, ``worse``, or ``tie``: the 95 % interval of the difference holds 0, or it is under `NEGLIGIBLE`."""
     assert difference.low is not None
     assert difference.high is not None
+    if abs(difference.value) < NEGLIGIBLE:
+        return "tie"
     if difference.low > 0:
         return "better"
     return "worse" if difference.high < 0 else "tie"
@@ -130,11 +131,22 @@ def per_component(fit: Fit, held: Held, train_y: torch.Tensor) -> list[float]:
     axes = axes / axes.norm(dim=0)
     truth = (held.y - held.mean) @ axes
     residual = truth - fit.shift @ axes
-    return (1 - residual.square().sum(dim=0) / truth.square().sum(dim=0).clamp_min(1e-300)).tolist()
+    r2: list[float] = (1 - residual.square().sum(dim=0) / truth.square().sum(dim=0).clamp_min(1e-300)).tolist()
+    return r2
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What two maps carry of each attribute, and by how much the first of them reads better."""
+
+    own: list[Attribute]
+    ridge: list[Attribute]
+    gains: list[AttributeGain]
 
 
 def attributes_kept(
-    fits: dict[str, Fit],
+    own: Fit,
+    ridge: Fit,
     held: Held,
     train: tuple[torch.Tensor, torch.Tensor],
     known: dict[str, tuple[torch.Tensor, torch.Tensor]],
@@ -142,19 +154,20 @@ def attributes_kept(
     *,
     ceiling: float,
     seed: int,
-) -> dict[str, list[Attribute]]:
-    """Can each attribute still be read, by the probe of the true target, from what each of ``fits`` carried over?
+) -> Carried:
+    """Can each attribute still be read, by the probe of the true target, from what an adapter carried, and from ridge?
 
     Args:
-        fits: by name.
-        held: the rows they are of.
+        own: the adapter on the held-out rows.
+        ridge: what it is compared to.
+        held: the rows both are of.
         train: source and target rows ``[m, d1]`` and ``[m, d2]`` that probes are fitted on.
         known: each attribute of the training and of the held-out rows ``[m]`` and ``[t]``, NaN where there is none.
         groups: of the held-out rows.
         ceiling: R2 that the true target must hold of an attribute.
         seed: of the resampling.
     """
-    found: dict[str, list[Attribute]] = {name: [] for name in fits}
+    found = Carried([], [], [])
     for attribute, (taught, asked) in known.items():
         learn, tell = torch.isfinite(taught), torch.isfinite(asked)
         if min(int(learn.sum()), int(tell.sum())) < LEAST_KNOWN or taught[learn].std() == 0:
@@ -162,14 +175,25 @@ def attributes_kept(
         wanted = taught[learn][:, None].double()
         probes = [fit_ridge(rows[learn], wanted, standardize=i == 0) for i, rows in enumerate(train)]
         truth = asked[tell].double()
+
+        def errors(probe: Ridge, rows: torch.Tensor, truth: torch.Tensor = truth) -> Floats:
+            return (truth - probe.predict(rows).flatten()).square().numpy()
+
         scored = {"total": (truth - wanted.mean()).square().numpy(), "rows": tell.nonzero().flatten().numpy()}
-        for key, probe, rows in (("source", probes[0], held.x), ("target", probes[1], held.y)):
-            scored[key] = (truth - probe.predict(rows[tell]).flatten()).square().numpy()
-        for name, fit in fits.items():
-            carried = probes[1].predict((fit.shift + held.mean)[tell]).flatten()
-            bridged = {**scored, "bridge": (truth - carried).square().numpy()}
-            found[name].append(retained(attribute, [bridged], groups, ceiling, 1, seed))
+        scored["source"], scored["target"] = errors(probes[0], held.x[tell]), errors(probes[1], held.y[tell])
+        bridges = [errors(probes[1], (fit.shift + held.mean)[tell]) for fit in (own, ridge)]
+        for kept, bridge in zip((found.own, found.ridge), bridges, strict=True):
+            kept.append(retained(attribute, [{**scored, "bridge": bridge}], groups, ceiling, 1, seed))
+        more = _gain(bridges[1] - bridges[0], scored["total"], held.codes[tell.numpy()], 0.0)
+        found.gains.append(AttributeGain(attribute, more, outcome(more)))
     return found
+
+
+def _gain(less: Floats, total: Floats, codes: npt.NDArray[np.int64], between: float) -> Estimate:
+    """A difference of R2 from each row's difference of squared errors; ``between`` is the error of the runs."""
+    value = float(less.sum() / total.sum())
+    error = group_error(less - value * total, total, codes)
+    return Estimate.of(value, float(np.hypot(error, between)), chance=0.0)
 
 
 def _estimate(residual: Floats, total: Floats, r2: Sequence[float], held: Held) -> Estimate:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import OrderedDict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ class RowReader:
     def __init__(self, entry: Entry) -> None:
         self._files: list[Path] = []
         self._open: OrderedDict[int, int] = OrderedDict()
-        starts, files, ids, pixels = [], [], [], []
+        ids: list[str] = []
+        starts, files, pixels = [], [], []
         width: int | None = None
         for path, shard in entry.located():
             if not shard.ids:
@@ -64,10 +66,10 @@ class RowReader:
         breaks = (np.diff(file) != 0) | (np.diff(place) != self._row_bytes)
         edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(wanted)]
         data = np.empty((len(wanted), self._row_bytes), dtype=np.uint8)
-        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        for start, stop in pairwise(edges):
             if stop > start:
                 self._read(int(file[start]), int(place[start]), data[start:stop].reshape(-1))
-        read = torch.from_numpy(data).view(self.dtype)
+        read = torch.from_numpy(data.reshape(-1)).view(self.dtype).view(len(wanted), self.shape[1])
         back = torch.empty(len(wanted), dtype=torch.long)
         back[torch.from_numpy(order)] = torch.arange(len(wanted))
         return read[back]

@@ -55,7 +55,7 @@ def render_model_card(
         settings=_settings(recipes),
         data=[str(recipes[side]["data"]["name"]) for side in ("source", "target")],
         results=results,
-        adapter_settings=asdict(adapter.config),
+        adapter_settings={**asdict(adapter.config), **adapter.shape},
         snippet=_snippet(adapter, repo_id),
         previews=Markdown("\n\n".join(f"![{escape(name)}]({name})" for name in previews)),
     )
@@ -71,17 +71,20 @@ def _space(recipe: dict[str, Any]) -> str:
     return f"{recipe['model']['name']} {layer if layer == 'final' else f'layer {layer}'} {recipe['pooling']}"
 
 
+_ORDER = ("model", "layer", "pooling", "data", "rows")
+
+
 def _settings(recipes: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Every setting of the two recipes by name, as text; one that a side does not have is empty."""
     sides = [_flat(recipes["source"]), _flat(recipes["target"])]
-    names = list(dict.fromkeys([*sides[0], *sides[1]]))
+    names = sorted({**sides[0], **sides[1]}, key=lambda name: _ORDER.index(name.partition(".")[0]))
     return [(name, *(_text(side[name]) if name in side else "" for side in sides)) for name in names]  # type: ignore[misc]
 
 
 def _flat(recipe: dict[str, Any]) -> dict[str, Any]:
     parts = {part: recipe[part] for part in ("model", "data")}
     flat = {f"{part}.{key}": value for part, held in parts.items() for key, value in held.items()}
-    return flat | {key: recipe[key] for key in ("layer", "pooling", "rows")}
+    return flat | {key: recipe[key] for key in _ORDER if key not in parts}
 
 
 def _text(value: Any) -> str:

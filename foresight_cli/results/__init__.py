@@ -1,7 +1,7 @@
 """Results of the stages: typed, written to ``results.yaml`` and read back."""
 
 from foresight_cli.inference.permutation_test import PermutationTest
-from foresight_cli.results.adapter import AdapterResults, AdapterScore, SeedScore
+from foresight_cli.results.adapter import AdapterResults, AdapterScore, AttributeGain, SeedScore
 from foresight_cli.results.analysis import (
     Analysis,
     Attribute,
@@ -23,6 +23,7 @@ __all__ = [
     "AdapterScore",
     "Analysis",
     "Attribute",
+    "AttributeGain",
     "Category",
     "ChosenPair",
     "Control",

@@ -32,6 +32,15 @@ class AdapterScore:
 
 
 @dataclass(frozen=True)
+class AttributeGain:
+    """R2 of an attribute as read from what the adapter predicts, minus that as read from what ridge predicts."""
+
+    name: str
+    gain: Estimate
+    outcome: str
+
+
+@dataclass(frozen=True)
 class SeedScore:
     """One training run: other initial weights, other batches, the same rows."""
 
@@ -59,6 +68,7 @@ class AdapterResults:
         r2_per_component: of the adapter on the test rows, by principal component of the target, the largest first.
         attributes: what can be read of each from source, target, and what the adapter carried.
         attributes_ridge: the same for ridge.
+        attribute_gains: of the adapter over ridge, on the same rows.
         seeds: each training run; the first of equals with the best validation is the one that was saved.
         saved_seed: of the weights beside this file.
     """
@@ -78,6 +88,7 @@ class AdapterResults:
     r2_per_component: list[float]
     attributes: list[Attribute]
     attributes_ridge: list[Attribute]
+    attribute_gains: list[AttributeGain]
     seeds: list[SeedScore]
     saved_seed: int
     settings: dict[str, Any]

@@ -22,7 +22,7 @@ GIGABYTE = 1e9
 
 @dataclass(frozen=True)
 class RidgeMap:
-    """A ridge map ``y = clamp(x - x_mean, -reach, reach) W + y_mean``; W is held only where it is smaller than the rows.
+    """A ridge map ``y = clamp(x - x_mean, -reach, reach) W + y_mean``; W is made only where it is wanted.
 
     Attributes:
         x_mean: ``[d1]``.
@@ -71,7 +71,7 @@ def ridge_map(pairs: Pairs, *, memory_gb: float) -> RidgeMap:
     if len(pairs) <= d1 or products_gb > memory_gb:
         least = min(rows_gb, products_gb)
         raise ForesightError(
-            f"a closed form of {len(pairs):,} rows from {d1:,} to {d2:,} values takes {least:.1f} GB: allow it with "
+            f"a closed form of {len(pairs):,} rows from {d1:,} to {d2:,} values takes {least:.2g} GB: allow it with "
             f"memory_gb={math.ceil(least)}, or pool the source with source.pooling=channel_mean"
         )
     return RidgeMap.of(_Streamed(pairs).ridge())
@@ -116,6 +116,7 @@ class _Streamed:
         penalties = [multiple * unit for multiple in PENALTIES]
         penalty = self._best(penalties)
         weight = self._weight(penalty) / self.scale[:, None]
+        weight[self.x.variance == 0] = 0  # not the rounding of the eigenvectors
         return Ridge(weight, self.x.mean, self.y.mean, REACH * self.x.farthest, penalty)
 
     def _best(self, penalties: Sequence[float]) -> float:
@@ -206,7 +207,7 @@ def rank_path(ridge: RidgeMap, train: Pairs, validation: Pairs) -> RankPath:
 
 def _axes(ridge: RidgeMap, train: Pairs) -> torch.Tensor:
     """Axes of the fitted values: their singular vectors on the target's side, ``[d2, k]``."""
-    d1, d2 = train.dims
+    d1 = train.dims[0]
     if len(train) <= d1:
         return _right_vectors(ridge.predict(train.whole()[0]) - ridge.y_mean)
     scatter = torch.zeros(d1, d1, dtype=torch.float64)

@@ -44,7 +44,7 @@ def train(
     checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Trained:
-    """Train ``adapter`` in place with AdamW and a cosine schedule; keep the weights of its best epoch on ``validation``.
+    """Train ``adapter`` in place with AdamW and a cosine schedule; the epoch that is best on ``validation`` is kept.
 
     Args:
         adapter: its device is where training runs; on a GPU, products are of bfloat16.

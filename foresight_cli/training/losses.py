@@ -34,4 +34,5 @@ def linear_cka(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         centred = rows - rows.mean(dim=0)
         gram = centred @ centred.T
         grams.append(gram / torch.linalg.matrix_norm(gram).clamp_min(1e-12))
-    return (grams[0] * grams[1]).sum()
+    alike: torch.Tensor = (grams[0] * grams[1]).sum()
+    return alike

@@ -71,7 +71,7 @@ class Pairs:
             yield x.double(), y.double()
 
     def batches(self, order: torch.Tensor, size: int) -> Iterator[Batch]:
-        """The pairs in the given order, ``size`` at a time, as stored; the disk is read while the last batch is used."""
+        """The pairs in the given order, ``size`` at a time, as stored; the disk is read while a batch is used."""
         parts = order.split(size)
         if not self.on_disk:
             yield from (self[part] for part in parts)

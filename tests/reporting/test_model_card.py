@@ -89,12 +89,12 @@ def test_what_it_maps_and_how_well():
         ["model.revision", "c0ffee", "c0ffee"],
         ["model.prompt", "Describe.", "Describe."],
         ["model.resolution", "56", "56"],
-        ["data.name", "shapes", "shapes"],
-        ["data.seed", "0", "0"],
+        ["model.sha256", "", "ab"],
         ["layer", "8", "final"],
         ["pooling", "channel_mean", "flat"],
+        ["data.name", "shapes", "shapes"],
+        ["data.seed", "0", "0"],
         ["rows", "90", "90"],
-        ["model.sha256", "", "ab"],
     ]
     assert scores == [
         ["Predicted by", "Parameters", "R²", "Centred cosine", "Recall@1", "Recall@10", "R² this adapter adds",
@@ -169,6 +169,11 @@ def test_the_snippet_of_a_published_one(tmp_path, monkeypatch):
     exec(code(text), names)
     assert torch.equal(names["target"], drawn()(names["source"]))
     assert 'load_adapter("ada/map")  # fetched from the Hugging Face hub' in text
+
+
+def test_a_rank_that_was_found_stands_for_the_one_not_given():
+    text = render_model_card(drawn("lowrank"), recipes())
+    assert "```yaml\nname: lowrank\nmax_parameters: 10000000\nrank: 3\n```" in text
 
 
 def test_previews_are_shown():

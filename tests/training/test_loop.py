@@ -1,51 +1,155 @@
+import math
+
+import numpy as np
+import pytest
 import torch
-from foresight_cli.adapters.training import Split, train_mlp
 
 from foresight_cli.adapters import open_adapter
 from foresight_cli.config import MLPConfig
+from foresight_cli.metrics import linear_cka as reported_cka
+from foresight_cli.training.checkpoint import Checkpoint
+from foresight_cli.training.loop import Diverged, train
+from foresight_cli.training.losses import batch_loss, linear_cka
+from foresight_cli.training.pairs import moments
+from tests.training.stored import in_memory, on_disk
+
+SETTINGS = {
+    "max_parameters": 10**6, "hidden": 32, "layers": 2, "expansion": 1, "residual": False, "dropout": 0.0, "lr": 1e-2,
+    "weight_decay": 0.0, "batch_size": 32, "epochs": 60, "patience": 10, "loss": "mse", "cka_weight": 0.0,
+}  # fmt: skip
 
 
 def config(**changes):
-    settings = {"hidden": 32, "layers": 2, "dropout": 0.0, "lr": 1e-2, "weight_decay": 0.0}
-    return MLPConfig("mlp", **{**settings, "batch_size": 32, "epochs": 60, "patience": 10, **changes})
+    return MLPConfig("mlp", **{**SETTINGS, **changes})
+
+
+def curved():
+    """Rows that no linear map carries over: 300 to learn from and 100 to check with."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(400, 5, generator=generator)
+    y = torch.sin(2 * x) @ torch.randn(5, 7, generator=generator) + 3
+    return x, y
 
 
 def parts():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(400, 5, generator=generator)
-    y = torch.sin(2 * x) @ torch.randn(5, 7, generator=generator)
-    return Split(x[:300], y[:300]), Split(x[300:], y[300:])
+    pairs = in_memory(*curved())
+    return pairs.part(torch.arange(300)), pairs.part(torch.arange(300, 400))
 
 
-def trained(seed=0, **changes):
+def trained(seed=0, *, pairs=None, checkpoint=None, on_epoch=lambda epoch: None, **changes):
     torch.manual_seed(seed)
     adapter = open_adapter(config(**changes), 5, 7)
-    epochs = []
-    train, validation = parts()
-    run, best = train_mlp(adapter, train, validation, seed=seed, on_epoch=epochs.append)
-    return adapter, epochs, run, best
+    run = train(adapter, *(pairs or parts()), seed=seed, checkpoint=checkpoint, on_epoch=on_epoch)
+    return adapter, run
+
+
+def held_out(adapter):
+    x, y = parts()[1][torch.arange(100)]
+    with torch.no_grad():
+        return float((adapter(x) - y).square().sum() / (adapter.y_scale.square() * 7 * 100))
+
+
+def same(one, other):
+    a, b = one.state_dict(), other.state_dict()
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_it_learns_what_a_line_cannot():
-    adapter, epochs, _, best = trained()
-    _, held = parts()
-    with torch.no_grad():
-        residual = (adapter(held.x) - held.y).square().sum() / (held.y - held.y.mean(0)).square().sum()
-    assert residual.item() < 0.2
-    assert best == min(epochs, key=lambda e: e.validation).number
+    adapter, run = trained()
+    assert held_out(adapter) < 0.2
+    x, y = (rows.double().numpy() for rows in curved())
+    line = np.linalg.lstsq(np.c_[x[:300], np.ones(300)], y[:300], rcond=None)[0]
+    assert ((np.c_[x[300:], np.ones(100)] @ line - y[300:]) ** 2).sum() / y[300:].var(axis=0).sum() / 100 > 0.5
+    assert not adapter.training
+    assert run.best == min(run.epochs, key=lambda epoch: epoch.validation).number
 
 
 def test_the_kept_weights_are_those_of_the_best_epoch():
-    adapter, epochs, run, best = trained(lr=0.1, epochs=30, patience=3)
-    assert run == len(epochs) <= best + 3
-    _, held = parts()
-    with torch.no_grad():
-        loss = (adapter(held.x.float()) - held.y).square().sum(dim=1).mean() / (adapter.y_scale.square() * 7)
-    torch.testing.assert_close(float(loss), epochs[best - 1].validation, atol=1e-5, rtol=1e-5)
+    adapter, run = trained(lr=0.1, epochs=30, patience=3)
+    assert len(run.epochs) <= run.best + 3
+    assert held_out(adapter) == pytest.approx(run.epochs[run.best - 1].validation, rel=1e-5)
+
+
+def test_the_rate_falls_along_a_cosine():
+    _, run = trained(epochs=4, patience=4)
+    steps = math.ceil(300 / 32)
+    for epoch in run.epochs:
+        last = epoch.number * steps - 1
+        assert epoch.lr == pytest.approx(1e-2 * (1 + math.cos(math.pi * last / (4 * steps))) / 2)
 
 
 def test_the_seed_fixes_everything():
-    one, again = trained(dropout=0.3, epochs=5)[0], trained(dropout=0.3, epochs=5)[0]
-    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), again.parameters(), strict=True))
-    other = trained(seed=1, dropout=0.3, epochs=5)[0]
-    assert not torch.equal(next(iter(one.parameters())), next(iter(other.parameters())))
+    one, again, other = (trained(seed, dropout=0.3, epochs=5)[0] for seed in (0, 0, 1))
+    assert same(one, again)
+    assert not same(one, other)
+
+
+def test_rows_from_the_disk_give_the_same_weights(tmp_path):
+    pairs = on_disk(tmp_path, *curved())
+    there, _ = trained(pairs=(pairs.part(torch.arange(300)), pairs.part(torch.arange(300, 400))), epochs=5, dropout=0.3)
+    assert same(there, trained(epochs=5, dropout=0.3)[0])
+
+
+@pytest.mark.parametrize("stop", [1, 4])
+def test_a_run_that_was_stopped_goes_on_as_it_would_have(tmp_path, stop):
+    """Weights, kept weights, losses, and the optimizer with its moments: to the bit."""
+    checkpoint = Checkpoint(tmp_path / "run.safetensors")
+
+    class Stop(Exception):
+        pass
+
+    def on_epoch(epoch):
+        if epoch.number == stop:
+            raise Stop
+
+    with pytest.raises(Stop):
+        trained(checkpoint=checkpoint, on_epoch=on_epoch, epochs=8, dropout=0.3)
+    told = []
+    adapter, run = trained(checkpoint=checkpoint, on_epoch=told.append, epochs=8, dropout=0.3)
+    whole, whole_run = trained(epochs=8, dropout=0.3)
+    assert same(adapter, whole)
+    assert told == run.epochs == whole_run.epochs
+    assert run.best == whole_run.best
+
+
+def test_a_loss_that_is_no_number_stops_it_and_the_last_good_weights_stay():
+    with pytest.raises(Diverged) as said:
+        trained(lr=1.0, epochs=3, pairs=(in_memory(*(1e30 * rows for rows in curved())), parts()[1]))
+    assert str(said.value) == ("training diverged in epoch 1: the loss is nan with adapter.lr=1. Try adapter.lr=0.1")
+    assert said.value.best == 0
+
+
+def test_cosine_loss_trains_the_direction():
+    adapter, _ = trained(loss="cosine")
+    x, y = parts()[1][torch.arange(100)]
+    with torch.no_grad():
+        predicted = adapter(x)
+    mean = parts()[0][torch.arange(300)][1].mean(dim=0)
+    assert float(torch.cosine_similarity(predicted - mean, y - mean).mean()) > 0.85
+
+
+def test_the_losses_by_hand():
+    x, y = parts()[0][torch.arange(40)]
+    for loss, weight in (("mse", 0.0), ("cosine", 0.0), ("mse", 0.5)):
+        adapter = open_adapter(config(loss=loss, cka_weight=weight), 5, 7)
+        adapter.standardize(*moments(parts()[0].blocks()))
+        with torch.no_grad():
+            predicted = adapter(x)
+            found = float(batch_loss(adapter, predicted, y))
+        train_y = parts()[0][torch.arange(300)][1].double().numpy()
+        p, t, mean = predicted.double().numpy(), y.double().numpy(), train_y.mean(axis=0)
+        if loss == "mse":
+            wanted = ((p - t) ** 2).sum() / (40 * train_y.var(axis=0).sum())
+            wanted += weight * (1 - float(reported_cka(p, t, debiased=False)))
+        else:
+            a, b = p - mean, t - mean
+            wanted = 1 - ((a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).mean()
+        assert found == pytest.approx(wanted, rel=1e-5)
+
+
+def test_the_cka_term_has_a_gradient_and_survives_a_constant_batch():
+    rows = torch.randn(8, 3, requires_grad=True)
+    linear_cka(rows, torch.randn(8, 5)).backward()
+    assert torch.isfinite(rows.grad).all()
+    assert rows.grad.any()
+    assert float(linear_cka(torch.ones(8, 3), torch.randn(8, 5))) == 0
