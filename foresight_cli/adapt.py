@@ -16,17 +16,18 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from foresight_cli.adapter_report import held_out_results, print_adapter
-from foresight_cli.adapters import save_adapter
+from foresight_cli.adapters import check_push, push_adapter, save_adapter
 from foresight_cli.config import AdaptConfig, QueryConfig, SpaceConfig, TrainedConfig
 from foresight_cli.config_reader import adapt_config
 from foresight_cli.devices import usable_device
 from foresight_cli.errors import UsageError
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.paired import Paired, open_pairs, split_rows
+from foresight_cli.reporting.model_card import render_model_card
 from foresight_cli.results import AdapterResults, save_results
 from foresight_cli.token_grid import query_shape
 from foresight_cli.training.checkpoint import Checkpoint, Epoch
-from foresight_cli.training.closed_form import RidgeMap, ridge_map
+from foresight_cli.training.closed_form import RidgeMap, TooLarge, ridge_map
 from foresight_cli.training.fit import Fitted, Kind, Parts, fit_closed, fit_trained
 from foresight_cli.training.live import LiveTraining
 from foresight_cli.training.loop import Diverged
@@ -52,6 +53,8 @@ def adapt(config: AdaptConfig, folder: Path) -> AdapterResults:
     """
     for side, space in (("source", config.source), ("target", config.target)):
         _one(side, space)
+    if config.push:
+        check_push(config.push)
     shape = query_shape(config.adapter, config.source, config.target) if isinstance(config.adapter, QueryConfig) else {}
     paired = open_pairs(config)
     kind = Kind(config.adapter, shape, usable_device(config.device))
@@ -64,22 +67,41 @@ def adapt(config: AdaptConfig, folder: Path) -> AdapterResults:
     log.info("%s: %s%d parameters; %d training, %d validation and %d test rows", config.adapter.name,
              "" if kind.fixed else "at most ", kind.check(parts.train.dims),
              *(len(part) for part in (parts.train, parts.validation, parts.test)))  # fmt: skip
-    ridge = ridge_map(parts.train, memory_gb=config.memory_gb)
+    ridge = _ridge(kind, parts, config.memory_gb)
     fitted, shuffled = _fit(config, kind, paired, parts, ridge, folder)
     recipes = {"source": paired.source.recipe.to_dict(), "target": paired.target.recipe.to_dict()}
     results, best = held_out_results(config, paired, split, parts, ridge, fitted, shuffled)
-    save_adapter(best.adapter, folder, recipes)
+    card = render_model_card(best.adapter, recipes, results, repo_id=config.push)
+    save_adapter(best.adapter, folder, recipes, card=card)
     save_results(results, folder / "results.yaml")
+    if config.push:
+        log.info("published: %s", push_adapter(folder, config.push))
     return results
 
 
+def _ridge(kind: Kind, parts: Parts, memory_gb: float) -> RidgeMap | None:
+    """What closed forms start from and trained adapters are compared to; these can do without.
+
+    Raises:
+        TooLarge: an adapter in closed form does not fit in ``memory_gb``.
+    """
+    try:
+        return ridge_map(parts.train, memory_gb=memory_gb)
+    except TooLarge as error:
+        if not kind.trained:
+            raise
+        log.warning("ridge is not there to compare with: %s", error)
+        return None
+
+
 def _fit(
-    config: AdaptConfig, kind: Kind, paired: Paired, parts: Parts, ridge: RidgeMap, folder: Path
+    config: AdaptConfig, kind: Kind, paired: Paired, parts: Parts, ridge: RidgeMap | None, folder: Path
 ) -> tuple[list[Fitted], Fitted]:
     """The adapter, once for each seed where it starts from random weights, and once on shuffled pairs."""
     order = torch.from_numpy(np.random.default_rng(config.seed).permutation(len(parts.train)))
     wrong = replace(parts, train=parts.train.mismatched(order))
     if not kind.trained:
+        assert ridge is not None
         mismatched = ridge_map(wrong.train, memory_gb=config.memory_gb)
         return [fit_closed(kind, parts, ridge)], fit_closed(kind, wrong, mismatched)
     assert isinstance(config.adapter, TrainedConfig)

@@ -35,7 +35,7 @@ def held_out_results(
     paired: Paired,
     split: SplitRows,
     parts: Parts,
-    ridge: RidgeMap,
+    ridge: RidgeMap | None,
     fitted: Sequence[Fitted],
     shuffled: Fitted,
 ) -> tuple[AdapterResults, Fitted]:
@@ -46,7 +46,7 @@ def held_out_results(
         paired: the data.
         split: its rows by part.
         parts: its pairs by part.
-        ridge: of the training pairs.
+        ridge: of the training pairs; None if it was too large.
         fitted: the adapter, once for each seed.
         shuffled: the same kind, fitted on pairs that do not belong together.
     """
@@ -62,10 +62,10 @@ def held_out_results(
     kept = max(range(len(fitted)), key=lambda i: (seeds[i].r2_validation, -i))
     d1, d2 = parts.train.dims
     count = fitted[kept].adapter.parameter_count
-    ridge_fit = Fit.of(ridge.predict, held)
+    ridge_fit = Fit.of(ridge.predict, held) if ridge else None
     others = [
         Way("mean", d2, [Fit.of(mean_of(y), held)]),
-        Way("ridge", d1 * d2 + d2, [ridge_fit]),
+        *([Way("ridge", d1 * d2 + d2, [ridge_fit])] if ridge_fit else []),
         Way("nearest", len(parts.train) * (d1 + d2), [Fit.of(nearest_pair(parts.train, x), held)]),
         Way("shuffled", shuffled.adapter.parameter_count, [Fit.of(_map(shuffled), held)]),
     ]
@@ -150,13 +150,16 @@ def print_adapter(results: AdapterResults, folder: Path) -> None:
 
 def _attributes(results: AdapterResults) -> Iterator[str]:
     """What the adapter keeps of each attribute, and whether ridge keeps as much."""
-    for kept, ridge, more in zip(results.attributes, results.attributes_ridge, results.attribute_gains, strict=True):
-        if kept.retention is None or ridge.retention is None:
+    linear = {ridge.name: ridge.retention for ridge in results.attributes_ridge}
+    gains = {more.name: more for more in results.attribute_gains}
+    for kept in results.attributes:
+        if kept.retention is None:
             yield f"{kept.name}: the target itself does not hold it (R2 {kept.from_target:.2f})"
             continue
         said = f"{kept.name}: keeps {kept.retention.value:.2f} [{kept.retention.low:.2f}, {kept.retention.high:.2f}]"
-        if results.adapter == "linear":
+        ridge, more = linear.get(kept.name), gains.get(kept.name)
+        if results.adapter == "linear" or ridge is None or more is None:
             yield said
         else:
             gain = f"{more.gain.value:+.2f} [{more.gain.low:+.2f}, {more.gain.high:+.2f}]"
-            yield f"{said}; ridge {ridge.retention.value:.2f}; R2 {gain} against ridge: {more.outcome}"
+            yield f"{said}; ridge {ridge.value:.2f}; R2 {gain} against ridge: {more.outcome}"

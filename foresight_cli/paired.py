@@ -75,7 +75,7 @@ def open_pairs(config: AdaptConfig) -> Paired:
         stored.append(reader if reader else latents.values)
         views.append(replace(latents, values=_sketch(reader)) if reader else latents)
     if streamed:
-        log.info("latents of %.1f GB are read from the cache as they are needed (memory_gb=%g)",
+        log.info("latents of %.2g GB are read from the cache as they are needed (memory_gb=%g)",
                  sum(_bytes(entry) for entry in (source, target)) / 1e9, config.memory_gb)  # fmt: skip
     place = {sample_id: i for i, sample_id in enumerate(views[1].ids)}
     x, y, *pixels = join(*views, *thumbnails)

@@ -146,7 +146,7 @@ class Carried:
 
 def attributes_kept(
     own: Fit,
-    ridge: Fit,
+    ridge: Fit | None,
     held: Held,
     train: tuple[torch.Tensor, torch.Tensor],
     known: dict[str, tuple[torch.Tensor, torch.Tensor]],
@@ -159,7 +159,7 @@ def attributes_kept(
 
     Args:
         own: the adapter on the held-out rows.
-        ridge: what it is compared to.
+        ridge: what it is compared to, if that is there.
         held: the rows both are of.
         train: source and target rows ``[m, d1]`` and ``[m, d2]`` that probes are fitted on.
         known: each attribute of the training and of the held-out rows ``[m]`` and ``[t]``, NaN where there is none.
@@ -181,9 +181,11 @@ def attributes_kept(
 
         scored = {"total": (truth - wanted.mean()).square().numpy(), "rows": tell.nonzero().flatten().numpy()}
         scored["source"], scored["target"] = errors(probes[0], held.x[tell]), errors(probes[1], held.y[tell])
-        bridges = [errors(probes[1], (fit.shift + held.mean)[tell]) for fit in (own, ridge)]
-        for kept, bridge in zip((found.own, found.ridge), bridges, strict=True):
+        bridges = [errors(probes[1], (fit.shift + held.mean)[tell]) for fit in (own, ridge) if fit]
+        for kept, bridge in zip((found.own, found.ridge), bridges, strict=False):
             kept.append(retained(attribute, [{**scored, "bridge": bridge}], groups, ceiling, 1, seed))
+        if ridge is None:
+            continue
         more = _gain(bridges[1] - bridges[0], scored["total"], held.codes[tell.numpy()], 0.0)
         found.gains.append(AttributeGain(attribute, more, outcome(more)))
     return found

@@ -67,7 +67,7 @@ class AdapterResults:
         noise_ceiling: the largest R2 that any adapter could have.
         r2_per_component: of the adapter on the test rows, by principal component of the target, the largest first.
         attributes: what can be read of each from source, target, and what the adapter carried.
-        attributes_ridge: the same for ridge.
+        attributes_ridge: the same for ridge; empty where ridge was too large to be made.
         attribute_gains: of the adapter over ridge, on the same rows.
         seeds: each training run; the first of equals with the best validation is the one that was saved.
         saved_seed: of the weights beside this file.

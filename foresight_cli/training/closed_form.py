@@ -20,6 +20,10 @@ from foresight_cli.training.pairs import Batch, Pairs, moments
 GIGABYTE = 1e9
 
 
+class TooLarge(ForesightError):
+    """A closed form that does not fit in the memory that is allowed."""
+
+
 @dataclass(frozen=True)
 class RidgeMap:
     """A ridge map ``y = clamp(x - x_mean, -reach, reach) W + y_mean``; W is made only where it is wanted.
@@ -59,7 +63,7 @@ def ridge_map(pairs: Pairs, *, memory_gb: float) -> RidgeMap:
     each of the two or three penalties that may be the best.
 
     Raises:
-        ForesightError: neither the rows nor the products of their columns fit in ``memory_gb``.
+        TooLarge: neither the rows nor the products of their columns fit in ``memory_gb``.
     """
     d1, d2 = pairs.dims
     rows_gb = 8 * 2 * len(pairs) * (d1 + d2) / GIGABYTE
@@ -70,7 +74,7 @@ def ridge_map(pairs: Pairs, *, memory_gb: float) -> RidgeMap:
         return RidgeMap.of(fit_ridge(*pairs.whole()))
     if len(pairs) <= d1 or products_gb > memory_gb:
         least = min(rows_gb, products_gb)
-        raise ForesightError(
+        raise TooLarge(
             f"a closed form of {len(pairs):,} rows from {d1:,} to {d2:,} values takes {least:.2g} GB: allow it with "
             f"memory_gb={math.ceil(least)}, or pool the source with source.pooling=channel_mean"
         )
