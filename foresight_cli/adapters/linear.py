@@ -11,7 +11,6 @@ from foresight_cli.adapters.adapter import Adapter
 
 if TYPE_CHECKING:
     from foresight_cli.config import LinearConfig
-    from foresight_cli.training.closed_form import RidgeMap
 
 
 class LinearAdapter(Adapter):
@@ -33,10 +32,10 @@ class LinearAdapter(Adapter):
         centred = (x.to(self.weight.dtype) - self.mean).clamp(-self.reach, self.reach)
         return centred @ self.weight + self.bias
 
-    def take(self, ridge: RidgeMap) -> None:
-        """Become this ridge map."""
+    def take(self, mean: torch.Tensor, reach: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        """Become the map of these: ``[source_dim]`` twice, ``[source_dim, target_dim]`` and ``[target_dim]``."""
         with torch.no_grad():
-            self.mean.copy_(ridge.x_mean)
-            self.reach.copy_(ridge.reach)
-            self.weight.copy_(ridge.weight)
-            self.bias.copy_(ridge.y_mean)
+            self.mean.copy_(mean)
+            self.reach.copy_(reach)
+            self.weight.copy_(weight)
+            self.bias.copy_(bias)

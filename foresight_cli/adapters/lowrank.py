@@ -11,7 +11,6 @@ from foresight_cli.adapters.adapter import Adapter
 
 if TYPE_CHECKING:
     from foresight_cli.config import LowRankConfig
-    from foresight_cli.training.closed_form import RidgeMap
 
 
 class LowRankAdapter(Adapter):
@@ -40,12 +39,13 @@ class LowRankAdapter(Adapter):
         centred = (x.to(self.encoder.dtype) - self.mean).clamp(-self.reach, self.reach)
         return centred @ self.encoder @ self.decoder + self.bias
 
-    def take(self, ridge: RidgeMap, axes: torch.Tensor) -> None:
-        """Become this ridge map, projected on the first of ``axes [target_dim, k]``."""
-        kept = axes[:, : self.shape["rank"]]
+    def take(
+        self, mean: torch.Tensor, reach: torch.Tensor, encoder: torch.Tensor, decoder: torch.Tensor, bias: torch.Tensor
+    ) -> None:
+        """Become the map of these, A and B under the names ``encoder`` and ``decoder``."""
         with torch.no_grad():
-            self.mean.copy_(ridge.x_mean)
-            self.reach.copy_(ridge.reach)
-            self.encoder.copy_(ridge.narrowed(kept))
-            self.decoder.copy_(kept.T)
-            self.bias.copy_(ridge.y_mean)
+            self.mean.copy_(mean)
+            self.reach.copy_(reach)
+            self.encoder.copy_(encoder)
+            self.decoder.copy_(decoder)
+            self.bias.copy_(bias)

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from foresight_cli.adapters.adapter import Adapter
-from foresight_cli.metrics.ridge import REACH
 
 if TYPE_CHECKING:
     from foresight_cli.config import TrainedConfig
-    from foresight_cli.training.pairs import Moments
 
 
 class StandardizedAdapter(Adapter):
@@ -45,10 +43,17 @@ class StandardizedAdapter(Adapter):
         """The scaled target ``[n, target_dim]`` of standardised rows ``z [n, source_dim]``."""
         raise NotImplementedError
 
-    def standardize(self, x: Moments, y: Moments) -> None:
-        """Take means and scales from those of the training rows."""
-        self.x_mean.copy_(x.mean)
-        self.x_scale.copy_(torch.where(x.variance > 0, x.variance.sqrt(), 1.0))
-        self.reach.copy_(REACH * x.farthest)
-        self.y_mean.copy_(y.mean)
-        self.y_scale.copy_(y.variance.mean().sqrt().clamp_min(1e-12))
+    def standardize(
+        self,
+        x_mean: torch.Tensor,
+        x_scale: torch.Tensor,
+        reach: torch.Tensor,
+        y_mean: torch.Tensor,
+        y_scale: torch.Tensor,
+    ) -> None:
+        """Take means and scales, all of the training rows: ``[source_dim]`` thrice, ``[target_dim]``, a number."""
+        self.x_mean.copy_(x_mean)
+        self.x_scale.copy_(x_scale)
+        self.reach.copy_(reach)
+        self.y_mean.copy_(y_mean)
+        self.y_scale.copy_(y_scale)

@@ -92,7 +92,7 @@ def fit_closed(kind: Kind, parts: Parts, ridge: RidgeMap) -> Fitted:
     if not isinstance(kind.config, LowRankConfig):
         adapter = open_adapter(kind.config, *dims)
         assert isinstance(adapter, LinearAdapter)
-        adapter.take(ridge)
+        adapter.take(ridge.x_mean, ridge.reach, ridge.weight, ridge.y_mean)
         return Fitted(adapter.eval(), 0)
     path = rank_path(ridge, parts.train, parts.validation)
     most = path.axes.shape[1]
@@ -101,7 +101,8 @@ def fit_closed(kind: Kind, parts: Parts, ridge: RidgeMap) -> Fitted:
         raise UsageError(f"adapter.rank={rank}: the ridge map of {len(parts.train):,} rows has rank {most}")
     narrow = open_adapter(replace(kind.config, rank=rank), *dims, rank=rank)
     assert isinstance(narrow, LowRankAdapter)
-    narrow.take(ridge, path.axes)
+    axes = path.axes[:, :rank]
+    narrow.take(ridge.x_mean, ridge.reach, ridge.narrowed(axes), axes.T, ridge.y_mean)
     return Fitted(narrow.eval(), 0)
 
 

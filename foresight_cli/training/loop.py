@@ -11,9 +11,10 @@ import torch
 from foresight_cli.adapters.standardized import StandardizedAdapter
 from foresight_cli.config import TrainedConfig
 from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.ridge import REACH
 from foresight_cli.training.checkpoint import Checkpoint, Epoch, Progress, Tensors
 from foresight_cli.training.losses import batch_loss
-from foresight_cli.training.pairs import Pairs, moments
+from foresight_cli.training.pairs import Moments, Pairs, moments
 
 EVALUATED = 1024
 """Rows that go through the adapter at once where no gradient is taken."""
@@ -61,7 +62,7 @@ def train(
     config = adapter.config
     assert isinstance(config, TrainedConfig)
     device = adapter.x_mean.device
-    adapter.standardize(*moments(pairs.blocks()))
+    standardize(adapter, *moments(pairs.blocks()))
     pairs, validation = pairs.on(device), validation.on(device)
     optimizer = torch.optim.AdamW(adapter.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     steps = math.ceil(len(pairs) / config.batch_size)
@@ -92,6 +93,12 @@ def train(
     adapter.load_state_dict(progress.kept)
     adapter.eval()
     return Trained(progress.epochs, progress.best)
+
+
+def standardize(adapter: StandardizedAdapter, x: Moments, y: Moments) -> None:
+    """Tell ``adapter`` the moments of its training rows; a constant column keeps its scale."""
+    x_scale = torch.where(x.variance > 0, x.variance.sqrt(), 1.0)
+    adapter.standardize(x.mean, x_scale, REACH * x.farthest, y.mean, y.variance.mean().sqrt().clamp_min(1e-12))
 
 
 def mean_loss(adapter: StandardizedAdapter, pairs: Pairs) -> float:

@@ -6,7 +6,6 @@ import torch
 from foresight_cli.adapters import open_adapter
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.metrics import fit_ridge
-from foresight_cli.training.closed_form import RidgeMap
 from tests.adapters.made_adapters import drawn, rows
 
 
@@ -18,7 +17,7 @@ def related(n=80, d1=6, d2=4):
 def test_linear_is_ridge():
     x, y = related()
     adapter, ridge = drawn("linear"), fit_ridge(x, y)
-    adapter.take(RidgeMap.of(ridge))
+    adapter.take(ridge.x_mean, ridge.reach, ridge.weight, ridge.y_mean)
     assert adapter.parameter_count == 6 * 4 + 4
     far = 100 * rows(5)  # what lies outside the training rows counts as far as twice their reach
     for given in (x, far):
@@ -30,7 +29,7 @@ def test_lowrank_is_ridge_on_the_first_axes():
     ridge = fit_ridge(x, y)
     axes = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64))[0]
     adapter = drawn("lowrank")
-    adapter.take(RidgeMap.of(ridge), axes)
+    adapter.take(ridge.x_mean, ridge.reach, ridge.weight @ axes[:, :3], axes[:, :3].T, ridge.y_mean)
     assert adapter.parameter_count == 3 * (6 + 4) + 4
     wanted = (ridge.predict(x) - ridge.y_mean) @ axes[:, :3] @ axes[:, :3].T + ridge.y_mean
     torch.testing.assert_close(adapter(x).double(), wanted, atol=1e-5, rtol=1e-5)

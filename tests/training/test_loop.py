@@ -8,7 +8,7 @@ from foresight_cli.adapters import open_adapter
 from foresight_cli.config import MLPConfig
 from foresight_cli.metrics import linear_cka as reported_cka
 from foresight_cli.training.checkpoint import Checkpoint
-from foresight_cli.training.loop import Diverged, train
+from foresight_cli.training.loop import Diverged, standardize, train
 from foresight_cli.training.losses import batch_loss, linear_cka
 from foresight_cli.training.pairs import moments
 from tests.training.stored import in_memory, on_disk
@@ -132,7 +132,7 @@ def test_the_losses_by_hand():
     x, y = parts()[0][torch.arange(40)]
     for loss, weight in (("mse", 0.0), ("cosine", 0.0), ("mse", 0.5)):
         adapter = open_adapter(config(loss=loss, cka_weight=weight), 5, 7)
-        adapter.standardize(*moments(parts()[0].blocks()))
+        standardize(adapter, *moments(parts()[0].blocks()))
         with torch.no_grad():
             predicted = adapter(x)
             found = float(batch_loss(adapter, predicted, y))
