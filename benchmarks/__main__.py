@@ -6,7 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-from benchmarks import analysis, commands, extraction, scaling
+from benchmarks import adapters, analysis, commands, extraction, scaling
 from benchmarks.machine import described
 from benchmarks.timing import Row
 
@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each way; the median counts")
     runs = parser.parse_args().runs
-    rows = [*extraction.rows(runs), *commands.rows(runs), *analysis.rows(runs)]
+    rows = [*extraction.rows(runs), *commands.rows(runs), *analysis.rows(runs), *adapters.rows(runs)]
     text = report(rows, runs, scaling.section())
     RESULTS.write_text(text, encoding="utf-8")
     print(text)

@@ -22,10 +22,10 @@ from foresight_cli.training.pairs import Pairs, Rows
 
 log = logging.getLogger(__name__)
 
-SKETCH = 256
+SKETCH = 64
 """Columns of a random projection that stands for rows on the disk where near-duplicates are looked for.
 
-It keeps squared distances to about 10 %, and near-duplicates are a hundredfold closer than other rows are.
+It keeps squared distances to about 20 %, and near-duplicates are a thousandfold closer than other rows are.
 """
 LEAST_GROUPS = 20
 CHUNK = 1024

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.calibration.generators import scenarios
@@ -44,7 +45,9 @@ def simulate(kept: Path, workers: int, minutes: float) -> None:
     done = {tuple(json.loads(line)["key"]) for line in kept.read_text().splitlines()} if kept.exists() else set()
     todo = [key for key in _keys() if key not in done]
     end = time.monotonic() + 60 * minutes
-    with ProcessPoolExecutor(workers, initializer=_one_thread) as pool, kept.open("a") as file:
+    # After hours of making and dropping matrices a process holds gigabytes that its allocator keeps in pieces.
+    crew = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_one_thread, max_tasks_per_child=20)
+    with crew as pool, kept.open("a") as file:
         for outcome in pool.map(_outcome, ((key, end) for key in todo), chunksize=1):
             if outcome is not None:
                 file.write(json.dumps(outcome) + "\n")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from foresight_cli.metrics import distances, duplicate_groups
+from foresight_cli.metrics import distances, duplicate_groups, duplicates
 from foresight_cli.metrics.duplicates import first_of_each
 
 
@@ -67,3 +67,36 @@ def test_a_massive_column_makes_no_duplicates(scale):
     assert duplicate_groups(x) == ()
     x[9] = x[3]
     assert duplicate_groups(x) == ((3, 9),)
+
+
+@pytest.mark.parametrize(
+    ("columns", "shape"), [(3, "isotropic"), (40, "isotropic"), (40, "decaying"), (40, "outliers"), (40, "massive")]
+)
+def test_the_tree_finds_what_the_tiles_find(monkeypatch, columns, shape):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1500, columns))
+    if shape == "decaying":
+        x *= np.logspace(0, -3, columns)
+    if shape == "outliers":
+        x[:5] *= 1e4
+    if shape == "massive":
+        x[:, 0] *= 1e4
+    for copy, original in enumerate(rng.integers(0, 1000, 60)):
+        x[1000 + copy] = x[original] * (1 + 0.01 * rng.standard_normal(columns))
+    by_tiles = duplicate_groups(x)
+    monkeypatch.setattr("foresight_cli.metrics.duplicates.TREE_ROWS", 0)
+    given_up = []
+    tree = duplicates._neighbours_in_a_tree
+    monkeypatch.setattr(duplicates, "_neighbours_in_a_tree", lambda *a: given_up.append(tree(*a) is None) or tree(*a))
+    assert duplicate_groups(x) == by_tiles
+    assert given_up == [False]
+    assert bool(by_tiles) == (shape != "massive")
+
+
+def test_a_tree_with_too_many_candidates_is_given_up(monkeypatch):
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.standard_normal((4, 30)), 200, axis=0) + 1e-4 * rng.standard_normal((800, 30))
+    by_tiles = duplicate_groups(x)
+    monkeypatch.setattr("foresight_cli.metrics.duplicates.TREE_ROWS", 0)
+    assert duplicate_groups(x) == by_tiles
+    assert [len(group) for group in by_tiles] == [200] * 4
