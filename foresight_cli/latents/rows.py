@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import OrderedDict
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.latents.loading import Latents, described
 from foresight_cli.latents.store import Entry
 
-OPEN_FILES = 64
+OPEN_FILES = 400
 
 
 class RowReader:
@@ -35,7 +33,7 @@ class RowReader:
 
     def __init__(self, entry: Entry) -> None:
         self._files: list[Path] = []
-        self._open: OrderedDict[int, int] = OrderedDict()
+        self._open: dict[int, int] = {}
         ids: list[str] = []
         starts, files, pixels = [], [], []
         width: int | None = None
@@ -60,35 +58,52 @@ class RowReader:
 
     def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
         """The given rows ``[m]`` in their order, ``[m, d]``; neighbours on the disk are read at once."""
+        order, runs = self._runs(rows)
+        if not runs:
+            return torch.empty(0, self.shape[1], dtype=self.dtype)
+        data = np.empty(len(rows) * self._row_bytes, dtype=np.uint8)
+        self._read(runs, data.data)
+        read = torch.from_numpy(data).view(self.dtype).view(len(rows), self.shape[1])
+        back = torch.empty(len(rows), dtype=torch.long)
+        back[torch.from_numpy(order)] = torch.arange(len(rows))
+        return read[back]
+
+    def expect(self, rows: torch.Tensor) -> None:
+        """Tell the system that the given rows are wanted soon, so that it reads them while others are worked on."""
+        if hasattr(os, "posix_fadvise"):
+            for file, place, size in self._runs(rows)[1]:
+                os.posix_fadvise(self._descriptor(file), place, size, os.POSIX_FADV_WILLNEED)
+
+    def _runs(self, rows: torch.Tensor) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
+        """The order in which ``rows`` lie on the disk, and what to read: (file, place in it, bytes)."""
         wanted = rows.numpy()
         order = np.argsort(self._file[wanted] * self.shape[0] + wanted, kind="stable")
         place, file = self._start[wanted[order]], self._file[wanted[order]]
         breaks = (np.diff(file) != 0) | (np.diff(place) != self._row_bytes)
-        edges = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(wanted)]
-        data = np.empty((len(wanted), self._row_bytes), dtype=np.uint8)
-        for start, stop in pairwise(edges):
-            if stop > start:
-                self._read(int(file[start]), int(place[start]), data[start:stop].reshape(-1))
-        read = torch.from_numpy(data.reshape(-1)).view(self.dtype).view(len(wanted), self.shape[1])
-        back = torch.empty(len(wanted), dtype=torch.long)
-        back[torch.from_numpy(order)] = torch.arange(len(wanted))
-        return read[back]
+        first = np.flatnonzero(np.concatenate([[True], breaks]))[: len(wanted)]
+        size = self._row_bytes * np.diff(first, append=len(wanted))
+        return order, list(zip(file[first].tolist(), place[first].tolist(), size.tolist(), strict=True))
 
-    def _read(self, file: int, place: int, into: np.ndarray) -> None:
-        path = self._files[file]
-        try:
-            if os.preadv(self._descriptor(file), [into.data], place) != len(into):
+    def _read(self, runs: list[tuple[int, int, int]], into: memoryview) -> None:
+        """Fill ``into`` from ``runs`` of (file, place in it, bytes); one call of the system each: a batch has many."""
+        end = 0
+        for file, place, size in runs:
+            start, end = end, end + size
+            path = self._files[file]
+            try:
+                read = os.preadv(self._descriptor(file), [into[start:end]], place)
+            except OSError as error:
+                raise ForesightError(f"cannot read {path}: {error.strerror or error}") from None
+            if read != size:
                 raise ForesightError(f"{path} became shorter while it was read: run the same extract again")
-        except OSError as error:
-            raise ForesightError(f"cannot read {path}: {error.strerror or error}") from None
 
     def _descriptor(self, file: int) -> int:
-        if file not in self._open:
+        found = self._open.get(file)
+        if found is None:
             if len(self._open) >= OPEN_FILES:
-                os.close(self._open.popitem(last=False)[1])
-            self._open[file] = os.open(self._files[file], os.O_RDONLY)
-        self._open.move_to_end(file)
-        return self._open[file]
+                os.close(self._open.pop(next(iter(self._open))))
+            found = self._open[file] = os.open(self._files[file], os.O_RDONLY)
+        return found
 
     def __del__(self) -> None:
         for descriptor in getattr(self, "_open", {}).values():

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TypeAlias
 
 import torch
@@ -14,6 +14,9 @@ from foresight_cli.latents import RowReader
 Rows: TypeAlias = torch.Tensor | RowReader
 BLOCK_BYTES = 1 << 26
 """Blocks of rows that sums are made over take about so much in double precision, both sides together."""
+
+READ_BYTES = 1 << 24
+"""So much is read from the disk at once, both sides together."""
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 
@@ -71,18 +74,26 @@ class Pairs:
             yield x.double(), y.double()
 
     def batches(self, order: torch.Tensor, size: int) -> Iterator[Batch]:
-        """The pairs in the given order, ``size`` at a time, as stored; the disk is read while a batch is used."""
-        parts = order.split(size)
+        """The pairs in the given order, ``size`` at a time, as stored.
+
+        From the disk many batches are read at once, sorted by place, and the system is told of those that come next. A
+        thread that reads ahead would wait for Python's lock at every row.
+        """
         if not self.on_disk:
-            yield from (self[part] for part in parts)
+            yield from (self[part] for part in order.split(size))
             return
-        with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self.__getitem__, parts[0])
-            for part in [*parts[1:], None]:
-                batch = ahead.result()
-                if part is not None:
-                    ahead = reader.submit(self.__getitem__, part)
-                yield batch
+        row_bytes = sum(rows.shape[1] * rows.dtype.itemsize for rows in (self.x, self.y))
+        at_once = order.split(max(1, READ_BYTES // (row_bytes * size)) * size)
+        for part, following in zip_longest(at_once, at_once[1:]):
+            if following is not None:
+                self._expect(following)
+            x, y = self[part]
+            yield from zip(x.split(size), y.split(size), strict=True)
+
+    def _expect(self, which: torch.Tensor) -> None:
+        for rows, places in ((self.x, self.x_rows), (self.y, self.y_rows)):
+            if isinstance(rows, RowReader):
+                rows.expect(places[which])
 
     def on(self, device: torch.device) -> Pairs:
         """Held in single precision on ``device``, if it is not this machine's memory and the rows are not on disk."""
