@@ -33,7 +33,7 @@ demo: $(VENV)/.base ## The whole question on two tiny checkpoints: extract, anal
 	@$(F) extract weights=tiny model=qwen25vl layer=all pooling=all
 	@$(F) extract weights=tiny model=ltxv pooling=all
 	@$(F) analyze weights=tiny data=shapes
-	@$(F) adapt -m weights=tiny data=shapes adapter=linear,mlp layer=final pooling=flat
+	@$(F) adapt -m weights=tiny data=shapes adapter=linear,lowrank,mlp,query layer=final pooling=flat source.pooling=flat seeds=1
 	@$(F) report
 
 test: $(VENV)/.dev ## Run the tests, doctests included

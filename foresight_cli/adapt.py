@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from foresight_cli.adapter_report import held_out_results, print_adapter
@@ -20,11 +22,13 @@ from foresight_cli.adapters import check_push, push_adapter, save_adapter
 from foresight_cli.config import AdaptConfig, QueryConfig, SpaceConfig, TrainedConfig
 from foresight_cli.config_reader import adapt_config
 from foresight_cli.devices import usable_device
-from foresight_cli.errors import UsageError
+from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.latents.atomic import write_atomic
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.paired import Paired, open_pairs, split_rows
 from foresight_cli.reporting.model_card import render_model_card
 from foresight_cli.results import AdapterResults, save_results
+from foresight_cli.sweep import REFUSED
 from foresight_cli.token_grid import query_shape
 from foresight_cli.training.checkpoint import Checkpoint, Epoch
 from foresight_cli.training.closed_form import RidgeMap, TooLarge, ridge_map
@@ -36,10 +40,17 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig) -> float:
-    """The stage's entry point; returns R2 on the validation groups, for a sweeper to maximise."""
-    config = adapt_config(cfg)
+    """The stage's entry point; returns R2 on the validation groups, for a sweeper to maximise; NaN if refused."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    results = adapt(config, folder)
+    try:
+        results = adapt(adapt_config(cfg), folder)
+    except ForesightError as error:
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            raise
+        # One that is over the budget, or diverges, stops none of the others.
+        log.error("%s", error)
+        write_atomic(folder / REFUSED, str(error).encode())
+        return math.nan
     print_adapter(results, folder)
     return results.r2_validation.value
 

@@ -11,7 +11,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from foresight_cli.errors import ForesightError
+from foresight_cli.reporting.adapter_sizes import named, sizes_figure
 from foresight_cli.reporting.figures import Drawn, draw_figures
+from foresight_cli.reporting.figures.style import encode, style
 from foresight_cli.reporting.findings import render_findings
 from foresight_cli.reporting.summary import print_summary
 from foresight_cli.results import AdapterResults, Analysis, load_arrays, load_results
@@ -51,6 +53,11 @@ def write_report(analysis: Path, results: Analysis, adapters: list[AdapterResult
         (folder / RESULTS).write_bytes((analysis / RESULTS).read_bytes())
         for name, data in draw_figures(results, arrays, drawn):
             (folder / "figures" / name).write_bytes(data)
+        if len(adapters) > 1:
+            with style():
+                for kind, data in encode(sizes_figure(named(adapters))).items():
+                    (folder / "figures" / f"adapter_sizes.{kind}").write_bytes(data)
+            drawn.names.append("adapter_sizes")
         (folder / "FINDINGS.md").write_bytes(render_findings(results, adapters, drawn).encode())
     except OSError as error:
         raise ForesightError(
@@ -91,23 +98,26 @@ def analysis_in(folder: Path) -> Path:
 
 
 def newest_adapters(outputs: Path, results: Analysis) -> list[AdapterResults]:
-    """The newest results of each adapter between spaces of ``results``, by name; the chosen pair goes before others."""
+    """The newest results of each adapter and its settings, all between the same two spaces of ``results``.
+
+    These are the chosen pair, or the pair of the newest adapter where none was trained for that one.
+    """
     keys = {space.key for space in results.spaces}
-    pair = [results.chosen_source.key, results.chosen_target.key]
-    newest: dict[str, AdapterResults] = {}
+    chosen = (results.chosen_source.key, results.chosen_target.key)
+    newest: dict[tuple[str, ...], dict[tuple[str, str], AdapterResults]] = {}
     for path in _of_kind("AdapterResults", outputs / "adapt"):
         try:
             found: AdapterResults = load_results(path)
         except ForesightError as error:
             log.warning("warning: left out of the report: %s", error)
             continue
-        trained_on = list(found.provenance.get("keys") or [])
+        trained_on = tuple(found.provenance.get("keys") or [])
         if not (trained_on and keys.issuperset(trained_on) and found.scores):
             continue  # of other latents: other data, another checkpoint, other settings
-        known = newest.get(found.adapter)
-        if known is None or (trained_on == pair and known.provenance.get("keys") != pair):
-            newest[found.adapter] = found
-    return [newest[name] for name in sorted(newest)]
+        settings = {key: found.settings.get(key) for key in ("adapter", "seed", "split")}
+        newest.setdefault(trained_on, {}).setdefault((found.adapter, repr(settings)), found)
+    pair = newest.get(chosen) or next(iter(newest.values()), {})
+    return [pair[key] for key in sorted(pair)]
 
 
 def _of_kind(kind: str, folder: Path) -> Iterator[Path]:

@@ -42,7 +42,7 @@ LAYERS = (
     ("control_spaces", "companion", "extract_command", "previews"),
     ("evidence",),
     ("paired", "token_grid"),
-    ("adapter_report",),
+    ("adapter_report", "sweep"),
     ("analyze", "adapt", "report", "cache"),
     ("stage", "stage_errors", "overrides", "completion", "cli", "__main__"),
 )

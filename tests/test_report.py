@@ -1,3 +1,4 @@
+import dataclasses
 import os
 from pathlib import Path
 from runpy import run_path
@@ -82,7 +83,7 @@ def test_report_of_a_chosen_analysis(run):
     assert done.output.startswith(f"report on {chosen}\n")
 
 
-def test_adapters_of_the_same_latents_are_shown_the_chosen_pair_first_then_the_newest(run):
+def test_adapters_of_the_chosen_pair_are_shown_the_newest_of_each(run):
     folder = analysis("outputs/analyze/a")
     results = load_results(folder / "results.yaml")
     pair = [results.chosen_source.key, results.chosen_target.key]
@@ -90,16 +91,32 @@ def test_adapters_of_the_same_latents_are_shown_the_chosen_pair_first_then_the_n
     adapter("outputs/adapt/1", example.adapter(r2=0.111, keys=pair), 1000)
     adapter("outputs/adapt/multirun/2", example.adapter(r2=0.222, keys=pair), 2000)
     adapter("outputs/adapt/3", example.adapter(r2=0.333, keys=other), 3000)
-    adapter("outputs/adapt/4", example.adapter("linear", r2=0.444, keys=other), 500)
+    adapter("outputs/adapt/4", example.adapter("linear", r2=0.444, keys=pair), 500)
     adapter("outputs/adapt/5", example.adapter("linear", r2=0.555, keys=["0" * 16, pair[1]]), 3000)
+    adapter("outputs/adapt/7", example.adapter("lowrank", r2=0.666, keys=other), 4000)
     Path("outputs/adapt/6").mkdir()
     Path("outputs/adapt/6/results.yaml").write_text("schema: 1\nkind: AdapterResults\n")
     done = run("report", "hydra.run.dir=out")
     assert done.exit_code == 0, done.output
     assert "warning: left out of the report: outputs/adapt/6/results.yaml is not whole: 'adapter'\n" in done.output
     text = Path("out/FINDINGS.md").read_text(encoding="utf-8")
-    shown = [value for value in ("0.111", "0.222", "0.333", "0.444", "0.555") if f"| {value} |" in text]
+    shown = [value for value in ("0.111", "0.222", "0.333", "0.444", "0.555", "0.666") if f"| {value} (" in text]
     assert shown == ["0.222", "0.444"]
+
+
+def test_adapters_of_another_pair_where_there_is_none_of_the_chosen_one(run):
+    folder = analysis("outputs/analyze/a")
+    results = load_results(folder / "results.yaml")
+    other = [results.chosen_target.key, results.chosen_source.key]  # the way back, of the same latents
+    for number, (r2, hidden) in enumerate([(0.333, 64), (0.444, 256)]):
+        settings = {"adapter": {"name": "mlp", "hidden": hidden}}
+        found = dataclasses.replace(example.adapter(r2=r2, keys=other), settings=settings)
+        adapter(f"outputs/adapt/{number}", found, 1000 + number)
+    done = run("report", "hydra.run.dir=out")
+    assert done.exit_code == 0, done.output
+    text = Path("out/FINDINGS.md").read_text(encoding="utf-8")
+    assert [value for value in ("0.333", "0.444") if f"| {value} (" in text] == ["0.333", "0.444"]
+    assert "Take adapter=mlp adapter.hidden=256 (49,792 parameters): the best validation R²" in text
 
 
 def test_without_arrays_the_rest_is_reported(run):

@@ -7,7 +7,6 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
@@ -46,9 +45,8 @@ def simulate(kept: Path, workers: int, minutes: float) -> None:
     todo = [key for key in _keys() if key not in done]
     end = time.monotonic() + 60 * minutes
     # After hours of making and dropping matrices a process holds gigabytes that its allocator keeps in pieces.
-    crew = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_one_thread, max_tasks_per_child=20)
-    with crew as pool, kept.open("a") as file:
-        for outcome in pool.map(_outcome, ((key, end) for key in todo), chunksize=1):
+    with get_context("spawn").Pool(workers, _one_thread, maxtasksperchild=20) as pool, kept.open("a") as file:
+        for outcome in pool.imap(_outcome, ((key, end) for key in todo)):
             if outcome is not None:
                 file.write(json.dumps(outcome) + "\n")
                 file.flush()

@@ -39,7 +39,7 @@ def decoded(vae: Any, latents: torch.Tensor, frames: int, side: int) -> torch.Te
             torch.manual_seed(SEED)
             try:
                 out = vae.decode(latent, **_beside(vae, name))
-            except RuntimeError as error:  # out of memory, or an operation that the device lacks in this dtype
+            except Exception as error:  # out of memory, or whatever a network raises for latents that it does not take
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise ForesightError(
                     f"{name} cannot decode latents of the shape {list(latent.shape)}: {reason}"

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from foresight_cli.config import GROUPS, DataConfig, PrecomputedDataConfig
-from foresight_cli.data import open_dataset
+import numpy as np
+import numpy.typing as npt
+
+from foresight_cli.config import GROUPS
+from foresight_cli.data import Dataset
 from foresight_cli.devices import usable_device
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
@@ -16,6 +19,7 @@ from foresight_cli.models import open_model
 from foresight_cli.models.autoencoder import Autoencoder
 from foresight_cli.models.ltxv import LTXV
 from foresight_cli.previews.likeness import Likeness, likeness
+from foresight_cli.reporting.numbers import fixed
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from foresight_cli.clip import Clip
 
 log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -65,37 +71,39 @@ def decodable(entry: Entry) -> bool:
     return entry.recipe.pooling == "flat" and entry.recipe.model.get("name") in ("ltxv", "autoencoder")
 
 
-def best_median_worst(predicted: torch.Tensor, truth: torch.Tensor, mean: torch.Tensor) -> tuple[list[int], list[str]]:
-    """Rows of the best, median and worst prediction, and their labels, such as ``best: R² 0.93``.
+def best_median_worst(residual: Floats, total: Floats) -> tuple[list[int], list[str]]:
+    """Rows of the best, median and worst prediction, and their labels, such as ``best: held-out R² 0.93``.
 
-    A row's R2 is ``1 - |truth - predicted|^2 / |truth - mean|^2``; rows whose truth is the mean have none.
+    A row's R2 is ``1 - residual / total``; a row whose truth is the training mean has none, and is passed over.
 
     Args:
-        predicted: ``[n, d]``.
-        truth: ``[n, d]``.
-        mean: ``[d]``, of the training rows.
+        residual: squared error of each row ``[n]``.
+        total: squared distance of each row's truth from the training mean ``[n]``.
 
     Returns:
         Three rows, or fewer where there are fewer; of an even number, the median is the better of the middle two.
 
     Example:
-        >>> import torch
-        >>> truth = torch.tensor([[2.0, 0.0], [0.0, 2.0], [2.0, 2.0]])
-        >>> best_median_worst(truth * torch.tensor([[0.0], [1.0], [0.5]]), truth, torch.zeros(2))
-        ([1, 2, 0], ['best: R² 1.00', 'median: R² 0.75', 'worst: R² 0.00'])
+        >>> best_median_worst(np.array([4.0, 0.0, 2.0]), np.array([4.0, 4.0, 8.0]))
+        ([1, 2, 0], ['best: held-out R² 1.00', 'median: held-out R² 0.75', 'worst: held-out R² 0.00'])
     """
-    missed = (truth - predicted).double().square().sum(dim=1)
-    total = (truth - mean).double().square().sum(dim=1)
-    r2 = [1 - m / t if t > 0 else None for m, t in zip(missed.tolist(), total.tolist(), strict=True)]
-    order = sorted((row for row, value in enumerate(r2) if value is not None), key=lambda row: (missed / total)[row])
+    known = np.flatnonzero(total > 0)
+    r2 = 1 - residual[known] / total[known]
+    order = np.argsort(-r2, kind="stable").tolist()
     last = len(order) - 1
-    places = {0: "best", last: "worst", **({last // 2: "median"} if last > 1 else {})} if order else {}
-    rows = {order[place]: name for place, name in sorted(places.items())}
-    return list(rows), [f"{name}: R² {r2[row]:.2f}" for row, name in rows.items()]
+    places = {"best": 0, "median": last // 2, "worst": last}
+    shown = [name for name, least in (("best", 0), ("median", 2), ("worst", 1)) if last >= least]
+    rows = [int(known[order[places[name]]]) for name in shown]
+    return rows, [f"{name}: held-out R² {fixed(float(r2[order[places[name]]]), 2)}" for name in shown]
 
 
 def preview(
-    entry: Entry, predicted: torch.Tensor, ids: Sequence[str], labels: Sequence[str], data: DataConfig, device: str
+    entry: Entry,
+    predicted: torch.Tensor,
+    ids: Sequence[str],
+    labels: Sequence[str],
+    dataset: Dataset,
+    device: str,
 ) -> Previews | None:
     """The pictures behind predicted latents; None, with a warning, where pictures or decoder are out of reach.
 
@@ -103,8 +111,8 @@ def preview(
         entry: the complete cache entry of the target, of which :func:`decodable` holds.
         predicted: ``[m, d]``, the adapter's latents, in the scale of the cache.
         ids: the sample of each row.
-        labels: what each row is an example of, such as ``best: R² 0.93``.
-        data: the dataset behind the entry.
+        labels: what each row is an example of, such as ``best: held-out R² 0.93``.
+        dataset: the data behind the entry, as ``catalog.reopen`` gives it.
         device: as in ``device=``.
 
     Raises:
@@ -112,11 +120,11 @@ def preview(
     """
     if not decodable(entry):
         raise ForesightError(
-            f"{entry.recipe.model.get('name')} pooling={entry.recipe.pooling}: only latents of model=ltxv or "
+            f"model={entry.recipe.model.get('name')} pooling={entry.recipe.pooling}: only latents of model=ltxv and "
             "model=autoencoder with pooling=flat can be decoded to pictures"
         )
     try:
-        clips, truth = _clips(entry, ids, data)
+        clips, truth = _clips(entry, ids, dataset)
         network = _network(entry, usable_device(device))
         samples = [
             _one(network, clip, sample_id, label, latents)
@@ -128,27 +136,24 @@ def preview(
     return Previews(entry.recipe.model["name"], tuple(samples))
 
 
-def _clips(entry: Entry, ids: Sequence[str], data: DataConfig) -> tuple[list[Clip], list[torch.Tensor]]:
-    """The frames and the cached latents ``[d]`` of each sample."""
-    if isinstance(data, PrecomputedDataConfig):
-        raise ForesightError("data=precomputed has no pictures")
-    held: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    for shard in entry.shards():
-        row_of = {sample_id: row for row, sample_id in enumerate(shard.ids)}
-        held |= {i: (shard.latents[row_of[i]], shard.pixels[row_of[i]]) for i in ids if i in row_of}
-    dataset = open_dataset(data)
-    place = {sample.id: row for row, sample in enumerate(dataset.samples)}
-    clips = []
+def _clips(entry: Entry, ids: Sequence[str], dataset: Dataset) -> tuple[list[Clip], list[torch.Tensor]]:
+    """The frames and the cached latents ``[d]`` of each sample; reads the shards that hold them alone."""
+    places = {sample.id: row for row, sample in enumerate(dataset.samples)}
+    clips, truth = [], []
     for sample_id in ids:
-        if sample_id not in held:
-            raise ForesightError(f"{entry.path} has no sample {sample_id!r}")
-        if sample_id not in place:
+        if sample_id not in places:
             raise ForesightError(f"the data has no sample {sample_id!r} any more")
-        clip = dataset.clip(place[sample_id])
-        if clip.digest() != held[sample_id][1].numpy().tobytes():
+        place = places[sample_id]
+        number = place // entry.recipe.rows_per_shard
+        shard = entry.get(number) if number < entry.recipe.shards else None
+        if shard is None or sample_id not in shard.ids:
+            raise ForesightError(f"the data lists {sample_id!r} at another place than when it was extracted")
+        row, clip = list(shard.ids).index(sample_id), dataset.clip(place)
+        if clip.digest() != shard.pixels[row].numpy().tobytes():
             raise ForesightError(f"the picture of {sample_id!r} has changed since its latents were cached")
         clips.append(clip)
-    return clips, [held[sample_id][0] for sample_id in ids]
+        truth.append(shard.latents[row].clone())  # alone: the shard is not kept
+    return clips, truth
 
 
 def _network(entry: Entry, device: str) -> LTXV | Autoencoder:
@@ -157,17 +162,18 @@ def _network(entry: Entry, device: str) -> LTXV | Autoencoder:
     Raises:
         ForesightError: its checkpoint is gone, or is another by now.
     """
-    said, settings = entry.recipe.model, entry.manifest()["provenance"]["model"]
-    if "revision" in said:  # the branch may have moved on since
-        settings = {**settings, "revision": said["revision"]}
+    said = entry.recipe.model
     try:
+        settings = dict(entry.manifest()["provenance"]["model"])
+        if "revision" in said:  # the branch may have moved on since
+            settings["revision"] = said["revision"]
         model = open_model(GROUPS["model"][said["name"]](**settings))
     except (KeyError, TypeError):
         raise ForesightError(
-            f"{entry.path} was made with other settings than there are now: extract it again"
+            f"{entry.path} was made with other settings than there are now. Extract it again"
         ) from None
     if any(said.get(key) != value for key, value in model.identity(reach_hub=False).items()):
-        raise ForesightError(f"{settings['checkpoint']} has changed since {entry.path} was made: extract it again")
+        raise ForesightError(f"{settings['checkpoint']} has changed since {entry.path} was made. Extract it again")
     assert isinstance(model, LTXV | Autoencoder)  # of decodable()
     model.load(device)
     return model

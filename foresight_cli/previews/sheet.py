@@ -40,6 +40,8 @@ def write_previews(previews: Previews, folder: Path) -> list[Path]:
     written = [folder / "previews.png"]
     with style():
         figure, axes = _figure(previews)
+        figure.draw_without_rendering()  # lays out once, for both
+        figure.set_layout_engine("none")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
         write_atomic(written[0], buffer.getvalue())
@@ -64,24 +66,24 @@ def _range(values: list[float]) -> str:
     return f"{low} dB" if low == high else f"{low} to {high} dB"
 
 
-def caption(found: Likeness) -> str:
+def caption(found: Likeness, to: str = "original") -> str:
     """PSNR and SSIM in words.
 
-    >>> caption(Likeness(21.346, 0.8123)), caption(Likeness(21.346, None))
-    ('PSNR 21.3 dB, SSIM 0.81', 'PSNR 21.3 dB')
+    >>> caption(Likeness(21.346, 0.8123)), caption(Likeness(21.346, None), "reconstruction")
+    ('to the original: 21.3 dB, SSIM 0.81', 'to the reconstruction: 21.3 dB')
     """
-    return f"PSNR {fixed(found.psnr, 1)} dB" + ("" if found.ssim is None else f", SSIM {fixed(found.ssim, 2)}")
+    ssim = "" if found.ssim is None else f", SSIM {fixed(found.ssim, 2)}"
+    return f"to the {to}: {fixed(found.psnr, 1)} dB{ssim}"
 
 
 def _columns(sample: Preview) -> tuple[tuple[torch.Tensor, str], ...]:
     """The pictures of a row of the sheet, each with the lines under it."""
     from foresight_cli.reporting.figures.style import shorten
 
-    own = caption(sample.to_reconstruction).replace("PSNR ", "").replace("SSIM ", "")
     return (
         (sample.original, f"{shorten(sample.label, 40)}\n{shorten(sample.id, 40)}"),
-        (sample.reconstruction, f"{caption(sample.ceiling)}\nto the original"),
-        (sample.prediction, f"{caption(sample.to_original)}\nto the reconstruction: {own}"),
+        (sample.reconstruction, caption(sample.ceiling)),
+        (sample.prediction, f"{caption(sample.to_original)}\n{caption(sample.to_reconstruction, 'reconstruction')}"),
     )
 
 
@@ -90,13 +92,13 @@ def _figure(previews: Previews) -> tuple[Figure, list[list[Axes]]]:
     from foresight_cli.reporting.figures.style import new_figure
 
     rows = len(previews.samples)
-    figure = new_figure(title_of(previews), 0.85 + 2.85 * rows, square=True)
+    figure = new_figure(title_of(previews), 0.65 + 2.86 * rows, square=True)
     grid: list[list[Axes]] = figure.subplots(rows, len(HEADINGS), squeeze=False).tolist()
     for sample, line in zip(previews.samples, grid, strict=True):
         for ax, (pictures, said) in zip(line, _columns(sample), strict=True):
             ax.imshow(_bytes(pictures[len(pictures) // 2]), interpolation="antialiased")
             ax.set(xticks=[], yticks=[])
-            ax.set_xlabel(said, fontsize=8.5, linespacing=1.35)
+            ax.set_xlabel(said, loc="left", fontsize=8, linespacing=1.35)
             ax.spines[:].set(visible=True, color="#CCCCCC", linewidth=0.6)
     for ax, heading in zip(grid[0], HEADINGS, strict=True):
         ax.set_title(heading, color="#333333")

@@ -21,6 +21,7 @@ _CAPTIONS = {
     "neighborhood_by_category": "Shared neighbours by category; tick: for two spaces that share only the category",
     "neighborhood_rank_distribution": "At which rank in the target the source's nearest neighbour is found",
     "neighborhood_examples": "Pictures, their nearest neighbours in the source and in the target; framed: in both",
+    "adapter_sizes": "Held-out R² of each adapter against its parameters; bars: 95 % intervals; dashed: ridge",
     "cka_heatmap": "Debiased CKA of every layer and pooling of the source with every target",
     "cka_vlm_self_similarity": "Debiased CKA of the source's layers with each other",
     "cka_layer_curve": "Debiased CKA by layer with its 95 % interval; thin grey: biased, and its chance level",

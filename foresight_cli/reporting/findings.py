@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from foresight_cli.reporting import numbers
+from foresight_cli.reporting.adapter_sizes import advice, named
 from foresight_cli.reporting.captions import caption
 from foresight_cli.reporting.commands import adapt_command, analyze_command, report_commands
 from foresight_cli.reporting.derived import best_pair, derived, one_pooling, spaces_of
@@ -121,7 +122,7 @@ def render_findings(
 
 
 def _context(results: Analysis, adapters: Sequence[AdapterResults], drawn: Drawn, kept: Numbers) -> dict[str, Any]:
-    maps = tsne_names(results)
+    maps, written = tsne_names(results), kept.filters()
     sources, targets = spaces_of(results, "source"), spaces_of(results, "target")
     chosen = next((n for n, i in maps.items() if results.spaces[i].layer == results.chosen_source.layer), "")
     return {
@@ -139,6 +140,7 @@ def _context(results: Analysis, adapters: Sequence[AdapterResults], drawn: Drawn
         "clearest_target": _clearest([space for _, space in targets]),
         "best_cka": best_pair(results, "cka"),
         "adapters": adapters,
+        "advice": advice(named(adapters), written["number"], written["interval"]) if adapters else "",
         "study_names": _STUDY_NAMES,
         "measure": lambda test: _measure(test, results),
         "limiting": kept.limiting(results.verdict),

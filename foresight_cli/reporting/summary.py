@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from foresight_cli.reporting.adapter_sizes import advice, named
 from foresight_cli.reporting.commands import adapt_command
 from foresight_cli.reporting.derived import hopeful_r2
 from foresight_cli.reporting.findings import Numbers
@@ -159,13 +160,14 @@ def _more_rows(results: Analysis) -> RenderableType | None:
 def _adapters(adapters: Sequence[AdapterResults]) -> RenderableType:
     if not adapters:
         return _line("Adapters", "none trained yet", "dim")
-    table = _table("Adapter", "Parameters", "R², test", "ridge", "mean", "shuffled", right=(1, 2, 3, 4, 5))
+    table = _table("Adapter", "Parameters", "R², test", "against ridge", "shuffled", right=(1, 4))
     for found in adapters:
-        scores = {score.name: fixed(score.r2) for score in found.scores}
-        first = found.scores[0]
-        others = (scores.get(name, "") for name in ("ridge", "mean", "shuffled"))
-        table.add_row(_first(found.adapter), fixed(first.parameters), fixed(first.r2), *others)
-    return table
+        scores = {score.name: score for score in found.scores}
+        first, ridge, shuffled = found.scores[0], scores.get("ridge"), scores.get("shuffled")
+        against = f"{ridge.outcome} ({fixed(ridge.r2.value)})" if ridge else "not measured"
+        control = fixed(shuffled.r2.value if shuffled else None)
+        table.add_row(_first(found.adapter), fixed(first.parameters), with_interval(first.r2), against, control)
+    return Group(table, Padding(Text(advice(named(adapters)), "dim"), (0, 0, 0, 2)))
 
 
 def _data(results: Analysis) -> RenderableType:

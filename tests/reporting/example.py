@@ -13,6 +13,7 @@ from foresight_cli.results import (
     AdapterScore,
     Analysis,
     Attribute,
+    AttributeGain,
     Category,
     ChosenPair,
     Control,
@@ -21,6 +22,7 @@ from foresight_cli.results import (
     LearningPoint,
     Neighborhood,
     Pair,
+    SeedScore,
     Space,
 )
 
@@ -254,17 +256,32 @@ def adapter(
         duplicates=Duplicates(354, 78, 6, 267, [], []),
         rows={"train": 160, "val": 54, "test": 54},
         scores=[
-            AdapterScore(name, 49_792, r2, 0.792),
-            AdapterScore("mean", 128, -0.004, 0.0),
-            AdapterScore("ridge", 8_320, 0.551, 0.77),
-            AdapterScore("shuffled", 8_320, -0.021, 0.01),
+            adapter_score(name, 49_792, r2, 0.792, None),
+            adapter_score("mean", 128, -0.004, 0.0, r2 + 0.004),
+            adapter_score("ridge", 8_320, 0.551, 0.77, r2 - 0.551),
+            adapter_score("shuffled", 8_320, -0.021, 0.01, r2 + 0.021),
         ],
+        shape={},
+        chance={"1": 0.019, "5": 0.093, "10": 0.185},
+        r2_validation=Estimate.of(r2 + 0.01, 0.02),
         r2_train=0.744,
-        epochs=112,
-        best_epoch=92,
+        noise_ceiling=1.0,
+        r2_per_component=[0.91, 0.43],
+        attributes=[Attribute("x", 0.93, 0.88, 0.21, Estimate(0.239, 0.19, 0.281))],
+        attributes_ridge=[Attribute("x", 0.93, 0.88, 0.19, Estimate(0.216, 0.17, 0.26))],
+        attribute_gains=[AttributeGain("x", Estimate(0.02, -0.01, 0.05), "tie")],
+        seeds=[SeedScore(0, r2, r2 + 0.01, 0.744, 112, 92), SeedScore(1, r2 - 0.012, r2 - 0.013, 0.731, 99, 79)],
+        saved_seed=0,
         settings={"hidden": 256},
         provenance={"versions": {"torch": "2.13.0"}, "keys": keys or chosen_keys()},
     )
+
+
+def adapter_score(name, parameters, r2, cosine, gain):
+    outcome = None if gain is None else "tie" if abs(gain) < 0.04 else "better" if gain > 0 else "worse"
+    recall = {"1": 0.1, "5": 0.2, "10": 0.304}
+    return AdapterScore(name, parameters, Estimate.of(r2, 0.02), cosine, recall,
+                        None if gain is None else Estimate.of(gain, 0.02), outcome)  # fmt: skip
 
 
 def chosen_keys():

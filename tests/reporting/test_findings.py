@@ -9,7 +9,7 @@ from foresight_cli.reporting.captions import caption
 from foresight_cli.reporting.derived import derived
 from foresight_cli.reporting.figures import Drawn, catalogue
 from foresight_cli.reporting.findings import Numbers, render_findings
-from foresight_cli.results import AdapterScore, load_results, save_results
+from foresight_cli.results import load_results, save_results
 
 
 def leaves(value):
@@ -157,7 +157,8 @@ def test_lines_that_matter(example):
         "| random_init | 0.377 | 0.498 | 0.561 | 18.8 % | 0.142 (0.119 to 0.165) |",
         "- CKA, biased: 0.702 (its threshold: 0.400)",
         "| hue | 0.310 | 0.210 | 0.110 | not judged: the target itself hardly holds it |",
-        "| mlp | qwen25vl layer 8 channel_mean | ltxv final channel_mean | mlp | 49,792 | 0.583 | 0.792 |",
+        "| mlp | qwen25vl layer 8 channel_mean | ltxv final channel_mean | mlp | 49,792 "
+        "| 0.583 (0.544 to 0.622) | 0.792 | 0.304 |  |",
         "- 354 samples, 78 exact duplicates left out (22.0 %), 6 near-duplicates kept together: 267 independent "
         "groups, the effective n",
         "- Alike: cool gradient/0, cool gradient/1",
@@ -194,11 +195,12 @@ def test_a_bare_analysis_says_what_is_missing(example):
 
 def test_an_adapter_that_gains_nothing_is_called_so(example):
     found = example.adapter(r2=0.5)
-    assert "ridge regression reaches 0.551, so nothing is gained over a linear map." in render_findings(
-        example.full()[0], [found], Drawn()
-    )
-    alone = dataclasses.replace(found, scores=[AdapterScore("mlp", 7, 0.5, 0.6)])
-    assert "with 7 parameters, R² 0.500 on its test rows." in render_findings(example.full()[0], [alone], Drawn())
+    best = "2. **Adapter**: Take adapter=mlp (49,792 parameters): the best validation R²"
+    text = render_findings(example.full()[0], [found], Drawn())
+    worse = "On the test rows ridge (8,320 parameters) is better: this adds -0.051 (-0.090 to -0.012) of R²."
+    assert f"{best}. {worse}\n" in text
+    alone = dataclasses.replace(found, scores=found.scores[:2])
+    assert f"{best}.\n" in render_findings(example.full()[0], [alone], Drawn())
 
 
 NASTY = "a|b\n# <script>`*_x_*[y](z)``` $m$ \\"

@@ -41,6 +41,7 @@ def found(**changes):
         r2_per_component=[0.9, 0.4],
         attributes=[],
         attributes_ridge=[],
+        attribute_gains=[],
         seeds=[SeedScore(7, 0.583, 0.601, 0.744, 112, 92), SeedScore(8, 0.571, 0.59, 0.731, 99, 79)],
         saved_seed=7,
         settings={"adapter": {"name": "mlp"}},

@@ -87,13 +87,15 @@ def test_what_a_user_wants_to_know_is_said(example):
         "More rows R² 0.560 with 216 training rows, at the most 0.729 with ever more",
         "The Q1 study's rule would say PROCEED (R² 0.612, Spearman 0.684, recall@10 0.298, biased CKA",
         "x 0.930 0.220 0.237 (0.190 to 0.280)",
-        "mlp 49,792 0.583 0.551 -0.004 -0.021",
+        "mlp 49,792 0.583 (0.544 to 0.622) tie (0.551) -0.021",
         "78 exact duplicates left out, 6 near-duplicates kept together",
         "Tiny weights: this shows the machinery, and says nothing about the real models.",
         "- attributes survive: x keeps 0.237 (0.192 to 0.282) lies below 0.7; lost: x, y; not held by the",
     ):
         assert line in lines
     assert not any(line.startswith("Next") for line in lines)
+    advice = "Take adapter=mlp (49,792 parameters): the best validation R². It ties with ridge (8,320 parameters)."
+    assert advice in " ".join(lines)
 
 
 def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):

@@ -1,0 +1,131 @@
+import dataclasses
+from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from foresight_cli.reporting.adapter_sizes import (
+    Sized,
+    advice,
+    named,
+    recommended,
+    sizes_figure,
+    standard_error,
+    table_rows,
+)
+from foresight_cli.reporting.figures.style import encode, style
+from foresight_cli.results import Estimate, load_results
+from tests.test_adapt import PAIR, cached, made, refused, typed
+
+example = SimpleNamespace(**run_path(str(Path(__file__).parent / "reporting/example.py")))
+__all__ = ["cached", "made"]
+
+
+def sized(name, parameters, validation, error=0.01, r2=None):
+    found = example.adapter("mlp", r2=validation if r2 is None else r2)
+    own = dataclasses.replace(found.scores[0], parameters=parameters)
+    results = dataclasses.replace(found, scores=[own, *found.scores[1:]], r2_validation=Estimate.of(validation, error))
+    return Sized(name, results)
+
+
+@pytest.mark.parametrize(
+    ("adapters", "wanted"),
+    [
+        ([("a", 100, 0.50), ("b", 1000, 0.505), ("c", 9000, 0.51)], "a"),  # 0.51 - 0.01 is reached
+        ([("a", 100, 0.4999), ("b", 1000, 0.505), ("c", 9000, 0.51)], "b"),
+        ([("a", 100, 0.30), ("b", 1000, 0.40), ("c", 9000, 0.51)], "c"),
+        ([("a", 100, 0.50), ("b", 100, 0.502), ("c", 9000, 0.51)], "b"),  # as small and better
+        ([("a", 9000, 0.4)], "a"),
+    ],
+)
+def test_the_smallest_within_one_standard_error_of_the_best(adapters, wanted):
+    found = [sized(*one) for one in adapters]
+    assert standard_error(found[0]) == pytest.approx(0.01)
+    assert recommended(found).name == wanted
+
+
+def test_the_test_rows_do_not_choose():
+    assert recommended([sized("a", 100, 0.3, r2=0.9), sized("b", 900, 0.5, r2=0.1)]).name == "b"
+
+
+def test_the_advice():
+    found = [sized("adapter=mlp adapter.hidden=8", 100, 0.50), sized("adapter=mlp adapter.hidden=64", 9000, 0.505)]
+    assert advice(found) == (
+        "Take adapter=mlp adapter.hidden=8 (100 parameters): the smallest within one standard error of the best, "
+        "adapter=mlp adapter.hidden=64 (9,000). On the test rows ridge (8,320 parameters) is better: "
+        "this adds -0.051 (-0.090 to -0.012) of R²."
+    )
+    assert advice(found[1:]).endswith("the best validation R². On the test rows ridge (8,320 parameters) is better: "
+                                      "this adds -0.046 (-0.085 to -0.007) of R².")  # fmt: skip
+    assert advice([sized("x", 9, 0.7)]).endswith(
+        "It gains 0.149 (0.110 to 0.188) of test R² over ridge (8,320 parameters)."
+    )
+
+
+def test_the_table():
+    rows = table_rows(
+        [sized("adapter=mlp adapter.lr=0.009213922503237154", 9000, 0.5), sized("adapter=linear", 100, 0.6)]
+    )
+    assert rows[0] == ("linear", "100", "0.600 ± 0.010", "0.600 (0.561 to 0.639)", "better", "x: 0.24")
+    assert rows[1][0] == "mlp lr=0.00921"
+
+
+def test_names_tell_what_differs():
+    settings = [{"name": "mlp", "hidden": 8, "lr": 1}, {"name": "mlp", "hidden": 64, "lr": 1}, {"name": "linear"}]
+    adapters = [dataclasses.replace(example.adapter(one["name"]), settings={"adapter": one}) for one in settings]
+    assert [one.name for one in named(adapters)] == [
+        "adapter=mlp adapter.hidden=8", "adapter=mlp adapter.hidden=64", "adapter=linear",
+    ]  # fmt: skip
+
+
+def test_the_figure_is_the_same_at_every_run():
+    found = [sized("adapter=mlp", 100, 0.50), sized("adapter=query", 9000, 0.505), sized("adapter=linear", 900, 0.4)]
+    with style():
+        assert encode(sizes_figure(found)) == encode(sizes_figure(found))
+
+
+def test_a_sweep_ends_in_one_table_and_one_figure(cached, tmp_path):
+    result = cached("adapt", "-m", *PAIR, "adapter=linear,lowrank", "adapter.max_parameters=12000")
+    assert result.exit_code == 1
+    (folder,) = tmp_path.glob("outputs/adapt/multirun/*/*")
+    refusal = (
+        "adapter=linear from 192 to 64 values has 12,352 parameters, over adapter.max_parameters=12,000. "
+        "Take adapter=lowrank adapter.rank=46 or less, or raise adapter.max_parameters="
+    )
+    assert result.output.splitlines()[-1].endswith(f"left out, 0_linear: {refusal}")
+    said = (folder / "sweep.md").read_text()
+    results = load_results(folder / "1_lowrank/results.yaml")
+    assert f"| lowrank | {results.scores[0].parameters:,} | {results.r2_validation.value:.3f} ± " in said
+    assert "Take adapter=lowrank (" in said
+    assert "Take adapter=lowrank (" in result.output
+    assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    assert not (folder / "0_linear/adapter.safetensors").exists()
+
+
+def test_a_sweep_over_sizes_is_told_by_size(cached, tmp_path):
+    typed(cached, "adapt", "-m", *PAIR, "adapter.hidden=4,8", "adapter.epochs=2", "seeds=1")
+    (path,) = tmp_path.glob("outputs/adapt/multirun/*/*/sweep.md")
+    assert "| mlp hidden=4 |" in path.read_text()
+    assert "| mlp hidden=8 |" in path.read_text()
+
+
+def test_optuna_maximises_the_validation_r2(cached, tmp_path, shell):
+    """In a process of its own: the plugin warns of what its libraries no longer like."""
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    sweeper = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1")
+    space = ("hydra.sweeper.direction=maximize", "adapter.hidden=choice(4,8)", "adapter.epochs=3", "seeds=1")
+    done = shell("adapt", "-m", *PAIR, *sweeper, *space)
+    assert done.returncode == 0, done.stderr
+    (folder,) = tmp_path.glob("outputs/adapt/multirun/*/*")
+    best = yaml.safe_load((folder / "optimization_results.yaml").read_text())["best_value"]
+    trials = [load_results(path).r2_validation.value for path in folder.glob("*/results.yaml")]
+    assert len(trials) == 3
+    assert best == pytest.approx(max(trials), abs=1e-8)
+
+
+def test_one_refused_job_of_one(cached):
+    assert refused(cached, "adapt", *PAIR, "adapter.max_parameters=100", code=2).startswith(
+        "adapter=mlp from 192 to 64"
+    )
