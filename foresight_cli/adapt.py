@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from foresight_cli.adapter_report import held_out_results, print_adapter
+from foresight_cli.adapter_report import Scored, held_out_results, print_adapter
 from foresight_cli.adapters import check_push, push_adapter, save_adapter
 from foresight_cli.config import AdaptConfig, QueryConfig, SpaceConfig, TrainedConfig
 from foresight_cli.config_reader import adapt_config
@@ -25,7 +25,9 @@ from foresight_cli.devices import usable_device
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.latents.atomic import write_atomic
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.noise_ceiling import noise_ceiling
 from foresight_cli.paired import Paired, open_pairs, split_rows
+from foresight_cli.previews import best_median_worst, decodable, preview, write_previews
 from foresight_cli.reporting.model_card import render_model_card
 from foresight_cli.results import AdapterResults, save_results
 from foresight_cli.sweep import REFUSED
@@ -81,9 +83,12 @@ def adapt(config: AdaptConfig, folder: Path) -> AdapterResults:
     ridge = _ridge(kind, parts, config.memory_gb)
     fitted, shuffled = _fit(config, kind, paired, parts, ridge, folder)
     recipes = {"source": paired.source.recipe.to_dict(), "target": paired.target.recipe.to_dict()}
-    results, best = held_out_results(config, paired, split, parts, ridge, fitted, shuffled)
-    card = render_model_card(best.adapter, recipes, results, repo_id=config.push)
-    save_adapter(best.adapter, folder, recipes, card=card)
+    scored = held_out_results(config, paired, split, parts, ridge, fitted, shuffled)
+    tested = [paired.table.ids[i] for i in split.test.tolist()]
+    results = _with_ceiling(scored, config, paired, tested)
+    pictures = _decoded(scored, config, paired, tested, folder)
+    card = render_model_card(scored.kept.adapter, recipes, results, repo_id=config.push, previews=pictures)
+    save_adapter(scored.kept.adapter, folder, recipes, card=card)
     save_results(results, folder / "results.yaml")
     if config.push:
         log.info("published: %s", push_adapter(folder, config.push))
@@ -103,6 +108,28 @@ def _ridge(kind: Kind, parts: Parts, memory_gb: float) -> RidgeMap | None:
             raise
         log.warning("ridge is not there to compare with: %s", error)
         return None
+
+
+def _with_ceiling(scored: Scored, config: AdaptConfig, paired: Paired, tested: list[str]) -> AdapterResults:
+    """The results, with the target's noise if that was asked for; raises as :func:`noise_ceiling` does."""
+    if config.noise_ceiling == "none":
+        return scored.results
+    if paired.opened is None:
+        raise ForesightError(f"noise_ceiling={config.noise_ceiling} changes the pictures, and these are not there")
+    ceiling = noise_ceiling(
+        paired.target, tested, paired.opened[0], scored.held.mean, config.noise_ceiling, config.device
+    )
+    return replace(scored.results, noise_ceiling=ceiling, noise_from=config.noise_ceiling)
+
+
+def _decoded(scored: Scored, config: AdaptConfig, paired: Paired, tested: list[str], folder: Path) -> list[str]:
+    """Names of the pictures that were made of predicted latents; none where the target has no decoder."""
+    if paired.opened is None or not decodable(paired.target):
+        return []
+    rows, labels = best_median_worst(scored.fit.residual, scored.fit.total)
+    ids = [tested[row] for row in rows]
+    made = preview(paired.target, scored.predicted(rows), ids, labels, paired.opened[0], config.device)
+    return [path.name for path in write_previews(made, folder)] if made else []
 
 
 def _fit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,6 +30,20 @@ CEILING = 0.3
 """R2 that the true target must hold of an attribute before a retention is given; the verdict's own default."""
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What was measured, and the run that is kept: its adapter, and its predictions of the test rows."""
+
+    results: AdapterResults
+    kept: Fitted
+    fit: Fit
+    held: Held
+
+    def predicted(self, rows: Sequence[int]) -> torch.Tensor:
+        """Its predictions of some of the test rows ``[m, d2]``, raw."""
+        return self.fit.shift[list(rows)] + self.held.mean
+
+
 def held_out_results(
     config: AdaptConfig,
     paired: Paired,
@@ -38,7 +52,7 @@ def held_out_results(
     ridge: RidgeMap | None,
     fitted: Sequence[Fitted],
     shuffled: Fitted,
-) -> tuple[AdapterResults, Fitted]:
+) -> Scored:
     """Everything that is measured of an adapter, and the run to keep: the best on the validation rows.
 
     Args:
@@ -95,6 +109,7 @@ def held_out_results(
         r2_validation=r2_estimate(checked, validation),
         r2_train=seeds[kept].r2_train,
         noise_ceiling=1.0,
+        noise_from=None,
         r2_per_component=per_component(runs[kept], held, taught[1]),
         attributes=attributes.own,
         attributes_ridge=attributes.ridge,
@@ -108,7 +123,7 @@ def held_out_results(
             "versions": {name: version(name) for name in ("foresight-latents", "torch", "numpy")},
         },
     )
-    return results, fitted[kept]
+    return Scored(results, fitted[kept], runs[kept], held)
 
 
 def _map(fitted: Fitted) -> Predict:
@@ -144,6 +159,10 @@ def print_adapter(results: AdapterResults, folder: Path) -> None:
                  recall, said)  # fmt: skip
     for line in _attributes(results):
         log.info("  %s", line)
+    if results.noise_from:
+        log.info("  the target after %s predicts itself with R2 %.3f, the ceiling: %s reaches %.2f of it",
+                 results.noise_from, results.noise_ceiling, results.adapter,
+                 own.r2.value / results.noise_ceiling)  # fmt: skip
     log.info("%s: %d parameters, R2 %.3f on its training rows -> %s", results.adapter, own.parameters,
              results.r2_train, folder / "adapter.safetensors")  # fmt: skip
 

@@ -79,6 +79,7 @@ def adapt_config(cfg: DictConfig) -> AdaptConfig:
         seeds=_whole(cfg, "seeds"),
         memory_gb=_number(cfg, "memory_gb", cfg.memory_gb),
         unfinished_dir=_text(cfg, "unfinished_dir"),
+        noise_ceiling=_text(cfg, "noise_ceiling"),
         push=None if cfg.push is None else _text(cfg, "push"),
     )
 

@@ -40,6 +40,7 @@ LAYERS = (
     ("reporting",),
     ("extract",),
     ("control_spaces", "companion", "extract_command", "previews"),
+    ("noise_ceiling",),
     ("evidence",),
     ("paired", "token_grid"),
     ("adapter_report", "sweep"),

@@ -96,10 +96,12 @@ class AdaptConfig:
     seeds: int
     memory_gb: float
     unfinished_dir: str
+    noise_ceiling: str
     push: str | None
 
     def __post_init__(self) -> None:
         between("seed", self.seed, 0, 2**32 - 1)
+        one_of("noise_ceiling", self.noise_ceiling, ("none", "jpeg", "shift"))
         between("seeds", self.seeds, 1, 20)
         at_least("memory_gb", self.memory_gb, 0)
         if len(self.split) != 3 or not all(share > 0 for share in self.split) or abs(sum(self.split) - 1) > 1e-9:

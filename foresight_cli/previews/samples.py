@@ -124,8 +124,8 @@ def preview(
             "model=autoencoder with pooling=flat can be decoded to pictures"
         )
     try:
-        clips, truth = _clips(entry, ids, dataset)
-        network = _network(entry, usable_device(device))
+        clips, truth = clips_of(entry, ids, dataset)
+        network = network_of(entry, usable_device(device))
         samples = [
             _one(network, clip, sample_id, label, latents)
             for sample_id, label, clip, *latents in zip(ids, labels, clips, truth, predicted, strict=True)
@@ -136,7 +136,7 @@ def preview(
     return Previews(entry.recipe.model["name"], tuple(samples))
 
 
-def _clips(entry: Entry, ids: Sequence[str], dataset: Dataset) -> tuple[list[Clip], list[torch.Tensor]]:
+def clips_of(entry: Entry, ids: Sequence[str], dataset: Dataset) -> tuple[list[Clip], list[torch.Tensor]]:
     """The frames and the cached latents ``[d]`` of each sample; reads the shards that hold them alone."""
     places = {sample.id: row for row, sample in enumerate(dataset.samples)}
     clips, truth = [], []
@@ -156,7 +156,7 @@ def _clips(entry: Entry, ids: Sequence[str], dataset: Dataset) -> tuple[list[Cli
     return clips, truth
 
 
-def _network(entry: Entry, device: str) -> LTXV | Autoencoder:
+def network_of(entry: Entry, device: str) -> LTXV | Autoencoder:
     """The autoencoder that ``entry`` came of, loaded.
 
     Raises:

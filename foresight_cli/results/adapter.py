@@ -64,7 +64,8 @@ class AdapterResults:
         chance: recall of a guess, by k.
         r2_validation: of the adapter on the validation rows, on which sizes are chosen.
         r2_train: of the adapter on its training rows.
-        noise_ceiling: the largest R2 that any adapter could have.
+        noise_ceiling: the largest R2 that any adapter could have; 1 where it was not measured.
+        noise_from: the change of the pictures that it was measured with, ``jpeg`` or ``shift``; None: not measured.
         r2_per_component: of the adapter on the test rows, by principal component of the target, the largest first.
         attributes: what can be read of each from source, target, and what the adapter carried.
         attributes_ridge: the same for ridge; empty where ridge was too large to be made.
@@ -85,6 +86,7 @@ class AdapterResults:
     r2_validation: Estimate
     r2_train: float
     noise_ceiling: float
+    noise_from: str | None
     r2_per_component: list[float]
     attributes: list[Attribute]
     attributes_ridge: list[Attribute]

@@ -266,6 +266,7 @@ def adapter(
         r2_validation=Estimate.of(r2 + 0.01, 0.02),
         r2_train=0.744,
         noise_ceiling=1.0,
+        noise_from=None,
         r2_per_component=[0.91, 0.43],
         attributes=[Attribute("x", 0.93, 0.88, 0.21, Estimate(0.239, 0.19, 0.281))],
         attributes_ridge=[Attribute("x", 0.93, 0.88, 0.19, Estimate(0.216, 0.17, 0.26))],
