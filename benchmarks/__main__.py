@@ -1,9 +1,11 @@
-"""Run every benchmark and write ``benchmarks/RESULTS.md``."""
+"""Run the benchmarks and write ``benchmarks/RESULTS.md``, a section each; ``--only`` leaves the other sections alone."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import adapters, analysis, commands, extraction, scaling
@@ -11,26 +13,39 @@ from benchmarks.machine import described
 from benchmarks.timing import Row
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+HEAD = """# Benchmarks
+
+Written by `make bench`. Median of some runs after a warm-up, in turn; rows of many seconds ran once. Ratios carry over to
+other machines; seconds do not. GPU rows: not measured (no GPU on this machine).
+"""
+SECTIONS: dict[str, tuple[str, Callable[[int], list[str]]]] = {
+    "extraction": ("Extraction", lambda runs: table(extraction.rows(runs))),
+    "commands": ("Whole commands", lambda runs: table(commands.rows(runs))),
+    "analysis": ("Analysis", lambda runs: table(analysis.rows(runs))),
+    "adapters": ("Adapters", lambda runs: table(adapters.rows(runs))),
+    "scaling": ("Cost against n", lambda runs: scaling.section()),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="timed runs of each way; the median counts")
-    runs = parser.parse_args().runs
-    rows = [*extraction.rows(runs), *commands.rows(runs), *analysis.rows(runs), *adapters.rows(runs)]
-    text = report(rows, runs, scaling.section())
-    RESULTS.write_text(text, encoding="utf-8")
-    print(text)
+    parser.add_argument("--only", choices=SECTIONS, action="append", help="this section alone; may be given again")
+    asked = parser.parse_args()
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    kept = {title: body for title, body in re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)}
+    for name, (title, measured) in SECTIONS.items():
+        if asked.only is None or name in asked.only:
+            stamp = [described(), f"Median of {asked.runs} runs."]
+            kept[title] = "\n".join(["", *stamp, "", *measured(asked.runs), ""])
+            sections = [f"## {title}\n{kept[title].rstrip()}\n" for title, _ in SECTIONS.values() if title in kept]
+            RESULTS.write_text("\n".join([HEAD, *sections]), encoding="utf-8")  # what is measured is not lost
+    print(RESULTS.read_text(encoding="utf-8"))
 
 
-def report(rows: list[Row], runs: int, more: list[str]) -> str:
+def table(rows: list[Row]) -> list[str]:
+    """Markdown, a line a row."""
     lines = [
-        "# Benchmarks",
-        "",
-        f"Written by `make bench`. {described()}",
-        f"Median of {runs} runs after a warm-up, in turn; rows of many seconds ran once. "
-        "Ratios carry over to other machines; seconds do not.",
-        "",
         "| what | foresight | compared to | takes | ratio | goal | |",
         "|---|---:|---|---:|---:|---:|---|",
     ]
@@ -46,8 +61,7 @@ def report(rows: list[Row], runs: int, more: list[str]) -> str:
         lines.append(
             f"| {row.what} | {row.ours:.3f} {row.unit} | {row.alternative} | {theirs} | {ratio} | {goal} | {note} |"
         )
-    lines += ["", "GPU rows: not measured (no GPU on this machine).", "", *more]
-    return "\n".join(lines)
+    return lines
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def section() -> list[str]:
     found = measured()
     draw(found)
     lines = [
-        f"## Cost against n ({COLUMNS} columns on both sides, one run each)",
+        f"{COLUMNS} columns on both sides, one run each.",
         "",
         "![seconds against n](scaling.png)",
         "",

@@ -11,6 +11,8 @@ from foresight_cli.experiments.held_out import Fit, Held, Predict, cosine, gain,
 from foresight_cli.results import AdapterScore, Estimate
 from foresight_cli.training.pairs import Moments, Pairs
 
+ASKED_AT_ONCE = 512
+
 
 @dataclass(frozen=True)
 class Way:
@@ -37,11 +39,12 @@ def nearest_pair(train: Pairs, x: Moments) -> Predict:
         copied = torch.zeros(len(rows), train.dims[1], dtype=torch.float64)
         for known, target in train.blocks():
             offered = (known - x.mean) / scale
-            squared = offered.square().sum(dim=1) - 2 * asked @ offered.T
-            distance, place = squared.min(dim=1)
-            nearer = distance < least
-            least[nearer] = distance[nearer]
-            copied[nearer] = target[place[nearer]]
+            norms = offered.square().sum(dim=1)
+            for part in torch.arange(len(asked)).split(ASKED_AT_ONCE):
+                distance, place = (norms - 2 * asked[part] @ offered.T).min(dim=1)
+                nearer = distance < least[part]
+                least[part[nearer]] = distance[nearer]
+                copied[part[nearer]] = target[place[nearer]]
         return copied
 
     return predict

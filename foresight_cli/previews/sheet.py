@@ -22,6 +22,7 @@ HEADINGS = ("original", "autoencoder's reconstruction", "adapter's prediction, d
 PLAYED_DPI = 80  # of the GIF: 600 px wide, as every frame of every picture is in it
 HELD = 1000  # milliseconds that the last frame of a clip stands
 SPEED = 8.0  # frames a second of a clip that does not say
+SHORTEST = 20  # milliseconds: browsers play what is faster at a tenth of the speed
 
 
 def write_previews(previews: Previews, folder: Path) -> list[Path]:
@@ -123,7 +124,7 @@ def _played(previews: Previews, figure: Figure, axes: list[list[Axes]]) -> bytes
                 kind = Image.Resampling.LANCZOS if picture.width > width else Image.Resampling.NEAREST
                 frame.paste(picture.resize((width, height), kind), (left, top))
         frames.append(frame)
-    step = round(1000 / (previews.samples[0].fps or SPEED))
+    step = max(SHORTEST, round(1000 / (previews.samples[0].fps or SPEED)))
     buffer = io.BytesIO()
     waits = [step] * (count - 1) + [HELD]
     frames[0].save(buffer, format="GIF", save_all=True, append_images=frames[1:], duration=waits, loop=0)
