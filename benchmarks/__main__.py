@@ -1,4 +1,4 @@
-"""Run the benchmarks and write ``benchmarks/RESULTS.md``, a section each; ``--only`` leaves the other sections alone."""
+"""Run the benchmarks and write ``benchmarks/RESULTS.md``, a section each; ``--only`` leaves other sections alone."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from benchmarks.timing import Row
 RESULTS = Path(__file__).parent / "RESULTS.md"
 HEAD = """# Benchmarks
 
-Written by `make bench`. Median of some runs after a warm-up, in turn; rows of many seconds ran once. Ratios carry over to
-other machines; seconds do not. GPU rows: not measured (no GPU on this machine).
+Written by `make bench`. Medians after a warm-up, in turn; rows of many seconds ran once. Ratios carry over to other
+machines; seconds do not. GPU rows: not measured (no GPU on this machine).
 """
 SECTIONS: dict[str, tuple[str, Callable[[int], list[str]]]] = {
     "extraction": ("Extraction", lambda runs: table(extraction.rows(runs))),
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--only", choices=SECTIONS, action="append", help="this section alone; may be given again")
     asked = parser.parse_args()
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    kept = {title: body for title, body in re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)}
+    kept = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     for name, (title, measured) in SECTIONS.items():
         if asked.only is None or name in asked.only:
             stamp = [described(), f"Median of {asked.runs} runs."]

@@ -23,7 +23,9 @@ from foresight_cli.training.pairs import Pairs
 
 EPOCHS = 5
 FEW, MANY = 20_000, 80_000
-"""Rows; those that are tested are as many in both."""
+"""Rows in all."""
+HELD = 5000
+"""Rows of validation, and of test: as many in both."""
 WIDE = 1024
 
 
@@ -113,16 +115,17 @@ def _memory() -> Row:
 
 def _peak_megabytes(n: int) -> float:
     foresight = [sys.executable, "-m", "foresight_cli"]
-    sides = [f"{side}{end}" for side in ("source", "target") for end in ("=precomputed", f".model.path={side}.npz")]
+    sides = [f"{side}{end}" for side in ("source", "target") for end in ("=precomputed", f".model.path={side}.npy")]
     with tempfile.TemporaryDirectory() as folder:
         for side, values in zip(("source", "target"), plain.spaces(n, WIDE, WIDE), strict=True):
-            ids = [f"{i:06d}" for i in range(n)]
-            np.savez(Path(folder) / f"{side}.npz", values=values.astype(np.float32), ids=ids)
-            extract = ["extract", "data=precomputed", "data.path=source.npz", "model=precomputed"]
-            subprocess.run(
-                [*foresight, *extract, f"model.path={side}.npz"], cwd=folder, check=True, capture_output=True
-            )
-        adapt = ["adapt", *sides, "memory_gb=0.05", "adapter.epochs=1", "seeds=1", "split=[0.9,0.05,0.05]"]
+            np.save(Path(folder) / f"{side}.npy", values.astype(np.float32))
+            (Path(folder) / f"{side}.csv").write_text("\n".join(["id", *(f"{i:06d}" for i in range(n))]))
+            extract = ["extract", "data=precomputed", "data.path=source.npy", "model=precomputed"]
+            command = [*foresight, *extract, f"model.path={side}.npy"]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        part = HELD / n
+        split = f"split=[{1 - 2 * part},{part},{part}]"
+        adapt = ["adapt", *sides, "memory_gb=0.05", "adapter.epochs=1", "seeds=1", split]
         launch = [sys.executable, "-c", LAUNCH, *foresight, *adapt]
         return float(subprocess.run(launch, cwd=folder, check=True, capture_output=True, text=True).stdout)
 

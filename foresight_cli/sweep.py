@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents.atomic import write_atomic
@@ -25,6 +29,27 @@ REFUSED = "refused.txt"
 class SweepEnd(Callback):  # type: ignore[misc]
     """Hydra calls it; ``conf/adapt.yaml`` names it."""
 
+    def on_job_start(self, config: Any, **kwargs: Any) -> None:
+        """A folder that is used again forgets why its job was refused."""
+        (Path(config.hydra.runtime.output_dir) / REFUSED).unlink(missing_ok=True)
+
+    def on_job_end(self, config: Any, job_return: JobReturn, **kwargs: Any) -> None:
+        """A job of a sweep that broke down shows its traceback and counts as refused.
+
+        Left to Hydra, it would end the sweep before the table: one adapter that does not fit in memory would hide all.
+        """
+        if config.hydra.mode != RunMode.MULTIRUN or job_return.status != JobStatus.FAILED:
+            return
+        from foresight_cli.stage_errors import print_job_traceback
+
+        try:
+            job_return.return_value  # noqa: B018  (it raises what the job raised)
+        except Exception as error:
+            print_job_traceback(error)
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+        write_atomic(Path(config.hydra.runtime.output_dir) / REFUSED, why.encode())
+        job_return.status, job_return.return_value = JobStatus.COMPLETED, math.nan
+
     def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
         """Print the table, and write ``sweep.md`` and ``sweep.png`` beside the jobs' folders.
 
@@ -41,7 +66,7 @@ class SweepEnd(Callback):  # type: ignore[misc]
 
 
 def summarise(folder: Path) -> None:
-    """Table and figure of the sweep in ``folder``, one for each pair of spaces; nothing where no job was done."""
+    """Table and figure of the sweep in ``folder``, one for each target; nothing where no job was done."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -50,9 +75,11 @@ def summarise(folder: Path) -> None:
     from foresight_cli.reporting.figures.style import encode, style
 
     console, lines = Console(), ["# Adapters of one sweep", ""]
-    for number, ((source, target), adapters) in enumerate(_by_pair(folder).items()):
+    for number, adapters in enumerate(_by_target(folder)):
         name = "sweep" if number == 0 else f"sweep-{number + 1}"
-        table = Table(box=SIMPLE_HEAD, title=f"{source} to {target}", title_justify="left", show_edge=False)
+        sources = list(dict.fromkeys(one.results.source for one in adapters))
+        title = f"{', '.join(sources)} to {adapters[0].results.target}"
+        table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", show_edge=False)
         for place, column in enumerate(HEADER):
             table.add_column(column, justify="right" if place == 1 else "left", overflow="fold", no_wrap=place < 3)
         rows = table_rows(adapters)
@@ -64,7 +91,7 @@ def summarise(folder: Path) -> None:
             write_atomic(folder / f"{name}.png", encode(sizes_figure(adapters))["png"])
         console.print(f"{folder / name}.png", soft_wrap=True, highlight=False)
         bars = ["|" + "---|" * len(HEADER)]
-        lines += [f"## {source} to {target}", "", _row(HEADER), *bars, *map(_row, rows), ""]
+        lines += [f"## {title}", "", _row(HEADER), *bars, *map(_row, rows), ""]
         lines += [advice(adapters), "", f"![held-out R² against parameters]({name}.png)", ""]
     if len(lines) > 2:
         write_atomic(folder / "sweep.md", "\n".join(lines).encode())
@@ -74,17 +101,18 @@ def _row(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _by_pair(folder: Path) -> dict[tuple[str, str], list[Sized]]:
+def _by_target(folder: Path) -> list[list[Sized]]:
+    """The adapters of each target space, for R2 can only be compared on the same one; named by how they differ."""
     from foresight_cli.reporting.adapter_sizes import Sized
 
     found = list(_jobs(folder))
     common = set.intersection(*(set(words) for words, _ in found)) if found else set()
-    pairs: dict[tuple[str, str], list[Sized]] = {}
+    targets: dict[str, list[Sized]] = {}
     for words, results in found:
         own = [word for word in words if word not in common and not word.startswith("adapter=")]
         name = " ".join([f"adapter={results.adapter}", *own])
-        pairs.setdefault((results.source, results.target), []).append(Sized(name, results))
-    return pairs
+        targets.setdefault(results.provenance["keys"][1], []).append(Sized(name, results))
+    return list(targets.values())
 
 
 def _jobs(folder: Path) -> Iterator[tuple[list[str], AdapterResults]]:
@@ -93,7 +121,7 @@ def _jobs(folder: Path) -> Iterator[tuple[list[str], AdapterResults]]:
 
     from foresight_cli.config_groups import as_typed
 
-    places = {path.parent for path in folder.glob("*/results.yaml")}
+    places = {path.parent for path in folder.glob("*/results.yaml") if not (path.parent / REFUSED).exists()}
     for place in sorted(places, key=lambda path: (len(path.name.partition("_")[0]), path.name)):
         try:
             results: AdapterResults = load_results(place / "results.yaml")
@@ -101,4 +129,4 @@ def _jobs(folder: Path) -> Iterator[tuple[list[str], AdapterResults]]:
         except (ForesightError, OSError, yaml.YAMLError) as error:
             log.warning("warning: left out of the table: %s", error)
             continue
-        yield as_typed("adapt", said).split()[2:], results
+        yield shlex.split(as_typed("adapt", said))[2:], results

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from foresight_cli.data import Dataset
 from foresight_cli.devices import usable_device
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
-from foresight_cli.models import open_model
+from foresight_cli.models import LatentModel, open_model
 from foresight_cli.models.autoencoder import Autoencoder
 from foresight_cli.models.ltxv import LTXV
 from foresight_cli.previews.likeness import Likeness, likeness
@@ -126,6 +126,7 @@ def preview(
     try:
         clips, truth = clips_of(entry, ids, dataset)
         network = network_of(entry, usable_device(device))
+        assert isinstance(network, LTXV | Autoencoder)  # of decodable()
         samples = [
             _one(network, clip, sample_id, label, latents)
             for sample_id, label, clip, *latents in zip(ids, labels, clips, truth, predicted, strict=True)
@@ -137,27 +138,37 @@ def preview(
 
 
 def clips_of(entry: Entry, ids: Sequence[str], dataset: Dataset) -> tuple[list[Clip], list[torch.Tensor]]:
-    """The frames and the cached latents ``[d]`` of each sample; reads the shards that hold them alone."""
+    """The frames and the cached latents ``[d]`` of each sample; reads the shards that hold them, each once.
+
+    Raises:
+        ForesightError: the data has other samples or other pictures by now.
+    """
     places = {sample.id: row for row, sample in enumerate(dataset.samples)}
-    clips, truth = [], []
-    for sample_id in ids:
-        if sample_id not in places:
-            raise ForesightError(f"the data has no sample {sample_id!r} any more")
-        place = places[sample_id]
-        number = place // entry.recipe.rows_per_shard
+    if gone := [sample_id for sample_id in ids if sample_id not in places]:
+        raise ForesightError(f"the data has no sample {gone[0]!r} any more")
+    found: dict[str, tuple[Clip, torch.Tensor]] = {}
+    for number, of_shard in _by_shard(ids, places, entry.recipe.rows_per_shard).items():
         shard = entry.get(number) if number < entry.recipe.shards else None
-        if shard is None or sample_id not in shard.ids:
-            raise ForesightError(f"the data lists {sample_id!r} at another place than when it was extracted")
-        row, clip = list(shard.ids).index(sample_id), dataset.clip(place)
-        if clip.digest() != shard.pixels[row].numpy().tobytes():
-            raise ForesightError(f"the picture of {sample_id!r} has changed since its latents were cached")
-        clips.append(clip)
-        truth.append(shard.latents[row].clone())  # alone: the shard is not kept
-    return clips, truth
+        rows = {sample_id: row for row, sample_id in enumerate(shard.ids)} if shard else {}
+        for sample_id in of_shard:
+            if shard is None or sample_id not in rows:
+                raise ForesightError(f"the data lists {sample_id!r} at another place than when it was extracted")
+            row, clip = rows[sample_id], dataset.clip(places[sample_id])
+            if clip.digest() != shard.pixels[row].numpy().tobytes():
+                raise ForesightError(f"the picture of {sample_id!r} has changed since its latents were cached")
+            found[sample_id] = clip, shard.latents[row].clone()  # alone: the shard is not kept
+    return [found[sample_id][0] for sample_id in ids], [found[sample_id][1] for sample_id in ids]
 
 
-def network_of(entry: Entry, device: str) -> LTXV | Autoencoder:
-    """The autoencoder that ``entry`` came of, loaded.
+def _by_shard(ids: Sequence[str], places: Mapping[str, int], rows_per_shard: int) -> dict[int, list[str]]:
+    held: dict[int, list[str]] = {}
+    for sample_id in ids:
+        held.setdefault(places[sample_id] // rows_per_shard, []).append(sample_id)
+    return held
+
+
+def network_of(entry: Entry, device: str) -> LatentModel:
+    """The model that ``entry`` came of, loaded.
 
     Raises:
         ForesightError: its checkpoint is gone, or is another by now.
@@ -173,8 +184,9 @@ def network_of(entry: Entry, device: str) -> LTXV | Autoencoder:
             f"{entry.path} was made with other settings than there are now. Extract it again"
         ) from None
     if any(said.get(key) != value for key, value in model.identity(reach_hub=False).items()):
-        raise ForesightError(f"{settings['checkpoint']} has changed since {entry.path} was made. Extract it again")
-    assert isinstance(model, LTXV | Autoencoder)  # of decodable()
+        raise ForesightError(
+            f"{settings.get('checkpoint', said['name'])} has changed since {entry.path} was made. Extract it again"
+        )
     model.load(device)
     return model
 

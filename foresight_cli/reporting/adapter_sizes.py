@@ -14,7 +14,7 @@ from foresight_cli.reporting.figures.style import CONTROL, NOTE, SERIES, new_fig
 from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.results import AdapterResults, AdapterScore, Estimate
 
-HEADER = ("Adapter", "Parameters", "R², validation", "R², test (95 % interval)", "Against ridge", "Weakest attribute")
+HEADER = ("Adapter", "Parameters", "R², validation", "R², test (95 % interval)", "Over ridge (R²)", "Weakest attribute")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def advice(
     """The recommendation in a sentence, and what is gained over ridge.
 
     Args:
-        adapters: between the same two spaces.
+        adapters: into the same space.
         number: writes a number.
         interval: writes an estimate.
     """
@@ -81,6 +81,8 @@ def advice(
         said += "the best validation R²"
     else:
         said += f"the smallest within one standard error of the best, {best.name} ({number(best.own.parameters)})"
+    if chosen.results.adapter == "linear" and len(adapters) > 1:
+        return f"{said}. It is ridge, and no other gains more than a standard error over it."
     ridge = _ridge(chosen)
     if ridge is None or ridge.gain is None or chosen.results.adapter == "linear":
         return f"{said}."
@@ -104,7 +106,7 @@ def table_rows(adapters: Sequence[Sized]) -> list[tuple[str, ...]]:
                 fixed(one.own.parameters),
                 f"{fixed(one.results.r2_validation.value)} ± {fixed(standard_error(one))}",
                 with_interval(one.own.r2),
-                str(ridge.outcome) if ridge else "not measured",
+                f"{ridge.outcome}: {with_interval(ridge.gain)}" if ridge else "not measured",
                 f"{min(kept)[1]}: {fixed(min(kept)[0], 2)}" if kept else "not measured",
             )
         )
@@ -151,7 +153,7 @@ def sizes_figure(adapters: Sequence[Sized]) -> Figure:
     panel.margins(x=0.16, y=0.2)
     panel.set_xlabel("parameters")
     panel.set_ylabel("R² on held-out groups")
-    panel.annotate("bars: 95 % intervals; circle: advised", (0, 0), xycoords="axes fraction", xytext=(4, 4),
+    panel.annotate("bars: 95 % intervals; circle: advised; dashed: ridge from its source", (0, 0), xycoords="axes fraction", xytext=(4, 4),
                    textcoords="offset points", color=NOTE, fontsize=7.5)  # fmt: skip
     return figure
 

@@ -67,13 +67,14 @@ def test_pictures_and_numbers(kind, request):
         want = by_hand(sample, truth[i], predicted[i], clip.frames)
         assert want[0].shape == ({"stills": 1, "films": 9}[kind], 64, 64, 3)
         for shown, true in zip((sample.original, sample.reconstruction, sample.prediction), want, strict=True):
-            np.testing.assert_allclose(shown.numpy(), true, rtol=0, atol=1e-3)
+            np.testing.assert_allclose(shown.numpy(), true, rtol=0, atol=1e-4)
         pairs = ((sample.ceiling, 1, 0), (sample.to_original, 2, 0), (sample.to_reconstruction, 2, 1))
         for likeness, made, true in pairs:
             psnr, ssim = measured(want[made], want[true])
-            assert likeness.psnr == pytest.approx(psnr, abs=0.02)
-            assert likeness.ssim == pytest.approx(ssim, abs=1e-3)
-        assert sample.ceiling.psnr > sample.to_original.psnr > 10
+            assert likeness.psnr == pytest.approx(psnr, abs=2e-3)
+            assert likeness.ssim == pytest.approx(ssim, abs=2e-4)
+        if kind == "stills":  # which the shipped autoencoder was trained on
+            assert sample.ceiling.psnr > sample.to_original.psnr > 20
 
 
 def test_true_latents_reach_the_ceiling(stills):
@@ -222,10 +223,3 @@ def test_settings_of_another_version_are_a_warning(own, caplog, change):
     assert warning(*own, caplog) == (
         f"warning: no previews: {own[0].path} was made with other settings than there are now. Extract it again"
     )
-
-
-def test_predictions_of_another_width_are_a_warning(stills, caplog):
-    assert preview(stills[0], torch.zeros(1, 511), ["star-0001"], ["best"], stills[1], "cpu") is None
-    assert caplog.messages == [
-        "warning: no previews: 511 values of each prediction, and 512 of each sample in the cache"
-    ]
