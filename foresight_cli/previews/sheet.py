@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HEADINGS = ("original", "autoencoder's reconstruction", "adapter's prediction, decoded")
+NAMED = 36  # characters that fit under a picture
 PLAYED_DPI = 80  # of the GIF: 600 px wide, as every frame of every picture is in it
 HELD = 1000  # milliseconds that the last frame of a clip stands
 SPEED = 8.0  # frames a second of a clip that does not say
@@ -63,8 +65,12 @@ def title_of(previews: Previews) -> str:
 
 
 def _range(values: list[float]) -> str:
-    low, high = fixed(min(values), 1), fixed(max(values), 1)
+    low, high = _decibels(min(values)), _decibels(max(values))
     return f"{low} dB" if low == high else f"{low} to {high} dB"
+
+
+def _decibels(value: float) -> str:
+    return fixed(value, 1) if isfinite(value) else "\N{INFINITY}"
 
 
 def caption(found: Likeness, to: str = "original") -> str:
@@ -74,7 +80,15 @@ def caption(found: Likeness, to: str = "original") -> str:
     ('to the original: 21.3 dB, SSIM 0.81', 'to the reconstruction: 21.3 dB')
     """
     ssim = "" if found.ssim is None else f", SSIM {fixed(found.ssim, 2)}"
-    return f"to the {to}: {fixed(found.psnr, 1)} dB{ssim}"
+    return f"to the {to}: {_decibels(found.psnr)} dB{ssim}"
+
+
+def _end(name: str) -> str:
+    """The end of a name, which tells the files of a folder and the clips of a film apart."""
+    from foresight_cli.reporting.figures.style import clean
+
+    name = clean(name)
+    return name if len(name) <= NAMED else f"…{name[1 - NAMED :]}"
 
 
 def _columns(sample: Preview) -> tuple[tuple[torch.Tensor, str], ...]:
@@ -82,7 +96,7 @@ def _columns(sample: Preview) -> tuple[tuple[torch.Tensor, str], ...]:
     from foresight_cli.reporting.figures.style import shorten
 
     return (
-        (sample.original, f"{shorten(sample.label, 40)}\n{shorten(sample.id, 40)}"),
+        (sample.original, f"{shorten(sample.label, NAMED)}\n{_end(sample.id)}"),
         (sample.reconstruction, caption(sample.ceiling)),
         (sample.prediction, f"{caption(sample.to_original)}\n{caption(sample.to_reconstruction, 'reconstruction')}"),
     )
@@ -99,7 +113,7 @@ def _figure(previews: Previews) -> tuple[Figure, list[list[Axes]]]:
         for ax, (pictures, said) in zip(line, _columns(sample), strict=True):
             ax.imshow(_bytes(pictures[len(pictures) // 2]), interpolation="antialiased")
             ax.set(xticks=[], yticks=[])
-            ax.set_xlabel(said, loc="left", fontsize=8, linespacing=1.35)
+            ax.set_xlabel(said, loc="left", fontsize=7.5, linespacing=1.35)
             ax.spines[:].set(visible=True, color="#CCCCCC", linewidth=0.6)
     for ax, heading in zip(grid[0], HEADINGS, strict=True):
         ax.set_title(heading, color="#333333")
@@ -110,6 +124,8 @@ def _played(previews: Previews, figure: Figure, axes: list[list[Axes]]) -> bytes
     """The sheet as a GIF: its pictures change from frame to frame, at the clips' own speed; the shortest clip waits."""
     from PIL import Image
 
+    for ax in (ax for line in axes for ax in line):
+        ax.images[0].set_visible(False)  # its rim would look out beside the other frames
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=PLAYED_DPI)
     sheet = Image.open(drawn).convert("RGB")

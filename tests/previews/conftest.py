@@ -42,10 +42,10 @@ def stills(tmp_path_factory) -> tuple[Entry, Dataset]:
 
 @pytest.fixture(scope="session")
 def films(tmp_path_factory) -> tuple[Entry, Dataset]:
-    """Four clips of 9 frames, 4 a second, of a film in two qualities."""
+    """Four clips of 9 frames, 8 a second, of a film in two qualities."""
     folder = tmp_path_factory.mktemp("films")
     for path in real_videos():
         if "carphone" in path.stem:
             shutil.copy(path, folder)
-    data = VideoConfig("video", str(folder), frames=9, fps=4, clips_per_file=2, on_error="raise")
+    data = VideoConfig("video", str(folder), frames=9, fps=8, clips_per_file=2, on_error="raise")
     return cached(tmp_path_factory.mktemp("clips"), data)

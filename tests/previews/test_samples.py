@@ -63,7 +63,7 @@ def test_pictures_and_numbers(kind, request):
     assert [(s.id, s.label) for s in found.samples] == [(ids[0], "best: R² 0.75"), (ids[1], "worst: R² 0.75")]
     for i, sample in enumerate(found.samples):
         clip = dataset.clip(order.index(ids[i]))
-        assert sample.fps == clip.fps == {"stills": None, "films": 4.0}[kind]
+        assert sample.fps == clip.fps == {"stills": None, "films": 8.0}[kind]
         want = by_hand(sample, truth[i], predicted[i], clip.frames)
         assert want[0].shape == ({"stills": 1, "films": 9}[kind], 64, 64, 3)
         for shown, true in zip((sample.original, sample.reconstruction, sample.prediction), want, strict=True):

@@ -12,8 +12,8 @@ from PIL import Image
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.previews import Likeness, Preview, Previews, preview, write_previews
-from foresight_cli.previews.sheet import _figure, title_of
-from foresight_cli.reporting.figures.style import style
+from foresight_cli.previews.sheet import PLAYED_DPI, _figure, title_of
+from foresight_cli.reporting.figures.style import DPI, style
 from tests.previews.test_samples import predictions
 
 RED, GREEN, BLUE, WHITE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 1.0)
@@ -110,14 +110,34 @@ def test_what_is_written():
 
 def test_the_title_is_the_finding():
     assert title_of(sheet(sample(), sample(to_original=Likeness(21.04, 0.5)))) == (
-        "The adapter's latents decode to pictures with a PSNR of 21.0 to 25.0 dB; the autoencoder's own reconstructions "
-        "of the same samples reach 31.2 dB"
+        "The adapter's latents decode to pictures with a PSNR of 21.0 to 25.0 dB; the autoencoder's own "
+        "reconstructions of the same samples reach 31.2 dB"
     )
 
 
-def test_long_names_are_cut():
-    (first, *_) = words(sheet(sample(id="a/very/long/folder/" * 4 + "x.png")))
-    assert first.splitlines()[1] == "a/very/long/folder/a/very/long/folder/a…"
+def test_of_long_names_the_end_is_shown():
+    shown = [sample(id=name) for name in ("a/very/long/folder/" * 4 + "x.png", "b" * 36, "b" * 37, "line\nbreak")]
+    assert [text.splitlines()[1] for text in words(sheet(*shown))[::3]] == [
+        "…ong/folder/a/very/long/folder/x.png",
+        "b" * 36,
+        "…" + "b" * 35,
+        "line break",
+    ]
+
+
+@pytest.mark.parametrize("dpi", [DPI, PLAYED_DPI])
+def test_lines_end_within_their_column(dpi):
+    widest = sample(
+        "median", id="0" * 60, label="median: held-out R² -1,234.56", to_reconstruction=Likeness(100, -0.01)
+    )
+    with style():
+        figure, (axes,) = _figure(sheet(widest))
+        figure.set_dpi(dpi)
+        figure.draw_without_rendering()
+        ends = [ax.xaxis.label.get_window_extent().x1 for ax in axes]
+        assert ends[0] < axes[1].get_window_extent().x0
+        assert ends[1] < axes[2].get_window_extent().x0
+        assert ends[2] < figure.bbox.width
 
 
 def test_bytes_are_the_same_every_time(tmp_path):
@@ -159,7 +179,7 @@ def test_the_films_speed(tmp_path, fps, wait):
 
 def test_pictures_lie_over_those_of_the_sheet(tmp_path):
     """Nothing of the middle frame looks out beside the others."""
-    still = {name: (WHITE, RED, WHITE) for name in THREE}
+    still = dict.fromkeys(THREE, (WHITE, RED, WHITE))
     _, gif = write_previews(sheet(sample(fps=8.0, **still)), tmp_path)
     with Image.open(gif) as film:
         for time, red in ((0, 0), (1, 3 * 150 * 150), (2, 0)):
