@@ -51,7 +51,7 @@ WRONG = [
     ("analyze source.layr=4", "no setting 'source.layr'. Did you mean 'source.layer'?"),
     (
         "adapt adapter=mpl",
-        "no option 'mpl' in group 'adapter'. Did you mean 'mlp'?\n  adapter: linear, mlp",
+        "no option 'mpl' in group 'adapter'. Did you mean 'mlp'?\n  adapter: linear, lowrank, mlp, query",
     ),
     ("extract hydra/launcher=jobib", "no option 'jobib' in group 'hydra/launcher'. Did you mean 'joblib'?\n  "),
 ]
