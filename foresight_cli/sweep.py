@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
@@ -18,12 +19,18 @@ from foresight_cli.latents.atomic import write_atomic
 from foresight_cli.results import AdapterResults, load_results
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from foresight_cli.reporting.adapter_sizes import Sized
 
 log = logging.getLogger(__name__)
 
 REFUSED = "refused.txt"
 """In the folder of a job that could not be done: why. The others go on."""
+
+
+WIDE, NARROW = 120, 90
+"""Columns of a terminal: with fewer, intervals stand below their numbers; with fewer still, one is only in the file."""
 
 
 class SweepEnd(Callback):  # type: ignore[misc]
@@ -40,14 +47,12 @@ class SweepEnd(Callback):  # type: ignore[misc]
         """
         if config.hydra.mode != RunMode.MULTIRUN or job_return.status != JobStatus.FAILED:
             return
-        from foresight_cli.stage_errors import print_job_traceback
-
         try:
             job_return.return_value  # noqa: B018  (it raises what the job raised)
         except Exception as error:
-            print_job_traceback(error)
-            why = f"{type(error).__name__}: {error}".splitlines()[0]
-        write_atomic(Path(config.hydra.runtime.output_dir) / REFUSED, why.encode())
+            folder = Path(config.hydra.runtime.output_dir)
+            log.exception("%s broke down", folder.name)
+            write_atomic(folder / REFUSED, f"{type(error).__name__}: {error}".splitlines()[0].encode())
         job_return.status, job_return.return_value = JobStatus.COMPLETED, math.nan
 
     def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
@@ -67,9 +72,7 @@ class SweepEnd(Callback):  # type: ignore[misc]
 
 def summarise(folder: Path) -> None:
     """Table and figure of the sweep in ``folder``, one for each target; nothing where no job was done."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
 
     from foresight_cli.reporting.adapter_sizes import HEADER, advice, sizes_figure, table_rows
     from foresight_cli.reporting.figures.style import encode, style
@@ -79,13 +82,8 @@ def summarise(folder: Path) -> None:
         name = "sweep" if number == 0 else f"sweep-{number + 1}"
         sources = list(dict.fromkeys(one.results.source for one in adapters))
         title = f"{', '.join(sources)} to {adapters[0].results.target}"
-        table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", show_edge=False)
-        for place, column in enumerate(HEADER):
-            table.add_column(column, justify="right" if place == 1 else "left", overflow="fold", no_wrap=place < 3)
         rows = table_rows(adapters)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
+        console.print(_table(title, [HEADER, *rows], console.width))
         console.print(advice(adapters), soft_wrap=True, highlight=False)
         with style():
             write_atomic(folder / f"{name}.png", encode(sizes_figure(adapters))["png"])
@@ -95,6 +93,24 @@ def summarise(folder: Path) -> None:
         lines += [advice(adapters), "", f"![held-out R² against parameters]({name}.png)", ""]
     if len(lines) > 2:
         write_atomic(folder / "sweep.md", "\n".join(lines).encode())
+
+
+def _table(title: str, rows: list[tuple[str, ...]], width: int) -> Table:
+    """For a terminal ``width`` wide; intervals go below their numbers where they do not fit, and numbers stay whole."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    if width < NARROW:
+        rows = [(*row[:4], row[4].partition(" (")[0], *row[5:]) for row in rows]
+    if width < WIDE:
+        rows = [(row[0], *(re.sub(r" (\(|±|validation|attribute)", r"\n\1", cell) for cell in row[1:])) for row in rows]
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, padding=(0, 1, 0, 0))
+    for place, column in enumerate(rows[0]):
+        justify: Literal["left", "right"] = "right" if place == 1 else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=0 < place < 5)
+    for row in rows[1:]:
+        table.add_row(*row)
+    return table
 
 
 def _row(cells: tuple[str, ...]) -> str:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from foresight_cli.reporting.adapter_sizes import (
+    HEADER,
     Sized,
     advice,
     named,
@@ -16,7 +17,8 @@ from foresight_cli.reporting.adapter_sizes import (
     table_rows,
 )
 from foresight_cli.reporting.figures.style import encode, style
-from foresight_cli.results import Estimate, load_results
+from foresight_cli.results import Estimate, load_results, save_results
+from foresight_cli.sweep import SweepEnd, _table, summarise
 from tests.test_adapt import PAIR, cached, made, refused, typed
 
 example = SimpleNamespace(**run_path(str(Path(__file__).parent / "reporting/example.py")))
@@ -64,11 +66,26 @@ def test_the_advice():
     )
 
 
+def test_the_advice_where_nothing_is_gained():
+    line = dataclasses.replace(sized("adapter=linear", 8320, 0.60).results, adapter="linear")
+    found = [Sized("adapter=linear", line), sized("adapter=mlp", 90_000, 0.605)]
+    assert advice(found) == (
+        "Take adapter=linear (8,320 parameters): the smallest within one standard error of the best, adapter=mlp "
+        "(90,000). It is ridge, and no other gains more than a standard error over it."
+    )
+    assert advice(found[:1]) == "Take adapter=linear (8,320 parameters): the best validation R²."
+    assert advice([sized("adapter=mlp", 90_000, 0.57)]) == (
+        "Take adapter=mlp (90,000 parameters): the best validation R². It ties with ridge (8,320 parameters)."
+    )
+
+
 def test_the_table():
     rows = table_rows(
         [sized("adapter=mlp adapter.lr=0.009213922503237154", 9000, 0.5), sized("adapter=linear", 100, 0.6)]
     )
-    assert rows[0] == ("linear", "100", "0.600 ± 0.010", "0.600 (0.561 to 0.639)", "better", "x: 0.24")
+    assert rows[0] == (
+        "linear", "100", "0.600 ± 0.010", "0.600 (0.561 to 0.639)", "better: 0.049 (0.010 to 0.088)", "x: 0.24",
+    )  # fmt: skip
     assert rows[1][0] == "mlp lr=0.00921"
 
 
@@ -84,6 +101,33 @@ def test_the_figure_is_the_same_at_every_run():
     found = [sized("adapter=mlp", 100, 0.50), sized("adapter=query", 9000, 0.505), sized("adapter=linear", 900, 0.4)]
     with style():
         assert encode(sizes_figure(found)) == encode(sizes_figure(found))
+
+
+def test_the_figure_names_each_size_once_and_marks_the_advised():
+    found = [sized("adapter=mlp source.pooling=flat adapter.lr=0.1", 100, 0.40, r2=0.3), sized("adapter=mlp", 100, 0.3),
+             sized("adapter=query", 9000, 0.405, r2=0.5)]  # fmt: skip
+    with style():
+        (panel,) = sizes_figure(found).axes
+    assert panel.get_xscale() == "log"
+    said = [text.get_text() for text in panel.texts]
+    assert said[:-1] == ["mlp\npooling=flat\nlr=0.1", "query", "ridge 0.551\n8,320"]
+    (circle,) = [line for line in panel.lines if line.get_markersize() == 13]
+    assert [*circle.get_xdata(), *circle.get_ydata()] == [100, 0.3]
+    bars = [line.get_ydata() for line in panel.lines if len(line.get_ydata()) == 2][:3]
+    assert [tuple(bar) for bar in bars] == [(one.own.r2.low, one.own.r2.high) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("width", "cells"),
+    [
+        (130, ["0.600 ± 0.010", "0.600 (0.561 to 0.639)", "better: 0.049 (0.010 to 0.088)"]),
+        (100, ["0.600\n± 0.010", "0.600\n(0.561 to 0.639)", "better: 0.049\n(0.010 to 0.088)"]),
+        (80, ["0.600\n± 0.010", "0.600\n(0.561 to 0.639)", "better: 0.049"]),
+    ],
+)
+def test_the_table_on_narrow_terminals(width, cells):
+    table = _table("a to b", [HEADER, *table_rows([sized("adapter=linear", 100, 0.6)])], width)
+    assert [next(iter(column.cells)) for column in table.columns[2:5]] == cells
 
 
 def test_a_sweep_ends_in_one_table_and_one_figure(cached, tmp_path):
@@ -102,6 +146,68 @@ def test_a_sweep_ends_in_one_table_and_one_figure(cached, tmp_path):
     assert "Take adapter=lowrank (" in result.output
     assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
     assert not (folder / "0_linear/adapter.safetensors").exists()
+    again = f"hydra.sweep.dir={folder}"
+    allowed = typed(cached, "adapt", "-m", *PAIR, "adapter=linear,lowrank", again)
+    assert "left out, 0_linear" not in allowed.output
+    assert "| linear | 12,352 |" in (folder / "sweep.md").read_text()
+    again_refused = cached("adapt", "-m", *PAIR, "adapter=linear,lowrank", "adapter.max_parameters=12000", again)
+    assert again_refused.output.splitlines()[-1].endswith(f"left out, 0_linear: {refusal}")
+    assert "| linear |" not in (folder / "sweep.md").read_text()
+
+
+def test_a_job_that_breaks_down_hides_none_of_the_others(cached, tmp_path, monkeypatch):
+    from foresight_cli import adapt
+
+    def fit(config, *rest):
+        if config.adapter.name == "linear":
+            raise MemoryError("2 TB\nmore")
+        return kept(config, *rest)
+
+    kept = adapt._fit
+    monkeypatch.setattr(adapt, "_fit", fit)
+    result = cached("adapt", "-m", *PAIR, "adapter=linear,lowrank")
+    assert result.exit_code == 1
+    assert "\n0_linear broke down\nTraceback (most recent call last):\n" in result.stdout
+    assert ", in fit\n" in result.stdout
+    assert "\nMemoryError: 2 TB\nmore\n" in result.stdout
+    assert result.stdout.splitlines()[-1].endswith("left out, 0_linear: MemoryError: 2 TB")
+    (folder,) = tmp_path.glob("outputs/adapt/multirun/*/*")
+    said = (folder / "sweep.md").read_text()
+    assert "| lowrank |" in said
+    assert "| linear |" not in said
+
+
+def test_sources_of_one_target_share_a_table_and_targets_do_not(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    spaces = [("qwen25vl layer 4 flat", "k4", "t1", 0.2), ("qwen25vl layer 8 flat", "k8", "t1", 0.6),
+              ("qwen25vl layer 8 flat", "k8", "t2", 0.9)]  # fmt: skip
+    for number, (source, from_key, to_key, r2) in enumerate(spaces):
+        place = tmp_path / f"{number}_mlp"
+        (place / ".hydra").mkdir(parents=True)
+        found = example.adapter("mlp", source, f"ltxv {to_key}", r2=r2, keys=[from_key, to_key])
+        save_results(found, place / "results.yaml")
+        words = [f"layer@source.layer='{from_key[1]}'", f"pooling@target.pooling={to_key}", "adapter=mlp", "seed=7"]
+        (place / ".hydra/overrides.yaml").write_text(yaml.safe_dump(words))
+    summarise(tmp_path)
+    lines = (tmp_path / "sweep.md").read_text().splitlines()
+    assert [line for line in lines if line.startswith("## ")] == [
+        "## qwen25vl layer 4 flat, qwen25vl layer 8 flat to ltxv t1",
+        "## qwen25vl layer 8 flat to ltxv t2",
+    ]
+    assert [line.partition(" (")[0] for line in lines if line.startswith("Take ")] == [
+        "Take adapter=mlp source.layer=8 target.pooling=t1",
+        "Take adapter=mlp source.layer=8 target.pooling=t2",
+    ]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["sweep-2.png", "sweep.png"]
+    assert "mlp source.layer=4 target.pooling=t1" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_objective_of_a_sweeper_is_the_validation_r2(cached, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(SweepEnd, "on_job_end", lambda self, config, job_return, **_: seen.append(job_return))
+    typed(cached, "adapt", "-m", *PAIR, "adapter=linear")
+    (path,) = tmp_path.glob("outputs/adapt/multirun/*/*/*/results.yaml")
+    assert [job.return_value for job in seen] == [pytest.approx(load_results(path).r2_validation.value, rel=1e-8)]
 
 
 def test_a_sweep_over_sizes_is_told_by_size(cached, tmp_path):

@@ -122,8 +122,8 @@ def sizes_figure(adapters: Sequence[Sized]) -> Figure:
     panel.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
     panel.xaxis.set_minor_formatter(NullFormatter())
     kinds = sorted({one.results.adapter for one in adapters})
-    ordered = sorted(adapters, key=lambda one: one.own.parameters)
-    for place, one in enumerate(ordered):
+    told: list[int] = []
+    for one in sorted(adapters, key=lambda one: (one.own.parameters, -one.results.r2_validation.value)):
         colour = SERIES[kinds.index(one.results.adapter) % len(SERIES)]
         r2, count = one.own.r2, one.own.parameters
         low, high = r2.value if r2.low is None else r2.low, r2.value if r2.high is None else r2.high
@@ -131,10 +131,13 @@ def sizes_figure(adapters: Sequence[Sized]) -> Figure:
         panel.plot(count, r2.value, "o", color=colour, markersize=5.5)
         if one is chosen:
             panel.plot(count, r2.value, "o", markersize=13, markerfacecolor="none", markeredgecolor="#111111")
+        if count in told:  # of equal size, only the best on validation has room for its name
+            continue
+        told.append(count)
         # Labels take turns above and below: neighbours on the axis often have long names.
-        above = place % 2 == 0
+        above = len(told) % 2 == 1
         panel.annotate(
-            shorten(_short(one.name), 26),
+            "\n".join(shorten(re.sub(r"^.*\.(?=\w+=)", "", word), 24) for word in _short(one.name).split()),
             (count, high if above else low),
             xytext=(0, 5 if above else -5),
             textcoords="offset points",
@@ -147,14 +150,15 @@ def sizes_figure(adapters: Sequence[Sized]) -> Figure:
     ridge = _ridge(chosen)
     if ridge is not None:
         panel.axhline(ridge.r2.value, color=CONTROL, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-        panel.annotate(f"ridge {fixed(ridge.r2.value)} ({fixed(ridge.parameters)})", (0, ridge.r2.value),
-                       xycoords=("axes fraction", "data"), xytext=(4, 3), textcoords="offset points",
-                       ha="left", va="bottom", color=CONTROL, fontsize=8)  # fmt: skip
-    panel.margins(x=0.16, y=0.2)
+        panel.annotate(f"ridge {fixed(ridge.r2.value)}\n{fixed(ridge.parameters)}", (1, ridge.r2.value),
+                       xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
+                       ha="left", va="center", color=CONTROL, fontsize=8)  # fmt: skip
+    panel.margins(x=0.16, y=0.3)
     panel.set_xlabel("parameters")
     panel.set_ylabel("R² on held-out groups")
-    panel.annotate("bars: 95 % intervals; circle: advised; dashed: ridge from its source", (0, 0), xycoords="axes fraction", xytext=(4, 4),
-                   textcoords="offset points", color=NOTE, fontsize=7.5)  # fmt: skip
+    note = "bars: 95 % intervals; circle: advised; dashed: ridge from its source, and its parameters"
+    panel.annotate(note, (0, 0), xycoords="axes fraction", xytext=(4, 4), textcoords="offset points", color=NOTE,
+                   fontsize=7.5)  # fmt: skip
     return figure
 
 

@@ -203,6 +203,24 @@ def test_an_adapter_that_gains_nothing_is_called_so(example):
     assert f"{best}.\n" in render_findings(example.full()[0], [alone], Drawn())
 
 
+def test_what_an_adapter_keeps_is_told_beside_ridge(example):
+    found = dataclasses.replace(example.adapter(), r2_per_component=[0.91, 0.43] + [0.0] * 8)
+    text = render_findings(example.full()[0], [found], Drawn())
+    runs = (
+        "- mlp: R² 0.744 on its training rows; 160 train, 54 val, 54 test rows; recall@10 of a guess 0.185; "
+        "2 training runs, R² 0.583, 0.571"
+    )
+    parts = (
+        "  - R² by principal component of the target, the largest first: "
+        "0.91, 0.43, 0.00, 0.00, 0.00, 0.00, 0.00, 0.00 ...",
+        "  - x: keeps 0.239 (0.190 to 0.281); ridge keeps 0.216 (0.170 to 0.260): tie, R² 0.020 (-0.010 to 0.050)",
+    )
+    assert "\n".join(f"{line}." for line in (runs, *parts)) in text
+    noisy = dataclasses.replace(found, noise_from="jpeg", noise_ceiling=0.97)
+    ceiling = f"{runs}; the target after jpeg predicts itself with R² 0.970, the ceiling.\n"
+    assert ceiling in render_findings(example.full()[0], [noisy], Drawn())
+
+
 NASTY = "a|b\n# <script>`*_x_*[y](z)``` $m$ \\"
 
 
