@@ -64,7 +64,7 @@ def train(
     device = adapter.x_mean.device
     standardize(adapter, *moments(pairs.blocks()))
     pairs, validation = pairs.on(device), validation.on(device)
-    optimizer = torch.optim.AdamW(adapter.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(adapter.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
     steps = math.ceil(len(pairs) / config.batch_size)
     progress = (checkpoint.load() if checkpoint else None) or Progress([], 0, {}, _copied(adapter), {})
     if progress.weights:

@@ -141,12 +141,12 @@ class _Running:
     def add(self, rows: torch.Tensor) -> None:
         shifted = rows - self.origin
         n, total = len(rows), self.count + len(rows)
-        mean = shifted.mean(dim=0)
+        variance, mean = torch.var_mean(shifted, dim=0, correction=0)
+        least, most = torch.aminmax(shifted, dim=0)
         step = mean - self.mean
-        self.squares += (shifted - mean).square().sum(dim=0) + step.square() * (self.count * n / total)
+        self.squares += n * variance + step.square() * (self.count * n / total)
         self.mean += step * (n / total)
-        self.least = torch.minimum(self.least, shifted.amin(dim=0))
-        self.most = torch.maximum(self.most, shifted.amax(dim=0))
+        self.least, self.most = torch.minimum(self.least, least), torch.maximum(self.most, most)
         self.count = total
 
     def moments(self) -> Moments:
