@@ -10,6 +10,7 @@ from types import TracebackType
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from foresight_cli.config_groups import conf_dir, config_groups, group_aliases
 from foresight_cli.stage import Stage
@@ -31,6 +32,9 @@ def explain(error: HydraException, config_name: str) -> str:
         known = sorted({*_keys(config_name), *group_aliases(config_name)})
         if key not in known:
             return f"no setting {key!r}.{_hint(key, known)}"
+        if isinstance(cause, ConfigAttributeError | ConfigKeyError):
+            there = ", ".join(map(str, cause.parent_node or ()))
+            return f"no setting {key!r} with the options chosen here. {key.rpartition('.')[0]} has {there}"
         return f"{key}: {getattr(cause, 'msg', None) or cause}".splitlines()[0]
     message = str(error).splitlines()[0]
     if message.startswith("Ambiguous value"):

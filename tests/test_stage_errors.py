@@ -47,6 +47,10 @@ WRONG = [
     ("extract source=ltxv", "no setting 'source'."),
     ("extract model@source.model=ltxv", "no config group 'model@source.model' here."),
     ("analyze model=ltxv", "no config group 'model' here. Write source= or target="),
+    (
+        "adapt adapter=linear adapter.hidden=64",
+        "no setting 'adapter.hidden' with the options chosen here. adapter has name, max_parameters",
+    ),
     ("analyze surce=ltxv", "no setting 'surce'. Did you mean 'source'?"),
     ("analyze source.layr=4", "no setting 'source.layr'. Did you mean 'source.layer'?"),
     (
