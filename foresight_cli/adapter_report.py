@@ -153,18 +153,39 @@ def print_adapter(results: AdapterResults, folder: Path) -> None:
     own = results.scores[0]
     for score in results.scores:
         low, high = score.r2.low, score.r2.high
-        said = f"  against it: {score.outcome}" if score.outcome else f"  [{low:.3f}, {high:.3f}]"
+        against = f"  against it: {score.outcome}" if score.outcome else f"  [{low:.3f}, {high:.3f}]"
         recall = "  ".join(f"{k}: {share:.2f}" for k, share in score.recall.items())
         log.info("  %-9s held-out R2 %6.3f  cosine %6.3f  recall@k %s%s", score.name, score.r2.value, score.cosine,
-                 recall, said)  # fmt: skip
+                 recall, against)  # fmt: skip
     for line in _attributes(results):
         log.info("  %s", line)
     if results.noise_from:
         log.info("  the target after %s predicts itself with R2 %.3f, the ceiling: %s reaches %.2f of it",
                  results.noise_from, results.noise_ceiling, results.adapter,
                  own.r2.value / results.noise_ceiling)  # fmt: skip
+    if said := training_advice(results):
+        log.warning("  %s", said)
     log.info("%s: %d parameters, R2 %.3f on its training rows -> %s", results.adapter, own.parameters,
              results.r2_train, folder / "adapter.safetensors")  # fmt: skip
+
+
+def training_advice(results: AdapterResults) -> str | None:
+    """What to change where training went nowhere, or was cut short; None where it did neither."""
+    settings = results.settings["adapter"]
+    if "lr" not in settings:
+        return None
+    if results.r2_validation.value < 0:
+        return (
+            f"R2 {results.r2_validation.value:.3g} on the validation rows is worse than their mean: nothing was "
+            f"learned that carries over. Try adapter.lr={settings['lr'] / 10:g}, more rows, or adapter=linear"
+        )
+    last = sum(seed.best_epoch == settings["epochs"] for seed in results.seeds)
+    if last:
+        return (
+            f"{last} of {len(results.seeds)} seeds still improved in epoch {settings['epochs']}, the last: "
+            f"try adapter.epochs={2 * settings['epochs']}"
+        )
+    return None
 
 
 def _attributes(results: AdapterResults) -> Iterator[str]:

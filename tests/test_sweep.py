@@ -235,3 +235,14 @@ def test_one_refused_job_of_one(cached):
     assert refused(cached, "adapt", *PAIR, "adapter.max_parameters=100", code=2).startswith(
         "adapter=mlp from 192 to 64"
     )
+
+
+@pytest.mark.parametrize(("outcome", "verb"), [("tie", "ties with"), ("worse", "is worse than")])
+def test_nothing_is_advised_that_the_mean_predicts_as_well(outcome, verb):
+    found = sized("adapter=mlp", 90_000, 0.001)
+    scores = [dataclasses.replace(s, outcome=outcome) if s.name == "mean" else s for s in found.results.scores]
+    results = dataclasses.replace(found.results, scores=scores)
+    assert advice([Sized("adapter=mlp", results)], interval=lambda r2: f"{r2.value:g}") == (
+        f"None is worth taking. The one to choose by its validation R², adapter=mlp, {verb} the mean of the training "
+        "rows: 0.001 of test R²."
+    )

@@ -67,7 +67,7 @@ def advice(
     number: Callable[[float | None], str] = fixed,
     interval: Callable[[Estimate | None], str] = with_interval,
 ) -> str:
-    """The recommendation in a sentence, and what is gained over ridge.
+    """The recommendation in a sentence, and what is gained over ridge; none where the mean predicts as well.
 
     Args:
         adapters: into the same space.
@@ -76,6 +76,13 @@ def advice(
     """
     chosen = recommended(adapters)
     best = max(adapters, key=lambda one: one.results.r2_validation.value)
+    mean = _control(chosen, "mean")
+    if mean is not None and mean.outcome != "better":
+        verb = "ties with" if mean.outcome == "tie" else "is worse than"
+        return (
+            f"None is worth taking. The one to choose by its validation R², {chosen.name}, {verb} the mean of the "
+            f"training rows: {interval(chosen.own.r2)} of test R²."
+        )
     said = f"Take {chosen.name} ({number(chosen.own.parameters)} parameters): "
     if chosen is best:
         said += "the best validation R²"
@@ -83,7 +90,7 @@ def advice(
         said += f"the smallest within one standard error of the best, {best.name} ({number(best.own.parameters)})"
     if chosen.results.adapter == "linear" and len(adapters) > 1:
         return f"{said}. It is ridge, and no other gains more than a standard error over it."
-    ridge = _ridge(chosen)
+    ridge = _control(chosen, "ridge")
     if ridge is None or ridge.gain is None or chosen.results.adapter == "linear":
         return f"{said}."
     size = f"ridge ({number(ridge.parameters)} parameters)"
@@ -98,7 +105,7 @@ def table_rows(adapters: Sequence[Sized]) -> list[tuple[str, ...]]:
     """A row of `HEADER` for each, the fewest parameters first."""
     rows: list[tuple[str, ...]] = []
     for one in sorted(adapters, key=lambda one: (one.own.parameters, one.name)):
-        ridge = _ridge(one)
+        ridge = _control(one, "ridge")
         kept = [(a.retention.value, a.name) for a in one.results.attributes if a.retention is not None]
         rows.append(
             (
@@ -147,7 +154,7 @@ def sizes_figure(adapters: Sequence[Sized]) -> Figure:
             fontsize=8.5,
             fontweight="bold" if one is chosen else "normal",
         )
-    ridge = _ridge(chosen)
+    ridge = _control(chosen, "ridge")
     if ridge is not None:
         panel.axhline(ridge.r2.value, color=CONTROL, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
         panel.annotate(f"ridge {fixed(ridge.r2.value)}\n{fixed(ridge.parameters)}", (1, ridge.r2.value),
@@ -173,5 +180,5 @@ def _short(name: str) -> str:
     return rounded.replace("adapter=", "").replace("adapter.", "")
 
 
-def _ridge(adapter: Sized) -> AdapterScore | None:
-    return next((score for score in adapter.results.scores if score.name == "ridge"), None)
+def _control(adapter: Sized, name: str) -> AdapterScore | None:
+    return next((score for score in adapter.results.scores[1:] if score.name == name), None)
