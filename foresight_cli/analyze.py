@@ -28,7 +28,7 @@ from foresight_cli.experiments.inputs import Inputs
 from foresight_cli.experiments.rows import choose_rows
 from foresight_cli.experiments.spaces import describe_space, layer_similarity, space_arrays
 from foresight_cli.experiments.study_rule import study_values
-from foresight_cli.experiments.thumbnails import with_thumbnails
+from foresight_cli.experiments.thumbnails import duplicate_thumbnails, with_thumbnails
 from foresight_cli.experiments.warnings import warnings_of
 from foresight_cli.latents import join, load
 from foresight_cli.results import Analysis, save_arrays, save_results
@@ -107,7 +107,9 @@ def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:
         provenance=_provenance(opened.found),
     )
     advice = advice_of(found, opened.found, config)
-    return warnings_of(results, scored, advice), with_thumbnails(arrays, scored.independent.ids, opened.dataset)
+    arrays = with_thumbnails(arrays, scored.independent.ids, opened.dataset)
+    arrays |= duplicate_thumbnails(results.duplicates.examples, opened.dataset)
+    return warnings_of(results, scored, advice), arrays
 
 
 @dataclass(frozen=True)

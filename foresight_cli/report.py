@@ -1,9 +1,15 @@
-"""``foresight report``: an analysis as figures, ``FINDINGS.md``, ``results.yaml`` and a summary on the terminal."""
+"""``foresight report``: an analysis as a page, figures, ``FINDINGS.md``, ``results.yaml`` and a summary.
+
+The results of any run are read back by `load_results`:
+
+    from foresight_cli.report import load_results
+    results = load_results("outputs/analyze/...")
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +19,19 @@ from omegaconf import DictConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.reporting.adapter_sizes import named, sizes_figure
 from foresight_cli.reporting.figures import Drawn, draw_figures
-from foresight_cli.reporting.figures.style import encode, style
+from foresight_cli.reporting.figures.style import Arrays, encode, style, title_of
 from foresight_cli.reporting.findings import render_findings
+from foresight_cli.reporting.page import Pictures, as_webp, render_page
 from foresight_cli.reporting.summary import print_summary
 from foresight_cli.results import AdapterResults, Analysis, load_arrays, load_results
+from foresight_cli.runs import RESULTS, analysis_in, newest_adapters, newest_analysis
+
+__all__ = ["load_results", "run", "write_report"]
 
 log = logging.getLogger(__name__)
 
-RESULTS, ARRAYS = "results.yaml", "figures.safetensors"
+ARRAYS, PAGE, FINDINGS = "figures.safetensors", "report.html", "FINDINGS.md"
+PREVIEWS = "previews.png"
 
 
 def run(cfg: DictConfig) -> None:
@@ -33,11 +44,19 @@ def run(cfg: DictConfig) -> None:
     log.info("report on %s", analysis)
     drawn = write_report(analysis, results, adapters, folder)
     here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    print_summary(results, adapters, here / "FINDINGS.md", len(drawn.names))
+    print_summary(results, [found for _, found in adapters], here / PAGE, len(drawn.names))
 
 
-def write_report(analysis: Path, results: Analysis, adapters: list[AdapterResults], folder: Path) -> Drawn:
-    """Write ``results.yaml``, ``figures/`` and ``FINDINGS.md`` into ``folder``; says which figures were drawn.
+def write_report(
+    analysis: Path, results: Analysis, trained: Sequence[tuple[Path, AdapterResults]], folder: Path
+) -> Drawn:
+    """Write ``report.html``, ``FINDINGS.md``, ``results.yaml`` and ``figures/``; says which figures were drawn.
+
+    Args:
+        analysis: folder of the analysis.
+        results: what it found.
+        trained: adapters, each with its folder, where its previews may lie.
+        folder: where the report goes.
 
     Raises:
         ForesightError: the arrays cannot be read, or ``folder`` cannot be written to.
@@ -47,18 +66,20 @@ def write_report(analysis: Path, results: Analysis, adapters: list[AdapterResult
         arrays = load_arrays(analysis / ARRAYS)
     else:
         log.warning("warning: %s has no %s, so figures that need it are left out", analysis, ARRAYS)
-    drawn = Drawn()
+    adapters = [found for _, found in trained]
+    drawn, svg = Drawn(), {}
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         (folder / RESULTS).write_bytes((analysis / RESULTS).read_bytes())
-        for name, data in draw_figures(results, arrays, drawn):
+        for name, data in _figures(results, arrays, adapters, drawn):
             (folder / "figures" / name).write_bytes(data)
-        if len(adapters) > 1:
-            with style():
-                for kind, data in encode(sizes_figure(named(adapters))).items():
-                    (folder / "figures" / f"adapter_sizes.{kind}").write_bytes(data)
-            drawn.names.append("adapter_sizes")
-        (folder / "FINDINGS.md").write_bytes(render_findings(results, adapters, drawn).encode())
+            if name.endswith(".svg"):
+                svg[name.removesuffix(".svg")] = data
+        (folder / FINDINGS).write_bytes(render_findings(results, adapters, drawn).encode())
+        previews = {found.adapter: at / PREVIEWS for at, found in trained if (at / PREVIEWS).is_file()}
+        decoded = {name: as_webp(path) for name, path in previews.items()}
+        page = render_page(results, adapters, drawn, Pictures(svg, drawn.titles, decoded))
+        (folder / PAGE).write_bytes(page.encode())
     except OSError as error:
         raise ForesightError(
             f"cannot write the report to {folder}: {error.strerror or error}. Pick another place with hydra.run.dir=DIR"
@@ -66,71 +87,14 @@ def write_report(analysis: Path, results: Analysis, adapters: list[AdapterResult
     return drawn
 
 
-def newest_analysis(outputs: Path) -> Path:
-    """The folder of the newest analysis under ``outputs``.
-
-    Raises:
-        ForesightError: there is none.
-    """
-    found = next(_of_kind("Analysis", outputs / "analyze"), None)
-    if found is None:
-        raise ForesightError(f"no analysis under {outputs}: run foresight analyze first")
-    return found.parent
-
-
-def analysis_in(folder: Path) -> Path:
-    """``folder``, once it is known to hold an analysis.
-
-    Raises:
-        ForesightError: it does not.
-    """
-    path = folder / RESULTS
-    if not path.is_file():
-        raise ForesightError(
-            f"run={folder}: no {RESULTS} there. Give the folder of an analysis, or leave run= out for the newest"
-        )
-    if not _is_kind("Analysis", path):
-        raise ForesightError(
-            f"run={folder}: its {RESULTS} is not of an analysis. "
-            "Give the folder that foresight analyze wrote, or leave run= out for the newest"
-        )
-    return folder
-
-
-def newest_adapters(outputs: Path, results: Analysis) -> list[AdapterResults]:
-    """The newest results of each adapter and its settings, all between the same two spaces of ``results``.
-
-    These are the chosen pair, or the pair of the newest adapter where none was trained for that one.
-    """
-    keys = {space.key for space in results.spaces}
-    chosen = (results.chosen_source.key, results.chosen_target.key)
-    newest: dict[tuple[str, ...], dict[tuple[str, str], AdapterResults]] = {}
-    for path in _of_kind("AdapterResults", outputs / "adapt"):
-        try:
-            found: AdapterResults = load_results(path)
-        except ForesightError as error:
-            log.warning("warning: left out of the report: %s", error)
-            continue
-        trained_on = tuple(found.provenance.get("keys") or [])
-        if not (trained_on and keys.issuperset(trained_on) and found.scores):
-            continue  # of other latents: other data, another checkpoint, other settings
-        settings = {key: found.settings.get(key) for key in ("adapter", "seed", "split")}
-        newest.setdefault(trained_on, {}).setdefault((found.adapter, repr(settings)), found)
-    pair = newest.get(chosen) or next(iter(newest.values()), {})
-    return [pair[key] for key in sorted(pair)]
-
-
-def _of_kind(kind: str, folder: Path) -> Iterator[Path]:
-    """``results.yaml`` of a kind anywhere under ``folder``, newest first."""
-    paths = (path for path in folder.rglob(RESULTS) if path.is_file())
-    newest_first = sorted(paths, key=lambda path: (-path.stat().st_mtime_ns, str(path)))
-    return (path for path in newest_first if _is_kind(kind, path))
-
-
-def _is_kind(kind: str, path: Path) -> bool:
-    """The first lines tell, so that a folder of many large results is looked through quickly."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return f"kind: {kind}" in (line.strip() for line, _ in zip(file, range(5), strict=False))
-    except OSError:
-        return False
+def _figures(
+    results: Analysis, arrays: Arrays, adapters: Sequence[AdapterResults], drawn: Drawn
+) -> Iterator[tuple[str, bytes]]:
+    yield from draw_figures(results, arrays, drawn)
+    if len(adapters) > 1:
+        with style():
+            figure = sizes_figure(named(adapters))
+            files = encode(figure)
+        drawn.names.append("adapter_sizes")
+        drawn.titles["adapter_sizes"] = title_of(figure)
+        yield from ((f"adapter_sizes.{kind}", data) for kind, data in files.items())

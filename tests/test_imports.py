@@ -33,7 +33,7 @@ LAYERS = (
     ("runners",),
     ("inference",),
     ("results",),
-    ("criteria",),
+    ("criteria", "runs"),
     ("adapters",),
     ("training",),
     ("experiments", "verdict"),

@@ -46,6 +46,7 @@ REPORT = [
     ".hydra/overrides.yaml",
     "FINDINGS.md",
     *(f"figures/{name}.{kind}" for name in BARE_FIGURES for kind in ("png", "svg")),
+    "report.html",
     "report.log",
     "results.yaml",
 ]
@@ -185,5 +186,5 @@ def test_every_figure_through_the_command_line(run):
     analysis("outputs/analyze/a", results, arrays)
     done = run("report", "hydra.run.dir=out")
     assert done.exit_code == 0, done.output
-    assert len(list(Path("out/figures").iterdir())) == 2 * 23
+    assert len(list(Path("out/figures").iterdir())) == 2 * 27
     assert "PIVOT" in done.output

@@ -1,4 +1,4 @@
-"""The pictures behind the retrieval examples."""
+"""The pictures behind the retrieval examples, and of samples that are alike."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from PIL import ImageOps
 
 from foresight_cli.data import Dataset
 
+MOST_SETS, MOST_BESIDE = 5, 6
 NAMES = ("neighborhood/query", "neighborhood/source", "neighborhood/target")
 
 
@@ -26,7 +27,33 @@ def with_thumbnails(
         return {name: array for name, array in arrays.items() if name not in NAMES}
     rows = sorted({int(row) for name in NAMES for row in arrays[name].ravel()})
     at = {sample.id: i for i, sample in enumerate(dataset.samples)}
-    pictures = [ImageOps.pad(dataset.clip(at[ids[row]]).frames[0], (64, 64), color="white") for row in rows]
+    pictures = [_small(dataset, at[ids[row]]) for row in rows]
     index = {row: i for i, row in enumerate(rows)}
     moved = {name: np.vectorize(index.__getitem__, otypes=[np.int32])(arrays[name]) for name in NAMES}
-    return {**arrays, **moved, "thumbnails": np.stack([np.asarray(p, dtype=np.uint8) for p in pictures])}
+    return {**arrays, **moved, "thumbnails": np.stack(pictures)}
+
+
+def duplicate_thumbnails(examples: Sequence[Sequence[str]], dataset: Dataset | None) -> dict[str, np.ndarray]:
+    """The first few of the first few sets of samples that are alike; empty without the pictures.
+
+    Args:
+        examples: sets of sample ids.
+        dataset: where the pictures are.
+    """
+    if dataset is None:
+        return {}
+    at = {sample.id: i for i, sample in enumerate(dataset.samples)}
+    found = [
+        (number, _small(dataset, at[sample_id]))
+        for number, ids in enumerate(examples[:MOST_SETS])
+        for sample_id in ids[:MOST_BESIDE]
+        if sample_id in at
+    ]
+    if not found:
+        return {}
+    sets, pictures = zip(*found, strict=True)
+    return {"duplicates/set": np.array(sets, dtype=np.int32), "duplicates/thumbnails": np.stack(pictures)}
+
+
+def _small(dataset: Dataset, index: int) -> np.ndarray:
+    return np.asarray(ImageOps.pad(dataset.clip(index).frames[0], (64, 64), color="white"), dtype=np.uint8)

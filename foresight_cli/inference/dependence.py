@@ -74,7 +74,13 @@ class Dependence:
             p_value=(1 + count_at_least(null, value, rounding=ROUNDING)) / (k + 1),
             p_corrected=(1 + count_at_least(self.highest, standardised, rounding=1e-6)) / (k + 1),
             calibrated=max(0.0, (value - limit) / (1 - limit)) if limit < 1 else 0.0,
+            critical=self._critical(mean, sd),
         )
+
+    def _critical(self, mean: float, sd: float) -> float | None:
+        """The value of a pair with this null beyond which fewer than 5 % of the largest nulls are as far out."""
+        allowed = int(0.05 * (len(self.highest) + 1)) - 1
+        return mean + sd * float(np.sort(self.highest)[-1 - allowed]) if allowed >= 0 else None
 
 
 def dependence(

@@ -19,6 +19,7 @@ class PermutationTest:
             would look as good as this one does.
         calibrated: (value - t) / (1 - t), at least 0, with t the value that 5 % of the nulls exceed: 0 for what chance
             explains, 1 for equal spaces, and the same scale for wide and narrow spaces.
+        critical: the value beyond which ``p_corrected`` is at most 0.05; None with too few permutations for that.
     """
 
     measure: str
@@ -28,3 +29,4 @@ class PermutationTest:
     p_value: float
     p_corrected: float
     calibrated: float
+    critical: float | None = None

@@ -12,6 +12,7 @@ _CAPTIONS = {
     "intrinsic_dim_summary": "The dimension of each space by five estimators: where they disagree, trust none alone",
     "linear_probe_training": "R² against training rows, which more rows may raise as far as the dotted line",
     "linear_probe_scatter": "Held-out predictions of the target's first principal components; on the line: exact",
+    "linear_probe_components": "Held-out R² of each principal component of the target, the largest first",
     "linear_probe_summary": "Held-out R² of every pair of spaces, both ways, beside the controls",
     "semantic_sim_scatter": "Each point is two pictures: their distance in the source and in the target",
     "semantic_sim_categories": "Agreement of distances within each category, where categories themselves cannot help",
@@ -22,9 +23,12 @@ _CAPTIONS = {
     "neighborhood_rank_distribution": "At which rank in the target the source's nearest neighbour is found",
     "neighborhood_examples": "Pictures, their nearest neighbours in the source and in the target; framed: in both",
     "adapter_sizes": "Held-out R² of each adapter against its parameters; bars: 95 % intervals; dashed: ridge",
-    "cka_heatmap": "Debiased CKA of every layer and pooling of the source with every target",
+    "cka_heatmap": "Debiased CKA of every layer and pooling of the source with every target; hatched: maybe chance",
     "cka_vlm_self_similarity": "Debiased CKA of the source's layers with each other",
-    "cka_layer_curve": "Debiased CKA by layer with its 95 % interval; thin grey: biased, and its chance level",
+    "cka_layer_curve": "Debiased CKA by layer with its 95 % interval; shaded: what the best of all reaches by chance",
+    "calibrated_scores": "Each measure of each pair on one scale: 0 for what chance explains, 1 for equal spaces",
+    "attribute_retention": "What a linear probe reads of each attribute, and the share that a linear bridge keeps",
+    "duplicates": "Sets of samples that are the same or nearly the same, one set a row",
 }
 
 

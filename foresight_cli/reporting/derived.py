@@ -87,6 +87,11 @@ def best_pair(results: Analysis, score: str) -> Pair:
     return max(results.pairs, key=lambda pair: float(getattr(pair, score).value))
 
 
+def ranked(results: Analysis) -> list[Pair]:
+    """The pairs as they were chosen among: by R2 on the rows for choosing, the best first."""
+    return sorted(results.pairs, key=lambda p: -(p.r2.value if p.selection_r2 is None else p.selection_r2))
+
+
 def best_control_r2(results: Analysis) -> float | None:
     """Held-out R2 of the best control."""
     return max((control.r2 for control in results.controls), default=None)

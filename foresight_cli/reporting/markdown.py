@@ -57,13 +57,14 @@ def code_span(text: str) -> Markdown:
 
 def yaml_block(value: Any) -> Markdown:
     """Settings and provenance as YAML; long lists are cut, since ``results.yaml`` has all of them."""
-    return code_block(yaml.safe_dump(_cut(value), sort_keys=False, allow_unicode=True, width=110), "yaml")
+    return code_block(yaml.safe_dump(shortened(value), sort_keys=False, allow_unicode=True, width=110), "yaml")
 
 
-def _cut(value: Any) -> Any:
+def shortened(value: Any) -> Any:
+    """``value`` with its long lists cut, and how many items they had more."""
     if isinstance(value, dict):
-        return {key: _cut(item) for key, item in value.items()}
+        return {key: shortened(item) for key, item in value.items()}
     if isinstance(value, list):
         more = len(value) - LONGEST_LIST
-        return [_cut(item) for item in value[:LONGEST_LIST]] + ([f"... and {more} more"] if more > 0 else [])
+        return [shortened(item) for item in value[:LONGEST_LIST]] + ([f"... and {more} more"] if more > 0 else [])
     return value

@@ -16,8 +16,8 @@ from rich.text import Text
 from foresight_cli.reporting.adapter_sizes import advice, named
 from foresight_cli.reporting.commands import adapt_command
 from foresight_cli.reporting.derived import hopeful_r2
-from foresight_cli.reporting.findings import Numbers
 from foresight_cli.reporting.numbers import fixed, percent, with_interval
+from foresight_cli.reporting.traced import Numbers
 from foresight_cli.reporting.wording import limiting
 from foresight_cli.results import AdapterResults, Analysis, Criterion
 
@@ -33,7 +33,7 @@ MOST_WIDTH = 100
 
 
 def print_summary(
-    results: Analysis, adapters: Sequence[AdapterResults], findings: Path, figures: int, console: Console | None = None
+    results: Analysis, adapters: Sequence[AdapterResults], page: Path, figures: int, console: Console | None = None
 ) -> None:
     """Print the criteria, what controls score, and last, where it stays in sight, the verdict and where the report is.
 
@@ -50,8 +50,10 @@ def print_summary(
             console.print(block, width=width)
             console.print()
     # Paths and commands stay in one piece, to be copied.
-    console.print(_line("Report", str(findings)), soft_wrap=True)
-    console.print(_line("", f"{fixed(figures)} figures in figures/ beside it; every number is in results.yaml", "dim"))
+    console.print(_line("Report", str(page)), soft_wrap=True)
+    console.print(
+        _line("", f"FINDINGS.md and {fixed(figures)} figures beside it; every number is in results.yaml", "dim")
+    )
     if not adapters:
         console.print(_line("Next", adapt_command(results)), soft_wrap=True)
 

@@ -14,6 +14,8 @@ Names, where ``S`` is an index into :attr:`Analysis.spaces`; an array that was n
 - ``neighborhood/ranks`` ``[n]``: rank in the target of each row's nearest neighbour in the source (1 is best).
 - ``neighborhood/query`` ``[q]``, ``neighborhood/source``, ``neighborhood/target`` ``[q, 5]``: rows of ``thumbnails``.
 - ``thumbnails`` ``[m, 64, 64, 3]`` uint8.
+- ``duplicates/thumbnails`` ``[m, 64, 64, 3]`` uint8 and ``duplicates/set`` ``[m]``: index into the examples of
+  :class:`Duplicates`.
 """
 
 from __future__ import annotations

@@ -64,6 +64,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    """Whether files of before the field was added can be read without it."""
+    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+
+
 def _typed(kind: Any, value: Any) -> Any:
     """``value`` of YAML as the type that a field declares."""
     if value == NOT_MEASURED:
@@ -71,7 +76,8 @@ def _typed(kind: Any, value: Any) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         hints = typing.get_type_hints(kind)
-        return kind(**{f.name: _typed(hints[f.name], value[f.name]) for f in dataclasses.fields(kind)})
+        there = [f for f in dataclasses.fields(kind) if f.name in value or not _has_default(f)]
+        return kind(**{f.name: _typed(hints[f.name], value[f.name]) for f in there})
     if origin in (types.UnionType, typing.Union):
         return _typed(next(a for a in arguments if a is not type(None)), value)
     if origin is list:

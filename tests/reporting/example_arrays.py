@@ -30,6 +30,8 @@ def arrays(results, per_label, rng):
     true = y[:, :4] * np.array([5.0, 3.0, 2.0, 1.5])
     made |= {"probe/true": true, "probe/predicted": 0.8 * true + 0.8 * rng.standard_normal(true.shape)}
     made |= example_arrays(x, y, codes, rng)
+    made["duplicates/set"] = np.array([0, 0, 1, 1], dtype=np.int32)
+    made["duplicates/thumbnails"] = np.repeat(rng.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8), 2, axis=0)
     return made
 
 

@@ -15,7 +15,7 @@ from foresight_cli.reporting.figures import FIGURES, Drawn, catalogue, draw_figu
 from foresight_cli.reporting.figures.style import NotMeasured, style
 
 # The names that the Q1 study gave its figures; <layer> and <pooling> as the example has them.
-STUDY_NAMES = [
+NAMES = [
     "vlm_tsne_layer_8",
     "vlm_tsne_layer_final",
     "vlm_layer_comparison",
@@ -26,6 +26,7 @@ STUDY_NAMES = [
     "intrinsic_dim_pca",
     "intrinsic_dim_summary",
     "linear_probe_training",
+    "linear_probe_components",
     "linear_probe_scatter",
     "linear_probe_summary",
     "semantic_sim_scatter",
@@ -39,6 +40,9 @@ STUDY_NAMES = [
     "cka_heatmap",
     "cka_vlm_self_similarity",
     "cka_layer_curve",
+    "calibrated_scores",
+    "attribute_retention",
+    "duplicates",
 ]
 
 
@@ -47,11 +51,11 @@ def title(draw, results, arrays):
         return " ".join(draw(results, arrays).get_suptitle().split())
 
 
-def test_every_figure_of_the_study_is_drawn(drawn):
+def test_every_figure_is_drawn(drawn):
     found, files = drawn
-    assert found.names == STUDY_NAMES
+    assert found.names == NAMES
     assert found.left_out == {}
-    assert set(files) == {f"{name}.{kind}" for name in STUDY_NAMES for kind in ("png", "svg")}
+    assert set(files) == {f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")}
 
 
 def test_files_are_900_pixels_wide_and_small(drawn):
@@ -171,6 +175,7 @@ def test_what_was_not_measured_is_left_out_with_its_reason(example):
         "ltx_spatial_correlation": "cells are told apart only where both poolings of a video autoencoder are cached",
         "intrinsic_dim_pca": "no spectrum was kept",
         "linear_probe_training": "a learning curve needs two sizes, and the data has too few rows for them",
+        "linear_probe_components": "the principal components of the target were not told apart",
         "linear_probe_scatter": "no held-out predictions were kept",
         "semantic_sim_scatter": "no distances were kept, or the data has no categories",
         "semantic_sim_categories": "the data has no category with enough rows",
@@ -180,6 +185,9 @@ def test_what_was_not_measured_is_left_out_with_its_reason(example):
         "neighborhood_rank_distribution": "no ranks of neighbours were kept",
         "neighborhood_examples": "the pictures could not be opened again",
         "cka_vlm_self_similarity": "the source has one layer only",
+        "calibrated_scores": "no permutation test was made",
+        "attribute_retention": "no attribute was measured",
+        "duplicates": "there are no duplicates, or the pictures could not be opened again",
     }
 
 

@@ -8,7 +8,8 @@ import foresight_cli.reporting
 from foresight_cli.reporting.captions import caption
 from foresight_cli.reporting.derived import derived
 from foresight_cli.reporting.figures import Drawn, catalogue
-from foresight_cli.reporting.findings import Numbers, render_findings
+from foresight_cli.reporting.findings import render_findings
+from foresight_cli.reporting.traced import Numbers
 from foresight_cli.results import load_results, save_results
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from foresight_cli.reporting.summary import print_summary
 
-REPORT = Path("outputs/report/2026-11-23/FINDINGS.md")
+REPORT = Path("outputs/report/2026-11-23/report.html")
 
 BARE = """
   Data       36 samples, 36 independent groups (effective n), 36 rows scored
@@ -35,8 +35,8 @@ BARE = """
   Limiting: beyond controls; it was not measured, and more samples alone will
   not settle it
 
-  Report     outputs/report/2026-11-23/FINDINGS.md
-             5 figures in figures/ beside it; every number is in results.yaml
+  Report     outputs/report/2026-11-23/report.html
+             FINDINGS.md and 5 figures beside it; every number is in results.yaml
   Next       foresight adapt layer=final
 """
 

@@ -1,4 +1,4 @@
-"""The study's figures, under the study's names.
+"""The study's figures, under the study's names, and those that show what the study did not look at.
 
 ``vlm`` and ``ltx`` in a name mean the source and the target, whatever the models are: the study looked at a VLM and at
 LTX-Video. One function draws one figure: ``draw(results, arrays) -> Figure``, its title stating what the numbers say.
@@ -11,16 +11,19 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from foresight_cli.reporting.figures import (
+    attributes,
+    calibrated,
     channels,
     cka,
     clusters,
     dimension,
+    duplicates,
     examples,
     neighborhood,
     probe,
     similarity,
 )
-from foresight_cli.reporting.figures.style import Arrays, Draw, NotMeasured, encode, style
+from foresight_cli.reporting.figures.style import Arrays, Draw, NotMeasured, encode, style, title_of
 from foresight_cli.results import Analysis
 
 FIGURES: dict[str, Draw] = {
@@ -30,6 +33,7 @@ FIGURES: dict[str, Draw] = {
     "intrinsic_dim_pca": dimension.intrinsic_dim_pca,
     "intrinsic_dim_summary": dimension.intrinsic_dim_summary,
     "linear_probe_training": probe.linear_probe_training,
+    "linear_probe_components": probe.linear_probe_components,
     "linear_probe_scatter": probe.linear_probe_scatter,
     "linear_probe_summary": probe.linear_probe_summary,
     "semantic_sim_scatter": similarity.semantic_sim_scatter,
@@ -43,6 +47,9 @@ FIGURES: dict[str, Draw] = {
     "cka_heatmap": cka.cka_heatmap,
     "cka_vlm_self_similarity": cka.cka_vlm_self_similarity,
     "cka_layer_curve": cka.cka_layer_curve,
+    "calibrated_scores": calibrated.calibrated_scores,
+    "attribute_retention": attributes.attribute_retention,
+    "duplicates": duplicates.duplicates,
 }
 """The figures with a fixed name; ``vlm_tsne_<layer>`` and ``ltx_tsne_<pooling>`` join them by :func:`catalogue`."""
 
@@ -54,10 +61,12 @@ class Drawn:
     Attributes:
         names: of the figures drawn, in the order of the study.
         left_out: why the others were not, by name.
+        titles: what each figure found, by name.
     """
 
     names: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
 
 
 def catalogue(results: Analysis) -> dict[str, Draw]:
@@ -75,10 +84,12 @@ def draw_figures(results: Analysis, arrays: Arrays, drawn: Drawn) -> Iterator[tu
     for name, draw in catalogue(results).items():
         try:
             with style():
-                files = encode(draw(results, arrays))
+                figure = draw(results, arrays)
+                files = encode(figure)
         except NotMeasured as error:
             drawn.left_out[name] = str(error)
             continue
         drawn.names.append(name)
+        drawn.titles[name] = title_of(figure)
         for kind, data in files.items():
             yield f"{name}.{kind}", data

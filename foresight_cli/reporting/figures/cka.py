@@ -41,12 +41,29 @@ def cka_heatmap(results: Analysis, arrays: Arrays) -> Figure:
     )
     chosen = results.chosen_pair
     at = (targets.index(chosen.target) - 0.5, sources.index(chosen.source) - 0.5)
+    for pair in results.pairs:
+        if _by_chance(pair):
+            corner = (targets.index(pair.target) - 0.5, sources.index(pair.source) - 0.5)
+            ax.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor="#9A9A9A", linewidth=0, zorder=4))
     ax.add_patch(Rectangle(at, 1, 1, fill=False, edgecolor="#D55E00", linewidth=3, clip_on=False, zorder=5))
     ax.set_xlabel(shorten(f"target: {results.target}", 60))
     ax.set_ylabel(shorten(f"source: {results.source}", 40))
-    ax.set_title("Linear CKA, debiased. Framed: the pair of the verdict.", color=NOTE)
+    ax.set_title(
+        "Linear CKA, debiased. Framed: the pair of the verdict. Hatched: corrected p above 0.05.",
+        color=NOTE,
+    )
     colour_bar(ax, image, "debiased CKA")
     return figure
+
+
+def _by_chance(pair: Pair) -> bool:
+    return any(test.measure == "cka" and test.p_corrected > 0.05 for test in pair.tests)
+
+
+def _critical(results: Analysis) -> float | None:
+    """The largest CKA that a pair would have to exceed to be beyond chance, all pairs looked at together."""
+    found = [t.critical for p in results.pairs for t in p.tests if t.measure == "cka" and t.critical is not None]
+    return max(found, default=None)
 
 
 def _best_title(results: Analysis) -> str:
@@ -122,6 +139,9 @@ def cka_layer_curve(results: Analysis, arrays: Arrays) -> Figure:
         layers = list(dict.fromkeys(results.spaces[i].layer for i in sources if results.spaces[i].pooling == pooling))
         ends = [end for t in targets for end in _line(panel, results, (layers, pooling, t), colours[t])]
         controls = [Rule(value, f"control: {name}", CONTROL) for value, name in _controls(results)]
+        if (critical := _critical(results)) is not None:
+            panel.axhspan(panel.get_ylim()[0], critical, color="#DDDDDD", linewidth=0, zorder=0)
+            ends.append(Rule(critical, "chance, best of all pairs"))
         for rule in controls:
             panel.axhline(rule.value, color=rule.color, linestyle=rule.dashes, linewidth=1.0, zorder=1)
         if panel is panels[-1]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from foresight_cli.reporting.derived import capital, layer_name, one_pooling, spaces_of
 from foresight_cli.reporting.figures.style import (
     MOST_CATEGORIES,
+    MOST_VECTOR,
     NOTE,
     OTHER,
     SERIES,
@@ -41,7 +42,8 @@ def tsne(results: Analysis, arrays: Arrays, index: int) -> Figure:
     figure = new_figure(_tsne_title(space), 5.4)
     ax = figure.add_subplot()
     if codes is None or len(codes) != len(points):
-        ax.scatter(points[:, 0], points[:, 1], s=14, color=SERIES[0], alpha=0.75, linewidths=0, rasterized=True)
+        ax.scatter(points[:, 0], points[:, 1], s=14, color=SERIES[0], alpha=0.75, linewidths=0,
+                   rasterized=len(points) > MOST_VECTOR)  # fmt: skip
     else:
         _by_category(ax, points, codes, results)
         columns = 2 if many else 1
@@ -70,7 +72,7 @@ def _by_category(ax: Axes, points: Any, codes: Any, results: Analysis) -> None:
     labels = sorted_labels(results)
     largest = sorted(range(len(labels)), key=lambda i: (-results.labels[labels[i]], i))[:MOST_CATEGORIES]
     shown = sorted(largest)
-    look: dict[str, Any] = {"linewidths": 0, "rasterized": True}
+    look: dict[str, Any] = {"linewidths": 0, "rasterized": len(points) > MOST_VECTOR}
     for place, code in enumerate(shown):
         colour, marker = category_style(place)
         mine = points[codes == code]

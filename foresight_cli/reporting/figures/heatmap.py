@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
-from foresight_cli.reporting.figures.style import shorten
+from foresight_cli.reporting.figures.style import ON_DARK, ON_LIGHT, shorten
 from foresight_cli.reporting.numbers import fixed
 
 Matrix = np.ndarray[Any, np.dtype[Any]]
@@ -49,7 +49,7 @@ def heatmap(
                 red, green, blue, _ = image.cmap(image.norm(np.asarray(value)))
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
                 text = fixed(float(value), digits)
-                ax.text(j, i, text, ha="center", va="center", fontsize=size, color="white" if dark else "#111111")
+                ax.text(j, i, text, ha="center", va="center", fontsize=size, color=ON_DARK if dark else ON_LIGHT)
     return image
 
 

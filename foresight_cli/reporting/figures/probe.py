@@ -10,6 +10,7 @@ from foresight_cli.reporting.derived import best_control_r2, hopeful_r2, names_w
 from foresight_cli.reporting.figures.heatmap import Matrix
 from foresight_cli.reporting.figures.style import (
     CONTROL,
+    MOST_VECTOR,
     NOTE,
     SOURCE,
     TARGET,
@@ -64,6 +65,34 @@ def linear_probe_training(results: Analysis, arrays: Arrays) -> Figure:
     return figure
 
 
+def linear_probe_components(results: Analysis, arrays: Arrays) -> Figure:
+    """Held-out R2 of each of the target's first principal components, and how much of its variance they carry."""
+    r2 = results.chosen.pc_r2
+    if len(r2) < 2:
+        raise NotMeasured("the principal components of the target were not told apart")
+    halfway = next((i for i, value in enumerate(r2) if value < r2[0] / 2), None)
+    falls = f"half of that is lost by component {halfway + 1}" if halfway else "half of that is never lost"
+    figure = new_figure(f"The target's largest direction is read with R² {fixed(r2[0], 2)}; {falls}", 3.6)
+    ax = figure.add_subplot()
+    places = range(1, len(r2) + 1)
+    ax.set_ylim(*_r2_limits(r2, (0.0, 1.0)))
+    ax.plot(places, [max(value, -0.5) for value in r2], color=SOURCE, marker="o", markersize=4)
+    overall = Rule(results.chosen_pair.r2.value, "all components", SOURCE)
+    rules = [overall, Rule(0.0, "mean predictor", "#888888")]
+    spectrum = arrays.get(f"spectrum/{results.chosen_pair.target}")
+    if spectrum is not None and len(spectrum) >= len(r2):
+        shares = np.asarray(spectrum, dtype=float)[: len(r2)]
+        ax.plot(places, shares, color=NOTE, linewidth=1.1, linestyle=(0, (1, 2)))
+        label_right(ax, [Rule(float(shares[-1]), "variance so far")], draw=False)
+    label_right(ax, rules)
+    ax.set_xlim(0.5, len(r2) + 0.5)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set(xlabel="principal component of the target, the largest first", ylabel="R², held out")
+    ax.set_title(_direction(results), color=NOTE)
+    grid(ax)
+    return figure
+
+
 def linear_probe_scatter(results: Analysis, arrays: Arrays) -> Figure:
     """Predicted against true scores of the target's first principal components, held out."""
     true, predicted = need(arrays, "probe/true", "probe/predicted")
@@ -87,7 +116,7 @@ def _true_against_predicted(ax: Axes, true: Matrix, predicted: Matrix) -> None:
     room = 0.05 * ((high - low) or 1.0)
     limits = (low - room, high + room)
     ax.plot(limits, limits, color=NOTE, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-    ax.scatter(true, predicted, s=8, color=SOURCE, alpha=0.5, linewidths=0, rasterized=True)
+    ax.scatter(true, predicted, s=8, color=SOURCE, alpha=0.5, linewidths=0, rasterized=len(true) > MOST_VECTOR)
     ax.set(xlim=limits, ylim=limits)
     ax.set_aspect("equal")
     ax.tick_params(labelsize=7.5)

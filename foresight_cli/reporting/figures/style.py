@@ -31,6 +31,9 @@ CATEGORIES = ("#332288", "#E69F00", "#44AA99", "#CC3311", "#4FA8D8", "#117733", 
 MARKERS = ("o", "s", "^", "D", "v")  # 9 colours and 5 markers: 45 categories that differ without colour vision too
 MOST_CATEGORIES = 40
 OTHER = "#BBBBBB"
+ON_DARK, ON_LIGHT = "#FEFEFE", "#121212"  # of text on coloured cells; other greys follow the theme of a page
+MOST_VECTOR = 2000
+"""Points of a scatter that are drawn one by one, so that they follow the theme too; more become a picture."""
 
 _RC: dict[Any, Any] = {
     "text.parse_math": False,  # a label with dollars is a label
@@ -72,6 +75,7 @@ _WHY = {
     "rsa": "no distances were kept, or the data has no categories",
     "neighborhood/ranks": "no ranks of neighbours were kept",
     "neighborhood": "the pictures could not be opened again",
+    "duplicates": "there are no duplicates, or the pictures could not be opened again",
     "thumbnails": "the pictures could not be opened again",
 }
 
@@ -116,6 +120,11 @@ def new_figure(title: str, height: float, *, square: bool = False) -> Figure:
     figure = Figure(figsize=(WIDTH, height), layout=engine)
     figure.suptitle(balanced(title), x=0.012, ha="left", fontsize=11.5, fontweight="bold", color="#111111")
     return figure
+
+
+def title_of(figure: Figure) -> str:
+    """The finding that ``figure`` states, on one line."""
+    return " ".join(figure.get_suptitle().split())
 
 
 def balanced(title: str, width: int = 76) -> str:

@@ -1,0 +1,71 @@
+"""What the templates of ``FINDINGS.md`` and ``report.html`` know: the results, and what is worked out from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from foresight_cli.reporting.adapter_sizes import advice, named
+from foresight_cli.reporting.commands import adapt_command, analyze_command, report_commands
+from foresight_cli.reporting.derived import best_pair, derived, one_pooling, spaces_of
+from foresight_cli.reporting.figures import Drawn
+from foresight_cli.reporting.figures.clusters import tsne_names
+from foresight_cli.reporting.numbers import RHO
+from foresight_cli.reporting.traced import Numbers
+from foresight_cli.reporting.wording import against, clusters_band, threshold
+from foresight_cli.results import AdapterResults, Analysis, PermutationTest
+
+_STUDY_NAMES = {"r2": "R²", "spearman": f"Spearman {RHO}", "cka": "CKA, biased"}
+_MEASURES = {"cka": "CKA, debiased", "spearman": f"Spearman {RHO} of distances"}
+
+
+def report_context(
+    results: Analysis, adapters: Sequence[AdapterResults], drawn: Drawn, kept: Numbers
+) -> dict[str, Any]:
+    """Every name that a template may use; ``kept`` writes the numbers within sentences."""
+    maps, written = tsne_names(results), kept.filters()
+    sources, targets = spaces_of(results, "source"), spaces_of(results, "target")
+    chosen = next((n for n, i in maps.items() if results.spaces[i].layer == results.chosen_source.layer), "")
+    return {
+        "a": results,
+        "verdict": results.verdict,
+        "chosen": results.chosen,
+        "pair": results.chosen_pair,
+        "source": results.chosen_source,
+        "target": results.chosen_target,
+        "sources": [space for _, space in sources],
+        "targets": [space for _, space in targets],
+        "layers": [space for _, space in one_pooling(sources)],
+        "derived": derived(results),
+        "clearest": _clearest([space for _, space in sources]),
+        "clearest_target": _clearest([space for _, space in targets]),
+        "best_cka": best_pair(results, "cka"),
+        "adapters": adapters,
+        "advice": advice(named(adapters), written["number"], written["interval"]) if adapters else "",
+        "study_names": _STUDY_NAMES,
+        "measure": lambda test: _measure(test, results),
+        "limiting": kept.limiting(results.verdict),
+        "adapt_command": adapt_command(results),
+        "analyze_command": analyze_command(results),
+        "commands": "\n".join(report_commands(results)),
+        "vlm_map": chosen,
+        "vlm_maps": [name for name in maps if name.startswith("vlm_") and name != chosen],
+        "ltx_maps": [name for name in maps if name.startswith("ltx_")],
+        "left_out": drawn.left_out,
+        "provenance": {"data": results.data, **results.provenance},
+        "clusters_band": clusters_band,
+        "against": against,
+        "threshold": lambda name: threshold(results, name),
+    }
+
+
+def _measure(test: PermutationTest, results: Analysis) -> str:
+    """What a permutation test is of, in a reader's words."""
+    near = results.chosen_pair.neighborhood
+    neighbors = f"Recall@{near[0].k}" if near else "Recall"
+    return neighbors if test.measure == "recall" else _MEASURES.get(test.measure, test.measure)
+
+
+def _clearest(spaces: Sequence[Any]) -> Any:
+    """The space with the highest silhouette; None where none was measured."""
+    return max((s for s in spaces if s.silhouette is not None), key=lambda s: s.silhouette, default=None)

@@ -1,0 +1,125 @@
+"""The page of one analysis, from its results, its figures and the adapters trained for it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from PIL import Image
+
+from foresight_cli.reporting import numbers
+from foresight_cli.reporting.captions import caption
+from foresight_cli.reporting.context import report_context
+from foresight_cli.reporting.derived import ranked
+from foresight_cli.reporting.figures import Drawn
+from foresight_cli.reporting.gates import gates
+from foresight_cli.reporting.markdown import shortened
+from foresight_cli.reporting.page.inline_svg import Figures
+from foresight_cli.reporting.traced import Numbers
+from foresight_cli.results import AdapterResults, Analysis
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What the page shows besides numbers.
+
+    Attributes:
+        svg: figures by name.
+        titles: what each figure found, by name.
+        decoded: previews by an adapter's name, WebP.
+    """
+
+    svg: Mapping[str, bytes] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
+    decoded: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def render_page(
+    results: Analysis,
+    adapters: Sequence[AdapterResults],
+    drawn: Drawn,
+    pictures: Pictures,
+    numbers_kept: Numbers | None = None,
+) -> str:
+    """The text of ``report.html``; a figure is shown where ``pictures`` has it."""
+    kept = numbers_kept or Numbers(escape)
+    figures = Figures()
+    environment = page_environment(kept)
+    environment.globals |= {
+        "figure": partial(_figure, figures, pictures),
+        "more": lambda names: [name for name in names if name in pictures.svg],
+        "decoded": {name: _data_uri(data) for name, data in pictures.decoded.items()},
+    }
+    context = report_context(results, adapters, drawn, kept) | {"gates": gates(results), "ranked": ranked(results)}
+    body = environment.get_template("body.html.j2").render(context)
+    return whole_page(f"{results.source} → {results.target}: {results.verdict.line}", body, figures)
+
+
+def whole_page(title: str, body: str, figures: Figures) -> str:
+    """``body`` as a page of its own, with its style and the letters of its figures."""
+    light, dark = figures.palette()
+    environment = page_environment(Numbers(escape))
+    style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+    return environment.get_template("page.html.j2").render(
+        title=title, body=Markup(body), sprite=figures.sprite(), style=Markup(style), light=light, dark=dark
+    )
+
+
+def page_environment(kept: Numbers) -> Environment:
+    """Templates that escape all text, and take a number through a filter of ``kept`` only."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_only_text,
+        autoescape=True,
+    )
+    environment.filters |= kept.filters() | {"yaml": _yaml}
+    return environment
+
+
+def _figure(figures: Figures, pictures: Pictures, name: str) -> dict[str, Any] | None:
+    if name not in pictures.svg:
+        return None
+    title = pictures.titles.get(name) or caption(name)
+    return {"name": name, "svg": figures.inline(name, pictures.svg[name], title), "caption": caption(name)}
+
+
+def as_webp(path: Path, quality: int = 88) -> bytes:
+    """A picture for the page: a tenth of its PNG's size, so that the page stays one that can be sent.
+
+    Raises:
+        OSError: ``path`` cannot be read, or is no picture.
+    """
+    with Image.open(path) as picture:
+        buffer = io.BytesIO()
+        picture.convert("RGB").save(buffer, "WEBP", quality=quality, method=6)
+    return buffer.getvalue()
+
+
+def _data_uri(data: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+
+
+def _yaml(value: Any) -> str:
+    return yaml.safe_dump(shortened(value), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _only_text(value: Any) -> Any:
+    """A number must come through a filter, so that all are written alike and can be traced."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return numbers.NOT_MEASURED
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"{value!r} is not text: a number goes through a filter of Numbers")

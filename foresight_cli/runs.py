@@ -1,0 +1,84 @@
+"""What earlier runs left under the outputs folder: analyses, and the adapters trained for them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.results import AdapterResults, Analysis, load_results
+
+log = logging.getLogger(__name__)
+
+RESULTS = "results.yaml"
+
+
+def newest_analysis(outputs: Path) -> Path:
+    """The folder of the newest analysis under ``outputs``.
+
+    Raises:
+        ForesightError: there is none.
+    """
+    found = next(_of_kind("Analysis", outputs / "analyze"), None)
+    if found is None:
+        raise ForesightError(f"no analysis under {outputs}: run foresight analyze first")
+    return found.parent
+
+
+def analysis_in(folder: Path) -> Path:
+    """``folder``, once it is known to hold an analysis.
+
+    Raises:
+        ForesightError: it does not.
+    """
+    path = folder / RESULTS
+    if not path.is_file():
+        raise ForesightError(
+            f"run={folder}: no {RESULTS} there. Give the folder of an analysis, or leave run= out for the newest"
+        )
+    if not _is_kind("Analysis", path):
+        raise ForesightError(
+            f"run={folder}: its {RESULTS} is not of an analysis. "
+            "Give the folder that foresight analyze wrote, or leave run= out for the newest"
+        )
+    return folder
+
+
+def newest_adapters(outputs: Path, results: Analysis) -> list[tuple[Path, AdapterResults]]:
+    """The newest results of each adapter and its settings, all between the same two spaces; with their folders.
+
+    They are of the chosen pair of ``results``, or the pair of the newest adapter where none was trained for that one.
+    """
+    keys = {space.key for space in results.spaces}
+    chosen = (results.chosen_source.key, results.chosen_target.key)
+    newest: dict[tuple[str, ...], dict[tuple[str, str], tuple[Path, AdapterResults]]] = {}
+    for path in _of_kind("AdapterResults", outputs / "adapt"):
+        try:
+            found: AdapterResults = load_results(path)
+        except ForesightError as error:
+            log.warning("warning: left out of the report: %s", error)
+            continue
+        trained_on = tuple(found.provenance.get("keys") or [])
+        if not (trained_on and keys.issuperset(trained_on) and found.scores):
+            continue  # of other latents: other data, another checkpoint, other settings
+        settings = {key: found.settings.get(key) for key in ("adapter", "seed", "split")}
+        newest.setdefault(trained_on, {}).setdefault((found.adapter, repr(settings)), (path.parent, found))
+    pair = newest.get(chosen) or next(iter(newest.values()), {})
+    return [pair[key] for key in sorted(pair)]
+
+
+def _of_kind(kind: str, folder: Path) -> Iterator[Path]:
+    """``results.yaml`` of a kind anywhere under ``folder``, newest first."""
+    paths = (path for path in folder.rglob(RESULTS) if path.is_file())
+    newest_first = sorted(paths, key=lambda path: (-path.stat().st_mtime_ns, str(path)))
+    return (path for path in newest_first if _is_kind(kind, path))
+
+
+def _is_kind(kind: str, path: Path) -> bool:
+    """The first lines tell, so that a folder of many large results is looked through quickly."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return f"kind: {kind}" in (line.strip() for line, _ in zip(file, range(5), strict=False))
+    except OSError:
+        return False
