@@ -14,6 +14,7 @@ from foresight_cli.config import (
     AdaptConfig,
     AnalyzeConfig,
     ExtractConfig,
+    ReportConfig,
     SpaceConfig,
     Thresholds,
     Waivers,
@@ -81,6 +82,25 @@ def adapt_config(cfg: DictConfig) -> AdaptConfig:
         unfinished_dir=_text(cfg, "unfinished_dir"),
         noise_ceiling=_text(cfg, "noise_ceiling"),
         push=None if cfg.push is None else _text(cfg, "push"),
+    )
+
+
+def report_config(cfg: DictConfig) -> ReportConfig:
+    """The settings of ``foresight report``, checked.
+
+    Raises:
+        UsageError: a value of the wrong type, or ``run=`` beside ``runs=``.
+    """
+    runs = cfg.get("runs")
+    several = [str(runs)] if isinstance(runs, str | int) else [] if runs is None else _list(cfg, "runs")
+    if runs is not None and not several:
+        raise UsageError("runs=[]: name at least two analyses, or the folder of a sweep")
+    return ReportConfig(
+        outputs_dir=_text(cfg, "outputs_dir"),
+        run=None if cfg.run is None else str(cfg.run),
+        runs=tuple(str(folder) for folder in several),
+        format=_text(cfg, "format"),
+        fail_on=None if cfg.fail_on is None else _text(cfg, "fail_on"),
     )
 
 

@@ -9,48 +9,130 @@ The results of any run are read back by `load_results`:
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from foresight_cli.errors import ForesightError
+from foresight_cli.config import ReportConfig
+from foresight_cli.config_reader import report_config
+from foresight_cli.errors import ForesightError, VerdictRefused
 from foresight_cli.reporting.adapter_sizes import named, sizes_figure
+from foresight_cli.reporting.compared import Compared, compare, comparison_figure
 from foresight_cli.reporting.figures import Drawn, draw_figures
 from foresight_cli.reporting.figures.style import Arrays, encode, style, title_of
 from foresight_cli.reporting.findings import render_findings
-from foresight_cli.reporting.page import Pictures, as_webp, render_page
+from foresight_cli.reporting.page import Pictures, as_webp, render_comparison, render_page
 from foresight_cli.reporting.summary import print_summary
-from foresight_cli.results import AdapterResults, Analysis, load_arrays, load_results
-from foresight_cli.runs import RESULTS, analysis_in, newest_adapters, newest_analysis
+from foresight_cli.reporting.summary_of_several import print_comparison
+from foresight_cli.results import AdapterResults, Analysis, Verdict, json_text, load_arrays, load_results, results_csv
+from foresight_cli.runs import RESULTS, analyses_under, analysis_in, newest_adapters, newest_analyses
 
 __all__ = ["load_results", "run", "write_report"]
 
 log = logging.getLogger(__name__)
 
-ARRAYS, PAGE, FINDINGS = "figures.safetensors", "report.html", "FINDINGS.md"
+ARRAYS, PAGE, FINDINGS, TABLE = "figures.safetensors", "report.html", "FINDINGS.md", "results.csv"
 PREVIEWS = "previews.png"
 
 
 def run(cfg: DictConfig) -> None:
     """The stage's entry point."""
-    outputs = Path(cfg.outputs_dir)
-    analysis = newest_analysis(outputs) if cfg.run is None else analysis_in(Path(str(cfg.run)))
+    config = report_config(cfg)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    results: Analysis = load_results(analysis / RESULTS)
-    adapters = newest_adapters(outputs, results)
-    log.info("report on %s", analysis)
-    drawn = write_report(analysis, results, adapters, folder)
+    if config.format == "json":
+        _keep_standard_output_clean()
+    asked = _asked(config)
+    found: list[Analysis] = [load_results(analysis / RESULTS) for analysis in asked]
+    several = len(asked) > 1
+    log.info("report on %s", f"{len(asked)} analyses" if several else asked[0])
     here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    print_summary(results, [found for _, found in adapters], here / PAGE, len(drawn.names))
+    if several:
+        compared = compare(list(zip(asked, found, strict=True)))
+        write_comparison(compared, folder)
+        best, said = compared[0].results, json_text([one.results for one in compared])
+        if config.format == "text":
+            print_comparison(compared, here / PAGE)
+    else:
+        best, said = found[0], json_text(found[0])
+        trained = newest_adapters(Path(config.outputs_dir), best)
+        drawn = write_report(asked[0], best, trained, folder)
+        if config.format == "text":
+            print_summary(best, [adapter for _, adapter in trained], here / PAGE, len(drawn.names))
+    if config.format == "json":
+        _print_to_pipe(said)
+    _stop_at(best.verdict, config.fail_on)
+
+
+def _asked(config: ReportConfig) -> list[Path]:
+    """Folders of the analyses to report on."""
+    if config.run is not None:
+        return [analysis_in(Path(config.run))]
+    if not config.runs:
+        return newest_analyses(Path(config.outputs_dir))
+    found = [analysis for folder in config.runs for analysis in analyses_under(Path(folder))]
+    return list(dict.fromkeys(found))
+
+
+def _stop_at(verdict: Verdict, fail_on: str | None) -> None:
+    """Raise where a pipeline is not to go on with ``verdict``."""
+    refused = {"pivot": ("PIVOT",), "inconclusive": ("PIVOT", "INCONCLUSIVE"), None: ()}[fail_on]
+    if verdict.answer in refused:
+        raise VerdictRefused(f"{verdict.line}, and fail_on={fail_on} stops here")
+
+
+def _keep_standard_output_clean() -> None:
+    """Send the log to standard error, so that a program can read what is printed."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
+            handler.setStream(sys.stderr)
+
+
+def _print_to_pipe(text: str) -> None:
+    """Print ``text``; a reader that has seen enough, as ``head``, is no error."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # nothing more can be written there, also not when Python exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def write_comparison(compared: Sequence[Compared], folder: Path) -> None:
+    """Write ``report.html``, ``results.csv`` and the figure of several analyses into ``folder``.
+
+    Raises:
+        ForesightError: ``folder`` cannot be written to.
+    """
+    with style():
+        figure = comparison_figure(compared)
+        files, title = encode(figure), title_of(figure)
+    pictures = Pictures({"comparison": files["svg"]}, {"comparison": title})
+    with _writing(folder):
+        for kind, data in files.items():
+            (folder / "figures" / f"comparison.{kind}").write_bytes(data)
+        (folder / TABLE).write_bytes(results_csv((one.name, one.results) for one in compared).encode())
+        (folder / PAGE).write_bytes(render_comparison(compared, pictures).encode())
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ForesightError(
+            f"cannot write the report to {folder}: {error.strerror or error}. Pick another place with hydra.run.dir=DIR"
+        ) from None
 
 
 def write_report(
     analysis: Path, results: Analysis, trained: Sequence[tuple[Path, AdapterResults]], folder: Path
 ) -> Drawn:
-    """Write ``report.html``, ``FINDINGS.md``, ``results.yaml`` and ``figures/``; says which figures were drawn.
+    """Write ``report.html``, ``FINDINGS.md``, ``results.*`` and ``figures/``; says which figures were drawn.
 
     Args:
         analysis: folder of the analysis.
@@ -68,9 +150,9 @@ def write_report(
         log.warning("warning: %s has no %s, so figures that need it are left out", analysis, ARRAYS)
     adapters = [found for _, found in trained]
     drawn, svg = Drawn(), {}
-    try:
-        (folder / "figures").mkdir(parents=True, exist_ok=True)
+    with _writing(folder):
         (folder / RESULTS).write_bytes((analysis / RESULTS).read_bytes())
+        (folder / TABLE).write_bytes(results_csv([(analysis.name, results)]).encode())
         for name, data in _figures(results, arrays, adapters, drawn):
             (folder / "figures" / name).write_bytes(data)
             if name.endswith(".svg"):
@@ -80,10 +162,6 @@ def write_report(
         decoded = {name: as_webp(path) for name, path in previews.items()}
         page = render_page(results, adapters, drawn, Pictures(svg, drawn.titles, decoded))
         (folder / PAGE).write_bytes(page.encode())
-    except OSError as error:
-        raise ForesightError(
-            f"cannot write the report to {folder}: {error.strerror or error}. Pick another place with hydra.run.dir=DIR"
-        ) from None
     return drawn
 
 

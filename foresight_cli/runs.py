@@ -12,6 +12,8 @@ from foresight_cli.results import AdapterResults, Analysis, load_results
 log = logging.getLogger(__name__)
 
 RESULTS = "results.yaml"
+SWEEP = "multirun.yaml"
+"""What Hydra leaves in the folder of a sweep."""
 
 
 def newest_analysis(outputs: Path) -> Path:
@@ -24,6 +26,37 @@ def newest_analysis(outputs: Path) -> Path:
     if found is None:
         raise ForesightError(f"no analysis under {outputs}: run foresight analyze first")
     return found.parent
+
+
+def newest_analyses(outputs: Path) -> list[Path]:
+    """The folder of the newest analysis under ``outputs``; all of its sweep, where it was made in one.
+
+    Raises:
+        ForesightError: there is none.
+    """
+    newest = newest_analysis(outputs)
+    sweep = newest.parent
+    return analyses_under(sweep) if (sweep / SWEEP).is_file() else [newest]
+
+
+def analyses_under(folder: Path) -> list[Path]:
+    """The analyses in ``folder`` itself, or anywhere under it, in the order of their names.
+
+    Raises:
+        ForesightError: there is none.
+    """
+    if (folder / RESULTS).is_file():
+        return [analysis_in(folder)]
+    found = sorted((path.parent for path in _of_kind("Analysis", folder)), key=_by_number)
+    if not found:
+        raise ForesightError(f"runs: no analysis in {folder}. Give folders that foresight analyze wrote")
+    return found
+
+
+def _by_number(folder: Path) -> tuple[str, int, str]:
+    """Jobs of a sweep by number: 10 comes after 9."""
+    name = folder.name
+    return (str(folder.parent), int(name) if name.isdecimal() else -1, name)
 
 
 def analysis_in(folder: Path) -> Path:

@@ -22,7 +22,7 @@ from typer.core import TyperCommand
 
 from foresight_cli.completion import complete_override
 from foresight_cli.config_groups import conf_dir, config_groups, group_aliases
-from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.errors import ForesightError
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,8 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
     """Run ``stage`` under Hydra, as though the flags and overrides were the whole command line.
 
     Raises:
-        typer.Exit: with status 2 where the command line cannot be run, 1 where the job failed, 130 on Ctrl-C.
+        typer.Exit: with status 2 where the command line cannot be run, 1 where the job failed, 3 where ``fail_on=``
+            stops at the verdict, 130 on Ctrl-C.
     """
     import hydra
     from hydra.errors import HydraException
@@ -171,7 +172,7 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
         if isinstance(error, HydraException):
             raise stop(stage_errors.explain(error, stage.name), 2) from None
         if isinstance(error, ForesightError):
-            raise stop(str(error), 2 if isinstance(error, UsageError) else 1) from None
+            raise stop(str(error), error.status) from None
         if isinstance(error, OSError) and not stage_errors.in_job(error):
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             raise stop(f"cannot write the run's folder, {what}. Put it elsewhere with hydra.run.dir=DIR", 1) from None

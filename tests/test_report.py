@@ -48,6 +48,7 @@ REPORT = [
     *(f"figures/{name}.{kind}" for name in BARE_FIGURES for kind in ("png", "svg")),
     "report.html",
     "report.log",
+    "results.csv",
     "results.yaml",
 ]
 

@@ -27,7 +27,14 @@ from foresight_cli.config.models import (
     VisionConfig,
 )
 from foresight_cli.config.runners import LocalConfig, RunnerConfig
-from foresight_cli.config.stages import POOLINGS, AdaptConfig, AnalyzeConfig, ExtractConfig, SpaceConfig
+from foresight_cli.config.stages import (
+    POOLINGS,
+    AdaptConfig,
+    AnalyzeConfig,
+    ExtractConfig,
+    ReportConfig,
+    SpaceConfig,
+)
 from foresight_cli.config.verdict import CONTROL_NAMES, Thresholds, Waivers
 
 GROUPS: dict[str, dict[str, Any]] = {
@@ -80,6 +87,7 @@ __all__ = [
     "QueryConfig",
     "Qwen25VLConfig",
     "RandomNetworkConfig",
+    "ReportConfig",
     "RunnerConfig",
     "ShapesConfig",
     "SpaceConfig",

@@ -106,3 +106,21 @@ class AdaptConfig:
         at_least("memory_gb", self.memory_gb, 0)
         if len(self.split) != 3 or not all(share > 0 for share in self.split) or abs(sum(self.split) - 1) > 1e-9:
             raise UsageError(f"split={list(self.split)}: three shares above 0 that add up to 1, as [0.6, 0.2, 0.2]")
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """``foresight report``."""
+
+    outputs_dir: str
+    run: str | None = None  # None: the newest
+    runs: tuple[str, ...] = ()  # several side by side
+    format: str = "text"
+    fail_on: str | None = None
+
+    def __post_init__(self) -> None:
+        one_of("format", self.format, ("text", "json"))
+        if self.fail_on is not None:
+            one_of("fail_on", self.fail_on, ("pivot", "inconclusive"))
+        if self.run is not None and self.runs:
+            raise UsageError("run= is for one analysis and runs= for several: give one of them")

@@ -28,6 +28,7 @@ _CAPTIONS = {
     "cka_layer_curve": "Debiased CKA by layer with its 95 % interval; shaded: what the best of all reaches by chance",
     "calibrated_scores": "Each measure of each pair on one scale: 0 for what chance explains, 1 for equal spaces",
     "attribute_retention": "What a linear probe reads of each attribute, and the share that a linear bridge keeps",
+    "comparison": "Held-out R² of each analysis, and what its source adds to the hardest control; bars: 95 %",
     "duplicates": "Sets of samples that are the same or nearly the same, one set a row",
 }
 

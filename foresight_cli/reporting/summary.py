@@ -52,7 +52,7 @@ def print_summary(
     # Paths and commands stay in one piece, to be copied.
     console.print(_line("Report", str(page)), soft_wrap=True)
     console.print(
-        _line("", f"FINDINGS.md and {fixed(figures)} figures beside it; every number is in results.yaml", "dim")
+        _line("", f"beside it {fixed(figures)} figures, FINDINGS.md, and every number in results.yaml", "dim")
     )
     if not adapters:
         console.print(_line("Next", adapt_command(results)), soft_wrap=True)

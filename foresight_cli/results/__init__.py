@@ -15,7 +15,8 @@ from foresight_cli.results.analysis import (
 )
 from foresight_cli.results.arrays import load_arrays, save_arrays
 from foresight_cli.results.estimates import Estimate, Neighborhood
-from foresight_cli.results.file import load_results, save_results
+from foresight_cli.results.file import json_text, load_results, save_results
+from foresight_cli.results.long import results_csv
 from foresight_cli.results.verdict import Criterion, Verdict
 
 __all__ = [
@@ -37,8 +38,10 @@ __all__ = [
     "SeedScore",
     "Space",
     "Verdict",
+    "json_text",
     "load_arrays",
     "load_results",
+    "results_csv",
     "save_arrays",
     "save_results",
 ]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +24,14 @@ def save_results(results: Analysis | AdapterResults, path: Path) -> None:
     """Write ``results`` to ``path`` as YAML."""
     import yaml
 
-    said = {"schema": SCHEMA, "kind": type(results).__name__, **_plain(dataclasses.asdict(results))}
-    text = yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=120)
+    text = yaml.safe_dump(_plain(_said(results), NOT_MEASURED), sort_keys=False, allow_unicode=True, width=120)
     write_atomic(path, text.encode())
+
+
+def json_text(results: Analysis | AdapterResults | Sequence[Analysis]) -> str:
+    """What ``results.yaml`` holds, as JSON: null is what was not measured; a list for several analyses."""
+    said = [_said(one) for one in results] if isinstance(results, Sequence) else _said(results)
+    return json.dumps(_plain(said, None), indent=2, ensure_ascii=False)
 
 
 def load_results(path: str | Path) -> Any:
@@ -52,13 +60,17 @@ def load_results(path: str | Path) -> Any:
         raise ForesightError(f"{path} is not whole: {error}") from None
 
 
-def _plain(value: Any) -> Any:
+def _said(results: Analysis | AdapterResults) -> dict[str, Any]:
+    return {"schema": SCHEMA, "kind": type(results).__name__, **dataclasses.asdict(results)}
+
+
+def _plain(value: Any, missing: str | None) -> Any:
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): _plain(v, missing) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if value is None:
-        return NOT_MEASURED
+        return [_plain(v, missing) for v in value]
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return missing
     if isinstance(value, float):
         return float(f"{value:.9g}")
     return value

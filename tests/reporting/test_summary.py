@@ -36,7 +36,7 @@ BARE = """
   not settle it
 
   Report     outputs/report/2026-11-23/report.html
-             FINDINGS.md and 5 figures beside it; every number is in results.yaml
+             beside it 5 figures, FINDINGS.md, and every number in results.yaml
   Next       foresight adapt layer=final
 """
 

@@ -32,8 +32,8 @@ def calibrated_scores(results: Analysis, arrays: Arrays) -> Figure:
     beyond = sum(any(test.p_corrected <= 0.05 for test in pair.tests) for pair in pairs)
     best = results.chosen_pair.tests
     scores = ", ".join(f"{_NAMES[test.measure]} {fixed(test.calibrated, 2)}" for test in best)
-    counted = "The one pair is" if len(pairs) == 1 and beyond else f"{beyond} of {len(pairs)} pairs are"
-    figure = new_figure(f"{counted} beyond chance; the pair of the verdict, calibrated: {scores}", 1.7)
+    counted = "The one pair" if len(pairs) == 1 and beyond else f"{beyond} of {len(pairs)} pairs"
+    figure = new_figure(f"{counted} beyond chance by some measure; the pair of the verdict, calibrated: {scores}", 1.7)
     shown = pairs[:MOST_PAIRS]
     figure.set_figheight(1.75 + 0.24 * len(shown))
     ax = figure.add_subplot()

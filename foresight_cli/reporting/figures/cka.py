@@ -49,7 +49,7 @@ def cka_heatmap(results: Analysis, arrays: Arrays) -> Figure:
     ax.set_xlabel(shorten(f"target: {results.target}", 60))
     ax.set_ylabel(shorten(f"source: {results.source}", 40))
     ax.set_title(
-        "Linear CKA, debiased. Framed: the pair of the verdict. Hatched: corrected p above 0.05.",
+        "Framed: the pair of the verdict. Hatched: corrected p above 0.05.",
         color=NOTE,
     )
     colour_bar(ax, image, "debiased CKA")

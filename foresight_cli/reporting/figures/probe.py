@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from foresight_cli.reporting.derived import best_control_r2, hopeful_r2, names_within
 from foresight_cli.reporting.figures.heatmap import Matrix
@@ -70,9 +71,9 @@ def linear_probe_components(results: Analysis, arrays: Arrays) -> Figure:
     r2 = results.chosen.pc_r2
     if len(r2) < 2:
         raise NotMeasured("the principal components of the target were not told apart")
-    halfway = next((i for i, value in enumerate(r2) if value < r2[0] / 2), None)
-    falls = f"half of that is lost by component {halfway + 1}" if halfway else "half of that is never lost"
-    figure = new_figure(f"The target's largest direction is read with R² {fixed(r2[0], 2)}; {falls}", 3.6)
+    good = sum(value > 0.5 for value in r2)
+    title = f"{good} of the target's {len(r2)} largest directions are read with R² above 0.5; the largest of all with "
+    figure = new_figure(f"{title}{fixed(r2[0], 2)}", 3.6)
     ax = figure.add_subplot()
     places = range(1, len(r2) + 1)
     ax.set_ylim(*_r2_limits(r2, (0.0, 1.0)))
@@ -86,7 +87,7 @@ def linear_probe_components(results: Analysis, arrays: Arrays) -> Figure:
         label_right(ax, [Rule(float(shares[-1]), "variance so far")], draw=False)
     label_right(ax, rules)
     ax.set_xlim(0.5, len(r2) + 0.5)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="principal component of the target, the largest first", ylabel="R², held out")
     ax.set_title(_direction(results), color=NOTE)
     grid(ax)

@@ -41,6 +41,7 @@ _RC: dict[Any, Any] = {
     "figure.dpi": DPI,
     "font.family": ["DejaVu Sans"],
     "font.size": 9,
+    "text.color": "#111111",  # black would be left out of an SVG, and could not follow a page's theme
     "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
     "axes.labelsize": 9,

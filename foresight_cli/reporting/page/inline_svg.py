@@ -83,9 +83,8 @@ class Figures:
                 del element.attrib[key]
                 target = own.get(value[1:], value[1:]) if value.startswith("#") else ""
                 element.set("href", f"#{target}" if target else "".join(value.split()))
-            elif key == "clip-path":
-                element.set(key, re.sub(r"#([\w.-]+)", lambda found: f"#{own.get(found[1], found[1])}", value))
-            elif key == "style":
+            elif key in ("style", "clip-path"):
+                value = re.sub(r"url\(#([\w.-]+)\)", lambda found: f"url(#{own.get(found[1], found[1])})", value)
                 element.set(key, _COLOUR.sub(self._variable, value))
             elif key == "d":
                 element.set(key, " ".join(value.split()))

@@ -55,7 +55,7 @@ def render_page(
     figures = Figures()
     environment = page_environment(kept)
     environment.globals |= {
-        "figure": partial(_figure, figures, pictures),
+        "figure": partial(shown_figure, figures, pictures),
         "more": lambda names: [name for name in names if name in pictures.svg],
         "decoded": {name: _data_uri(data) for name, data in pictures.decoded.items()},
     }
@@ -89,7 +89,8 @@ def page_environment(kept: Numbers) -> Environment:
     return environment
 
 
-def _figure(figures: Figures, pictures: Pictures, name: str) -> dict[str, Any] | None:
+def shown_figure(figures: Figures, pictures: Pictures, name: str) -> dict[str, Any] | None:
+    """A figure for the template ``shown``; None where it was not drawn."""
     if name not in pictures.svg:
         return None
     title = pictures.titles.get(name) or caption(name)
@@ -113,7 +114,7 @@ def _data_uri(data: bytes) -> str:
 
 
 def _yaml(value: Any) -> str:
-    return yaml.safe_dump(shortened(value), sort_keys=False, allow_unicode=True, width=100)
+    return str(yaml.safe_dump(shortened(value), sort_keys=False, allow_unicode=True, width=100))
 
 
 def _only_text(value: Any) -> Any:

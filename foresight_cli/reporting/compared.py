@@ -1,0 +1,158 @@
+"""Several analyses beside each other: their names, their order, and a figure of what each found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from foresight_cli.reporting.figures.style import (
+    CONTROL,
+    SOURCE,
+    TARGET,
+    Rule,
+    grid,
+    label_top,
+    new_figure,
+    nice_limits,
+    rows_down,
+    shorten,
+)
+from foresight_cli.reporting.numbers import fixed, with_interval
+from foresight_cli.reporting.wording import threshold
+from foresight_cli.results import Analysis, Attribute, Control
+
+_ORDER = {"PROCEED": 0, "INCONCLUSIVE": 1, "PIVOT": 2}
+OUTCOMES = ("PASS", "UNCLEAR", "NOT MEASURED", "WAIVED", "FAIL")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One analysis among several.
+
+    Attributes:
+        name: what tells it from the others.
+        folder: where it was read from.
+    """
+
+    name: str
+    folder: Path
+    results: Analysis
+
+    @property
+    def passed(self) -> int:
+        """Criteria that pass."""
+        return sum(criterion.outcome == "PASS" for criterion in self.results.verdict.criteria)
+
+    @property
+    def hardest(self) -> Control | None:
+        """The control over which the source adds least."""
+        return min(self.results.controls, key=lambda c: c.delta_r2.value, default=None)
+
+    @property
+    def weakest(self) -> Attribute | None:
+        """The attribute that suffers most."""
+        judged = [a for a in self.results.chosen.attributes if a.retention is not None]
+        return min(judged, key=lambda a: a.retention.value if a.retention else 0.0, default=None)
+
+
+def compare(found: Sequence[tuple[Path, Analysis]]) -> list[Compared]:
+    """The analyses, each named by what tells it apart, the best first.
+
+    By the verdict, then by the number of criteria that pass, then by the lower bound of R2.
+    """
+    names = _names([results for _, results in found])
+    names = [
+        name if names.count(name) == 1 else f"{name}, {folder.name}".removeprefix(", ")
+        for name, (folder, _) in zip(names, found, strict=True)
+    ]
+    names = [
+        name if names.count(name) == 1 else f"{name} ({folder})" for name, (folder, _) in zip(names, found, strict=True)
+    ]
+    compared = [Compared(name, folder, results) for name, (folder, results) in zip(names, found, strict=True)]
+    return sorted(compared, key=lambda c: (_ORDER.get(c.results.verdict.answer, 3), -c.passed, -_lower(c.results)))
+
+
+def _names(analyses: Sequence[Analysis]) -> list[str]:
+    """As few facets as tell the most of them apart."""
+    facets = [_facets(results) for results in analyses]
+    names = [""] * len(facets)
+    for key in facets[0]:
+        longer = [", ".join(filter(None, (name, facet[key]))) for name, facet in zip(names, facets, strict=True)]
+        if len(set(longer)) > len(set(names)):
+            names = longer
+    return names
+
+
+def _facets(results: Analysis) -> dict[str, str]:
+    """What two analyses may differ in, in a reader's words."""
+    source = [space for space in results.spaces if space.side == "source"]
+    target = [space for space in results.spaces if space.side == "target"]
+    data = results.data.get("path") or " ".join(str(results.data.get(key) or "") for key in ("name", "variant"))
+    return {
+        "source": results.source,
+        "target": f"to {results.target}",
+        "data": f"on {data}".strip(),
+        "source layers": _all_of("layer", [space.layer for space in source]),
+        "source poolings": _all_of("pooling", [space.pooling for space in source]),
+        "target poolings": "target " + _all_of("pooling", [space.pooling for space in target]),
+        "weights": f"{results.weights} weights",
+        "rows": f"{results.rows:,} rows",
+        "seed": f"seed {results.settings.get('seed')}",
+        "permutations": f"{results.settings.get('permutations')} permutations",
+    }
+
+
+def _all_of(what: str, values: Sequence[str]) -> str:
+    named = list(dict.fromkeys(values))
+    return f"{what} {named[0]}" if len(named) == 1 else f"{len(named)} {what}s"
+
+
+def _lower(results: Analysis) -> float:
+    r2 = results.chosen_pair.r2
+    return r2.value if r2.lower is None else r2.lower
+
+
+def comparison_figure(compared: Sequence[Compared]) -> Figure:
+    """R2 of each analysis with its interval, beside its best control and what the source adds to that."""
+    best = compared[0]
+    figure = new_figure(
+        f"{shorten(best.name, 60)} is judged best: {best.results.verdict.line}, "
+        f"R² {with_interval(best.results.chosen_pair.r2, 2)}",
+        1.95 + 0.3 * len(compared),
+    )
+    left, right = figure.subplots(1, 2, sharey=True)
+    values: list[float | None] = []
+    added: list[float | None] = []
+    for row, one in enumerate(compared):
+        r2 = one.results.chosen_pair.r2
+        if r2.low is not None and r2.high is not None:
+            left.hlines(row, r2.low, r2.high, color=SOURCE, linewidth=2)
+        left.plot(r2.value, row, "o", color=SOURCE, markersize=6, label="source" if row == 0 else None)
+        values += [r2.value, r2.low, r2.high]
+        if one.results.controls:
+            control = max(one.results.controls, key=lambda c: c.r2)
+            left.plot(control.r2, row, "s", color=CONTROL, markersize=5.5)
+            values.append(control.r2)
+        if one.hardest is not None:
+            delta = one.hardest.delta_r2
+            if delta.low is not None and delta.high is not None:
+                right.hlines(row, delta.low, delta.high, color=TARGET, linewidth=2)
+            right.plot(delta.value, row, "D", color=TARGET, markersize=5.5)
+            added += [delta.value, delta.low, delta.high]
+    left.plot([], [], "s", color=CONTROL, label="best control")
+    left.plot([], [], "D", color=TARGET, label="added to the hardest control")
+    rows_down(left, [shorten(one.name, 40) for one in compared])
+    left.set_xlim(*nice_limits([max(-0.5, v) for v in values if v is not None]))
+    right.set_xlim(*nice_limits([max(-0.5, v) for v in added if v is not None], include=(0.0, 0.1)))
+    for ax, name, label in ((left, "r2", "R², held out"), (right, "delta", "R² that the source adds")):
+        least = {threshold(one.results, name) for one in compared} - {None}
+        rules = [Rule(value, f"threshold {fixed(value, 2)}", "#111111") for value in least if value is not None]
+        label_top(ax, rules if len(rules) == 1 else [])
+        ax.axvline(0.0, color="#888888", linewidth=0.9)
+        ax.set_xlabel(label)
+        grid(ax, "x")
+    figure.legend(loc="outside lower center", ncols=3, handletextpad=0.2)
+    return figure

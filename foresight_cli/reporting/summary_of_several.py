@@ -1,0 +1,41 @@
+"""The end of ``foresight report runs=[...]`` on a terminal: the analyses, ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from foresight_cli.reporting.compared import Compared
+from foresight_cli.reporting.numbers import fixed, with_interval
+from foresight_cli.reporting.summary import MOST_WIDTH
+
+
+def print_comparison(compared: Sequence[Compared], page: Path, console: Console | None = None) -> None:
+    """Print the ranked table and where the page is."""
+    console = console or Console()
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
+    for name in ("  Analysis", "Verdict", "Criteria", "R² (95 %)", "Over the hardest control"):
+        table.add_column(name)
+    for one in compared:
+        verdict, hardest = one.results.verdict, one.hardest
+        table.add_row(
+            Text(f"  {one.name}"),
+            Text(verdict.line),
+            f"{fixed(one.passed)} of {fixed(len(verdict.criteria))}",
+            with_interval(one.results.chosen_pair.r2),
+            Text(f"{hardest.name}: {with_interval(hardest.delta_r2)}" if hardest else "not measured"),
+        )
+    console.print()
+    console.print(table, width=min(console.width, MOST_WIDTH))
+    console.print()
+    note = "Ranked by verdict, criteria passed and the lower bound of R²; choosing among them is not corrected for."
+    console.print(Padding(Text(note, "dim"), (0, 0, 0, 2)), width=min(console.width, MOST_WIDTH))
+    console.print()
+    for name, said in (("Report", str(page)), ("Next", f"foresight report run={compared[0].folder}")):
+        console.print(Text.assemble((f"  {name:<9}  ", "bold"), said), soft_wrap=True)

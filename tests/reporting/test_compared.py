@@ -1,0 +1,63 @@
+import dataclasses
+import re
+from pathlib import Path
+from runpy import run_path
+
+from markupsafe import escape
+
+from foresight_cli.reporting.compared import compare, comparison_figure
+from foresight_cli.reporting.figures.style import encode, style, title_of
+from foresight_cli.reporting.page import Pictures, render_comparison
+from foresight_cli.reporting.traced import Numbers
+from foresight_cli.results import Estimate
+
+PageText = run_path(str(Path(__file__).with_name("page_text.py")))["PageText"]
+
+
+def with_r2(results, value, answer=None):
+    pairs = list(results.pairs)
+    pairs[results.chosen.index] = dataclasses.replace(results.chosen_pair, r2=Estimate.of(value, 0.02))
+    verdict = results.verdict if answer is None else dataclasses.replace(results.verdict, answer=answer)
+    return dataclasses.replace(results, pairs=pairs, verdict=verdict)
+
+
+def several(example):
+    full = example.full()[0]
+    other = dataclasses.replace(with_r2(full, 0.3, "INCONCLUSIVE"), data={"name": "imagefolder", "path": "<b>/photos"})
+    better = dataclasses.replace(with_r2(full, 0.9), data={"name": "shapes", "variant": "q1"})
+    return [(Path("one"), full), (Path("two"), other), (Path("three"), better)]
+
+
+def test_the_best_verdict_comes_first_then_the_lower_bound(example):
+    found = compare(several(example))
+    assert [one.folder.name for one in found] == ["two", "three", "one"]
+    assert [one.name for one in found] == ["on <b>/photos", "on shapes q1", "on shapes"]
+
+
+def test_names_take_the_folder_where_nothing_else_differs(example):
+    full = example.full()[0]
+    found = compare([(Path("a/x"), full), (Path("b/y"), full), (Path("c/y"), full)])
+    assert sorted(one.name for one in found) == ["x", "y (b/y)", "y (c/y)"]
+
+
+def test_names_say_what_differs(example):
+    one, both = example.full(layers=("8",))[0], example.full()[0]
+    assert {c.name for c in compare([(Path("a"), one), (Path("b"), both)])} == {"layer 8", "2 layers"}
+
+
+def test_page(example):
+    found, kept = compare(several(example)), Numbers(escape)
+    with style():
+        figure = comparison_figure(found)
+        svg = encode(figure)["svg"]
+    html = render_comparison(found, Pictures({"comparison": svg}, {"comparison": title_of(figure)}), kept)
+    page = PageText(html)
+    assert page.faults == []
+    assert "<b>/photos" in page.text
+    assert "<b>" not in html
+    assert page.text.index("on <b>/photos") < page.text.index("on shapes q1")
+    assert "the choice among these analyses is not" in page.text
+    rows = re.findall(r"<tr.*?</tr>", html[html.index('aria-label="Gates"') :], flags=re.DOTALL)
+    assert len(rows) == 1 + len(found[0].results.verdict.criteria)
+    measured = [v for c in found for v in (c.results.chosen_pair.r2.value, c.results.rows, c.passed)]
+    assert set(measured) <= {value for value, _ in kept.written}

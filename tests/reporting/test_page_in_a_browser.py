@@ -1,0 +1,144 @@
+"""The page in a real browser: headless Chromium opens it from disk, with the network cut."""
+
+import os
+import shutil
+from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
+
+import pytest
+
+from foresight_cli.reporting.compared import compare, comparison_figure
+from foresight_cli.reporting.figures import Drawn, draw_figures
+from foresight_cli.reporting.figures.style import encode, style
+from foresight_cli.reporting.page import Pictures, render_comparison, render_page
+
+example = SimpleNamespace(**run_path(str(Path(__file__).with_name("example.py"))))
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTILE = ("<script>alert(1)</script>", "ünïcode \N{PILE OF POO}", "x" * 200, "plain")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None and not os.environ.get("CI"), reason="no Chromium here: apt-get install chromium"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The pages as files: of a full example, of one with hostile names, of one with next to nothing, and of several."""
+    folder = tmp_path_factory.mktemp("pages")
+    made = {"full": example.full(), "hostile": example.full(labels=HOSTILE), "bare": example.bare()}
+    for name, (results, arrays) in made.items():
+        drawn = Drawn()
+        svg = {n[:-4]: data for n, data in draw_figures(results, arrays, drawn) if n.endswith(".svg")}
+        adapters = [example.adapter()] if name == "full" else []
+        page = render_page(results, adapters, drawn, Pictures(svg, drawn.titles))
+        (folder / f"{name}.html").write_text(page, encoding="utf-8")
+    compared = compare([(Path(name), results) for name, (results, _) in made.items()])
+    with style():
+        svg = {"comparison": encode(comparison_figure(compared))["svg"]}
+    (folder / "several.html").write_text(render_comparison(compared, Pictures(svg)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def opened(browser, files):
+    """``opened(name, width, scheme)``: the page, and what it said and asked for."""
+    contexts = []
+
+    def open_page(name, width=1280, scheme="light"):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            reduced_motion="reduce",
+            offline=True,
+            bypass_csp=True,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.said, page.asked = [], []
+        page.on("console", lambda message: page.said.append(message.text))
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        page.on("dialog", lambda dialog: page.said.append(dialog.message))
+        page.on("request", lambda request: page.asked.append(request.url))
+        page.goto((files / f"{name}.html").as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("name", ["full", "hostile", "bare", "several"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_opens_without_a_fault_or_a_request_and_fits_its_width(opened, name, width):
+    page = opened(name, width)
+    assert page.said == []
+    assert [url for url in page.asked if not url.startswith("data:")] == [page.url]
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["full", "hostile", "bare", "several"])
+def test_axe_finds_nothing(opened, name, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = opened(name, scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    found = axe.Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
+
+
+def test_links_lead_to_their_sections_and_folds_open(opened):
+    page = opened("full")
+    links = page.locator("nav a")
+    assert links.count() == 10
+    for link in links.all():
+        link.click()
+        name = page.url.partition("#")[2]
+        top = page.evaluate("name => document.getElementById(name).getBoundingClientRect().top", name)
+        assert top < 900, name
+    fold = page.locator("details.how").first
+    inside = fold.locator("p").first
+    assert not inside.is_visible()
+    fold.locator("summary").click()
+    assert inside.is_visible()
+
+
+def test_theme_follows_the_reader(opened):
+    def paper(page):
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    def axes(page):
+        shape = "document.querySelector('figure svg path')"
+        return page.evaluate(f"getComputedStyle({shape}).fill")
+
+    light, dark = opened("full", scheme="light"), opened("full", scheme="dark")
+    white, black = paper(light), paper(dark)
+    assert (white, black) == ("rgb(255, 255, 255)", "rgb(21, 25, 30)")
+    assert (axes(light), axes(dark)) == (white, black)
+    dark.get_by_label("Light").check()
+    light.get_by_label("Dark").check()
+    assert (paper(light), axes(light), paper(dark), axes(dark)) == (black, black, white, white)
+    light.emulate_media(media="print")
+    assert paper(light) == white
+    assert light.locator("details.how p").first.is_visible()
+
+
+def test_hostile_names_stay_text(opened):
+    page = opened("hostile")
+    assert page.said == []
+    assert page.locator("script").count() == 0
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert page.evaluate("document.querySelectorAll('b, i, marquee').length") == 0

@@ -1,0 +1,69 @@
+import copy
+import json
+from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
+
+import jsonschema
+import pytest
+import yaml
+
+from foresight_cli.report import load_results
+from foresight_cli.results import json_text, save_results
+from foresight_cli.results.schema import SCHEMA_FILE, json_schema, schema_text
+
+example = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "reporting" / "example.py")))
+MADE = {"full": lambda: example.full()[0], "bare": lambda: example.bare()[0], "adapter": example.adapter}
+
+
+@pytest.fixture(params=MADE)
+def results(request):
+    return MADE[request.param]()
+
+
+def test_the_published_schema_is_the_one_that_the_code_has():
+    assert SCHEMA_FILE.read_text(encoding="utf-8") == schema_text()
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+
+
+def test_what_is_written_keeps_to_the_schema(results, tmp_path):
+    save_results(results, tmp_path / "results.yaml")
+    said = yaml.safe_load((tmp_path / "results.yaml").read_text(encoding="utf-8"))
+    jsonschema.validate(said, json_schema())
+    jsonschema.validate(json.loads(json_text(results)), json_schema())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda said: said.pop("verdict"),
+        lambda said: said["pairs"][0].update(r2_reverse="high"),
+        lambda said: said.update(more=1),
+        lambda said: said.update(schema=2),
+        lambda said: said["spaces"][0].pop("key"),
+    ],
+)
+def test_what_does_not_keep_to_it_is_refused(spoil):
+    said = json.loads(json_text(example.full()[0]))
+    jsonschema.validate(said, json_schema())
+    spoilt = copy.deepcopy(said)
+    spoil(spoilt)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(spoilt, json_schema())
+
+
+def test_results_come_back_as_they_were_by_folder_or_file(results, tmp_path):
+    save_results(results, tmp_path / "results.yaml")
+    found = load_results(tmp_path)
+    assert type(found) is type(results)
+    assert found == load_results(str(tmp_path / "results.yaml"))
+    assert json_text(found) == json_text(results)  # nine digits of each number
+
+
+def test_a_file_of_before_a_field_was_added_is_read(tmp_path):
+    save_results(example.full()[0], tmp_path / "results.yaml")
+    said = yaml.safe_load((tmp_path / "results.yaml").read_text(encoding="utf-8"))
+    for test in said["pairs"][0]["tests"]:
+        del test["critical"]
+    (tmp_path / "results.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
+    assert {test.critical for test in load_results(tmp_path).pairs[0].tests} == {None}
