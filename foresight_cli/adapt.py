@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
 from contextlib import suppress
@@ -32,6 +31,7 @@ from foresight_cli.reporting.model_card import render_model_card
 from foresight_cli.results import AdapterResults, save_results
 from foresight_cli.sweep import REFUSED
 from foresight_cli.token_grid import query_shape
+from foresight_cli.trackers import Tracking, open_tracking, settings_of
 from foresight_cli.training.checkpoint import Checkpoint, Epoch
 from foresight_cli.training.closed_form import RidgeMap, TooLarge, ridge_map
 from foresight_cli.training.fit import Fitted, Kind, Parts, fit_closed, fit_trained
@@ -45,7 +45,9 @@ def run(cfg: DictConfig) -> float:
     """The stage's entry point; returns R2 on the validation groups, for a sweeper to maximise; NaN if refused."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        results = adapt(adapt_config(cfg), folder)
+        config = adapt_config(cfg)
+        with open_tracking(config.tracker, "adapt", folder, settings_of(config)) as tracking:
+            results = adapt(config, folder, tracking)
     except ForesightError as error:
         if HydraConfig.get().mode != RunMode.MULTIRUN:
             raise
@@ -57,8 +59,10 @@ def run(cfg: DictConfig) -> float:
     return results.r2_validation.value
 
 
-def adapt(config: AdaptConfig, folder: Path) -> AdapterResults:
+def adapt(config: AdaptConfig, folder: Path, tracking: Tracking) -> AdapterResults:
     """Train the adapter that ``config`` asks for, save it into ``folder``, and return its held-out scores.
+
+    ``tracking`` is told of every epoch, of the scores, and of the model card and previews.
 
     Raises:
         ForesightError: nothing is cached for a side, there are too few groups to split, or training diverged.
@@ -81,7 +85,7 @@ def adapt(config: AdaptConfig, folder: Path) -> AdapterResults:
              "" if kind.fixed else "at most ", kind.check(parts.train.dims),
              *(len(part) for part in (parts.train, parts.validation, parts.test)))  # fmt: skip
     ridge = _ridge(kind, parts, config.memory_gb)
-    fitted, shuffled = _fit(config, kind, paired, parts, ridge, folder)
+    fitted, shuffled = _fit(config, kind, paired, parts, ridge, tracking)
     recipes = {"source": paired.source.recipe.to_dict(), "target": paired.target.recipe.to_dict()}
     scored = held_out_results(config, paired, split, parts, ridge, fitted, shuffled)
     tested = [paired.table.ids[i] for i in split.test.tolist()]
@@ -90,6 +94,7 @@ def adapt(config: AdaptConfig, folder: Path) -> AdapterResults:
     card = render_model_card(scored.kept.adapter, recipes, results, repo_id=config.push, previews=pictures)
     save_adapter(scored.kept.adapter, folder, recipes, card=card)
     save_results(results, folder / "results.yaml")
+    _track(results, folder, pictures, tracking)
     if config.push:
         log.info("published: %s", push_adapter(folder, config.push))
     return results
@@ -133,7 +138,7 @@ def _decoded(scored: Scored, config: AdaptConfig, paired: Paired, tested: list[s
 
 
 def _fit(
-    config: AdaptConfig, kind: Kind, paired: Paired, parts: Parts, ridge: RidgeMap | None, folder: Path
+    config: AdaptConfig, kind: Kind, paired: Paired, parts: Parts, ridge: RidgeMap | None, tracking: Tracking
 ) -> tuple[list[Fitted], Fitted]:
     """The adapter, once for each seed where it starts from random weights, and once on shuffled pairs."""
     order = torch.from_numpy(np.random.default_rng(config.seed).permutation(len(parts.train)))
@@ -144,7 +149,7 @@ def _fit(
         return [fit_closed(kind, parts, ridge)], fit_closed(kind, wrong, mismatched)
     assert isinstance(config.adapter, TrainedConfig)
     unfinished = Path(config.unfinished_dir) / _run_key(config, kind, paired)
-    with LiveTraining(config.adapter.epochs) as live, (folder / "metrics.jsonl").open("w", encoding="utf-8") as lines:
+    with LiveTraining(config.adapter.epochs) as live:
 
         def trained(name: str, on: Parts, seed: int) -> Fitted:
             checkpoint = Checkpoint(unfinished / f"{name}.safetensors")
@@ -153,7 +158,7 @@ def _fit(
 
             def on_epoch(epoch: Epoch) -> None:
                 live.on_epoch(name, epoch)
-                print(json.dumps({"run": name, **asdict(epoch)}), file=lines, flush=True)
+                _track_epoch(name, epoch, tracking)
 
             try:
                 return fit_trained(kind, on, seed=seed, checkpoint=checkpoint, on_epoch=on_epoch)
@@ -167,6 +172,22 @@ def _fit(
     with suppress(OSError):  # somebody else's file is in it
         unfinished.rmdir()
     return runs, control
+
+
+def _track_epoch(name: str, epoch: Epoch, tracking: Tracking) -> None:
+    said = asdict(epoch)
+    tracking.log(name, said, said.pop("number"), step_name="number")
+
+
+def _track(results: AdapterResults, folder: Path, pictures: list[str], tracking: Tracking) -> None:
+    """The scores on the test rows, and what the run made."""
+    for score in results.scores:
+        name = "adapter" if score is results.scores[0] else score.name
+        of_score = {"r2": score.r2.value, "cosine": score.cosine, "parameters": score.parameters}
+        tracking.log(f"test {name}", of_score | {f"recall_at_{k}": value for k, value in score.recall.items()})
+    tracking.log("validation", {"r2": results.r2_validation.value})
+    for name in ("README.md", *pictures):
+        tracking.file(folder / name)
 
 
 def _kept_good(error: Diverged, checkpoint: Checkpoint) -> Diverged:

@@ -32,6 +32,7 @@ from foresight_cli.experiments.thumbnails import duplicate_thumbnails, with_thum
 from foresight_cli.experiments.warnings import warnings_of
 from foresight_cli.latents import join, load
 from foresight_cli.results import Analysis, save_arrays, save_results
+from foresight_cli.trackers import Tracking, open_tracking, settings_of
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +43,35 @@ SELECT_SHARE = 0.3
 def run(cfg: DictConfig) -> float:
     """The stage's entry point; returns the chosen pair's held-out R2, for a sweeper to maximise."""
     config = analyze_config(cfg)
-    results, arrays = analyze(config)
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    said = {"date": f"{date.today()}", "command": as_typed("analyze", hydra.overrides.task)}
-    results = replace(results, provenance={**said, **results.provenance})
-    save_results(results, folder / "results.yaml")
-    save_arrays(arrays, folder / "figures.safetensors")
+    with open_tracking(config.tracker, "analyze", folder, settings_of(config)) as tracking:
+        results, arrays = analyze(config)
+        said = {"date": f"{date.today()}", "command": as_typed("analyze", hydra.overrides.task)}
+        results = replace(results, provenance={**said, **results.provenance})
+        save_results(results, folder / "results.yaml")
+        save_arrays(arrays, folder / "figures.safetensors")
+        _track(results, tracking)
     log.info("%s", results.verdict.line)
     for reason in results.verdict.reasons:
         log.info("  %s", reason)
     log.info("results -> %s. Next: foresight report", folder / "results.yaml")
     return results.chosen_pair.r2.value
+
+
+def _track(results: Analysis, tracking: Tracking) -> None:
+    """The pair of the verdict, the controls it is held against, and the verdict itself."""
+    pair = results.chosen_pair
+    of_pair = {"r2": pair.r2.value, "cka": pair.cka.value, "spearman": pair.spearman.value, "cosine": pair.cosine}
+    recall = {f"recall_at_{hood.k}": hood.recall.value for hood in pair.neighborhood[:1]}
+    tracking.log("chosen", of_pair | recall | {"rows": results.rows})
+    for control in results.controls:
+        tracking.log(f"control {control.name}", {"r2": control.r2, "r2_added": control.delta_r2.value})
+    for attribute in results.chosen.attributes:
+        if attribute.retention is not None:
+            tracking.log(f"attribute {attribute.name}", {"retention": attribute.retention.value})
+    tracking.note("pair", f"{results.chosen_source.name} -> {results.chosen_target.name}")
+    tracking.note("verdict", results.verdict.line)
 
 
 def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:

@@ -42,6 +42,7 @@ def extract_config(cfg: DictConfig) -> ExtractConfig:
         batch_size=None if cfg.batch_size == "auto" else _whole(cfg, "batch_size", " or auto"),
         rows_per_shard=_whole(cfg, "rows_per_shard"),
         dry_run=_switch(cfg, "dry_run"),
+        tracker=_group(cfg, "tracker"),
     )
 
 
@@ -62,6 +63,7 @@ def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
         controls=tuple(str(name) for name in _list(cfg, "controls")),
         thresholds=_typed(Thresholds, cfg.get("thresholds"), "thresholds"),
         verdict=_typed(Waivers, cfg.get("verdict"), "verdict"),
+        tracker=_group(cfg, "tracker"),
     )
 
 
@@ -82,6 +84,7 @@ def adapt_config(cfg: DictConfig) -> AdaptConfig:
         unfinished_dir=_text(cfg, "unfinished_dir"),
         noise_ceiling=_text(cfg, "noise_ceiling"),
         push=None if cfg.push is None else _text(cfg, "push"),
+        tracker=_group(cfg, "tracker"),
     )
 
 

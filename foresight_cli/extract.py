@@ -7,10 +7,12 @@ import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from foresight_cli.config import ExtractConfig
@@ -25,6 +27,7 @@ from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import LatentModel, Tap, open_model
 from foresight_cli.models.precomputed import Precomputed
 from foresight_cli.progress import ShardProgress
+from foresight_cli.trackers import Tracking, open_tracking, settings_of
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +40,9 @@ def run(cfg: DictConfig) -> None:
     if config.dry_run:
         log.info("%s", described(config))
         return
-    entries = extract(config)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    with open_tracking(config.tracker, "extract", folder, settings_of(config)) as tracking:
+        entries = extract(config, tracking)
     for tap, entry in entries.items():
         skipped = len(entry.manifest()["skipped"])
         rows = f"{entry.recipe.rows - skipped} rows" + (f" ({skipped} left out)" if skipped else "")
@@ -46,8 +51,10 @@ def run(cfg: DictConfig) -> None:
         log.info("note: weights=tiny are small checkpoints trained on drawn shapes; they stand in for the real models")
 
 
-def extract(config: ExtractConfig) -> dict[Tap, Entry]:
+def extract(config: ExtractConfig, tracking: Tracking | None = None) -> dict[Tap, Entry]:
     """The complete cache entries that ``config`` asks for, computed where they are not there yet.
+
+    ``tracking`` is told of every shard.
 
     Raises:
         ForesightError: the data, the checkpoint or the cache cannot be used; what is already cached stays.
@@ -68,7 +75,7 @@ def extract(config: ExtractConfig) -> dict[Tap, Entry]:
     if todo:
         with locked([entry.path for entry in todo.values()], _say_waiting):
             todo = {tap: Entry.create(root, recipes[tap]) for tap in todo}  # again: they may be gone or done by now
-            _fill({tap: entry for tap, entry in todo.items() if not entry.complete}, config, dataset, model)
+            _fill({tap: entry for tap, entry in todo.items() if not entry.complete}, config, dataset, model, tracking)
     for entry in entries.values():
         write_samples(entry.path, dataset.samples)
     _report_skipped(config, next(iter(entries.values())))
@@ -79,7 +86,13 @@ def _say_waiting(folder: Path, holder: Holder) -> None:
     log.info("waiting for %s, which is filling %s", holder, folder)
 
 
-def _fill(todo: Mapping[Tap, Entry], config: ExtractConfig, dataset: Dataset, model: LatentModel) -> None:
+def _fill(
+    todo: Mapping[Tap, Entry],
+    config: ExtractConfig,
+    dataset: Dataset,
+    model: LatentModel,
+    tracking: Tracking | None,
+) -> None:
     """Compute what ``todo`` lacks, if anything, and seal it."""
     if not todo:
         return
@@ -93,10 +106,15 @@ def _fill(todo: Mapping[Tap, Entry], config: ExtractConfig, dataset: Dataset, mo
     left = sum(missing.values())
     if 0 < left < recipe.rows:
         log.info("%s: %d of %d samples already in the cache", config.model.name, recipe.rows - left, recipe.rows)
-    with ShardProgress(config.model.name, recipe.rows, missing) as progress:
+    on_commit = None if tracking is None else partial(_track, tracking)
+    with ShardProgress(config.model.name, recipe.rows, missing, on_commit=on_commit) as progress:
         run(job, model, config.runner.workers, progress)
     for entry in todo.values():
         entry.seal(_provenance(config, device))
+
+
+def _track(tracking: Tracking, committed: int, speed: float | None) -> None:
+    tracking.log("extract", {} if speed is None else {"samples_per_second": speed}, committed, step_name="samples")
 
 
 def _skips(config: ExtractConfig) -> bool:

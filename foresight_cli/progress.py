@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -18,14 +19,19 @@ QUIET_SECONDS = 30.0
 class ShardProgress:
     """Counts samples as they are computed and committed; use as a context manager."""
 
-    def __init__(self, title: str, total: int, shards: dict[int, int], *, quiet: float = QUIET_SECONDS) -> None:
-        """``total`` samples, of which those of ``shards`` (samples by shard number) are still to do."""
+    def __init__(self, title: str, total: int, shards: dict[int, int], *, quiet: float = QUIET_SECONDS,
+                 on_commit: Callable[[int, float | None], None] | None = None) -> None:  # fmt: skip
+        """``total`` samples, of which those of ``shards`` (samples by shard number) are still to do.
+
+        ``on_commit`` is told after each shard how many samples are committed, and how many a second were computed.
+        """
         self.title = title
         self.total = total
         self.committed = total - sum(shards.values())
         self.computed = self.committed
         self._shards = shards
         self._quiet = quiet
+        self._on_commit = on_commit
         self._since: tuple[float, int] | None = None  # the first samples: what came before is reading the model
         self._said = time.monotonic()
         console = Console(stderr=True)
@@ -57,6 +63,8 @@ class ShardProgress:
     def on_shard(self, number: int) -> None:
         """Shard ``number`` is committed."""
         self.committed += self._shards[number]
+        if self._on_commit:
+            self._on_commit(self.committed, self._rate())
         if not self._bar:
             self._say(f"shard {number} committed, {self.committed} of {self.total} samples")
 
@@ -66,6 +74,10 @@ class ShardProgress:
         log.info("%s: %s%s", self.title, what, f", {speed}" if speed else "")
 
     def _speed(self) -> str:
+        rate = self._rate()
+        return "" if rate is None else f"{rate:.1f} samples/s"
+
+    def _rate(self) -> float | None:
         if self._since is None or self.computed == self._since[1]:
-            return ""
-        return f"{(self.computed - self._since[1]) / (time.monotonic() - self._since[0]):.1f} samples/s"
+            return None
+        return (self.computed - self._since[1]) / (time.monotonic() - self._since[0])

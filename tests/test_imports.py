@@ -22,6 +22,7 @@ GROUND = (
     "config_groups",
     "config_reader",
     "progress",
+    "trackers",
     "pooling",
     "devices",
 )  # whoever needs them

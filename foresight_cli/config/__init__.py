@@ -35,6 +35,14 @@ from foresight_cli.config.stages import (
     ReportConfig,
     SpaceConfig,
 )
+from foresight_cli.config.trackers import (
+    MLflowConfig,
+    NoTrackerConfig,
+    TensorBoardConfig,
+    TrackerConfig,
+    TrackioConfig,
+    WandbConfig,
+)
 from foresight_cli.config.verdict import CONTROL_NAMES, Thresholds, Waivers
 
 GROUPS: dict[str, dict[str, Any]] = {
@@ -56,6 +64,13 @@ GROUPS: dict[str, dict[str, Any]] = {
     },
     "runner": {"local": LocalConfig},
     "adapter": {"linear": LinearConfig, "lowrank": LowRankConfig, "mlp": MLPConfig, "query": QueryConfig},
+    "tracker": {
+        "none": NoTrackerConfig,
+        "tensorboard": TensorBoardConfig,
+        "wandb": WandbConfig,
+        "mlflow": MLflowConfig,
+        "trackio": TrackioConfig,
+    },
 }
 """The schema of each option, by group and name: the same names as the files of ``conf/``."""
 
@@ -79,8 +94,10 @@ __all__ = [
     "LocalConfig",
     "LowRankConfig",
     "MLPConfig",
+    "MLflowConfig",
     "ModelConfig",
     "NetworkConfig",
+    "NoTrackerConfig",
     "PixelsConfig",
     "PrecomputedConfig",
     "PrecomputedDataConfig",
@@ -91,9 +108,13 @@ __all__ = [
     "RunnerConfig",
     "ShapesConfig",
     "SpaceConfig",
+    "TensorBoardConfig",
     "Thresholds",
+    "TrackerConfig",
+    "TrackioConfig",
     "TrainedConfig",
     "VideoConfig",
     "VisionConfig",
     "Waivers",
+    "WandbConfig",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from foresight_cli.config.adapters import AdapterConfig
 from foresight_cli.config.checks import at_least, between, one_of
 from foresight_cli.config.data import DataConfig
 from foresight_cli.config.models import ModelConfig
 from foresight_cli.config.runners import RunnerConfig
+from foresight_cli.config.trackers import NoTrackerConfig, TrackerConfig
 from foresight_cli.config.verdict import CONTROL_NAMES, Thresholds, Waivers
 from foresight_cli.errors import UsageError
 
@@ -30,6 +31,7 @@ class ExtractConfig:
     batch_size: int | None  # None: from free memory
     rows_per_shard: int
     dry_run: bool = False
+    tracker: TrackerConfig = field(default_factory=NoTrackerConfig)
 
     def __post_init__(self) -> None:
         if self.batch_size is not None:
@@ -69,6 +71,7 @@ class AnalyzeConfig:
     controls: tuple[str, ...]
     thresholds: Thresholds
     verdict: Waivers
+    tracker: TrackerConfig = field(default_factory=NoTrackerConfig)
 
     def __post_init__(self) -> None:
         between("seed", self.seed, 0, 2**32 - 1)
@@ -98,6 +101,7 @@ class AdaptConfig:
     unfinished_dir: str
     noise_ceiling: str
     push: str | None
+    tracker: TrackerConfig = field(default_factory=NoTrackerConfig)
 
     def __post_init__(self) -> None:
         between("seed", self.seed, 0, 2**32 - 1)

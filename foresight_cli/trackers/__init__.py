@@ -1,0 +1,9 @@
+"""Experiment trackers, by the names of ``conf/tracker/``; ``metrics.jsonl`` is written with any of them and with none.
+
+One small protocol, `Tracker`, is all that a tracker has to have; `Tracking` feeds one, and survives its faults.
+"""
+
+from foresight_cli.trackers.tracker import Tracker, settings_of
+from foresight_cli.trackers.tracking import Tracking, open_tracking
+
+__all__ = ["Tracker", "Tracking", "open_tracking", "settings_of"]

@@ -1,0 +1,42 @@
+"""Trackio: runs in a local database, with a dashboard on one's own machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import trackio
+
+from foresight_cli.config.trackers import TrackioConfig
+from foresight_cli.trackers.tracker import Settings, flat
+
+
+class TrackioTracker:
+    """A run of a project."""
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+
+    def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Metrics at ``step``."""
+        self._run.log(dict(metrics), step=step)
+
+    def note(self, name: str, text: str) -> None:
+        """A word among the metrics."""
+        self._run.log({name: text})
+
+    def file(self, path: Path) -> None:
+        """A picture is shown; Trackio keeps no other files."""
+        if path.suffix == ".png":
+            self._run.log({path.stem: trackio.Image(str(path))})
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._run.finish()
+
+
+def open_tracker(config: TrackioConfig, name: str, folder: Path, settings: Settings) -> TrackioTracker:
+    """A new run of ``config.project``."""
+    quiet = {"embed": False, "auto_log_cpu": False, "auto_log_gpu": False}
+    return TrackioTracker(trackio.init(project=config.project, name=name, config=flat(settings), **quiet))
