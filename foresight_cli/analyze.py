@@ -27,10 +27,13 @@ from foresight_cli.experiments.chosen import describe
 from foresight_cli.experiments.inputs import Inputs
 from foresight_cli.experiments.rows import choose_rows
 from foresight_cli.experiments.spaces import describe_space, layer_similarity, space_arrays
+from foresight_cli.experiments.study_q1 import study_rows
 from foresight_cli.experiments.study_rule import study_values
 from foresight_cli.experiments.thumbnails import duplicate_thumbnails, with_thumbnails
 from foresight_cli.experiments.warnings import warnings_of
+from foresight_cli.extract_missing import extract_missing
 from foresight_cli.latents import join, load
+from foresight_cli.reporting.study_table import write_study_table
 from foresight_cli.results import Analysis, save_arrays, save_results
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
 
@@ -43,6 +46,8 @@ SELECT_SHARE = 0.3
 def run(cfg: DictConfig) -> float:
     """The stage's entry point; returns the chosen pair's held-out R2, for a sweeper to maximise."""
     config = analyze_config(cfg)
+    if config.extract:
+        extract_missing(config)
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     with open_tracking(config.tracker, "analyze", folder, settings_of(config)) as tracking:
@@ -52,6 +57,9 @@ def run(cfg: DictConfig) -> float:
         save_results(results, folder / "results.yaml")
         save_arrays(arrays, folder / "figures.safetensors")
         _track(results, tracking)
+    if config.study_table:
+        found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
+        write_study_table(study_rows(found, results), results, folder)
     log.info("%s", results.verdict.line)
     for reason in results.verdict.reasons:
         log.info("  %s", reason)
@@ -180,7 +188,8 @@ def _weights(found: Found) -> str:
 def _settings(config: AnalyzeConfig) -> dict[str, Any]:
     said = asdict(config)
     kept = ("seed", "max_rows", "permutations", "folds", "neighbors", "controls", "thresholds", "verdict")
-    return {**{key: said[key] for key in kept}, "select_share": SELECT_SHARE}
+    preset = {"preset": config.preset} if config.preset else {}
+    return {**{key: said[key] for key in kept}, "select_share": SELECT_SHARE, **preset}
 
 
 def _provenance(found: Found) -> dict[str, Any]:

@@ -63,6 +63,9 @@ def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
         controls=tuple(str(name) for name in _list(cfg, "controls")),
         thresholds=_typed(Thresholds, cfg.get("thresholds"), "thresholds"),
         verdict=_typed(Waivers, cfg.get("verdict"), "verdict"),
+        extract=_switch(cfg, "extract"),
+        study_table=_switch(cfg, "study_table"),
+        preset=None if cfg.preset is None else _text(cfg, "preset"),
         tracker=_group(cfg, "tracker"),
     )
 

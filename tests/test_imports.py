@@ -40,7 +40,7 @@ LAYERS = (
     ("experiments", "verdict"),
     ("reporting",),
     ("extract",),
-    ("control_spaces", "companion", "extract_command", "previews"),
+    ("control_spaces", "companion", "extract_command", "extract_missing", "previews"),
     ("noise_ceiling",),
     ("evidence",),
     ("paired", "token_grid"),

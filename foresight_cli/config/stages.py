@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from foresight_cli.config.adapters import AdapterConfig
 from foresight_cli.config.checks import at_least, between, one_of
-from foresight_cli.config.data import DataConfig
+from foresight_cli.config.data import DataConfig, ShapesConfig
 from foresight_cli.config.models import ModelConfig
 from foresight_cli.config.runners import RunnerConfig
 from foresight_cli.config.trackers import NoTrackerConfig, TrackerConfig
@@ -71,6 +71,9 @@ class AnalyzeConfig:
     controls: tuple[str, ...]
     thresholds: Thresholds
     verdict: Waivers
+    extract: bool = False  # first, what is not cached
+    study_table: bool = False
+    preset: str | None = None
     tracker: TrackerConfig = field(default_factory=NoTrackerConfig)
 
     def __post_init__(self) -> None:
@@ -81,6 +84,10 @@ class AnalyzeConfig:
         between("neighbors", self.neighbors, 1, 100)
         for name in self.controls:
             one_of("controls", name, CONTROL_NAMES)
+        if self.extract and self.data is None:
+            raise UsageError("extract=true needs the data: add data=shapes, or data=imagefolder data.path=DIR")
+        if self.study_table and not (isinstance(self.data, ShapesConfig) and self.data.variant == "q1"):
+            raise UsageError("study_table=true is of the study's own drawings: add data=shapes data.variant=q1")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,268 @@
+"""The Q1 study's numbers: as it wrote them, by its estimators on these latents, and as foresight measures them.
+
+Its estimators are written out here because their faults are the point: duplicates left in, rows split freely, epochs
+chosen on the test rows, a biased CKA. What the study does not say is filled in as noted where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from foresight_cli.catalog import Found
+from foresight_cli.latents import Latents, load
+from foresight_cli.metrics import (
+    linear_cka,
+    mantel_test,
+    mle_dimension,
+    pca_dimension,
+    rsa,
+    silhouette,
+    twonn_dimension,
+)
+from foresight_cli.results import Analysis, Space
+
+LAYERS = ("4", "8", "16", "24", "final")
+EPOCHS, RATE, DECAY = 100, 1e-3, 1e-4
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One number of the study.
+
+    Attributes:
+        section: of its write-up.
+        measure: its words.
+        published: what it wrote.
+        recomputed: by its estimator, on the latents at hand; None where they lack the layer or pooling.
+        foresight: the nearest thing that foresight reports; None where there is none.
+        differs: why the last two differ.
+    """
+
+    section: str
+    measure: str
+    published: float
+    recomputed: float | None
+    foresight: float | None
+    differs: str
+
+
+def study_rows(found: Found, results: Analysis) -> list[StudyRow]:
+    """Every number of the study that its write-up gives.
+
+    The study does not say which layer and pooling its sections 3 to 6 took; here ``final`` and the target's
+    ``channel_mean``, as it recommends.
+    """
+    sources = {(e.recipe.layer, e.recipe.pooling): e for e in found.source}
+    targets = {e.recipe.pooling: e for e in found.target}
+    opened: dict[str, Latents] = {}
+
+    def latents(entry: object) -> Latents:
+        key = str(entry.path)  # type: ignore[attr-defined]
+        if key not in opened:
+            opened[key] = load(entry)  # type: ignore[arg-type]
+        return opened[key]
+
+    layers = {layer: latents(sources[layer, "channel_mean"]) for layer in LAYERS if (layer, "channel_mean") in sources}
+    spaces = {pooling: latents(entry) for pooling, entry in targets.items()}
+    return list(_Study(layers, spaces, results).rows())
+
+
+@dataclass
+class _Study:
+    layers: dict[str, Latents]
+    targets: dict[str, Latents]
+    results: Analysis
+
+    def rows(self) -> Iterator[StudyRow]:
+        yield from self._clusters()
+        yield from self._dimension()
+        final, mean = self.layers.get("final"), self.targets.get("channel_mean")
+        if final is not None and mean is not None:
+            yield from self._pair(final, mean)
+        yield from self._cka()
+
+    def _clusters(self) -> Iterator[StudyRow]:
+        drawn, kept = 30, "duplicates left in"
+        for layer, published, accuracy in (("8", 0.533, 0.996), ("final", 0.447, None)):
+            mine = self._space("source", layer, "channel_mean")
+            name, one = f"VLM {_layer(layer)}", self.layers.get(layer)
+            said = None if one is None else silhouette(*_some(one, drawn))
+            yield StudyRow("E-Q1.1", f"{name}, silhouette", published, said, _get(mine, "silhouette"), kept)
+            if accuracy is not None:
+                said = None if one is None else knn(*_some(one, drawn))
+                why = "duplicates left in, folds split them"
+                yield StudyRow("E-Q1.1", f"{name}, 5-NN accuracy", accuracy, said, _get(mine, "knn_accuracy"), why)
+        for pooling, published in (("channel_mean", 0.371), ("flat", 0.208)):
+            mine, one = self._space("target", "final", pooling), self.targets.get(pooling)
+            said = None if one is None else silhouette(*_some(one, drawn))
+            yield StudyRow("E-Q1.2", f"LTX {pooling}, silhouette", published, said, _get(mine, "silhouette"), kept)
+
+    def _dimension(self) -> Iterator[StudyRow]:
+        published = {"VLM": (9.9, 11.7, 26), "LTX": (68.3, 7.4, 64)}
+        for name, one, mine in (
+            ("VLM", self.layers.get("final"), self._space("source", "final", "channel_mean")),
+            ("LTX", self.targets.get("channel_mean"), self._space("target", "final", "channel_mean")),
+        ):
+            x = None if one is None else _some(one, 50)[0]
+            mle, twonn, pca = published[name]
+            said = _of(x, lambda v: mle_dimension(v, k=10, average="arithmetic"))
+            kept = "duplicates left in"
+            why = "k = 10 and an arithmetic mean, which near-duplicates blow up"
+            yield StudyRow("E-Q1.3", f"{name}, MLE", mle, said, _get(mine, "mle_dimension"), why)
+            said = _of(x, twonn_dimension)
+            yield StudyRow(
+                "E-Q1.3",
+                f"{name}, Two-NN",
+                twonn,
+                said,
+                _get(mine, "twonn_dimension"),
+                "duplicates left in",
+            )
+            said, own = _of(x, pca_dimension), mine.pca_dimensions[1] if mine else None
+            yield StudyRow("E-Q1.3", f"{name}, PCA 95 %", pca, said, own, kept)
+
+    def _pair(self, source: Latents, target: Latents) -> Iterator[StudyRow]:
+        index = self._index("final", "channel_mean")
+        pair = None if index is None else self.results.pairs[index]
+        chosen = self.results.chosen if index == self.results.chosen.index else None
+        x = _some(source, 60)[0]
+        y = _some(target, 60)[0]
+        why = "rows split freely, epoch chosen on the test rows"
+        for said, a, b, r2, cosine, mine, centred in (
+            ("VLM to LTX", x, y, 0.510, 0.854, _get(pair, "r2", "value"), _get(pair, "cosine")),
+            (
+                "LTX to VLM",
+                y,
+                x,
+                0.430,
+                0.971,
+                _get(pair, "r2_reverse"),
+                _get(pair, "cosine_reverse"),
+            ),
+        ):
+            found_r2, found_cosine = adam_probe(a, b)
+            yield StudyRow("E-Q1.4", f"{said}, R2", r2, found_r2, mine, why)
+            yield StudyRow("E-Q1.4", f"{said}, cosine", cosine, found_cosine, centred, f"{why}; not centred")
+        x = _some(source, 40)[0]
+        y = _some(target, 40)[0]
+        kept = "duplicates left in"
+        euclidean, cosine_rho = rsa(x, y), rsa(x, y, distance="cosine")
+        yield StudyRow("E-Q1.5", "Spearman, Euclidean", 0.684, euclidean, _get(pair, "spearman", "value"), kept)
+        yield StudyRow("E-Q1.5", "Spearman, cosine", 0.628, cosine_rho, _get(pair, "spearman_cosine"), kept)
+        pearson = rsa(x, y, correlation="pearson")
+        yield StudyRow("E-Q1.5", "Pearson, Euclidean", 0.750, pearson, _get(pair, "pearson"), kept)
+        kendall = rsa(x, y, correlation="kendall")
+        yield StudyRow("E-Q1.5", "Kendall tau", 0.504, kendall, _get(chosen, "kendall"), kept)
+        p = mantel_test(x, y, permutations=999).p_value
+        tests = [t.p_corrected for t in chosen.within_label] if chosen else []
+        own_p = min(tests, default=None)
+        yield StudyRow("E-Q1.5", "Mantel, p", 0.001, p, own_p, "rows permuted freely: it tests for categories")
+        x, y = _some(source, 50)[0], _some(target, 50)[0]
+        recall = {h.k: h.recall.value for h in pair.neighborhood} if pair else {}
+        ties = "equal pictures tie, and fall by row order"
+        for k, published in ((5, 0.198), (10, 0.268), (20, 0.348)):
+            yield StudyRow("E-Q1.6", f"recall@{k}", published, overlap(x, y, k)[0], recall.get(k), ties)
+        jaccard = next((h.jaccard for h in pair.neighborhood if h.k == 10), None) if pair else None
+        yield StudyRow("E-Q1.6", "Jaccard@10", 0.162, overlap(x, y, 10)[1], jaccard, ties)
+
+    def _cka(self) -> Iterator[StudyRow]:
+        for layer, published in (("final", 0.687), ("4", 0.647), ("8", 0.645), ("16", 0.642), ("24", 0.638)):
+            index, one = self._index(layer, "channel_mean"), self.layers.get(layer)
+            found = []
+            for pooling, target in self.targets.items():
+                if one is not None:
+                    found.append((linear_cka(_some(one, 40)[0], _some(target, 40)[0], debiased=False), pooling))
+            mine = None if index is None else self.results.pairs[index].cka.value
+            why = "biased, the better of two poolings, duplicates left in"
+            yield StudyRow("E-Q1.7", f"CKA, {_layer(layer)}", published, max(found)[0] if found else None, mine, why)
+
+    def _space(self, side: str, layer: str, pooling: str) -> Space | None:
+        found = (s for s in self.results.spaces if (s.side, s.layer, s.pooling) == (side, layer, pooling))
+        return next(found, None)
+
+    def _index(self, layer: str, pooling: str) -> int | None:
+        """The pair of a source layer, averaged, with the target's ``pooling``."""
+        spaces = self.results.spaces
+        for index, pair in enumerate(self.results.pairs):
+            source, target = spaces[pair.source], spaces[pair.target]
+            if (source.layer, source.pooling, target.pooling) == (layer, "channel_mean", pooling):
+                return index
+        return None
+
+
+def _layer(layer: str) -> str:
+    return f"layer_{layer}"
+
+
+def _of(x: torch.Tensor | None, measure: Callable[[torch.Tensor], float]) -> float | None:
+    return None if x is None else measure(x)
+
+
+def _get(one: Any, *names: str) -> float | None:
+    """An attribute of an attribute; None of what was not measured."""
+    for name in names:
+        one = None if one is None else getattr(one, name)
+    return one  # type: ignore[no-any-return]
+
+
+def _some(latents: Latents, per_category: int) -> tuple[torch.Tensor, list[str]]:
+    """The first ``per_category`` drawings of each category, as each of its experiments drew them; duplicates stay."""
+    seen: dict[str | None, int] = {}
+    rows = []
+    for row, label in enumerate(latents.labels):
+        seen[label] = seen.get(label, 0) + 1
+        if seen[label] <= per_category:
+            rows.append(row)
+    return latents.values[rows].double(), [str(latents.labels[row]) for row in rows]
+
+
+def knn(x: torch.Tensor, labels: list[str]) -> float:
+    """Accuracy of 5 nearest neighbours over 5 stratified folds, equal pictures on both sides of a split."""
+    scores = cross_val_score(KNeighborsClassifier(5), x.numpy(), np.asarray(labels), cv=5)
+    return float(scores.mean())
+
+
+def adam_probe(x: torch.Tensor, y: torch.Tensor, *, seed: int = 42, batch: int = 32) -> tuple[float, float]:
+    """R2 and mean cosine of a linear layer trained by Adam, at the epoch that is best on its own test rows.
+
+    ``x [n, d1]``, ``y [n, d2]``. The study does not give its batch size, nor the rates it picked from: here 32, and the
+    one that it names.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        order = torch.randperm(len(x))
+        train, test = order[: int(0.8 * len(x))], order[int(0.8 * len(x)) :]
+        layer = torch.nn.Linear(x.shape[1], y.shape[1])
+        a, b = x.float(), y.float()
+        optimizer = torch.optim.Adam(layer.parameters(), lr=RATE, weight_decay=DECAY)
+        total = (b[test] - b[test].mean(dim=0)).square().sum()
+        best, cosine = -float("inf"), 0.0
+        for _ in range(EPOCHS):
+            for rows in train[torch.randperm(len(train))].split(batch):
+                optimizer.zero_grad()
+                torch.nn.functional.mse_loss(layer(a[rows]), b[rows]).backward()
+                optimizer.step()
+            with torch.no_grad():
+                predicted = layer(a[test])
+                r2 = 1.0 - float((b[test] - predicted).square().sum() / total)
+            if r2 > best:
+                best = r2
+                cosine = float(torch.nn.functional.cosine_similarity(predicted, b[test]).mean())
+    return best, cosine
+
+
+def overlap(x: torch.Tensor, y: torch.Tensor, k: int) -> tuple[float, float]:
+    """Mean recall and Jaccard of neighbour lists: the first column of a full sort is dropped as the row itself."""
+    lists = []
+    for space in (x, y):
+        order = torch.cdist(space, space).sort(dim=1, stable=True).indices[:, 1 : k + 1]
+        lists.append([set(row) for row in order.tolist()])
+    shared = [len(a & b) for a, b in zip(*lists, strict=True)]
+    return float(np.mean(shared)) / k, float(np.mean([s / (2 * k - s) for s in shared]))

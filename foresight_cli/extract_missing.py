@@ -1,0 +1,32 @@
+"""``foresight analyze extract=true``: both models over the data, where the cache does not have them yet."""
+
+from __future__ import annotations
+
+from foresight_cli.config import POOLINGS, AnalyzeConfig, ExtractConfig, LocalConfig
+from foresight_cli.extract import extract
+
+ROWS_PER_SHARD = 256
+
+
+def extract_missing(config: AnalyzeConfig) -> None:
+    """Extract what ``config`` analyses; what is cached is found and left.
+
+    Raises:
+        ForesightError: as :func:`foresight_cli.extract.extract` does.
+    """
+    assert config.data is not None  # its own check
+    for space in (config.source, config.target):
+        extract(
+            ExtractConfig(
+                model=space.model,
+                layers=space.layers,
+                poolings=space.poolings or POOLINGS,
+                data=config.data,
+                runner=LocalConfig("local", 1),
+                weights=config.weights,
+                cache_dir=config.cache_dir,
+                device=config.device,
+                batch_size=None,
+                rows_per_shard=ROWS_PER_SHARD,
+            )
+        )

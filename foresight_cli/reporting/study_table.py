@@ -1,0 +1,68 @@
+"""The Q1 study's table: on the terminal, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from foresight_cli.experiments.study_q1 import StudyRow
+from foresight_cli.latents.atomic import write_atomic
+from foresight_cli.reporting.markdown import escape
+from foresight_cli.reporting.numbers import fixed
+from foresight_cli.results import Analysis
+
+HEADER = ("Section", "Measure", "Published", "Its estimator, here", "foresight, here", "Why the two differ")
+_TINY = (
+    "Tiny weights: the last two columns are of small checkpoints trained on drawn shapes. They show that the two sets "
+    "of estimators differ, and say nothing about the real models."
+)
+_HUB = "Its estimators are run on these latents; the posterior is sampled with a seed, which the study did not set."
+
+
+def write_study_table(
+    rows: Sequence[StudyRow], results: Analysis, folder: Path, console: Console | None = None
+) -> None:
+    """Print the table, and write ``study_q1.md`` and ``study_q1.csv`` into ``folder``."""
+    note = _TINY if results.weights == "tiny" else _HUB
+    verdicts = f"The study's rule on these latents: {results.verdict.study_answer}. foresight: {results.verdict.line}."
+    lines = ["# The Q1 study, beside foresight", "", note, "", " | ".join(("", *HEADER, "")).strip()]
+    lines.append("|" + "---|" * len(HEADER))
+    lines += ["| " + " | ".join(escape(cell) for cell in _cells(row)) + " |" for row in rows]
+    lines += ["", escape(verdicts), ""]
+    write_atomic(folder / "study_q1.md", "\n".join(lines).encode())
+    write_atomic(folder / "study_q1.csv", _csv(rows).encode())
+    console = console or Console()
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
+    for place, name in enumerate(HEADER[:5]):
+        table.add_column(f"  {name}" if place == 0 else name, justify="right" if place > 1 else "left")
+    for row in rows:
+        section, *cells = _cells(row)[:5]
+        table.add_row(f"  {section}", *map(Text, cells))
+    console.print()
+    console.print(table)
+    console.print()
+    for said in (verdicts, note, f"Why each number differs: {folder / 'study_q1.md'}"):
+        console.print(Padding(Text(said, "dim"), (0, 0, 0, 2)))
+
+
+def _cells(row: StudyRow) -> tuple[str, ...]:
+    numbers = (fixed(row.published), fixed(row.recomputed), fixed(row.foresight))
+    return (row.section, row.measure, *numbers, row.differs)
+
+
+def _csv(rows: Sequence[StudyRow]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("section", "measure", "published", "recomputed", "foresight", "differs"))
+    for row in rows:
+        found = ("" if value is None else f"{value:.9g}" for value in (row.published, row.recomputed, row.foresight))
+        writer.writerow((row.section, row.measure, *found, row.differs))
+    return text.getvalue()
