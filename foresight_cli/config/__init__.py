@@ -11,7 +11,15 @@ from foresight_cli.config.adapters import (
     QueryConfig,
     TrainedConfig,
 )
-from foresight_cli.config.data import DataConfig, ImageFolderConfig, PrecomputedDataConfig, ShapesConfig, VideoConfig
+from foresight_cli.config.data import (
+    DataConfig,
+    HFConfig,
+    ImageFolderConfig,
+    PrecomputedDataConfig,
+    ShapesConfig,
+    VideoConfig,
+    WebDatasetConfig,
+)
 from foresight_cli.config.models import (
     DTYPES,
     ONLY_FINAL,
@@ -61,6 +69,8 @@ GROUPS: dict[str, dict[str, Any]] = {
         "imagefolder": ImageFolderConfig,
         "video": VideoConfig,
         "precomputed": PrecomputedDataConfig,
+        "hf": HFConfig,
+        "webdataset": WebDatasetConfig,
     },
     "runner": {"local": LocalConfig},
     "adapter": {"linear": LinearConfig, "lowrank": LowRankConfig, "mlp": MLPConfig, "query": QueryConfig},
@@ -87,6 +97,7 @@ __all__ = [
     "BudgetConfig",
     "DataConfig",
     "ExtractConfig",
+    "HFConfig",
     "HistogramConfig",
     "ImageFolderConfig",
     "LTXVConfig",
@@ -117,4 +128,5 @@ __all__ = [
     "VisionConfig",
     "Waivers",
     "WandbConfig",
+    "WebDatasetConfig",
 ]

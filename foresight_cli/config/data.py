@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from foresight_cli.config.checks import at_least, between, one_of
 from foresight_cli.errors import UsageError
@@ -66,4 +66,37 @@ class PrecomputedDataConfig:
     path: str
 
 
-DataConfig = ShapesConfig | ImageFolderConfig | VideoConfig | PrecomputedDataConfig
+@dataclass(frozen=True)
+class HFConfig:
+    """``data=hf``."""
+
+    name: str
+    path: str
+    on_error: str
+    split: str = "train"
+    config: str | None = None
+    revision: str | None = None
+    image: str | None = None
+    label: str | None = "auto"
+    id: str | None = None
+    group: str | None = None
+    attributes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        one_of("data.on_error", self.on_error, ("raise", "skip"))
+
+
+@dataclass(frozen=True)
+class WebDatasetConfig:
+    """``data=webdataset``."""
+
+    name: str
+    path: str
+    on_error: str
+    image: str | None = None
+
+    def __post_init__(self) -> None:
+        one_of("data.on_error", self.on_error, ("raise", "skip"))
+
+
+DataConfig = ShapesConfig | ImageFolderConfig | VideoConfig | PrecomputedDataConfig | HFConfig | WebDatasetConfig

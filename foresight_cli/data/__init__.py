@@ -18,7 +18,13 @@ def open_dataset(config: DataConfig) -> Dataset:
     Raises:
         ForesightError: there is no such data.
     """
-    from foresight_cli.config import ImageFolderConfig, PrecomputedDataConfig, ShapesConfig
+    from foresight_cli.config import (
+        HFConfig,
+        ImageFolderConfig,
+        PrecomputedDataConfig,
+        ShapesConfig,
+        WebDatasetConfig,
+    )
 
     if isinstance(config, ShapesConfig):
         from foresight_cli.data.shapes import Shapes
@@ -32,6 +38,14 @@ def open_dataset(config: DataConfig) -> Dataset:
         from foresight_cli.data.precomputed import Precomputed
 
         return Precomputed(config.path)
+    if isinstance(config, HFConfig):
+        from foresight_cli.data.hf import HFDataset
+
+        return HFDataset(config)
+    if isinstance(config, WebDatasetConfig):
+        from foresight_cli.data.webdataset import WebDataset
+
+        return WebDataset(config.path, config.image)
     from foresight_cli.data.video import Video
 
     return Video(config)

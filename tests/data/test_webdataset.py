@@ -1,0 +1,174 @@
+import io
+import json
+import os
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foresight_cli.data.imagefolder import ImageFolder
+from foresight_cli.data.webdataset import WebDataset
+from foresight_cli.errors import ForesightError
+from foresight_cli.latents import Entry, load
+
+
+def png(seed, size=(20, 16)):
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def pack(path, members, mode="w"):
+    with tarfile.open(path, mode) as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """Two tars of three samples: with a class, with JSON, and bare."""
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    said = json.dumps({"label": "b", "group": "g", "x": 1.5, "n": 2, "flag": True, "text": "t", "bad": float("nan")})
+    pack(folder / "000.tar", [
+        ("red/a.png", png(1)), ("red/a.cls", b"7\n"), ("red/a.txt", b"words"),
+        ("c.d.json", b"{}"), ("b.json", said.encode()), ("b.PNG", png(2)),
+    ])  # fmt: skip
+    pack(folder / "001.tar", [("c.png", png(3)), ("README", b"no key"), (".hidden.png", b"")])
+    return folder
+
+
+def test_samples_and_pictures(shards, tmp_path):
+    dataset = WebDataset(str(shards), None)
+    assert [(s.id, s.label, s.group, s.attributes) for s in dataset.samples] == [
+        ("red/a", "7", "red/a", {}),
+        ("b", "b", "g", {"x": 1.5, "n": 2.0}),
+        ("c", None, "c", {}),
+    ]
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for seed, name in ((1, "1.png"), (2, "2.png"), (3, "3.png")):
+        (plain / name).write_bytes(png(seed))
+    folder = ImageFolder(plain)
+    for index in range(3):
+        same = [np.asarray(d.clip(index).frames[0]) for d in (dataset, folder)]
+        np.testing.assert_array_equal(*same)
+
+
+def test_braces_and_one_tar(shards):
+    both = WebDataset(f"{shards}/{{000..001}}.tar", None)
+    assert both.identity() == WebDataset(str(shards), None).identity()
+    assert [s.id for s in WebDataset(f"{shards}/001.tar", None).samples] == ["c"]
+    assert [s.id for s in WebDataset(f"{shards}/{{001,000}}.tar", None).samples] == ["c", "red/a", "b"]
+
+
+def test_identity_tells_pictures_apart_and_their_order(shards):
+    whole = WebDataset(str(shards), None).identity()
+    assert whole["count"] == 3
+    assert WebDataset(f"{shards}/{{001,000}}.tar", None).identity() != whole
+    pack(shards / "001.tar", [("c.png", png(4))])
+    assert WebDataset(str(shards), None).identity() != whole
+
+
+def test_a_tar_that_changes_in_the_run_is_refused(shards):
+    dataset = WebDataset(str(shards), None)
+    dataset.identity()
+    dataset.clip(2)
+    pack(shards / "001.tar", [("c.png", png(4))])
+    os.utime(shards / "001.tar", ns=(1, 1))
+    with pytest.raises(ForesightError, match="has changed since this run began"):
+        dataset.clip(2)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves its files open
+def test_as_the_package_itself_packs_and_reads_them(tmp_path):
+    webdataset = pytest.importorskip("webdataset")
+    with webdataset.TarWriter(str(tmp_path / "0.tar")) as writer:
+        for i in range(3):
+            writer.write({"__key__": f"s{i}", "png": png(i), "cls": i, "json": {"x": i / 2}})
+    dataset = WebDataset(str(tmp_path), None)
+    theirs = [
+        (s["__key__"], s["cls"].decode(), json.loads(s["json"])["x"], s["png"])
+        for s in webdataset.WebDataset(str(tmp_path / "0.tar"), shardshuffle=False)
+    ]
+    mine = [(s.id, s.label, s.attributes["x"]) for s in dataset.samples]
+    assert mine == [one[:3] for one in theirs]
+    for index, (*_, data) in enumerate(theirs):
+        np.testing.assert_array_equal(dataset.clip(index).frames[0], Image.open(io.BytesIO(data)))
+
+
+def test_several_kinds_of_pictures(shards):
+    pack(shards / "002.tar", [("d.rgb.png", png(5)), ("d.seg.png", png(6))])
+    with pytest.raises(ForesightError, match=r"several kinds \(png, rgb.png, seg.png\): say which with data.image="):
+        WebDataset(str(shards), None)
+    assert [s.id for s in WebDataset(str(shards), "seg.png").samples] == ["d"]
+    with pytest.raises(ForesightError, match=r"ends in \.jpg"):
+        WebDataset(str(shards), "jpg")
+
+
+def link(name, target):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = tarfile.SYMTYPE, target
+    return info
+
+
+def test_hostile_members_are_names_and_nothing_more(tmp_path):
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        tar.addfile(link("evil.png", "/etc/passwd"))
+    pack(tmp_path / "1.tar", [("../../out.png", png(0)), ("/abs.png", png(1))])
+    dataset = WebDataset(str(tmp_path), None)
+    assert [s.id for s in dataset.samples] == ["../../out", "/abs"]
+    assert dataset.clip(0).frames[0].size == (16, 20)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.tar", "1.tar"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda f: pack(f / "001.tar", [("b.png", png(0))]), "b.png stands twice in .*000.tar and .*001.tar"),
+        (lambda f: pack(f / "001.tar", [("c.png", png(0))], "w:gz"), "it is compressed, so that no sample can be read"),
+        (lambda f: (f / "001.tar").write_bytes(b"no tar at all" * 100), "cannot read .*001.tar: "),
+        (lambda f: (f / "001.tar").write_bytes((f / "001.tar").read_bytes()[:700]), "001.tar"),
+        (lambda f: pack(f / "001.tar", [("c.png", png(0)), ("c.json", b"{")]), "c.json in .*001.tar is not JSON"),
+        (lambda f: pack(f / "001.tar", [("c.png", png(0)), ("c.cls", b"\xff")]), "c.cls in .* is not UTF-8 text"),
+        (lambda f: pack(f / "001.tar", [("c.png", png(0)), ("c.cls", b"1" * 2_000_000)]), "2,000,000 bytes: it is no"),
+        (lambda f: [p.unlink() for p in f.iterdir()], "no .tar files in "),
+    ],
+)
+def test_faults_are_named(shards, spoil, said):
+    spoil(shards)
+    with pytest.raises(ForesightError, match=said):
+        WebDataset(str(shards), None)
+
+
+def test_no_such_file(tmp_path):
+    pack(tmp_path / "0.tar", [("a.png", png(0))])
+    with pytest.raises(ForesightError, match=r"no file '.*/1.tar'; data.path= wants a folder of .tar files"):
+        WebDataset(f"{tmp_path}/{{0..1}}.tar", None)
+
+
+def test_same_latents_as_of_a_folder(run, tmp_path):
+    (tmp_path / "plain").mkdir()
+    members = [(f"s{i}.png", png(i, (32, 32))) for i in range(4)]
+    for name, data in members:
+        (tmp_path / "plain" / name).write_bytes(data)
+    pack(tmp_path / "s.tar", [*members, ("s4.png", b"broken")])
+    for words in (
+        ["data=imagefolder", "data.path=plain"],
+        ["data=webdataset", "data.path=s.tar", "data.on_error=skip"],
+    ):
+        done = run("extract", "model=pixels", *words)
+        assert done.exit_code == 0, done.output
+    assert "1 file left out" in done.output
+
+    found = [
+        load(Entry.open(folder)) for folder in (tmp_path / "outputs/cache/pixels/layer-final/channel_mean").iterdir()
+    ]
+    assert sorted(len(one.ids) for one in found) == [4, 4]
+    assert {tuple(id_.removesuffix(".png") for id_ in one.ids) for one in found} == {("s0", "s1", "s2", "s3")}
+    np.testing.assert_array_equal(*(one.values.numpy() for one in found))
