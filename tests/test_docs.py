@@ -1,0 +1,138 @@
+"""Every block of code in ``docs/`` runs, in order, in one folder for each page."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from tests.conftest import user_env
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = ("tutorial", "metrics", "statistics", "faq", "python", "add-a-metric", "add-a-model")
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Language and text of each fenced block."""
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def photos(folder: Path) -> None:
+    """Drawn pictures of two categories: a disc or a square, anywhere, of any size and colour."""
+    rng = np.random.default_rng(0)
+    for label in ("disc", "square"):
+        (folder / label).mkdir(parents=True)
+        for number in range(60):
+            image = Image.new("RGB", (96, 96), tuple(int(c) for c in rng.integers(0, 256, 3)))
+            x, y, size = (int(v) for v in (*rng.integers(20, 76, 2), rng.integers(8, 20)))
+            draw = ImageDraw.Draw(image)
+            shape = draw.ellipse if label == "disc" else draw.rectangle
+            shape((x - size, y - size, x + size, y + size), fill=tuple(int(c) for c in rng.integers(0, 256, 3)))
+            image.save(folder / label / f"{number:03d}.png")
+
+
+def typed(command: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    words = shlex.split(command)
+    assert words[0] == "foresight"
+    return subprocess.run(
+        [sys.executable, "-m", "foresight_cli", *words[1:]],
+        cwd=folder,
+        env={**user_env(), **env},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the tutorial was followed from beginning to end; later pages start from there."""
+    folder = tmp_path_factory.mktemp("docs")
+    photos(folder / "photos")
+    for language, text in blocks("tutorial"):
+        assert language == "bash"
+        for command in text.splitlines():
+            done = typed(command, folder)
+            expected = (0, 3) if "fail_on" in command else (0,)
+            assert done.returncode in expected, f"{command}\n{done.stdout}\n{done.stderr}"
+    return folder
+
+
+@pytest.mark.slow
+def test_the_tutorial(studied: Path) -> None:
+    assert len(blocks("tutorial")) == 8
+    pages = sorted((studied / "outputs/report").rglob("report.html"))
+    assert len(pages) == 4
+    assert "Trained adapters" in pages[2].read_text(encoding="utf-8")
+    assert "2 analyses side by side" in pages[3].read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_python_examples_in_the_tutorials_folder(studied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(studied)
+    text = "\n".join(text for _, text in blocks("python"))
+    test = doctest.DocTestParser().get_doctest(text, {}, "python.md", None, 0)
+    assert len(test.examples) > 20
+    result = doctest.DocTestRunner().run(test)
+    assert result.failed == 0
+
+
+@pytest.mark.slow
+def test_the_questions(studied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(studied)
+    for language, text in blocks("faq"):
+        if language == "bash":
+            done = typed(text.strip(), studied)
+            assert done.returncode == 0, done.stderr
+            assert "(attributes waived)" in done.stdout
+        else:
+            exec(compile(text, "faq.md", "exec"), {})
+
+
+@pytest.mark.parametrize("page", ["metrics", "statistics", "add-a-metric"])
+def test_python_blocks(page: str) -> None:
+    names: dict[str, object] = {}
+    found = blocks(page)
+    assert {language for language, _ in found} == {"python"}
+    for _, text in found:
+        exec(compile(text, f"{page}.md", "exec"), names)
+
+
+@pytest.mark.slow
+def test_the_example_of_a_model_is_one(tmp_path: Path) -> None:
+    copy = tmp_path / "checkout"
+    for name in ("foresight_cli", "conf"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for language, text in blocks("add-a-model"):
+        if language == "diff":
+            done = subprocess.run(["git", "apply", "-"], cwd=copy, input=text, text=True, capture_output=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+            continue
+        for command in text.splitlines():
+            done = typed(command, tmp_path, PYTHONPATH=os.pathsep.join([str(copy), str(ROOT)]))
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    (entry,) = (tmp_path / "outputs/cache/mean_hsv/layer-final/channel_mean").iterdir()
+    assert (entry / "manifest.json").is_file()
+
+
+def test_every_page_is_linked_and_every_link_leads_somewhere() -> None:
+    pages = {path.name for path in DOCS.glob("*.md")}
+    assert {f"{page}.md" for page in PAGES} <= pages
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert {page for page in pages if f"docs/{page}" not in readme} == set()
+    for file in (ROOT / "README.md", *DOCS.glob("*.md")):
+        for link in re.findall(r"\]\(([^)#]+)(?:#[\w-]*)?\)", file.read_text(encoding="utf-8")):
+            if not link.startswith(("http://", "https://")):
+                assert (file.parent / link).exists(), f"{file.name}: {link}"
