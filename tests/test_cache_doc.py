@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -50,12 +51,15 @@ def fields_of(title: str, name: str) -> set[str]:
     return {field for field, (where, *_) in table.items() if name in where.split(", ")}
 
 
+KINDS = {"str": "x", "int": 0, "bool": False, "float": 8.0, "list[str]": ()}
+
+
 def settings(group: str, name: str, **changes):
     """Some settings of the right type for each field; ``changes`` where one matters."""
     schema, made = GROUPS[group][name], {}
     for field in dataclasses.fields(schema):
         kind = str(field.type)
-        made[field.name] = None if "None" in kind else {"str": "x", "int": 0, "bool": False, "float": 8.0}[kind]
+        made[field.name] = None if "None" in kind else KINDS[kind]
     good = {"name": name, "dtype": "float32", "init": "pretrained", "tokens": "all", "resolution": 224, "bins": 4,
             "checkpoint": "hub/id", "variant": "default", "per_category": 1, "size": 32, "frames": 9, "fps": 8.0,
             "on_error": "raise"}  # fmt: skip
@@ -95,6 +99,15 @@ def test_the_fields_of_data(name, latent_file, tmp_path):
         path = str(tmp_path)
     if name == "video":
         (tmp_path / "a.mp4").touch()  # a clip that cannot be read is a sample too
+    if name == "webdataset":
+        path = str(tmp_path / "a.tar")
+        with tarfile.open(path, "w") as tar:
+            tar.add(tmp_path / "a.png", "a.png")
+    if name == "hf":
+        datasets = pytest.importorskip("datasets")
+        features = datasets.Features({"image": datasets.Image()})
+        path = str(tmp_path / "hf")
+        datasets.Dataset.from_dict({"image": [str(tmp_path / "a.png")]}, features=features).save_to_disk(path)
     dataset = open_dataset(settings("data", name, path=path, on_error="skip"))
     assert fields_of("data", name) == dataset.identity().keys()
 
