@@ -56,6 +56,8 @@ def run(cfg: DictConfig) -> float:
         write_atomic(folder / REFUSED, str(error).encode())
         return math.nan
     print_adapter(results, folder)
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        log.info("Next: foresight report")
     return results.r2_validation.value
 
 

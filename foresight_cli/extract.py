@@ -26,6 +26,7 @@ from foresight_cli.latents.lock import Holder, locked
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import LatentModel, Tap, open_model
 from foresight_cli.models.precomputed import Precomputed
+from foresight_cli.next_step import after_extract
 from foresight_cli.progress import ShardProgress
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
 
@@ -47,6 +48,7 @@ def run(cfg: DictConfig) -> None:
         skipped = len(entry.manifest()["skipped"])
         rows = f"{entry.recipe.rows - skipped} rows" + (f" ({skipped} left out)" if skipped else "")
         log.info("%s layer=%s %s: %s -> %s", config.model.name, *tap, rows, entry.path)
+    log.info("Next: %s", after_extract(list(entries.values()), HydraConfig.get().overrides.task, config.cache_dir))
     if config.weights == "tiny":
         log.info("note: weights=tiny are small checkpoints trained on drawn shapes; they stand in for the real models")
 

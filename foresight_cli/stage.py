@@ -145,7 +145,8 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
     from foresight_cli.overrides import for_hydra
 
     def stop(message: str, status: int) -> typer.Exit:
-        typer.secho(f"foresight {stage.name}: {message}", fg="red", err=True)
+        plain = os.environ.get("NO_COLOR") or None  # which typer does not look at
+        typer.secho(f"foresight {stage.name}: {message}", fg="red", err=True, color=False if plain else None)
         return typer.Exit(status)
 
     def single(cfg: Any) -> Any:

@@ -93,6 +93,7 @@ def summarise(folder: Path) -> None:
         lines += [advice(adapters), "", f"![held-out R² against parameters]({name}.png)", ""]
     if len(lines) > 2:
         write_atomic(folder / "sweep.md", "\n".join(lines).encode())
+        console.print("Next: foresight report", highlight=False)
 
 
 def _table(title: str, rows: list[tuple[str, ...]], width: int) -> Table:

@@ -39,7 +39,7 @@ LAYERS = (
     ("training",),
     ("experiments", "verdict"),
     ("reporting",),
-    ("extract",),
+    ("extract", "next_step"),
     ("control_spaces", "companion", "extract_command", "extract_missing", "previews"),
     ("noise_ceiling",),
     ("evidence",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,8 +55,8 @@ def print_summary(
     console.print(
         _line("", f"beside it {fixed(figures)} figures, FINDINGS.md, and every number in results.yaml", "dim")
     )
-    if not adapters:
-        console.print(_line("Next", adapt_command(results)), soft_wrap=True)
+    then = shlex.join(["python", "-m", "webbrowser", str(page)]) if adapters else adapt_command(results)
+    console.print(_line("Next", then), soft_wrap=True)
 
 
 def _verdict(results: Analysis, boxed: bool, *, codes: bool) -> RenderableType:
