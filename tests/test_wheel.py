@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_the_wheel_works_away_from_the_checkout(tmp_path):
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    build = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("foresight_latents-*.whl")
     inside = tmp_path / "inside"
@@ -19,6 +19,8 @@ def test_the_wheel_works_away_from_the_checkout(tmp_path):
     assert {str(p.relative_to(inside / "foresight_cli")) for p in (inside / "foresight_cli/conf").rglob("*.yaml")} == (
         shipped
     )
+    for kept in ("py.typed", "results/results.schema.json", "reporting/page/page.css", "reporting/page/page.html.j2"):
+        assert (inside / "foresight_cli" / kept).is_file(), kept
     assert not list(inside.glob("tests*")) + list(inside.glob("scripts*"))
     words = ("extract", "model=ltxv", "weights=tiny", "data.per_category=1", "data.size=64", "model.resolution=64")
     ran = subprocess.run(
@@ -31,3 +33,8 @@ def test_the_wheel_works_away_from_the_checkout(tmp_path):
     )
     assert ran.returncode == 0, ran.stderr
     assert "8 rows -> outputs/cache/ltxv" in ran.stdout
+
+
+def test_what_is_installed_fits_together():
+    done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -107,6 +107,10 @@ def test_nothing_comes_from_outside_and_nothing_runs(page):
     assert "default-src 'none'" in page.html
 
 
+def test_a_page_can_be_mailed(page):
+    assert len(page.html.encode()) < 3_000_000
+
+
 def test_gates_of_the_full_example(example):
     rows = {gate.criterion.name: gate for gate in gates(example.full()[0])}
     probe, beyond, dependence = rows["linear probe"], rows["beyond controls"], rows["dependence"]
