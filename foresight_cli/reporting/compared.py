@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,11 @@ class Compared:
     name: str
     folder: Path
     results: Analysis
+
+    @property
+    def command(self) -> str:
+        """What prints and writes its whole report."""
+        return shlex.join(["foresight", "report", f"run={self.folder}"])
 
     @property
     def passed(self) -> int:

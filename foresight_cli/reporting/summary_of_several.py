@@ -37,5 +37,5 @@ def print_comparison(compared: Sequence[Compared], page: Path, console: Console 
     note = "Ranked by verdict, criteria passed and the lower bound of R²; choosing among them is not corrected for."
     console.print(Padding(Text(note, "dim"), (0, 0, 0, 2)), width=min(console.width, MOST_WIDTH))
     console.print()
-    for name, said in (("Report", str(page)), ("Next", f"foresight report run={compared[0].folder}")):
+    for name, said in (("Report", str(page)), ("Next", compared[0].command)):
         console.print(Text.assemble((f"  {name:<9}  ", "bold"), said), soft_wrap=True)

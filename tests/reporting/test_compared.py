@@ -61,3 +61,8 @@ def test_page(example):
     assert len(rows) == 1 + len(found[0].results.verdict.criteria)
     measured = [v for c in found for v in (c.results.chosen_pair.r2.value, c.results.rows, c.passed)]
     assert set(measured) <= {value for value, _ in kept.written}
+
+
+def test_a_folder_with_a_space_can_be_typed(example):
+    (one,) = compare([(Path("my runs/a"), example.bare()[0])])
+    assert one.command == "foresight report 'run=my runs/a'"
