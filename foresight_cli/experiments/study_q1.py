@@ -21,6 +21,7 @@ from foresight_cli.metrics import (
     linear_cka,
     mantel_test,
     mle_dimension,
+    neighborhood,
     pca_dimension,
     rsa,
     silhouette,
@@ -103,30 +104,31 @@ class _Study:
             mine, one = self._space("target", "final", pooling), self.targets.get(pooling)
             said = None if one is None else silhouette(*_some(one, drawn))
             yield StudyRow("E-Q1.2", f"LTX {pooling}, silhouette", published, said, _get(mine, "silhouette"), kept)
+            if pooling == "channel_mean":
+                said = None if one is None else knn(*_some(one, drawn))
+                why = "duplicates left in, folds split them"
+                yield StudyRow("E-Q1.2", f"LTX {pooling}, 5-NN accuracy", 0.996, said, _get(mine, "knn_accuracy"), why)
 
     def _dimension(self) -> Iterator[StudyRow]:
         published = {"VLM": (9.9, 11.7, 26), "LTX": (68.3, 7.4, 64)}
+        kept, arithmetic = "duplicates left in", "k = 10 and an arithmetic mean, which near-duplicates blow up"
+        ratios: list[tuple[float | None, float | None]] = []
         for name, one, mine in (
             ("VLM", self.layers.get("final"), self._space("source", "final", "channel_mean")),
             ("LTX", self.targets.get("channel_mean"), self._space("target", "final", "channel_mean")),
         ):
             x = None if one is None else _some(one, 50)[0]
             mle, twonn, pca = published[name]
-            said = _of(x, lambda v: mle_dimension(v, k=10, average="arithmetic"))
-            kept = "duplicates left in"
-            why = "k = 10 and an arithmetic mean, which near-duplicates blow up"
-            yield StudyRow("E-Q1.3", f"{name}, MLE", mle, said, _get(mine, "mle_dimension"), why)
-            said = _of(x, twonn_dimension)
-            yield StudyRow(
-                "E-Q1.3",
-                f"{name}, Two-NN",
-                twonn,
-                said,
-                _get(mine, "twonn_dimension"),
-                "duplicates left in",
-            )
+            said, own = _of(x, lambda v: mle_dimension(v, k=10, average="arithmetic")), _get(mine, "mle_dimension")
+            ratios.append((said, own))
+            yield StudyRow("E-Q1.3", f"{name}, MLE", mle, said, own, arithmetic)
+            said, own = _of(x, twonn_dimension), _get(mine, "twonn_dimension")
+            yield StudyRow("E-Q1.3", f"{name}, Two-NN", twonn, said, own, kept)
             said, own = _of(x, pca_dimension), mine.pca_dimensions[1] if mine else None
             yield StudyRow("E-Q1.3", f"{name}, PCA 95 %", pca, said, own, kept)
+        (low, own_low), (high, own_high) = ratios
+        both = ratio(high, low), ratio(own_high, own_low)
+        yield StudyRow("E-Q1.3", "LTX over VLM, MLE", 6.9, *both, arithmetic)
 
     def _pair(self, source: Latents, target: Latents) -> Iterator[StudyRow]:
         index = self._index("final", "channel_mean")
@@ -135,21 +137,16 @@ class _Study:
         x = _some(source, 60)[0]
         y = _some(target, 60)[0]
         why = "rows split freely, epoch chosen on the test rows"
-        for said, a, b, r2, cosine, mine, centred in (
-            ("VLM to LTX", x, y, 0.510, 0.854, _get(pair, "r2", "value"), _get(pair, "cosine")),
-            (
-                "LTX to VLM",
-                y,
-                x,
-                0.430,
-                0.971,
-                _get(pair, "r2_reverse"),
-                _get(pair, "cosine_reverse"),
-            ),
+        both = []
+        for said, a, b, (r2, cosine), mine, centred in (
+            ("VLM to LTX", x, y, (0.510, 0.854), _get(pair, "r2", "value"), _get(pair, "cosine")),
+            ("LTX to VLM", y, x, (0.430, 0.971), _get(pair, "r2_reverse"), _get(pair, "cosine_reverse")),
         ):
             found_r2, found_cosine = adam_probe(a, b)
+            both.append(found_r2)
             yield StudyRow("E-Q1.4", f"{said}, R2", r2, found_r2, mine, why)
             yield StudyRow("E-Q1.4", f"{said}, cosine", cosine, found_cosine, centred, f"{why}; not centred")
+        yield StudyRow("E-Q1.4", "both ways, R2", 0.470, sum(both) / 2, None, "foresight averages no directions")
         x = _some(source, 40)[0]
         y = _some(target, 40)[0]
         kept = "duplicates left in"
@@ -160,15 +157,18 @@ class _Study:
         yield StudyRow("E-Q1.5", "Pearson, Euclidean", 0.750, pearson, _get(pair, "pearson"), kept)
         kendall = rsa(x, y, correlation="kendall")
         yield StudyRow("E-Q1.5", "Kendall tau", 0.504, kendall, _get(chosen, "kendall"), kept)
-        p = mantel_test(x, y, permutations=999).p_value
-        tests = [t.p_corrected for t in chosen.within_label] if chosen else []
-        own_p = min(tests, default=None)
-        yield StudyRow("E-Q1.5", "Mantel, p", 0.001, p, own_p, "rows permuted freely: it tests for categories")
+        mantel = mantel_test(x, y, permutations=999)
+        yield StudyRow("E-Q1.5", "Mantel, r", 0.750, mantel.statistic, _get(chosen, "mantel", "value"), kept)
+        own_p = min((test.p_corrected for test in chosen.within_label), default=None) if chosen else None
+        why = "rows permuted freely, which tests for categories; here within them"
+        yield StudyRow("E-Q1.5", "Mantel, p", 0.001, mantel.p_value, own_p, why)
         x, y = _some(source, 50)[0], _some(target, 50)[0]
         recall = {h.k: h.recall.value for h in pair.neighborhood} if pair else {}
         ties = "equal pictures tie, and fall by row order"
         for k, published in ((5, 0.198), (10, 0.268), (20, 0.348)):
             yield StudyRow("E-Q1.6", f"recall@{k}", published, overlap(x, y, k)[0], recall.get(k), ties)
+        mrr = neighborhood(x, y, k=10).mrr_study
+        yield StudyRow("E-Q1.6", "MRR@10", 0.107, mrr, None, "another quantity of the same name: ranks of all ten")
         jaccard = next((h.jaccard for h in pair.neighborhood if h.k == 10), None) if pair else None
         yield StudyRow("E-Q1.6", "Jaccard@10", 0.162, overlap(x, y, 10)[1], jaccard, ties)
 
@@ -195,6 +195,11 @@ class _Study:
             if (source.layer, source.pooling, target.pooling) == (layer, "channel_mean", pooling):
                 return index
         return None
+
+
+def ratio(above: float | None, below: float | None) -> float | None:
+    """``above / below``, where both were measured."""
+    return None if above is None or not below else above / below
 
 
 def _layer(layer: str) -> str:
