@@ -41,7 +41,7 @@ def test_completion(words, offers):
 @pytest.mark.parametrize(
     ("words", "offers"),
     [
-        (("extract", "data", "=", ""), ["imagefolder", "precomputed", "shapes", "video"]),
+        (("extract", "data", "=", ""), ["hf", "imagefolder", "precomputed", "shapes", "video", "webdataset"]),
         (("extract", "model", "=", "q"), ["qwen25vl"]),
         (("extract", "model", "=", "pixels", "layer", "=", "4,f"), ["4,final"]),
     ],

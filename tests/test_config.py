@@ -31,6 +31,8 @@ NEEDS = {
     "source=precomputed": ("source.model.path=a.npz",),
     "target=precomputed": ("target.model.path=a.npz",),
     "data=imagefolder": ("data.path=pictures",),
+    "data=hf": ("data.path=pictures",),
+    "data=webdataset": ("data.path=pictures",),
     "data=video": ("data.path=clips",),
     "data=precomputed": ("data.path=a.npz",),
 }
@@ -195,7 +197,7 @@ REFUSED = [
     ("extract pooling.name=max", "pooling=max: choose one of channel_mean, flat, all"),
     ("extract layer=null", "layer=null: choose one of 4, 8, 16, 24, all, final"),
     ("extract ~pooling", "pooling=null: choose one of all, channel_mean, flat"),
-    ("extract data=null", "data=null: choose one of imagefolder, precomputed, shapes, video"),
+    ("extract data=null", "data=null: choose one of hf, imagefolder, precomputed, shapes, video, webdataset"),
     (
         "adapt source=null",
         "source.model=null: choose one of autoencoder, histogram, ltxv, pixels, precomputed, qwen25vl, "

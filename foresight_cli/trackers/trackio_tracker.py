@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import trackio
-
 from foresight_cli.config.trackers import TrackioConfig
 from foresight_cli.trackers.tracker import Settings, flat
 
@@ -29,6 +27,8 @@ class TrackioTracker:
     def file(self, path: Path) -> None:
         """A picture is shown; Trackio keeps no other files."""
         if path.suffix == ".png":
+            import trackio
+
             self._run.log({path.stem: trackio.Image(str(path))})
 
     def close(self) -> None:
@@ -38,5 +38,7 @@ class TrackioTracker:
 
 def open_tracker(config: TrackioConfig, name: str, folder: Path, settings: Settings) -> TrackioTracker:
     """A new run of ``config.project``."""
+    import trackio
+
     quiet = {"embed": False, "auto_log_cpu": False, "auto_log_gpu": False}
     return TrackioTracker(trackio.init(project=config.project, name=name, config=flat(settings), **quiet))

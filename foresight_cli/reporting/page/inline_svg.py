@@ -102,7 +102,7 @@ def on_dark(colour: str) -> str:
     Greys and pale colours trade light for dark; strong ones become lighter until they stand out as text does.
 
     >>> on_dark("#ffffff"), on_dark("#111111"), on_dark("#0072b2")
-    ('#15191e', '#dcdee1', '#0093e6')
+    ('#15191e', '#dcdee1', '#0089d6')
     """
     red, green, blue = _rgb(colour)
     hue, lightness, saturation = colorsys.rgb_to_hls(red, green, blue)
