@@ -28,7 +28,7 @@ def test_two_processes_on_one_entry(tmp_path, start):
     assert re.fullmatch(
         rf"waiting for process {first.pid} on {host}, which is filling outputs/cache/pixels/\S+", lines[0]
     )
-    assert len(lines) == 2  # and no shard of its own: only where the rows lie
+    assert len(lines) == 3  # and no shard of its own: only where the rows lie, and what to type next
     assert lines[1].startswith("pixels layer=final flat: 800 rows -> outputs/cache/pixels/layer-final/flat/")
     assert len(shards(tmp_path)) == 100
 
