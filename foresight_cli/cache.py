@@ -20,7 +20,9 @@ from foresight_cli.extract_command import extract_command
 from foresight_cli.latents import Entry
 from foresight_cli.latents.check import faults
 from foresight_cli.latents.gc import DAY, Kept, Removable, leftovers, named, other_format
+from foresight_cli.latents.listing import states
 from foresight_cli.latents.lock import held
+from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.removal import remove
 from foresight_cli.latents.store import folders
 
@@ -48,7 +50,7 @@ def run(cfg: DictConfig) -> None:
     selection = Selection(_keys(cfg["keys"]), _seconds(cfg.older_than))
     if cfg.action != "gc" and (cfg.delete or not selection.empty):
         raise UsageError("--yes, keys= and older_than= are for foresight cache gc")
-    root = Path(str(cfg.cache_dir))
+    root = cache_root(str(cfg.cache_dir))
     if not root.is_dir():
         raise ForesightError(f"no cache at {root}: run foresight extract first, or say where it is with cache_dir=DIR")
     if cfg.action == "ls":
@@ -113,9 +115,9 @@ def _line(folder: Path) -> tuple[Any, ...]:
     except ForesightError:
         model, layer, pooling, _ = folder.parts[-4:]
         return 0, model, layer.removeprefix("layer-"), pooling, "", "", "", "unreadable", ""
-    recipe, files = entry.recipe, entry.shard_files()
-    size = sum(file.stat().st_size for file in files.values())
-    sealed = (folder / "manifest.json").exists() and len(files) == recipe.shards
+    recipe, files, there = entry.recipe, entry.shard_files(), dict(states(folder))
+    size = sum(there[file.name].size for file in files.values() if file.name in there)
+    sealed = "manifest.json" in there and len(files) == recipe.shards
     filling = ", being filled" if not sealed and held(folder) else ""
     return (
         size,

@@ -14,6 +14,7 @@ from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import read_samples
 from foresight_cli.latents.store import folders
 from foresight_cli.models import open_model
@@ -53,7 +54,7 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
     Raises:
         ForesightError: nothing is cached for a side, or more than one dataset or checkpoint fits; what to type next.
     """
-    root = Path(cache_dir)
+    root = cache_root(cache_dir)
     cached = list(complete_entries(root))
     identity = open_dataset(data).identity() if data else None
     sides = [

@@ -7,13 +7,13 @@ attributes, the same two models' latents of ``data=shapes`` stand in: same check
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import Any
 
 from foresight_cli.catalog import Found, complete_entries
 from foresight_cli.extract_command import extract_command
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.remote import cache_root
 
 NO_COMPANION = (
     "latents that a file brings cannot be computed for drawn shapes: give attributes, as x and y, in the file itself"
@@ -32,7 +32,7 @@ def companion(found: Found, pair: tuple[int, int], cache_dir: str) -> tuple[Entr
         pair: a source and a target, as indices of ``[*found.source, *found.target]``.
         cache_dir: root of the cache.
     """
-    cached = [entry for entry in complete_entries(Path(cache_dir), quiet=True) if _drawn(entry.recipe.data)]
+    cached = [entry for entry in complete_entries(cache_root(cache_dir), quiet=True) if _drawn(entry.recipe.data)]
     source, target = (_by_drawings(cached, like) for like in _chosen(found, pair))
     common = sorted(source.keys() & target.keys(), key=lambda said: (-source[said].recipe.rows, said))
     return (source[common[0]], target[common[0]]) if common else None

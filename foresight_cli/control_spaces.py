@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from foresight_cli.catalog import complete_entries
@@ -26,6 +25,7 @@ from foresight_cli.extract import extract
 from foresight_cli.extract_command import extract_command
 from foresight_cli.latents import Entry, Latents, load
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.remote import cache_root
 from foresight_cli.models import open_model
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def random_init_of(entry: Entry, cache_dir: str) -> Latents | None:
     """
     if not _trained(entry):
         return None
-    made = [other for other in complete_entries(Path(cache_dir), quiet=True) if _may_be_of(other, entry)]
+    made = [other for other in complete_entries(cache_root(cache_dir), quiet=True) if _may_be_of(other, entry)]
     if not made:
         return None
     try:

@@ -23,6 +23,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.plan import described, planned
 from foresight_cli.latents import Entry
 from foresight_cli.latents.lock import Holder, locked
+from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import LatentModel, Tap, open_model
 from foresight_cli.models.precomputed import Precomputed
@@ -66,8 +67,8 @@ def extract(config: ExtractConfig, tracking: Tracking | None = None) -> dict[Tap
     if isinstance(model, Precomputed):
         model.check_samples([sample.id for sample in dataset.samples])
     recipes = planned(config, dataset, model)
-    root = Path(config.cache_dir)
-    if not all((root / recipe.folder).is_dir() for recipe in recipes.values()):
+    root = cache_root(config.cache_dir)
+    if not all(Entry.at(root, recipe).path.is_dir() for recipe in recipes.values()):
         model.check_layers(config.layers or ())  # before a folder is made for a layer that the checkpoint does not have
     entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
     todo = {tap: entry for tap, entry in entries.items() if not entry.complete}

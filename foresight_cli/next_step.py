@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from foresight_cli.catalog import complete_entries
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.remote import cache_root
 
 TARGETS = ("ltxv", "autoencoder")
 """Models that are bridged to, where nothing else is said."""
@@ -26,7 +26,7 @@ def after_extract(entries: Sequence[Entry], overrides: Sequence[str], cache_dir:
     """
     recipe = entries[0].recipe
     name, data = str(recipe.model["name"]), canonical_json(recipe.data)
-    cached = complete_entries(Path(cache_dir), quiet=True)
+    cached = complete_entries(cache_root(cache_dir), quiet=True)
     others = {str(e.recipe.model["name"]) for e in cached if canonical_json(e.recipe.data) == data}
     partner = next(iter(sorted(others - {name, *CONTROLS}, key=lambda other: (other not in TARGETS, other))), None)
     shared = [word for word in overrides if word.startswith(("weights=", "cache_dir="))]

@@ -6,6 +6,7 @@ from typing import Any
 
 from foresight_cli.config_groups import config_groups, group_aliases
 from foresight_cli.errors import UsageError
+from foresight_cli.latents.remote import refuse_secrets
 
 
 def for_hydra(stage: str, overrides: list[str]) -> list[str]:
@@ -20,9 +21,14 @@ def for_hydra(stage: str, overrides: list[str]) -> list[str]:
     Raises:
         hydra.errors.OverrideParseException: an override is not ``KEY=VALUE``.
         UsageError: a group is given a list, which Hydra would merge into one option.
+        ForesightError: ``cache_dir=`` carries a password.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key.lstrip("+") == "cache_dir":
+            refuse_secrets(value.strip("'\""))  # before Hydra writes the command line to the run's folder
     aliases = group_aliases(stage)
     if stage == "extract" and "model=precomputed" in overrides and not any(o.startswith("data=") for o in overrides):
         overrides = [*overrides, "data=precomputed"]  # a file of latents lists its own samples

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from foresight_cli.config import ExtractConfig
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.latents import Entry, Recipe
+from foresight_cli.latents.remote import cache_root
 from foresight_cli.models import LatentModel, Tap, open_model
 
 
@@ -37,10 +36,11 @@ def described(config: ExtractConfig) -> str:
     dataset = open_dataset(config.data)
     model = open_model(config.model)
     model.check_layers(config.layers or ())
+    root = cache_root(config.cache_dir)
     frames = getattr(config.data, "frames", 1)
     lines, shards = [], set[int]()
     for tap, recipe in planned(config, dataset, model).items():
-        entry = Entry(Path(config.cache_dir) / recipe.folder, recipe)
+        entry = Entry.at(root, recipe)
         missing = [] if entry.complete else entry.missing()
         shards.update(missing)
         row = model.row_bytes(tap, frames)

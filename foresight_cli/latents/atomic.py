@@ -8,14 +8,18 @@ import uuid
 from pathlib import Path
 
 from foresight_cli.errors import ForesightError
+from foresight_cli.latents import remote
 
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path``; a reader, or a kill at any moment, sees the old file, the new one, or none.
 
     Raises:
-        ForesightError: the disk is full, or the folder cannot be written to.
+        ForesightError: the disk is full, the folder cannot be written to, or the store refuses.
     """
+    if remote.is_remote(path):
+        remote.put(path, data)
+        return
     aside = path.with_name(f".tmp-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
         try:
@@ -33,7 +37,9 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create ``path`` and its parents; raises as :func:`write_atomic` does."""
+    """Create ``path`` and its parents; raises as :func:`write_atomic` does. An object store has no folders."""
+    if remote.is_remote(path):
+        return
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cli.errors import ForesightError
+from foresight_cli.latents import read_cache
+from foresight_cli.latents.json_file import SHARD_NAME
+from foresight_cli.latents.remote import is_remote
 from foresight_cli.latents.samples import read_samples
-from foresight_cli.latents.store import ASIDE_MANIFEST, SHARD_NAME, CorruptShard, Entry
+from foresight_cli.latents.store import ASIDE_MANIFEST, CorruptShard, Entry
 
 
 @dataclass(frozen=True)
@@ -51,31 +54,37 @@ def _hashes(entry: Entry) -> tuple[dict[str, tuple[int, str]], list[str]]:
     faults: list[str] = []
     seen = set[str]()
     while files := {n: path for n, path in entry.shard_files().items() if path.name not in seen}:
-        for number, path in sorted(files.items()):  # again where a shard set aside gives way to another of its number
+        for _, path in sorted(files.items()):  # again where a shard set aside gives way to another of its number
             seen.add(path.name)
-            try:
-                with path.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                    size = file.tell()
-            except OSError as error:
-                faults.append(f"cannot read {path.name}: {error.strerror}")
-                continue
             match = SHARD_NAME.fullmatch(path.name)
+            try:
+                size, digest = _size_and_hash(path)
+            except OSError as error:
+                faults.append(f"cannot read {path.name}: {error.strerror or error}")
+                continue
             if match and match[3] == digest[:16]:
                 whole[path.name] = size, digest
             else:
-                faults += _set_aside(entry, number, path)
+                faults += _set_aside(entry, path)
     return whole, faults
 
 
-def _set_aside(entry: Entry, number: int, path: Path) -> list[str]:
+def _size_and_hash(path: Path) -> tuple[int, str]:
+    """Bytes and SHA-256 of a shard, read from where it lies and not from what an earlier run has kept of it."""
+    if is_remote(path):
+        data = read_cache.fetch(path, path.name.split(".")[1], again=True)
+        return len(data), hashlib.sha256(data).hexdigest()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
+
+
+def _set_aside(entry: Entry, path: Path) -> list[str]:
     """Move a bad shard aside, and the manifest with it; the reason if that cannot be done."""
     try:
-        entry.get(number)
+        entry.set_aside(path)
     except CorruptShard as error:
-        return [str(error)] if path.exists() else []
-    except (ForesightError, OSError) as error:
-        return [f"shard {number} does not match its hash: its bytes changed on the disk; {error}"]
+        return [str(error)]
     return []
 
 
@@ -94,7 +103,8 @@ def _names(path: Path) -> _Names:
     from safetensors import SafetensorError, safe_open  # its numpy side reads the uint8 alone, and brings no torch
 
     try:
-        with safe_open(path, "numpy") as file:
+        kept = read_cache.place(path.name.split(".")[1]) if is_remote(path) else path
+        with safe_open(kept, "numpy") as file:
             said: Any = json.loads(file.get_tensor("samples").tobytes())
             latents = file.get_slice("latents")
             return _Names(list(said["ids"]), list(said["skipped"]), list(latents.get_shape()), str(latents.get_dtype()))

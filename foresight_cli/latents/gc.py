@@ -9,7 +9,6 @@ import json
 import os
 import re
 import socket
-import stat
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,12 @@ from pathlib import Path
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import lock
+from foresight_cli.latents.json_file import SHARD_NAME
+from foresight_cli.latents.listing import FileState, states
 from foresight_cli.latents.recipe import FORMAT
+from foresight_cli.latents.remote import is_remote
 from foresight_cli.latents.samples import NAME as SAMPLES
-from foresight_cli.latents.store import SHARD_NAME, Entry
+from foresight_cli.latents.store import Entry
 
 TORN = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
 ASIDE = re.compile(rf"\.corrupt-(?:{SHARD_NAME.pattern}|manifest\.json)")
@@ -58,14 +60,14 @@ class Kept:
 class Contents:
     """What lies in an entry's folder: foresight's files by name, other files, and foresight's names that are links."""
 
-    own: dict[str, os.stat_result]
+    own: dict[str, FileState]
     foreign: list[str]
     links: list[str]
 
     @property
     def bytes(self) -> int:
         """Of foresight's files."""
-        return sum(state.st_size for state in self.own.values())
+        return sum(state.size for state in self.own.values())
 
     @property
     def stays(self) -> str:
@@ -76,18 +78,14 @@ class Contents:
     @classmethod
     def of(cls, folder: Path) -> Contents:
         """The contents of ``folder``, in the order of their names."""
-        own, foreign, links = dict[str, os.stat_result](), list[str](), list[str]()
-        for path in sorted(folder.iterdir()):
-            try:
-                state = path.lstat()
-            except FileNotFoundError:  # a temporary file that has just got its name
-                continue
-            if not _is_ours(path.name):
-                foreign.append(path.name)
-            elif stat.S_ISREG(state.st_mode):
-                own[path.name] = state
+        own, foreign, links = dict[str, FileState](), list[str](), list[str]()
+        for name, state in states(folder):
+            if not _is_ours(name):
+                foreign.append(name)
+            elif state.regular:
+                own[name] = state
             else:
-                links.append(path.name)
+                links.append(name)
         return cls(own, foreign, links)
 
 
@@ -144,12 +142,12 @@ def named(root: Path, keys: Sequence[str], older_than: float | None) -> Iterator
     for folder in sorted(chosen):
         there = Contents.of(folder)
         manifest = there.own.get("manifest.json")
-        if older_than is not None and (manifest is None or time.time() - manifest.st_mtime < older_than):
+        if older_than is not None and (manifest is None or time.time() - manifest.modified < older_than):
             continue
         if reason := _in_use(folder, there):
             yield Kept(folder, reason)
             continue
-        days = int((time.time() - manifest.st_mtime) // DAY) if manifest else 0
+        days = int((time.time() - manifest.modified) // DAY) if manifest else 0
         age = f"written {days} days ago" if days > 1 else "written yesterday" if days else "written less than a day ago"
         state = next((item.reason for item in waste_of(folder, there) if item.path == folder), f"complete, {age}")
         yield Removable(folder, there.bytes, state, named=True, stays=there.stays)
@@ -177,11 +175,11 @@ def waste_of(folder: Path, there: Contents) -> Iterator[Removable]:
     read = {path.name for path in entry.shard_files().values()} | _listed(entry)
     for name, state in there.own.items():
         if TORN.fullmatch(name) and _writer_is_gone(name, state):
-            yield Removable(folder / name, state.st_size, "left by a run that ended in the middle of writing it")
+            yield Removable(folder / name, state.size, "left by a run that ended in the middle of writing it")
         elif ASIDE.fullmatch(name):
-            yield Removable(folder / name, state.st_size, "set aside: its bytes had changed on the disk")
+            yield Removable(folder / name, state.size, "set aside: its bytes had changed on the disk")
         elif SHARD_NAME.fullmatch(name) and name not in read:
-            yield Removable(folder / name, state.st_size, "never read: another file holds this shard")
+            yield Removable(folder / name, state.size, "never read: another file holds this shard")
 
 
 def _listed(entry: Entry) -> set[str]:
@@ -233,18 +231,19 @@ def _in_use(folder: Path, there: Contents) -> str:
         return f"it holds links ({there.links[0]}), and no link is followed"
     if holder := lock.held(folder):
         return f"{holder} is filling it"
-    ours = lock.NAME not in there.own or lock.last_holder(folder).host == socket.gethostname()
-    newest = max((state.st_mtime for state in there.own.values()), default=0.0)
+    no_lock = lock.NAME not in there.own and not is_remote(folder)
+    ours = no_lock or lock.last_holder(folder).host == socket.gethostname()
+    newest = max((state.modified for state in there.own.values()), default=0.0)
     if "manifest.json" not in there.own and not ours and time.time() - newest < DAY:
         return "another machine wrote to it less than a day ago, and may be filling it"  # not all disks have locks
     return ""
 
 
-def _writer_is_gone(name: str, state: os.stat_result) -> bool:
+def _writer_is_gone(name: str, state: FileState) -> bool:
     match = TORN.fullmatch(name)
     assert match is not None
     if match["host"] != socket.gethostname():
-        return time.time() - state.st_mtime > DAY
+        return time.time() - state.modified > DAY
     try:
         os.kill(int(match["pid"]), 0)
     except ProcessLookupError:

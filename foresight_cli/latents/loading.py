@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from foresight_cli.errors import ForesightError
+from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import read_samples
 from foresight_cli.latents.store import Entry
 
@@ -53,12 +54,12 @@ def load(entry: Entry | str | Path) -> Latents:
     """Every row of a complete cache entry, with every shard's bytes checked.
 
     Args:
-        entry: an :class:`Entry`, or its folder (``outputs/cache/<model>/layer-<l>/<pooling>/<key>``).
+        entry: an :class:`Entry`, or its folder (``outputs/cache/<model>/layer-<l>/<pooling>/<key>``), a URL too.
 
     Raises:
         ForesightError: the entry is not complete, or a shard is damaged.
     """
-    entry = entry if isinstance(entry, Entry) else Entry.open(Path(entry))
+    entry = entry if isinstance(entry, Entry) else Entry.open(cache_root(entry) if isinstance(entry, str) else entry)
     shards = [shard for _, shard in entry.located() if shard.ids]
     if not shards:
         raise ForesightError(f"{entry.path} holds no rows: every sample was skipped")

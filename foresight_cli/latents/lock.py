@@ -1,7 +1,7 @@
 """One writer at a time for an entry: a lock that the system takes away from a process that dies.
 
 The cache is right without it, since any number of writers end in the same files. With it, two processes that were
-asked for the same latents do not both compute them.
+asked for the same latents do not both compute them. Object stores have no locks: there writers agree without.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foresight_cli.latents.atomic import cannot_write, make_folder
+from foresight_cli.latents.remote import is_remote
 
 NAME = ".lock"
 
@@ -36,13 +37,13 @@ def locked(folders: Iterable[Path], waiting: Callable[[Path, Holder], None]) -> 
     """Hold the locks of all ``folders``, made if need be; ``waiting`` is told of each that somebody else holds.
 
     They are taken in the order of their names, so that two processes never wait for each other. On a file system
-    without locks nothing is held.
+    without locks, or an object store, nothing is held.
 
     Raises:
         ForesightError: a folder cannot be written to.
     """
     with ExitStack() as held_files:
-        for folder in sorted(set(folders)):
+        for folder in sorted({folder for folder in folders if not is_remote(folder)}):
             while not _take(folder, held_files, waiting):
                 pass  # whoever held it has deleted the folder, and the lock with it
         yield
@@ -78,6 +79,8 @@ def _take(folder: Path, held_files: ExitStack, waiting: Callable[[Path, Holder],
 
 def held(folder: Path) -> Holder | None:
     """Who holds the lock of ``folder`` at this moment, without waiting; None where nobody does."""
+    if is_remote(folder):
+        return None
     try:
         with (folder / NAME).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -12,6 +13,10 @@ from foresight_cli.errors import ForesightError
 
 FORMAT = 1
 """Version of the cache's layout. It is part of every key: an entry of another version is another entry."""
+
+
+MOST_SHARDS = 99_999
+"""A shard's number has five digits in its name."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -51,6 +56,9 @@ class Recipe:
         data: the dataset's identity: ids, pixels and their order.
         rows: samples of the dataset.
         rows_per_shard: samples a file.
+
+    Raises:
+        ForesightError: a number out of range, a name that is no folder's, or more shards than there are names for.
     """
 
     model: dict[str, Any]
@@ -59,6 +67,22 @@ class Recipe:
     data: dict[str, Any]
     rows: int
     rows_per_shard: int
+
+    def __post_init__(self) -> None:
+        for key, value, least in (("rows", self.rows, 0), ("rows_per_shard", self.rows_per_shard, 1)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ForesightError(f"not a recipe: {key} is {value!r}, wanted a whole number of at least {least}")
+        for key, name in (("layer", self.layer), ("pooling", self.pooling), ("model.name", self._model_name())):
+            if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
+                raise ForesightError(f"not a recipe: {key} is {name!r}, which names no folder of the cache")
+        if self.shards > MOST_SHARDS:
+            raise ForesightError(
+                f"{self.rows} rows at {self.rows_per_shard} a shard are {self.shards} shards; at most {MOST_SHARDS}: "
+                f"use rows_per_shard={-(-self.rows // MOST_SHARDS)} or more"
+            )
+
+    def _model_name(self) -> object:
+        return self.model.get("name") if isinstance(self.model, dict) else None
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as JSON values, format version included."""
@@ -77,7 +101,7 @@ class Recipe:
         """The inverse of :meth:`to_dict`.
 
         Raises:
-            ForesightError: another format version, or fields that are missing or unknown.
+            ForesightError: another format version, or fields that are missing, unknown or beyond their range.
         """
         fields = dict(values)
         version = fields.pop("format", None)

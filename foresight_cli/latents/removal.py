@@ -9,6 +9,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.latents import lock
 from foresight_cli.latents.atomic import sync_folder
 from foresight_cli.latents.gc import Contents, Kept, Removable, waste_of
+from foresight_cli.latents.remote import is_remote
 from foresight_cli.latents.samples import NAME as SAMPLES
 
 
@@ -52,7 +53,8 @@ def _remove_entry(folder: Path, there: Contents) -> None:
     """The manifest first: from then on the entry is not complete. The recipe last: until then it has its name."""
     with suppress(FileNotFoundError):
         (folder / "manifest.json").unlink()
-        sync_folder(folder)
+        if not is_remote(folder):
+            sync_folder(folder)
     last = (SAMPLES, lock.NAME, "recipe.json")
     for name in [*(name for name in there.own if name not in ("manifest.json", *last)), *last]:
         (folder / name).unlink(missing_ok=True)
@@ -61,7 +63,7 @@ def _remove_entry(folder: Path, there: Contents) -> None:
 def _remove_folders(folder: Path, root: Path) -> None:
     """The entry's folder, and those above it, as far as they are empty."""
     for empty in (folder, *folder.parents):
-        if empty == root:
+        if empty == root or is_remote(root):  # a store has no folders; its bucket is not ours to delete
             return
         try:
             empty.rmdir()

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from foresight_cli.errors import ForesightError
+from foresight_cli.latents import read_cache
 from foresight_cli.latents.loading import Latents, described
+from foresight_cli.latents.remote import is_remote
 from foresight_cli.latents.store import Entry
 
 OPEN_FILES = 400
@@ -42,7 +44,7 @@ class RowReader:
                 continue
             width, self.dtype = shard.latents.shape[1], shard.latents.dtype
             row_bytes = width * shard.latents.element_size()
-            starts.append(_latents_at(path) + row_bytes * np.arange(len(shard.ids), dtype=np.int64))
+            starts.append(_latents_at(self._on_disk(path)) + row_bytes * np.arange(len(shard.ids), dtype=np.int64))
             files.append(np.full(len(shard.ids), len(self._files)))
             self._files.append(path)
             ids += shard.ids
@@ -102,8 +104,22 @@ class RowReader:
         if found is None:
             if len(self._open) >= OPEN_FILES:
                 os.close(self._open.pop(next(iter(self._open))))
-            found = self._open[file] = os.open(self._files[file], os.O_RDONLY)
+            path = self._on_disk(self._files[file])
+            try:
+                found = self._open[file] = os.open(path, os.O_RDONLY)
+            except OSError as error:
+                raise ForesightError(f"cannot read {path}: {error.strerror or error}") from None
         return found
+
+    def _on_disk(self, path: Path) -> Path:
+        """The shard ``path`` on this machine's disk; what came from a store may have had to make room meanwhile."""
+        if not is_remote(path):
+            return path
+        digest = path.name.split(".")[1]
+        kept = read_cache.place(digest)
+        if not kept.exists():
+            read_cache.fetch(path, digest)
+        return kept
 
     def __del__(self) -> None:
         for descriptor in getattr(self, "_open", {}).values():

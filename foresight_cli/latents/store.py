@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foresight_cli.errors import ForesightError
+from foresight_cli.latents import read_cache, remote
 from foresight_cli.latents.atomic import make_folder, write_atomic
+from foresight_cli.latents.json_file import SHARD_NAME, read_json, shard_rows
+from foresight_cli.latents.listing import folders_below
 from foresight_cli.latents.recipe import Recipe
 
 if TYPE_CHECKING:
     from foresight_cli.latents.shard import Shard  # brings torch, which looking at an entry does not need
-
-SHARD_NAME = re.compile(r"shard-(\d{5})-of-(\d{5})\.([0-9a-f]{16})\.safetensors")
 
 ASIDE_MANIFEST = ".corrupt-manifest.json"
 """The manifest of an entry of which a shard was set aside: it tells how the latents came about."""
@@ -40,13 +40,18 @@ class Entry:
     recipe: Recipe
 
     @classmethod
+    def at(cls, root: Path, recipe: Recipe) -> Entry:
+        """The entry of ``recipe`` under ``root``, whether or not it is there."""
+        return cls(root.joinpath(*recipe.folder.parts), recipe)
+
+    @classmethod
     def create(cls, root: Path, recipe: Recipe) -> Entry:
         """The entry of ``recipe`` under ``root``, made if it is not there.
 
         Raises:
             ForesightError: the folder cannot be written, or holds another recipe.
         """
-        entry = cls(root / recipe.folder, recipe)
+        entry = cls.at(root, recipe)
         said = entry.path / "recipe.json"
         if not said.exists():
             make_folder(entry.path)
@@ -66,7 +71,7 @@ class Entry:
         """
         said = path / "recipe.json"
         try:
-            recipe = Recipe.from_dict(json.loads(said.read_bytes()))
+            recipe = Recipe.from_dict(read_json(said))
         except FileNotFoundError:
             raise ForesightError(f"{path} is no cache entry: it has no recipe.json") from None
         except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -76,14 +81,24 @@ class Entry:
         return cls(path, recipe)
 
     def shard_files(self) -> dict[int, Path]:
-        """The committed shards by number; the smallest hash wins where two writers disagreed."""
-        found: dict[int, Path] = {}
+        """The committed shards by number; where two writers disagreed, the one in the manifest, or the smaller hash."""
+        found: dict[int, list[Path]] = {}
         if self.path.is_dir():
-            for file in sorted(self.path.iterdir(), reverse=True):
+            for file in sorted(self.path.iterdir()):
                 match = SHARD_NAME.fullmatch(file.name)
                 if match and int(match[2]) == self.recipe.shards:
-                    found[int(match[1])] = file
-        return found
+                    found.setdefault(int(match[1]), []).append(file)
+        sealed: Collection[str] = self._sealed() if any(len(files) > 1 for files in found.values()) else ()
+        return {
+            number: next((file for file in files if file.name in sealed), files[0]) for number, files in found.items()
+        }
+
+    def _sealed(self) -> set[str]:
+        """The files that the manifest names; none where there is no manifest."""
+        try:
+            return {str(row["file"]) for row in self.manifest()["shards"]}
+        except ForesightError:
+            return set()
 
     def missing(self) -> list[int]:
         """The numbers of the shards that are not there yet."""
@@ -108,13 +123,13 @@ class Entry:
         path = self.shard_files().get(number)
         if path is None:
             raise ForesightError(f"shard {number} of {self.path} is missing: run the same extract again")
-        return self._parsed(self._bytes(number, path))
+        return parsed(self._bytes(number, path))
 
     def shards(self) -> Iterator[Shard]:
         """Every shard in order, read one at a time; raises as :meth:`get` does."""
         files = self.shard_files()  # listed once: a folder of thousands takes its time
         for number in range(self.recipe.shards):
-            yield self._parsed(self._bytes(number, files[number])) if number in files else self.get(number)
+            yield parsed(self._bytes(number, files[number])) if number in files else self.get(number)
 
     def located(self) -> Iterator[tuple[Path, Shard]]:
         """Every shard of a complete entry with its file, in order, read one at a time.
@@ -124,35 +139,35 @@ class Entry:
         """
         if not self.complete:
             raise ForesightError(f"{self.path} is not complete: run the same extract again")
-        self.manifest()  # refuses latents that nobody says the origin of
+        manifest = self.manifest()  # refuses latents that nobody says the origin of
+        full = {str(row["file"]): str(row["sha256"]) for row in manifest["shards"]}
         for number, path in sorted(self.shard_files().items()):
-            yield path, self._parsed(self._bytes(number, path))
+            yield path, parsed(self._bytes(number, path, full.get(path.name)))
 
-    @staticmethod
-    def _parsed(data: bytes) -> Shard:
-        from foresight_cli.latents.shard import Shard
-
-        return Shard.from_bytes(data)
-
-    def _bytes(self, number: int, path: Path) -> bytes:
+    def _bytes(self, number: int, path: Path, sha256: str | None = None) -> bytes:
+        digest = sha256 or SHARD_NAME.fullmatch(path.name)[3]  # type: ignore[index]  # one of `shard_files`
         try:
-            data = path.read_bytes()
+            data = read_cache.fetch(path, digest) if remote.is_remote(path) else path.read_bytes()
         except OSError as error:
             raise ForesightError(f"cannot read {path}: {error.strerror or error}") from None
-        match = SHARD_NAME.fullmatch(path.name)
-        if match is None or hashlib.sha256(data).hexdigest()[:16] != match[3]:
-            self._set_aside(path)
+        if not hashlib.sha256(data).hexdigest().startswith(digest):
+            self.set_aside(path)
             raise CorruptShard(
                 f"{path} does not match its hash: its bytes changed on the disk. It was moved aside; "
                 f"run the same extract again to redo shard {number} alone"
             )
         return data
 
-    def _set_aside(self, path: Path) -> None:
+    def set_aside(self, path: Path) -> None:
+        """Move a damaged shard out of the way, and the manifest with it.
+
+        Raises:
+            CorruptShard: the disk or the store refuses.
+        """
         try:
             with suppress(FileNotFoundError):  # first: an entry with a hole is not complete
-                (self.path / "manifest.json").replace(self.path / ASIDE_MANIFEST)
-            path.replace(path.with_name(f".corrupt-{path.name}"))
+                _rename(self.path / "manifest.json", self.path / ASIDE_MANIFEST)
+            _rename(path, path.with_name(f".corrupt-{path.name}"))
         except OSError as error:
             raise CorruptShard(
                 f"{path} does not match its hash, and cannot be moved aside: {error.strerror}. "
@@ -180,13 +195,18 @@ class Entry:
         for number in range(self.recipe.shards):
             data = self._bytes(number, files[number])
             rows.append({"file": files[number].name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
-            shard = self._parsed(data)
+            shard = parsed(data)
             skipped += [list(pair) for pair in shard.skipped]
             if shard.ids:  # several workers may each have seen one size alone
                 width = width or (shard.ids[0], shard.latents.shape[1])
                 refuse_other_width(width, (shard.ids[0], shard.latents.shape[1]))
         manifest = {"key": self.recipe.key, "shards": rows, "skipped": skipped, "provenance": provenance}
-        write_atomic(self.path / "manifest.json", json.dumps(manifest, indent=1, sort_keys=True).encode())
+        text = json.dumps(manifest, indent=1, sort_keys=True).encode()
+        path = self.path / "manifest.json"
+        if not remote.is_remote(path):
+            write_atomic(path, text)
+        elif not remote.put_if_absent(path, text) and not self._sealed() <= {file.name for file in files.values()}:
+            write_atomic(path, text)  # what was there names files that are gone
 
     @property
     def complete(self) -> bool:
@@ -201,7 +221,7 @@ class Entry:
         """
         path = self.path / "manifest.json"
         try:
-            manifest: Any = json.loads(path.read_bytes())
+            manifest = read_json(path)
         except FileNotFoundError:
             raise ForesightError(f"{self.path} is not complete: run the same extract again") from None
         except (OSError, ValueError) as error:
@@ -216,9 +236,23 @@ class Entry:
                 f"{self.path}: its manifest says nothing of where the latents come from; delete the folder and extract "
                 "them again, or bring latents of your own with model=precomputed model.path=FILE"
             )
-        if not all(isinstance(manifest.get(key), list) for key in ("shards", "skipped")):
+        if not isinstance(manifest.get("skipped"), list) or not shard_rows(manifest.get("shards"), self.recipe.shards):
             raise ForesightError(f"{path} does not list the shards. Delete it and run the same extract again")
         return manifest
+
+
+def parsed(data: bytes) -> Shard:
+    """The shard of these bytes; raises as :meth:`Shard.from_bytes` does."""
+    from foresight_cli.latents.shard import Shard
+
+    return Shard.from_bytes(data)
+
+
+def _rename(path: Path, to: Path) -> None:
+    if remote.is_remote(path):
+        remote.move(path, to)
+    else:
+        path.replace(to)
 
 
 def entries(root: Path) -> Iterator[Entry]:
@@ -229,4 +263,6 @@ def entries(root: Path) -> Iterator[Entry]:
 
 def folders(root: Path) -> list[Path]:
     """The folder of every entry under ``root``, whether or not it can be read, in order."""
+    if remote.is_remote(root):
+        return [folder for folder in folders_below(root, 4) if (folder / "recipe.json").exists()]
     return sorted(said.parent for said in root.glob("*/layer-*/*/*/recipe.json"))

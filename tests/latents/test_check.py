@@ -80,9 +80,9 @@ def test_a_bad_shard_is_set_aside_with_the_manifest_and_stays_a_fault_until_it_i
 @pytest.mark.parametrize("both", [True, False])
 def test_the_other_file_of_a_shard_set_aside_is_checked_too(tmp_path, both):
     entry = sealed(tmp_path)
+    first = entry.shard_files()[1]
     other = shard(1, skip=3)
-    entry.put(1, Shard(other.ids, other.latents * 2, other.pixels, other.skipped))
-    first, second = sorted(entry.path.glob("shard-00001*"))
+    second = entry.put(1, Shard(other.ids, other.latents * 2, other.pixels, other.skipped))
     flip(first)
     if both:
         flip(second)
@@ -161,23 +161,52 @@ def test_shards_of_two_widths_or_dtypes(tmp_path):
 def test_a_manifest_that_lists_other_bytes(tmp_path):
     entry = sealed(tmp_path)
     rows = entry.manifest()["shards"]
-    said = [f"manifest.json lists other files than there are. {AGAIN}"]
-    for wrong in (rows[:2], [*rows[:2], {**rows[2], "bytes": 1}], [*rows[:2], {**rows[2], "sha256": "0" * 64}]):
-        edited(entry, shards=wrong)
-        assert faults(entry) == said
+    name = rows[2]["file"].replace(rows[2]["sha256"][:16], "0" * 16)
+    for wrong in ({**rows[2], "bytes": 1}, {**rows[2], "sha256": "0" * 64, "file": name}):
+        edited(entry, shards=[*rows[:2], wrong])
+        assert faults(entry) == [f"manifest.json lists other files than there are. {AGAIN}"]
     edited(entry, shards=rows)
     assert faults(entry) == []
-    lower = shard(0, width=3)
-    entry.put(0, Shard(lower.ids, torch.zeros(2, 3, dtype=torch.bfloat16), lower.pixels))
-    if entry.shard_files()[0].name != rows[0]["file"]:
-        assert faults(entry) == said
 
 
-@pytest.mark.parametrize("shards", [[1], [{}], [{"file": []}], [{"file": "x"}]])
-def test_a_manifest_that_lists_nothing(tmp_path, shards):
+def test_a_late_writer_with_other_bytes_changes_nothing(tmp_path):
     entry = sealed(tmp_path)
-    edited(entry, shards=shards)
-    assert faults(entry) == [f"manifest.json does not list the shards. {AGAIN}"]
+    read = entry.shard_files()
+    for value in range(8):  # some of them have a smaller hash
+        late = shard(0)
+        entry.put(0, Shard(late.ids, torch.full((2, 3), value, dtype=torch.bfloat16), late.pixels))
+    assert min(entry.path.glob("shard-00000*")) != read[0]
+    assert entry.shard_files() == read
+    assert faults(entry) == []
+
+
+ROW = {"file": f"shard-00000-of-00003.{'a' * 16}.safetensors", "bytes": 1, "sha256": "a" * 64}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        1,
+        {},
+        {"file": []},
+        {"file": "x"},
+        ROW | {"file": f"../{ROW['file']}"},
+        ROW | {"file": f"/etc/{ROW['file']}"},
+        ROW | {"file": ROW["file"].replace("00000", "00001")},
+        ROW | {"file": ROW["file"].replace("00003", "00009")},
+        ROW | {"sha256": "b" * 64},
+        ROW | {"sha256": "a" * 63},
+        ROW | {"bytes": -1},
+        ROW | {"bytes": "1"},
+        ROW | {"bytes": 1e30},
+    ],
+)
+def test_a_manifest_that_foresight_did_not_write(tmp_path, row):
+    entry = sealed(tmp_path)
+    rows = entry.manifest()["shards"]
+    for shards in ([row, *rows[1:]], rows[:2], [*rows, rows[2]], [rows[1], rows[0], rows[2]], {"0": rows[0]}):
+        edited(entry, shards=shards)
+        assert faults(entry) == [f"{entry.path}/manifest.json does not list the shards. {AGAIN}"]
 
 
 def test_a_manifest_with_other_skipped_samples(tmp_path):

@@ -150,3 +150,32 @@ def test_slices_cover_every_row_once_and_in_order(rows, rows_per_shard):
     slices = [recipe.slice(i) for i in range(recipe.shards)]
     assert [row for part in slices for row in part] == list(range(rows))
     assert all(0 < len(part) <= rows_per_shard for part in slices)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("rows", -1),
+        ("rows", 1e18),
+        ("rows", "9"),
+        ("rows", True),
+        ("rows", 10**18),
+        ("rows_per_shard", 0),
+        ("layer", "../../etc"),
+        ("layer", ".."),
+        ("pooling", "a/b"),
+        ("pooling", 3),
+        ("model", {"name": "../x"}),
+        ("model", {}),
+        ("model", "m"),
+    ],
+)
+def test_a_recipe_that_foresight_did_not_write(field, value):
+    with pytest.raises(ForesightError) as caught:
+        Recipe.from_dict(RECIPE.to_dict() | {field: value})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_more_shards_than_there_are_names_for():
+    with pytest.raises(ForesightError, match=r"1000000 shards; at most 99999: use rows_per_shard=101 or more$"):
+        Recipe.from_dict(RECIPE.to_dict() | {"rows": 10_000_000, "rows_per_shard": 10})
