@@ -15,11 +15,11 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from foresight_cli.config import ExtractConfig
+from foresight_cli.config import ExtractConfig, RayConfig, RunnerConfig
 from foresight_cli.config_reader import extract_config
 from foresight_cli.data import Dataset, open_dataset
-from foresight_cli.devices import usable_device
 from foresight_cli.errors import ForesightError
+from foresight_cli.extraction.job import Job
 from foresight_cli.extraction.plan import described, planned
 from foresight_cli.latents import Entry
 from foresight_cli.latents.lock import Holder, locked
@@ -99,11 +99,8 @@ def _fill(
     """Compute what ``todo`` lacks, if anything, and seal it."""
     if not todo:
         return
-    from foresight_cli.extraction.job import Job
-    from foresight_cli.runners.local import run
 
-    device = usable_device(config.device)
-    job = Job(todo, dataset, config.model, device, config.batch_size, _skips(config))
+    job = Job(todo, dataset, config.model, config.device, config.batch_size, _skips(config))
     recipe = next(iter(todo.values())).recipe
     missing = {number: len(recipe.slice(number)) for number in job.missing()}
     left = sum(missing.values())
@@ -111,9 +108,20 @@ def _fill(
         log.info("%s: %d of %d samples already in the cache", config.model.name, recipe.rows - left, recipe.rows)
     on_commit = None if tracking is None else partial(_track, tracking)
     with ShardProgress(config.model.name, recipe.rows, missing, on_commit=on_commit) as progress:
-        run(job, model, config.runner.workers, progress)
+        device = _run(job, model, config.runner, progress)
     for entry in todo.values():
         entry.seal(_provenance(config, device))
+
+
+def _run(job: Job, model: LatentModel, runner: RunnerConfig, progress: ShardProgress) -> str:
+    """Fill what ``job`` lacks where ``runner=`` says; the device that it ran on."""
+    if isinstance(runner, RayConfig):
+        from foresight_cli.runners import ray
+
+        return ray.run(job, runner, progress)
+    from foresight_cli.runners import local
+
+    return local.run(job, model, runner, progress)
 
 
 def _track(tracking: Tracking, committed: int, speed: float | None) -> None:

@@ -34,7 +34,7 @@ from foresight_cli.config.models import (
     RandomNetworkConfig,
     VisionConfig,
 )
-from foresight_cli.config.runners import LocalConfig, RunnerConfig
+from foresight_cli.config.runners import LocalConfig, RayConfig, RunnerConfig
 from foresight_cli.config.stages import (
     POOLINGS,
     AdaptConfig,
@@ -72,7 +72,7 @@ GROUPS: dict[str, dict[str, Any]] = {
         "hf": HFConfig,
         "webdataset": WebDatasetConfig,
     },
-    "runner": {"local": LocalConfig},
+    "runner": {"local": LocalConfig, "ray": RayConfig},
     "adapter": {"linear": LinearConfig, "lowrank": LowRankConfig, "mlp": MLPConfig, "query": QueryConfig},
     "tracker": {
         "none": NoTrackerConfig,
@@ -115,6 +115,7 @@ __all__ = [
     "QueryConfig",
     "Qwen25VLConfig",
     "RandomNetworkConfig",
+    "RayConfig",
     "ReportConfig",
     "RunnerConfig",
     "ShapesConfig",

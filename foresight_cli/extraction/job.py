@@ -30,7 +30,7 @@ class Job:
         entries: one cache entry for each tap, all over the same slices of ``dataset``.
         dataset: the samples.
         model: which model; each process reads its own copy.
-        device: where the network runs.
+        device: where the network runs; ``auto`` where a runner is yet to choose.
         batch_size: samples a forward pass; None for what fits in the free memory.
         skip_undecodable: leave out samples that cannot be decoded.
     """

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
+from foresight_cli.config import LocalConfig
+from foresight_cli.devices import usable_device
 from foresight_cli.extraction.batching import BatchSize
 from foresight_cli.extraction.filling import fill
 from foresight_cli.extraction.job import Job, Progress
 from foresight_cli.models import LatentModel
 
 
-def run(job: Job, model: LatentModel, workers: int, progress: Progress) -> None:
+def run(job: Job, model: LatentModel, config: LocalConfig, progress: Progress) -> str:
     """Fill what is missing.
 
     Args:
         job: what to fill.
         model: of ``job``, not loaded; with several workers it stays so, since each reads its own.
-        workers: processes.
+        config: of the runner.
         progress: told of every forward pass and every committed shard.
+
+    Returns:
+        The device that the network ran on, or would have.
 
     Raises:
         ForesightError: as :func:`fill` does, or the workers died.
     """
+    job = replace(job, device=usable_device(job.device))
     missing = job.missing()
     if not missing:
-        return
-    workers = min(workers, len(missing))
+        return job.device
+    workers = min(config.workers, len(missing))
     if workers > 1:
         from foresight_cli.extraction.workers import fill_with_workers
 
         fill_with_workers(job, missing, workers, progress)
-        return
+        return job.device
     model.load(job.device)
     left = deque(missing)
     fill(
@@ -43,3 +50,4 @@ def run(job: Job, model: LatentModel, workers: int, progress: Progress) -> None:
         on_samples=progress.on_samples,
         on_shard=progress.on_shard,
     )
+    return job.device

@@ -1,0 +1,68 @@
+"""Who fills which shard of a job on several machines: progress, and the shards that cost their workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from logging import WARNING
+from typing import Any
+
+DEATHS = 3
+"""A shard that so many workers died of is given to no other. A node that is taken away counts as one."""
+
+
+@dataclass
+class Ledger:
+    """Kept in one place, told by every worker, asked by whoever shows the progress.
+
+    Attributes:
+        hosts: where each worker runs.
+        samples: how many each worker computed.
+        begun: how often each shard was begun.
+        done: the committed shards.
+    """
+
+    hosts: dict[str, str] = field(default_factory=dict)
+    samples: dict[str, int] = field(default_factory=dict)
+    begun: dict[int, int] = field(default_factory=dict)
+    done: set[int] = field(default_factory=set)
+    _news: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def hello(self, worker: str, host: str) -> None:
+        """A worker has found a place."""
+        self.hosts[worker] = host
+        self._news.append(("hello", worker, host))
+
+    def is_done(self, number: int) -> bool:
+        """Whether the shard was committed in this run."""
+        return number in self.done
+
+    def begin(self, number: int) -> bool:
+        """A worker is about to run the network on a shard; False if it must not, since others died of it."""
+        self.begun[number] = self.begun.get(number, 0) + 1
+        if 1 < self.begun[number] <= DEATHS:
+            self.warn(WARNING, f"a worker was lost: shard {number} is done again by another")
+        return self.begun[number] <= DEATHS
+
+    def computed(self, worker: str, count: int) -> None:
+        """So many samples went through a worker's network."""
+        self.samples[worker] = self.samples.get(worker, 0) + count
+        self._news.append(("samples", count))
+
+    def committed(self, worker: str, number: int) -> None:
+        """A shard is in the cache."""
+        if number not in self.done:
+            self.done.add(number)
+            self._news.append(("shard", worker, number))
+
+    def warn(self, level: int, message: str) -> None:
+        """What a worker has to say to the user."""
+        self._news.append(("log", level, message))
+
+    def answer(self, said: str, why: str) -> None:
+        """What came of a shard, as ``ShardFiller.fill`` says it."""
+        self._news.append((said, why))
+
+    def news(self) -> list[tuple[Any, ...]]:
+        """What happened since the last call."""
+        said, self._news = self._news, []
+        return said
