@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from foresight_cli.config import RayConfig
 from foresight_cli.errors import ForesightError
 
 log = logging.getLogger(__name__)
+
+TRIES = 3
 
 
 @contextmanager
@@ -50,7 +53,7 @@ def connected(config: RayConfig) -> Iterator[Any]:
     mine = {"include_dashboard": False} if address == "local" else {}
     try:
         with _silent_stderr():
-            ray.init(address=address, **quiet, **mine)
+            _init(ray, address=address, **quiet, **mine)
     except Exception as error:  # ConnectionError, and gRPC's own
         said = (str(error).splitlines() or [""])[0]
         raise _no_answer(config.address, f"{type(error).__name__}: {said}") from None
@@ -61,6 +64,18 @@ def connected(config: RayConfig) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _init(ray: Any, **how: Any) -> None:
+    """Connect; a client's server that is slow to start is asked again, as it says "aborted"."""
+    for attempt in range(TRIES):
+        try:
+            ray.init(**how)
+            return
+        except ConnectionAbortedError:
+            if attempt == TRIES - 1:
+                raise
+            time.sleep(2.0)
 
 
 @contextmanager

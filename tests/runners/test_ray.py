@@ -39,13 +39,19 @@ class Cluster:
         self.temp = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # its sockets want a short path
         self.env = user_env(PYTHONPATH=str(site), RAY_USAGE_STATS_ENABLED="0", SECONDS_A_BATCH="0.1", **TOKEN)
         port = free_port()
-        self.address = f"127.0.0.1:{port}"
-        common = ["--num-cpus=1", "--node-ip-address=127.0.0.1", "--object-store-memory=100000000", "--block"]
+        self.address = f"127.0.0.2:{port}"  # loopback too; two nodes of one address would be mixed up
+        common = ["--num-cpus=1", "--object-store-memory=100000000", "--block"]
         client = free_port()
-        self.client = f"ray://127.0.0.1:{client}"
-        head = [f"--port={port}", "--head", "--include-dashboard=false", f"--temp-dir={self.temp}"]
+        self.client = f"ray://127.0.0.2:{client}"
+        head = [
+            f"--port={port}",
+            "--head",
+            "--node-ip-address=127.0.0.2",
+            "--include-dashboard=false",
+            f"--temp-dir={self.temp}",
+        ]
         self.head = self._start(*head, f"--ray-client-server-port={client}", *common)
-        self.second = self._start(f"--address={self.address}", *common)
+        self.second = self._start(f"--address={self.address}", "--node-ip-address=127.0.0.3", *common)
         try:
             self._wait_for(2)
         except BaseException:
@@ -165,8 +171,7 @@ def test_a_network_gives_the_same_bytes_as_local_with_as_many_cores_a_worker(tmp
 
 def test_a_worker_killed_on_a_cluster_of_two_nodes(tmp_path, start, plain, cluster):
     run = start(*on(cluster), **TOKEN)
-    until(lambda: len(shards(tmp_path / "outputs")) >= 3, run)
-    assert len(workers_of(tmp_path / "site")) == 2
+    until(lambda: len(shards(tmp_path / "outputs")) >= 3 and len(workers_of(tmp_path / "site")) == 2, run)
     kept = {file: file.stat().st_mtime_ns for file in shards(tmp_path / "outputs")}
     os.kill(workers_of(tmp_path / "site")[0], signal.SIGKILL)
     said, wrong = run.communicate(timeout=WAIT)

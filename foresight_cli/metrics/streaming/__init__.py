@@ -2,6 +2,7 @@
 
 from foresight_cli.metrics.streaming.cka import LinearCKA
 from foresight_cli.metrics.streaming.moments import Moments, MomentsResult
+from foresight_cli.metrics.streaming.pair import SpacePair, StreamedPair
 from foresight_cli.metrics.streaming.probe import LinearProbe, StreamedProbe, hashed_folds
 from foresight_cli.metrics.streaming.rsa import RSA, StreamedRSA
 from foresight_cli.metrics.streaming.spectrum import EffectiveRank, ParticipationRatio, PCADimension
@@ -15,6 +16,8 @@ __all__ = [
     "MomentsResult",
     "PCADimension",
     "ParticipationRatio",
+    "SpacePair",
+    "StreamedPair",
     "StreamedProbe",
     "StreamedRSA",
     "hashed_folds",

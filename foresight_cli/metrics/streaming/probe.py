@@ -48,6 +48,11 @@ class ProbePart(MomentPart):
         """First row and mean of z = (x, y), then the sums about that mean."""
         return {"origin": (d1 + d2,), "mean": (d1 + d2,), "xx": (d1, d1), "xy": (d1, d2), "yy": ()}
 
+    @property
+    def squared_y(self) -> float:
+        """Sum of squares of y about its mean."""
+        return float(self["yy"])
+
     def _shift(self, by: torch.Tensor) -> None:
         x, y = self.sides(by)
         self["xx"].addr_(x, x, alpha=self.n)
@@ -188,11 +193,13 @@ class LinearProbe(MomentMetric):
 
     def compute(self) -> StreamedProbe:
         """The held-out quality over all rows so far."""
-        parts = self._checked_parts()
+        return self._probe(self._checked_parts())
+
+    def _probe(self, parts: list[ProbePart]) -> StreamedProbe:
         multiples = self._chosen(parts)
         residuals, totals, penalties, ratios = [], [], [], []
         for fold, test in enumerate(parts):
-            train = _joined([*parts[:fold], *parts[fold + 1 :]])
+            train = joined([*parts[:fold], *parts[fold + 1 :]])
             ridge = _StreamedRidge(train)
             penalty = multiples[fold] * ridge.mean_eigenvalue
             (residual,), total = ridge.test(test, [penalty])
@@ -221,7 +228,7 @@ class LinearProbe(MomentMetric):
                 raise ForesightError(
                     f"fold {part.key} has {self.seen - part.n} training and {part.n} test rows: wanted 3 and 1"
                 )
-        if not _joined(parts)["yy"]:
+        if not joined(parts).squared_y:
             raise ForesightError(
                 f"y is constant: all its {self.seen} rows are equal, and LinearProbe wants rows that vary"
             )
@@ -234,7 +241,7 @@ class LinearProbe(MomentMetric):
         errors = np.zeros((len(parts), len(self.multiples)))
         for one, other in combinations(range(len(parts)), 2):
             # Without both, the rest is the training part for either: of one where the other is held out.
-            ridge = _StreamedRidge(_joined([part for i, part in enumerate(parts) if i not in (one, other)]))
+            ridge = _StreamedRidge(joined([part for i, part in enumerate(parts) if i not in (one, other)]))
             penalties = [multiple * ridge.mean_eigenvalue for multiple in self.multiples]
             errors[one] += ridge.test(parts[other], penalties)[0]
             errors[other] += ridge.test(parts[one], penalties)[0]
@@ -259,7 +266,8 @@ class _StreamedRidge:
     def test(self, part: ProbePart, penalties: Sequence[float]) -> tuple[list[float], float]:
         """Squared error on the rows of ``part`` for each penalty, and that of predicting the train mean."""
         test = part.about(self._train)
-        total = float(test["yy"])
+        assert isinstance(test, ProbePart)
+        total = test.squared_y
         # |y - W'x|^2 summed is tr yy - 2 tr W'xy + tr W'xx W, with W = axes @ loadings / (eigenvalues + penalty).
         cross = (self._loadings * (self._axes.T @ test["xy"])).sum(dim=1)
         square = (self._axes.T @ test["xx"] @ self._axes) * (self._loadings @ self._loadings.T)
@@ -270,7 +278,7 @@ class _StreamedRidge:
         return residuals, total
 
 
-def _joined(parts: Sequence[ProbePart]) -> ProbePart:
+def joined(parts: Sequence[ProbePart]) -> ProbePart:
     """The sums of several folds together."""
     whole = parts[0].clone()
     assert isinstance(whole, ProbePart)

@@ -1,0 +1,88 @@
+"""Everything that one pass over two spaces gives: CKA, the probe and both spectra, from sums that they share."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from foresight_cli.metrics.linear_algebra import symmetric_eigenvalues
+from foresight_cli.metrics.streaming.cka import AlignmentPart
+from foresight_cli.metrics.streaming.probe import LinearProbe, ProbePart, StreamedProbe, joined
+
+
+class StreamedPair(NamedTuple):
+    """What all rows say of two spaces.
+
+    Attributes:
+        rows: how many.
+        cka: debiased linear CKA.
+        cka_biased: the biased one.
+        probe: held-out quality of ridge regression from x to y.
+        x_eigenvalues: of the covariance of x, as shares of their sum, the largest first ``[min(d1, n - 1)]``.
+        y_eigenvalues: of y.
+    """
+
+    rows: int
+    cka: float
+    cka_biased: float
+    probe: StreamedProbe
+    x_eigenvalues: torch.Tensor
+    y_eigenvalues: torch.Tensor
+
+
+class PairPart(AlignmentPart, ProbePart):
+    """The sums of one fold that both CKA and the probe need."""
+
+    @property
+    def squared_y(self) -> float:
+        """Sum of squares of y about its mean."""
+        return float(self["yy"].trace())
+
+
+class SpacePair(LinearProbe):
+    """`LinearCKA`, `LinearProbe` and the spectra of x ``[n, d1]`` and y ``[n, d2]`` in one pass, for one price.
+
+    The sums of the folds are those of the probe; added up they are those of CKA and of both covariances. Memory is
+    8 folds (d1^2 + d1 d2 + d2^2) bytes, 0.54 GB for five folds of 3,584 and 128 columns. `update` is quickest with
+    thousands of rows at a time, since each call moves the sums to a new mean.
+
+    Raises:
+        ForesightError: as `LinearProbe` and `LinearCKA` do.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.standard_normal((200, 10))
+        >>> y = x @ rng.standard_normal((10, 4)) + rng.standard_normal((200, 4))
+        >>> pair = SpacePair()
+        >>> for start in range(0, 200, 50):
+        ...     rows = np.arange(start, start + 50)
+        ...     pair.update(x[rows], y[rows], groups=rows)
+        >>> found = pair.compute()
+        >>> round(found.probe.r2, 2), len(found.x_eigenvalues)
+        (0.93, 10)
+    """
+
+    part = PairPart
+
+    def compute(self) -> StreamedPair:  # type: ignore[override]
+        """The measures over all rows so far."""
+        self._check_rows(4)
+        parts = self._checked_parts()
+        probe = self._probe(parts)
+        whole = joined(parts)
+        assert isinstance(whole, PairPart)
+        return StreamedPair(
+            rows=whole.n,
+            cka=float(whole.cka(debiased=True)),
+            cka_biased=float(whole.cka(debiased=False)),
+            probe=probe,
+            x_eigenvalues=_shares(whole["xx"], whole.n),
+            y_eigenvalues=_shares(whole["yy"], whole.n),
+        )
+
+
+def _shares(scatter: torch.Tensor, n: int) -> torch.Tensor:
+    values = symmetric_eigenvalues(scatter).flip(0)[: n - 1].clamp_min(0)
+    return values / values.sum()
