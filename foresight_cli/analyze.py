@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -14,33 +14,26 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from foresight_cli.catalog import Found, find, reopen
+from foresight_cli.analysis_inputs import SELECT_SHARE, Opened, open_inputs
+from foresight_cli.catalog import Found, find
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.config_groups import as_typed
 from foresight_cli.config_reader import analyze_config
-from foresight_cli.control_spaces import control_latents
-from foresight_cli.data import Dataset
-from foresight_cli.devices import usable_device
-from foresight_cli.evidence import advice_of, companion_set, representation_of, untrained
+from foresight_cli.every_row import measure_every_row
+from foresight_cli.evidence import advice_of, companion_set, untrained
 from foresight_cli.experiments.assessment import assess
 from foresight_cli.experiments.chosen import describe
-from foresight_cli.experiments.inputs import Inputs
-from foresight_cli.experiments.rows import choose_rows
 from foresight_cli.experiments.spaces import describe_space, layer_similarity, space_arrays
 from foresight_cli.experiments.study_q1 import study_rows
 from foresight_cli.experiments.study_rule import study_values
 from foresight_cli.experiments.thumbnails import duplicate_thumbnails, with_thumbnails
 from foresight_cli.experiments.warnings import warnings_of
 from foresight_cli.extract_missing import extract_missing
-from foresight_cli.latents import join, load
 from foresight_cli.reporting.study_table import write_study_table
-from foresight_cli.results import Analysis, save_arrays, save_results
+from foresight_cli.results import Analysis, WholeSet, save_arrays, save_results
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
 
 log = logging.getLogger(__name__)
-
-SELECT_SHARE = 0.3
-"""Groups set aside for choosing among layers and poolings; the estimates are made on the others."""
 
 
 def run(cfg: DictConfig) -> float:
@@ -88,7 +81,7 @@ def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:
     Raises:
         ForesightError: nothing is cached for a side, or there are too few samples to measure anything.
     """
-    opened = _load(config)
+    opened = open_inputs(config)
     inputs, rows = opened.inputs, opened.inputs.rows
     log.info(
         "%d samples in %d groups: %d rows scored, %d set aside for choosing a layer and pooling",
@@ -133,42 +126,26 @@ def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:
         provenance=_provenance(opened.found),
     )
     advice = advice_of(found, opened.found, config)
+    results = replace(results, whole=_whole(results, opened, config))
     arrays = with_thumbnails(arrays, scored.independent.ids, opened.dataset)
     arrays |= duplicate_thumbnails(results.duplicates.examples, opened.dataset)
     return warnings_of(results, scored, advice), arrays
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """What is in the cache for the question asked: entries, their latents joined by sample id, and the pictures."""
-
-    found: Found
-    inputs: Inputs
-    dataset: Dataset | None
-
-
-def _load(config: AnalyzeConfig) -> _Opened:
-    device = usable_device(config.device)
-    found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
-    opened = reopen(found, config.data)
-    controls = control_latents(config.controls, opened[1], config.cache_dir) if opened else {}
-    entries = [*found.source, *found.target]
-    joined = join(*(load(entry) for entry in entries), *controls.values())
-    latents, held = joined[: len(entries)], dict(zip(controls, joined[len(entries) :], strict=True))
-    sources, targets = latents[: len(found.source)], latents[len(found.source) :]
-    rows = choose_rows(
-        [sources, targets, *([[held["pixels"]]] if "pixels" in held else [])],
-        max_rows=config.max_rows,
-        select_share=SELECT_SHARE if len(found.source) * len(found.target) > 1 else 0.0,
-        seed=config.seed,
-        skipped=found.source[0].manifest()["skipped"],
+def _whole(results: Analysis, opened: Opened, config: AnalyzeConfig) -> WholeSet | None:
+    """The chosen pair on every row; None where every row was scored anyway, or the user wants none of it."""
+    rows = opened.inputs.rows
+    if not config.every_row or len(rows.score) + len(rows.select) >= len(opened.group_of):
+        return None
+    pair, sources = results.chosen_pair, len(opened.found.source)
+    return measure_every_row(
+        opened.found.source[pair.source],
+        opened.found.target[pair.target - sources],
+        results.chosen_source.dimension,
+        opened.group_of,
+        opened.left_out,
+        config,
     )
-    x, y = (
-        [representation_of(side, entry, values, device) for entry, values in zip(of_side, latents_of, strict=True)]
-        for side, of_side, latents_of in (("source", found.source, sources), ("target", found.target, targets))
-    )
-    spaces = {name: latents.values for name, latents in held.items()}
-    return _Opened(found, Inputs(x, y, spaces, latents[0], rows), opened[0] if opened else None)
 
 
 def _counts(labels: Sequence[str | None]) -> dict[str, int]:

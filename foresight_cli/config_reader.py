@@ -67,6 +67,8 @@ def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
         study_table=_switch(cfg, "study_table"),
         preset=None if cfg.preset is None else _text(cfg, "preset"),
         tracker=_group(cfg, "tracker"),
+        runner=_group(cfg, "runner"),
+        every_row=_switch(cfg, "every_row"),
     )
 
 

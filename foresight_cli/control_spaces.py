@@ -26,6 +26,7 @@ from foresight_cli.extract_command import extract_command
 from foresight_cli.latents import Entry, Latents, load
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
+from foresight_cli.latents.rows import load_some
 from foresight_cli.models import open_model
 
 log = logging.getLogger(__name__)
@@ -42,8 +43,10 @@ RANDOM_INIT = "random_init"
 """The name, in the results, of the source itself with weights that were never trained."""
 
 
-def control_latents(names: Sequence[str], data: DataConfig, cache_dir: str) -> dict[str, Latents]:
-    """The latents of each control on ``data``, taken from the cache or put there.
+def control_latents(
+    names: Sequence[str], data: DataConfig, cache_dir: str, ids: Sequence[str] | None = None
+) -> dict[str, Latents]:
+    """The latents of each control on ``data``, taken from the cache or put there; of the samples ``ids``, or of all.
 
     Raises:
         UsageError: a name that is no control's.
@@ -66,13 +69,13 @@ def control_latents(names: Sequence[str], data: DataConfig, cache_dir: str) -> d
         )
         try:
             (entry,) = extract(config).values()
-            found[name] = load(entry)
+            found[name] = load(entry) if ids is None else load_some(entry, ids)
         except ForesightError as error:  # a cache that cannot be written: the verdict will say what is missing
             log.warning("warning: the control %s is not measured: %s", name, error)
     return found
 
 
-def random_init_of(entry: Entry, cache_dir: str) -> Latents | None:
+def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str]) -> Latents | None:
     """The latents of ``entry``'s own network with random weights, if the cache holds them; else None.
 
     They are of the same checkpoint's shape and settings, layer, pooling and data: ``model.init`` alone differs. Of
@@ -81,6 +84,7 @@ def random_init_of(entry: Entry, cache_dir: str) -> Latents | None:
     Args:
         entry: a complete entry.
         cache_dir: root of the cache.
+        ids: the samples.
     """
     if not _trained(entry):
         return None
@@ -90,7 +94,7 @@ def random_init_of(entry: Entry, cache_dir: str) -> Latents | None:
     try:
         wanted = _random_model(entry)
         same = [other for other in made if {**other.recipe.model, "init_seed": None} == wanted]
-        return load(min(same, key=lambda other: int(other.recipe.model["init_seed"]))) if same else None
+        return load_some(min(same, key=lambda other: int(other.recipe.model["init_seed"])), ids) if same else None
     except ForesightError as error:  # the checkpoint's folder is gone, or a shard is damaged
         log.warning("warning: the control %s is not measured: %s", RANDOM_INIT, error)
         return None

@@ -30,15 +30,8 @@ def representation_of(side: str, entry: Entry, latents: Latents, device: str) ->
 
 def untrained(entry: Entry, ids: Sequence[str], cache_dir: str) -> dict[str, torch.Tensor]:
     """The source's own network with weights that were never trained, on the samples ``ids``; {} if it is not cached."""
-    latents = random_init_of(entry, cache_dir)
-    if latents is None:
-        return {}
-    row = {sample: i for i, sample in enumerate(latents.ids)}
-    missing = [sample for sample in ids if sample not in row]
-    if missing:
-        log.warning("warning: the control %s lacks %d samples and is left out", RANDOM_INIT, len(missing))
-        return {}
-    return {RANDOM_INIT: latents.values[torch.tensor([row[sample] for sample in ids])]}
+    latents = random_init_of(entry, cache_dir, ids)
+    return {} if latents is None else {RANDOM_INIT: latents.values}
 
 
 def companion_set(found: Found, pair: tuple[int, int], config: AnalyzeConfig) -> Companion | None:

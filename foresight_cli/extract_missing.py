@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foresight_cli.config import POOLINGS, AnalyzeConfig, ExtractConfig, LocalConfig
+from foresight_cli.config import POOLINGS, AnalyzeConfig, ExtractConfig
 from foresight_cli.extract import extract
 
 ROWS_PER_SHARD = 256
@@ -22,7 +22,7 @@ def extract_missing(config: AnalyzeConfig) -> None:
                 layers=space.layers,
                 poolings=space.poolings or POOLINGS,
                 data=config.data,
-                runner=LocalConfig("local", 1),
+                runner=config.runner,
                 weights=config.weights,
                 cache_dir=config.cache_dir,
                 device=config.device,

@@ -25,6 +25,7 @@ GROUND = (
     "trackers",
     "pooling",
     "devices",
+    "ray_cluster",
 )  # whoever needs them
 LAYERS = (
     ("data", "models"),
@@ -43,7 +44,7 @@ LAYERS = (
     ("control_spaces", "companion", "extract_command", "extract_missing", "previews"),
     ("noise_ceiling",),
     ("evidence",),
-    ("paired", "token_grid"),
+    ("paired", "token_grid", "analysis_inputs", "every_row"),
     ("adapter_report", "sweep"),
     ("analyze", "adapt", "report", "cache"),
     ("stage", "stage_errors", "overrides", "completion", "cli", "__main__"),

@@ -8,7 +8,7 @@ from foresight_cli.config.adapters import AdapterConfig
 from foresight_cli.config.checks import at_least, between, one_of
 from foresight_cli.config.data import DataConfig, ShapesConfig
 from foresight_cli.config.models import ModelConfig
-from foresight_cli.config.runners import RunnerConfig
+from foresight_cli.config.runners import LocalConfig, RunnerConfig
 from foresight_cli.config.trackers import NoTrackerConfig, TrackerConfig
 from foresight_cli.config.verdict import CONTROL_NAMES, Thresholds, Waivers
 from foresight_cli.errors import UsageError
@@ -75,6 +75,8 @@ class AnalyzeConfig:
     study_table: bool = False
     preset: str | None = None
     tracker: TrackerConfig = field(default_factory=NoTrackerConfig)
+    runner: RunnerConfig = field(default_factory=lambda: LocalConfig("local", 1))
+    every_row: bool = True  # the chosen pair on all rows too, where some are drawn
 
     def __post_init__(self) -> None:
         between("seed", self.seed, 0, 2**32 - 1)

@@ -43,6 +43,32 @@ class Rows:
     near: list[int]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Rows drawn from more than fit in memory, as indices.
+
+    Attributes:
+        rows: those drawn: whole groups.
+        first_of_equal: every row whose picture is not that of an earlier row.
+    """
+
+    rows: list[int]
+    first_of_equal: list[int]
+
+
+def draw_rows(known: Latents, *, max_rows: int, seed: int) -> Drawn:
+    """Draw rows before any latent is read; near-duplicates are then looked for among those drawn alone.
+
+    Args:
+        known: every row; its values may be empty.
+        max_rows: at most so many; whole groups are drawn.
+        seed: of the draw.
+    """
+    first, _ = _first_of_equal_pixels(known)
+    order = _shuffled_groups([known.groups[i] for i in first], seed)
+    return Drawn(_take(first, known.groups, order, max_rows), first)
+
+
 def choose_rows(
     views: Sequence[View], *, max_rows: int, select_share: float, seed: int, skipped: Sequence[Sequence[str]]
 ) -> Rows:

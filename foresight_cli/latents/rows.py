@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,27 @@ class RowReader:
         back[torch.from_numpy(order)] = torch.arange(len(rows))
         return read[back]
 
+    def places(self, ids: Sequence[str]) -> list[int]:
+        """The rows of the samples ``ids``.
+
+        Raises:
+            ForesightError: one of them is not in the entry.
+        """
+        if list(ids) == list(self.latents.ids):
+            return list(range(len(self)))
+        row_of = {sample_id: i for i, sample_id in enumerate(self.latents.ids)}
+        if gone := [sample for sample in ids if sample not in row_of]:
+            raise ForesightError(
+                f"{self._files[0].parent} lacks {len(gone)} samples, for instance {gone[0]!r}. Extract both on the "
+                "same data"
+            )
+        return [row_of[sample] for sample in ids]
+
+    def take(self, rows: Sequence[int]) -> Latents:
+        """The given rows with their latents, in the given order."""
+        index = torch.as_tensor(list(rows), dtype=torch.long)
+        return replace(self.latents.take(rows), values=self[index])
+
     def expect(self, rows: torch.Tensor) -> None:
         """Tell the system that the given rows are wanted soon, so that it reads them while others are worked on."""
         if hasattr(os, "posix_fadvise"):
@@ -124,6 +147,16 @@ class RowReader:
     def __del__(self) -> None:
         for descriptor in getattr(self, "_open", {}).values():
             os.close(descriptor)
+
+
+def load_some(entry: Entry, ids: Sequence[str]) -> Latents:
+    """The rows of a complete entry that ``ids`` name, in that order, with no others in memory.
+
+    Raises:
+        ForesightError: the entry is not complete, a shard is damaged, or a sample is not in it.
+    """
+    reader = RowReader(entry)
+    return reader.take(reader.places(ids))
 
 
 def _latents_at(path: Path) -> int:

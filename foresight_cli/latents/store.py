@@ -113,14 +113,16 @@ class Entry:
         write_atomic(path, data)
         return path
 
-    def get(self, number: int) -> Shard:
+    def get(self, number: int, path: Path | None = None) -> Shard:
         """Shard ``number``, its bytes checked against the hash in its name.
+
+        ``path`` is its file, of :meth:`shard_files`, for whoever reads many: a folder of thousands takes its time.
 
         Raises:
             CorruptShard: they differ. The file is moved aside, so that the next extract redoes it alone.
             ForesightError: the shard is not there.
         """
-        path = self.shard_files().get(number)
+        path = path or self.shard_files().get(number)
         if path is None:
             raise ForesightError(f"shard {number} of {self.path} is missing: run the same extract again")
         return parsed(self._bytes(number, path))

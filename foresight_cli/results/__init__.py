@@ -12,6 +12,7 @@ from foresight_cli.results.analysis import (
     LearningPoint,
     Pair,
     Space,
+    WholeSet,
 )
 from foresight_cli.results.arrays import load_arrays, save_arrays
 from foresight_cli.results.estimates import Estimate, Neighborhood
@@ -38,6 +39,7 @@ __all__ = [
     "SeedScore",
     "Space",
     "Verdict",
+    "WholeSet",
     "json_text",
     "load_arrays",
     "load_results",

@@ -201,6 +201,33 @@ class Duplicates:
 
 
 @dataclass(frozen=True)
+class WholeSet:
+    """The chosen pair on every row, where only some were drawn for the verdict.
+
+    Attributes:
+        rows: how many.
+        left_out: samples whose pixels equal those of an earlier one.
+        r2: held-out R2 of ridge regression, source -> target, folds by group, near-duplicates merged where drawn.
+        cka: debiased linear CKA.
+        cka_biased: the biased one.
+        source_pca_dimensions: components for 90, 95 and 99 % of the source's variance.
+        target_pca_dimensions: of the target's.
+        source_effective_rank: of the source.
+        target_effective_rank: of the target.
+    """
+
+    rows: int
+    left_out: int
+    r2: Estimate
+    cka: float
+    cka_biased: float
+    source_pca_dimensions: list[int]
+    target_pca_dimensions: list[int]
+    source_effective_rank: float
+    target_effective_rank: float
+
+
+@dataclass(frozen=True)
 class Analysis:
     """All that ``foresight analyze`` found; ``results.yaml``."""
 
@@ -222,6 +249,7 @@ class Analysis:
     settings: dict[str, Any]
     provenance: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
+    whole: WholeSet | None = None
 
     @property
     def chosen_pair(self) -> Pair:

@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 import traceback
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 from foresight_cli.config import RayConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.job import Job, Progress
-from foresight_cli.extraction.ledger import Ledger
+from foresight_cli.extraction.ledger import DEATHS, Ledger
 from foresight_cli.extraction.shard_filler import Seat, ShardFiller
 from foresight_cli.latents.remote import is_remote
 from foresight_cli.ray_cluster import Pool, connected, no_room, pool
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+R = TypeVar("R")
 
 BLOCKS = 2000
 """The shards go out in so many blocks at most; Ray keeps a record of each."""
+MOST_PIECES = 1000
 PATIENCE = 60.0
 """Seconds in which the ledger must answer."""
 
@@ -146,6 +151,50 @@ def _stream(ledger: Any, job: Job, seat: Seat, crew: Pool, missing: Sequence[int
                 return
     except Exception:
         ray.get(ledger.answer.remote("crashed", traceback.format_exc()), timeout=PATIENCE)
+
+
+def gather(work: Callable[[T], R], split: Callable[[int], Sequence[T]], config: RayConfig) -> Iterator[R]:
+    """What ``work`` makes of each piece, as they come, from tasks on the cluster; a task that is lost runs again.
+
+    Args:
+        work: a function of a module, run on a worker.
+        split: gives at most so many pieces.
+        config: of the runner.
+
+    Raises:
+        ForesightError: what ``work`` raised; no cluster answers, or no task finds a place on it.
+    """
+    with connected(config) as ray:
+        crew = pool(ray, config, most=MOST_PIECES, device="cpu")
+        pieces = split(crew.workers)
+        log.info("Ray: %d %s on %s", len(pieces), "piece" if len(pieces) == 1 else "pieces", crew.about)
+        ledger = ray.remote(Ledger).options(num_cpus=0).remote()
+        task = ray.remote(_piece).options(num_cpus=crew.cpus, max_retries=DEATHS - 1)
+        left = [task.remote(work, piece, max(int(crew.cpus), 1), os.getcwd(), ledger) for piece in pieces]  # noqa: PTH109
+        limit, started = time.monotonic() + config.wait, False
+        while left:
+            ready, left = ray.wait(left, timeout=1.0)
+            for reference in ready:
+                said, result = ray.get(reference)
+                if said == "failed":
+                    raise ForesightError(result)
+                yield result
+            started = started or bool(ready) or bool(ray.get(ledger.news.remote(), timeout=PATIENCE))
+            if not started and time.monotonic() > limit:
+                raise no_room(ray, crew, config)
+
+
+def _piece(work: Callable[[T], R], piece: T, threads: int, folder: str, ledger: Any) -> tuple[str, R | str]:
+    import torch
+
+    ledger.hello.remote(f"{socket.gethostname()}-{os.getpid()}", socket.gethostname())
+    if Path(folder).is_dir():
+        os.chdir(folder)
+    torch.set_num_threads(threads)
+    try:
+        return "done", work(piece)
+    except ForesightError as error:
+        return "failed", str(error)
 
 
 class _Actor:

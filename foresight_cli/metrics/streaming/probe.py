@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.metrics.linear_algebra import symmetric_eigen
 from foresight_cli.metrics.ridge import check_penalties
 from foresight_cli.metrics.streaming.moments import MomentMetric, MomentPart
+from foresight_cli.metrics.streaming.streamed_ridge import StreamedRidge
 from foresight_cli.metrics.validation import Labels, Matrix, check_count
 
 MAX_COLUMNS = 8192
@@ -200,11 +200,11 @@ class LinearProbe(MomentMetric):
         residuals, totals, penalties, ratios = [], [], [], []
         for fold, test in enumerate(parts):
             train = joined([*parts[:fold], *parts[fold + 1 :]])
-            ridge = _StreamedRidge(train)
+            ridge = StreamedRidge(train, 1)
             penalty = multiples[fold] * ridge.mean_eigenvalue
-            (residual,), total = ridge.test(test, [penalty])
-            residuals.append(residual)
-            totals.append(total)
+            held_out = _about(test, train)
+            residuals += ridge.errors(held_out, [penalty])
+            totals.append(held_out.squared_y)
             penalties.append(penalty)
             ratios.append(test.n / train.n)
         if not all(totals):
@@ -241,41 +241,12 @@ class LinearProbe(MomentMetric):
         errors = np.zeros((len(parts), len(self.multiples)))
         for one, other in combinations(range(len(parts)), 2):
             # Without both, the rest is the training part for either: of one where the other is held out.
-            ridge = _StreamedRidge(joined([part for i, part in enumerate(parts) if i not in (one, other)]))
+            train = joined([part for i, part in enumerate(parts) if i not in (one, other)])
+            ridge = StreamedRidge(train, len(self.multiples))
             penalties = [multiple * ridge.mean_eigenvalue for multiple in self.multiples]
-            errors[one] += ridge.test(parts[other], penalties)[0]
-            errors[other] += ridge.test(parts[one], penalties)[0]
+            errors[one] += ridge.errors(_about(parts[other], train), penalties)
+            errors[other] += ridge.errors(_about(parts[one], train), penalties)
         return [self.multiples[best] for best in errors.argmin(axis=1)]
-
-
-class _StreamedRidge:
-    """Ridge maps of every penalty, from the sums of their training rows."""
-
-    def __init__(self, train: ProbePart) -> None:
-        deviation = (train["xx"].diagonal() / train.n).sqrt()
-        scale = torch.where(deviation > 0, deviation, 1.0)
-        gram = train["xx"] / scale / scale[:, None]
-        self.mean_eigenvalue = float(gram.trace()) / train.n or 1.0
-        values, vectors = symmetric_eigen(gram)
-        # As in memory: directions of rounding noise.
-        kept = values > values[-1] * len(gram) * torch.finfo(torch.float64).eps
-        self._train, self._eigenvalues = train, values[kept]
-        self._axes = vectors[:, kept] / scale[:, None]
-        self._loadings = self._axes.T @ train["xy"]
-
-    def test(self, part: ProbePart, penalties: Sequence[float]) -> tuple[list[float], float]:
-        """Squared error on the rows of ``part`` for each penalty, and that of predicting the train mean."""
-        test = part.about(self._train)
-        assert isinstance(test, ProbePart)
-        total = test.squared_y
-        # |y - W'x|^2 summed is tr yy - 2 tr W'xy + tr W'xx W, with W = axes @ loadings / (eigenvalues + penalty).
-        cross = (self._loadings * (self._axes.T @ test["xy"])).sum(dim=1)
-        square = (self._axes.T @ test["xx"] @ self._axes) * (self._loadings @ self._loadings.T)
-        residuals = []
-        for penalty in penalties:
-            shrunk = 1 / (self._eigenvalues + penalty)
-            residuals.append(total - 2 * float(cross @ shrunk) + float(shrunk @ square @ shrunk))
-        return residuals, total
 
 
 def joined(parts: Sequence[ProbePart]) -> ProbePart:
@@ -285,3 +256,10 @@ def joined(parts: Sequence[ProbePart]) -> ProbePart:
     for part in parts[1:]:
         whole.absorb(part)
     return whole
+
+
+def _about(part: ProbePart, other: ProbePart) -> ProbePart:
+    """The sums of ``part`` about the mean of ``other``."""
+    moved = part.about(other)
+    assert isinstance(moved, ProbePart)
+    return moved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_all_of_it_equals_the_separate_measures():
 def test_workers_in_any_order_give_the_same_to_ten_digits(cuts):
     whole = pair().compute()
     edges = [0, *cuts, 900]
-    workers = [pickle.loads(pickle.dumps(pair(slice(a, b), 37))) for a, b in zip(edges, edges[1:], strict=False)]
+    workers = [pickle.loads(pickle.dumps(pair(slice(a, b), 37))) for a, b in pairwise(edges)]
     for order in (workers, workers[::-1]):
         merged = SpacePair()
         for worker in order:

@@ -19,6 +19,7 @@ from foresight_cli.metrics.streaming import (
     Moments,
     ParticipationRatio,
     PCADimension,
+    SpacePair,
 )
 
 MAKERS = {
@@ -29,6 +30,7 @@ MAKERS = {
     "ParticipationRatio": ParticipationRatio,
     "EffectiveRank": EffectiveRank,
     "RSA": lambda: RSA(60),
+    "SpacePair": lambda: SpacePair(3, [0.1, 1]),
 }
 
 
@@ -66,7 +68,7 @@ def whole(make, g1):
 
 def test_every_measure_is_tested_here():
     metrics = {name for name in streaming.__all__ if inspect.isclass(getattr(streaming, name))}
-    assert metrics - {"MomentsResult", "StreamedProbe", "StreamedRSA"} == MAKERS.keys()
+    assert metrics - {"MomentsResult", "StreamedPair", "StreamedProbe", "StreamedRSA"} == MAKERS.keys()
 
 
 def test_merging_leaves_the_other_as_it_is_and_forgets_old_values(make, whole, g1):

@@ -1,0 +1,137 @@
+"""What an analysis reads from the cache: in memory where it fits, else the drawn rows alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from foresight_cli.catalog import Found, find, reopen
+from foresight_cli.config import AnalyzeConfig
+from foresight_cli.control_spaces import control_latents
+from foresight_cli.data import Dataset
+from foresight_cli.devices import usable_device
+from foresight_cli.evidence import representation_of
+from foresight_cli.experiments.inputs import Inputs
+from foresight_cli.experiments.rows import choose_rows, draw_rows
+from foresight_cli.latents import Entry, Latents, RowReader, join, load
+
+log = logging.getLogger(__name__)
+
+SELECT_SHARE = 0.3
+"""Groups set aside for choosing among layers and poolings; the estimates are made on the others."""
+IN_MEMORY = 4e9
+"""Bytes that all latents may take in float64; beyond, only the rows that are drawn are read into memory."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What is in the cache for the question asked: entries, their latents joined by sample id, and the pictures.
+
+    Attributes:
+        found: the entries.
+        inputs: their latents.
+        dataset: the pictures; None where they are gone.
+        group_of: the group of every sample, drawn or not; without those whose pixels equal an earlier one's.
+        left_out: how many those are.
+    """
+
+    found: Found
+    inputs: Inputs
+    dataset: Dataset | None
+    group_of: Mapping[str, str]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Latents of every entry and of the controls on the same rows, and what is known of the rows left unread."""
+
+    latents: Sequence[Latents]
+    held: Mapping[str, Latents]
+    all_groups: Mapping[str, str] | None  # None: every row was read
+    exact: int
+
+
+def open_inputs(config: AnalyzeConfig) -> Opened:
+    """Find, read and join what ``config`` analyses.
+
+    Raises:
+        ForesightError: nothing is cached for a side, a shard is damaged, or the spaces hold different samples.
+    """
+    device = usable_device(config.device)
+    found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
+    opened = reopen(found, config.data)
+    entries = [*found.source, *found.target]
+
+    def controls(ids: Sequence[str] | None) -> dict[str, Latents]:
+        return control_latents(config.controls, opened[1], config.cache_dir, ids) if opened else {}
+
+    if sum(_bytes(entry) for entry in entries) > IN_MEMORY:
+        read = _drawn(entries, config, controls)
+    else:
+        held = controls(None)
+        joined = join(*(load(entry) for entry in entries), *held.values())
+        read = _Read(joined[: len(entries)], dict(zip(held, joined[len(entries) :], strict=True)), None, 0)
+    sources, targets = read.latents[: len(found.source)], read.latents[len(found.source) :]
+    rows = choose_rows(
+        [sources, targets, *([[read.held["pixels"]]] if "pixels" in read.held else [])],
+        max_rows=config.max_rows,
+        select_share=SELECT_SHARE if len(found.source) * len(found.target) > 1 else 0.0,
+        seed=config.seed,
+        skipped=found.source[0].manifest()["skipped"],
+    )
+    x, y = (
+        [representation_of(side, entry, values, device) for entry, values in zip(of_side, latents_of, strict=True)]
+        for side, of_side, latents_of in (("source", found.source, sources), ("target", found.target, targets))
+    )
+    known = read.latents[0]
+    groups = dict(zip(known.ids, rows.groups, strict=True))  # near-duplicates merged
+    if read.all_groups is None:
+        twins = _later_twins(known)
+        group_of = {sample: group for sample, group in groups.items() if sample not in twins}
+    else:
+        group_of = {sample: groups.get(sample, group) for sample, group in read.all_groups.items()}
+        total = len(group_of) + read.exact
+        rows = replace(rows, duplicates=replace(rows.duplicates, rows=total, exact=read.exact))
+    spaces = {name: latents.values for name, latents in read.held.items()}
+    left_out = rows.duplicates.exact
+    return Opened(found, Inputs(x, y, spaces, known, rows), opened[0] if opened else None, group_of, left_out)
+
+
+def _bytes(entry: Entry) -> float:
+    """What the latents of ``entry`` take in float64, from what their files take; most are kept in two bytes a value."""
+    return 4.0 * sum(int(row["bytes"]) for row in entry.manifest()["shards"])
+
+
+def _drawn(
+    entries: Sequence[Entry], config: AnalyzeConfig, controls: Callable[[Sequence[str]], dict[str, Latents]]
+) -> _Read:
+    """The rows that ``config`` draws, read from the disk; every shard's bytes are checked all the same."""
+    readers = [RowReader(entry) for entry in entries]
+    known = join(*(reader.latents for reader in readers))[0]
+    drawn = draw_rows(known, max_rows=config.max_rows, seed=config.seed)
+    log.info("%d samples are more than fit in memory: %d of them are drawn and read", len(known), len(drawn.rows))
+    ids = [known.ids[i] for i in drawn.rows]
+    latents = [reader.take(reader.places(ids)) for reader in readers]
+    held = controls(ids)
+    joined = join(*latents, *held.values())
+    groups = {known.ids[i]: known.groups[i] for i in drawn.first_of_equal}
+    return _Read(
+        joined[: len(entries)],
+        dict(zip(held, joined[len(entries) :], strict=True)),
+        groups,
+        len(known) - len(drawn.first_of_equal),
+    )
+
+
+def _later_twins(known: Latents) -> set[str]:
+    """Samples whose pixels equal those of an earlier one."""
+    seen: set[bytes] = set()
+    twins = set()
+    for sample, pixels in zip(known.ids, known.pixels.numpy(), strict=True):
+        digest = pixels.tobytes()
+        if digest in seen:
+            twins.add(sample)
+        seen.add(digest)
+    return twins

@@ -1,0 +1,70 @@
+"""The chosen pair on every row of the cache, where the analysis drew some: on this machine, or on a Ray cluster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from foresight_cli.config import AnalyzeConfig, RayConfig
+from foresight_cli.experiments.whole_set import Slices, described, measurable, measure_slices
+from foresight_cli.latents import Entry
+from foresight_cli.latents.samples import read_samples
+from foresight_cli.metrics.streaming import SpacePair, hashed_folds
+from foresight_cli.results import WholeSet
+
+log = logging.getLogger(__name__)
+
+FOLDS = 5
+PENALTIES = tuple(np.logspace(-3, 3, 7))
+"""Half of the probe's own: there are thousands of rows more than columns, and the optimum is flat."""
+
+
+def measure_every_row(
+    source: Entry, target: Entry, columns: int, group_of: Mapping[str, str], left_out: int, config: AnalyzeConfig
+) -> WholeSet | None:
+    """R2, CKA and dimensions of a pair on every row, as sums over shards; None where the source is too wide for that.
+
+    Args:
+        source: entry of the source.
+        target: of the target, over the same data.
+        columns: of the source.
+        group_of: the group of each sample that counts.
+        left_out: how many samples do not.
+        config: runner and seed.
+
+    Raises:
+        ForesightError: a shard is damaged, or the runner cannot run.
+    """
+    if not measurable(columns):
+        log.warning("warning: %d columns are too many for sums over every row: only drawn rows are measured", columns)
+        return None
+    slices = _slices(source, target, group_of, config.seed)
+    log.info("every row: %d samples in %d shards", len(group_of), len(slices.numbers))
+    return described(_summed(slices, config).compute(), left_out)
+
+
+def _summed(slices: Slices, config: AnalyzeConfig) -> SpacePair:
+    if not isinstance(config.runner, RayConfig):
+        return measure_slices(slices)
+    from foresight_cli.runners.ray import gather
+
+    whole = SpacePair(FOLDS, PENALTIES, seed=config.seed)
+    for part in gather(measure_slices, slices.split, config.runner):
+        whole.merge_state(part)
+    return whole
+
+
+def _slices(source: Entry, target: Entry, group_of: Mapping[str, str], seed: int) -> Slices:
+    """Every shard of ``source`` with the fold of each of its rows, by a hash of the row's group."""
+    table = read_samples(source.path)
+    skipped = {str(pair[0]) for pair in source.manifest()["skipped"]}
+    groups = list(group_of.values())
+    fold_of = dict(zip(group_of, hashed_folds(groups, FOLDS, seed).tolist(), strict=True))
+    folds = []
+    for number in range(source.recipe.shards):
+        rows = source.recipe.slice(number)
+        ids = [sample for sample in table.ids[rows.start : rows.stop] if sample not in skipped]
+        folds.append(np.array([fold_of.get(sample, -1) for sample in ids], dtype=np.int8))
+    return Slices(source, target, list(range(source.recipe.shards)), folds, FOLDS, PENALTIES, seed)

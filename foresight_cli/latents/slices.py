@@ -1,0 +1,69 @@
+"""Two entries over the same data, shard by shard, whatever the size of their shards: rows of both, matched by id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.latents.shard import Shard
+from foresight_cli.latents.store import Entry
+
+
+def matched_slices(
+    source: Entry, target: Entry, numbers: Iterable[int]
+) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+    """The shards ``numbers`` of ``source`` beside the same samples of ``target``; the next is read meanwhile.
+
+    Yields:
+        A shard's number, its latents ``[n, d1]``, and those of the same samples ``[n, d2]``; shards without rows are
+        left out.
+
+    Raises:
+        ForesightError: a shard is damaged, or the two hold different samples.
+    """
+    beside = _Beside(source, target)
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
+        waiting = None
+        for number in numbers:
+            coming = pool.submit(beside.read, number)
+            if waiting is not None:
+                yield from waiting.result()
+            waiting = coming
+        if waiting is not None:
+            yield from waiting.result()
+
+
+class _Beside:
+    """Reads the target's shards under a shard of the source, keeping the last one: the next shard may go on in it."""
+
+    def __init__(self, source: Entry, target: Entry) -> None:
+        self._source, self._target = source, target
+        self._files = source.shard_files(), target.shard_files()
+        self._kept: dict[int, Shard] = {}
+
+    def read(self, number: int) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
+        shard = self._source.get(number, self._files[0].get(number))
+        if not shard.ids:
+            return []
+        rows = self._source.recipe.slice(number)
+        step = self._target.recipe.rows_per_shard
+        under = range(rows.start // step, (rows.stop - 1) // step + 1)
+        self._kept = {
+            i: self._kept[i] if i in self._kept else self._target.get(i, self._files[1].get(i)) for i in under
+        }
+        others = [other for other in self._kept.values() if other.ids]
+        ids = [name for other in others for name in other.ids]
+        values = torch.cat([other.latents for other in others]) if others else torch.empty(0, 0)
+        if ids != list(shard.ids):
+            place = {name: i for i, name in enumerate(ids)}
+            gone = [name for name in shard.ids if name not in place]
+            if gone:
+                raise ForesightError(
+                    f"{self._target.path} lacks {len(gone)} samples of shard {number}, for instance {gone[0]!r}. "
+                    "Extract both models on the same data"
+                )
+            values = values[torch.tensor([place[name] for name in shard.ids])]
+        return [(number, shard.latents, values)]

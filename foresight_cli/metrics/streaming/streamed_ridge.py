@@ -1,0 +1,84 @@
+"""Ridge maps from the sums of their training rows, and their error on the sums of other rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Protocol
+
+import torch
+
+from foresight_cli.metrics.linear_algebra import symmetric_eigen
+
+EIGEN_COST = 30
+"""What an eigendecomposition of a [d, d] matrix takes, as a multiple of d^3 multiplications at a product's speed."""
+
+
+class Sums(Protocol):
+    """Sums of rows (x, y) about their mean."""
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+
+    @property
+    def squared_y(self) -> float:
+        """Sum of squares of y about its mean."""
+
+    def __getitem__(self, name: str) -> torch.Tensor: ...
+
+
+class StreamedRidge:
+    """Ridge maps of every penalty, from the sums of their training rows.
+
+    Args:
+        train: sums of the training rows.
+        penalties: how many there will be. A few are solved one by one (Cholesky); of many, an eigendecomposition
+            gives all at once. Both are the same map but for the last digits.
+    """
+
+    def __init__(self, train: Sums, penalties: int) -> None:
+        deviation = (train["xx"].diagonal() / train.n).sqrt()
+        self._scale = torch.where(deviation > 0, deviation, 1.0)
+        self._gram = train["xx"] / self._scale / self._scale[:, None]
+        self._cross = train["xy"] / self._scale[:, None]
+        self.mean_eigenvalue = float(self._gram.trace()) / train.n or 1.0
+        d1, d2 = train["xy"].shape
+        self._one_by_one = penalties * (d1 / 3 + 2 * d2) < EIGEN_COST * d1
+
+    def errors(self, test: Sums, penalties: Sequence[float]) -> list[float]:
+        """Squared error on the rows of ``test``, whose sums are about the training mean, for each penalty."""
+        if self._one_by_one:
+            found = [self._solved(test, penalty) for penalty in penalties]
+            if all(error is not None for error in found):
+                return [error for error in found if error is not None]
+        axes, eigenvalues, loadings = self._axes
+        # |y - W'x|^2 summed is tr yy - 2 tr W'xy + tr W'xx W, with W = axes @ loadings / (eigenvalues + penalty).
+        cross = (loadings * (axes.T @ test["xy"])).sum(dim=1)
+        square = (axes.T @ test["xx"] @ axes) * (loadings @ loadings.T)
+        shrunk = [1 / (eigenvalues + penalty) for penalty in penalties]
+        return [test.squared_y - 2 * float(cross @ one) + float(one @ square @ one) for one in shrunk]
+
+    def _solved(self, test: Sums, penalty: float) -> float | None:
+        """The error of one penalty; None where the sums are too nearly singular for it."""
+        if penalty not in self._maps:
+            shifted = self._gram.clone()
+            shifted.diagonal().add_(penalty)
+            factor, fault = torch.linalg.cholesky_ex(shifted)
+            solved = torch.cholesky_solve(self._cross, factor) / self._scale[:, None]
+            self._maps[penalty] = None if int(fault) else solved
+        found = self._maps[penalty]
+        if found is None:
+            return None
+        return test.squared_y - 2 * float((found * test["xy"]).sum()) + float((found * (test["xx"] @ found)).sum())
+
+    @cached_property
+    def _maps(self) -> dict[float, torch.Tensor | None]:
+        return {}
+
+    @cached_property
+    def _axes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        values, vectors = symmetric_eigen(self._gram)
+        # As in memory: directions of rounding noise.
+        kept = values > values[-1] * len(self._gram) * torch.finfo(torch.float64).eps
+        return vectors[:, kept] / self._scale[:, None], values[kept], vectors[:, kept].T @ self._cross
