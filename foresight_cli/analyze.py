@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from foresight_cli.analysis_inputs import SELECT_SHARE, Opened, open_inputs
+from foresight_cli.analysis_inputs import SELECT_SHARE, open_inputs
 from foresight_cli.catalog import Found, find
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.config_groups import as_typed
@@ -27,10 +27,10 @@ from foresight_cli.experiments.spaces import describe_space, layer_similarity, s
 from foresight_cli.experiments.study_q1 import study_rows
 from foresight_cli.experiments.study_rule import study_values
 from foresight_cli.experiments.thumbnails import duplicate_thumbnails, with_thumbnails
-from foresight_cli.experiments.warnings import warnings_of
+from foresight_cli.experiments.warnings import outside, warnings_of
 from foresight_cli.extract_missing import extract_missing
 from foresight_cli.reporting.study_table import write_study_table
-from foresight_cli.results import Analysis, WholeSet, save_arrays, save_results
+from foresight_cli.results import Analysis, save_arrays, save_results
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
 
 log = logging.getLogger(__name__)
@@ -81,6 +81,29 @@ def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:
     Raises:
         ForesightError: nothing is cached for a side, or there are too few samples to measure anything.
     """
+    results, arrays, sample = _sampled(config)
+    # Now that the drawn rows are out of memory: the sums over all of them take room of their own.
+    return _with_every_row(results, sample, config), arrays
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What the rows were drawn from.
+
+    Attributes:
+        found: the entries.
+        group_of: the group of every sample that counts.
+        left_out: samples that do not.
+        drawn: samples that were scored, or set aside for choosing a pair.
+    """
+
+    found: Found
+    group_of: Mapping[str, str]
+    left_out: int
+    drawn: int
+
+
+def _sampled(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray], _Sample]:
     opened = open_inputs(config)
     inputs, rows = opened.inputs, opened.inputs.rows
     log.info(
@@ -126,26 +149,23 @@ def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:
         provenance=_provenance(opened.found),
     )
     advice = advice_of(found, opened.found, config)
-    results = replace(results, whole=_whole(results, opened, config))
     arrays = with_thumbnails(arrays, scored.independent.ids, opened.dataset)
     arrays |= duplicate_thumbnails(results.duplicates.examples, opened.dataset)
-    return warnings_of(results, scored, advice), arrays
+    sample = _Sample(opened.found, opened.group_of, opened.left_out, len(rows.score) + len(rows.select))
+    return warnings_of(results, scored, advice), arrays, sample
 
 
-def _whole(results: Analysis, opened: Opened, config: AnalyzeConfig) -> WholeSet | None:
-    """The chosen pair on every row; None where every row was scored anyway, or the user wants none of it."""
-    rows = opened.inputs.rows
-    if not config.every_row or len(rows.score) + len(rows.select) >= len(opened.group_of):
-        return None
-    pair, sources = results.chosen_pair, len(opened.found.source)
-    return measure_every_row(
-        opened.found.source[pair.source],
-        opened.found.target[pair.target - sources],
-        results.chosen_source.dimension,
-        opened.group_of,
-        opened.left_out,
-        config,
-    )
+def _with_every_row(results: Analysis, sample: _Sample, config: AnalyzeConfig) -> Analysis:
+    """The results with the chosen pair on every row; as they are where all were scored or the user wants none of it."""
+    if not config.every_row or sample.drawn >= len(sample.group_of):
+        return results
+    pair, sources = results.chosen_pair, len(sample.found.source)
+    source, target = sample.found.source[pair.source], sample.found.target[pair.target - sources]
+    whole = measure_every_row(source, target, results.chosen_source.dimension, sample.group_of, sample.left_out, config)
+    if whole is None:
+        return results
+    log.info("every row: R2 %.3f, CKA %.3f", whole.r2.value, whole.cka)
+    return replace(results, whole=whole, warnings=[*results.warnings, *outside(results, whole)])
 
 
 def _counts(labels: Sequence[str | None]) -> dict[str, int]:

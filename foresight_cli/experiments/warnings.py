@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from foresight_cli.experiments.scored import Scored
-from foresight_cli.results import Analysis
+from foresight_cli.results import Analysis, WholeSet
 
 
 def warnings_of(results: Analysis, rows: Scored, advice: Sequence[str] = ()) -> Analysis:
@@ -32,3 +32,16 @@ def warnings_of(results: Analysis, rows: Scored, advice: Sequence[str] = ()) -> 
         if space.top_feature_share > 0.2:
             said.append(f"{space.name}: one feature carries {space.top_feature_share:.0%} of the variance")
     return replace(results, warnings=[*said, *advice])
+
+
+def outside(results: Analysis, whole: WholeSet) -> list[str]:
+    """What to say where a number of every row lies outside the interval that the drawn rows gave it."""
+    pair = results.chosen_pair
+    said = []
+    for name, drawn, value in (("R2", pair.r2, whole.r2.value), ("CKA", pair.cka, whole.cka)):
+        if drawn.low is not None and drawn.high is not None and not drawn.low <= value <= drawn.high:
+            said.append(
+                f"{name} of every row is {value:.3f}, outside the interval [{drawn.low:.3f}, {drawn.high:.3f}] of the "
+                f"{results.rows} that were scored: raise max_rows"
+            )
+    return said
