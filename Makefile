@@ -11,7 +11,7 @@ SHELL  := /bin/bash
 # pip leaves a network's ups and downs to the caller
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5 -c constraints.txt
 
-.PHONY: help setup demo test lint types format bench calibration sweep tiny-weights clean
+.PHONY: help setup demo test lint types format bench bench-scale calibration sweep tiny-weights clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ $(VENV)/.bench: $(VENV)/.dev
 
 bench: $(VENV)/.bench ## Time extraction and analysis against plain scripts; writes benchmarks/RESULTS.md
 	@$(BIN)/python -m benchmarks
+
+bench-scale: $(VENV)/.dev ## A million rows: speed against the machine's limits, memory; writes benchmarks/SCALE.md (8 GB of disk)
+	@$(BIN)/python -m benchmarks.scale
 
 calibration: $(VENV)/.dev ## How often the verdict errs, on made-up spaces (hours); writes benchmarks/CALIBRATION.md
 	@$(BIN)/python -m benchmarks.calibration

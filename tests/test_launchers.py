@@ -33,3 +33,13 @@ def test_an_error_in_a_job_is_one_clear_line(shell, tmp_path):
     assert "Traceback" not in result.stderr + result.stdout
     assert result.stderr.splitlines()[-1] == "foresight extract: model=pixels has no layer 8. It has one: layer=final"
     assert not (tmp_path / "outputs/cache").exists()
+
+
+def test_the_slurm_preset_is_submitits_own_with_our_settings(shell):
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    result = shell("extract", "-m", "hydra/launcher=slurm", "--cfg", "hydra", "-p", "hydra.launcher", "model=pixels")
+    assert result.returncode == 2  # -m and --cfg exclude each other: a sweep is not shown
+    result = shell("extract", "hydra/launcher=slurm", "--cfg", "hydra", "-p", "hydra.launcher")
+    assert result.returncode == 0, result.stderr
+    assert "_target_: hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher" in result.stdout
+    assert "max_num_timeout: 20" in result.stdout

@@ -67,6 +67,10 @@ def long_rows(results: Analysis) -> Iterator[Row]:
             yield {"about": "verdict", **chosen, "measure": criterion.name, **_estimate(criterion.estimate)}
     for pair in results.pairs:
         yield from _of_pair(_ends(results, pair), pair)
+    if whole := results.whole:
+        yield {"about": "every row", **chosen, "measure": "r2", **_estimate(whole.r2)}
+        for measure in ("cka", "cka_biased"):
+            yield {"about": "every row", **chosen, "measure": measure, "value": getattr(whole, measure)}
     for space in results.spaces:
         yield from _of_space(space)
     for control in results.controls:
