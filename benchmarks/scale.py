@@ -125,8 +125,8 @@ def table(runs: list[Run], product: float, disk: float) -> str:
         f"Limits: a float32 product allows {product:,.0f} rows/s (counted as full products in one precision lower than "
         f"ours), the disk {disk:,.0f} rows/s. The lower one binds.",
         "",
-        "| rows | whole command | without the pass | rows/s of the pass | share of the limit | peak memory | R² every row "
-        "| R² drawn | CKA every row | CKA drawn |",
+        "| rows | whole command | without the pass | rows/s of the pass | share of the limit | peak memory | R² every "
+        "row | R² drawn | CKA every row | CKA drawn |",
         "|---:|---:|---:|---:|---:|---:|---:|---|---:|---|",
     ]
     for run in runs:
@@ -145,8 +145,8 @@ def table(runs: list[Run], product: float, disk: float) -> str:
         f"{'met' if share >= GOALS['share'] else '**missed**'}.",
         f"- Peak memory at {last.rows:,} rows: {memory:.2f} GB, goal under {GOALS['memory_gb']:g} GB: "
         f"{'met' if memory < GOALS['memory_gb'] else '**missed**'}.",
-        "- The pass ends with a few dozen Cholesky decompositions, whatever the number of rows: at 10,000 rows they are "
-        "most of it.",
+        "- The pass ends with a few dozen Cholesky decompositions, whatever the number of rows: at 10,000 rows they "
+        "are most of it.",
         "",
     ]
     return "\n".join(lines)
