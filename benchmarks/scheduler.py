@@ -107,7 +107,7 @@ def main() -> None:
         "spot, and 20 % slow": Cluster(**base, lost_per_hour=1.0, slow_share=0.2),
     }
     print(
-        f"{asked.shards:,} shards of {asked.shard_seconds:g} s on {asked.workers} workers, mean of {asked.seeds} seeds\n"
+        f"{asked.shards:,} shards of {asked.shard_seconds:g} s on {asked.workers} workers, {asked.seeds} seeds\n"
     )
     print("| | hours | efficiency | work done twice |\n|---|---:|---:|---:|")
     for name, cluster in cases.items():
