@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from foresight_cli.experiments.warnings import outside
 from foresight_cli.latents import Entry, join, load
 from foresight_cli.metrics import linear_cka
-from foresight_cli.results import Analysis, load_results
+from foresight_cli.results import Analysis, Estimate, load_results
 from tests.conftest import user_env
 
 SMALL = ("max_rows=300", "permutations=19", "controls=[]", "verdict.controls=waived", "layer=final")
@@ -106,3 +108,19 @@ def test_a_ray_cluster_gives_the_same_to_ten_digits(cached, here):
     assert other["r2"]["value"] == pytest.approx(one["r2"]["value"], rel=1e-10)
     assert np.array_equal(one["source_pca_dimensions"], other["source_pca_dimensions"])
     assert found.chosen_pair.r2.value == here.chosen_pair.r2.value
+
+
+@pytest.mark.parametrize(
+    ("r2", "cka", "said"),
+    [(0.5, 0.5, 0), (0.9, 0.5, 0), (0.1, 0.5, 1), (0.5, 0.9, 1), (0.5, 0.1, 1), (0.1, 0.1, 2)],
+)
+def test_a_number_outside_the_interval_of_the_drawn_rows_is_a_warning(here, r2, cka, said):
+    assert here.whole is not None
+    pair = replace(here.chosen_pair, r2=Estimate(0.5, 0.4, 0.6), cka=Estimate(0.5, 0.4, 0.6))
+    drawn = replace(here, pairs=[pair])
+    whole = replace(here.whole, r2=Estimate(r2, r2, r2), cka=cka)
+    found = outside(drawn, whole)
+    assert len(found) == said
+    assert all(
+        "outside the interval [0.400, 0.600] of the 300 that were scored: raise max_rows" in line for line in found
+    )

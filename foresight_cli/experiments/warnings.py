@@ -35,11 +35,16 @@ def warnings_of(results: Analysis, rows: Scored, advice: Sequence[str] = ()) -> 
 
 
 def outside(results: Analysis, whole: WholeSet) -> list[str]:
-    """What to say where a number of every row lies outside the interval that the drawn rows gave it."""
+    """What to say where a number of every row lies outside the interval that the drawn rows gave it.
+
+    R2 above it is what a probe gains from more rows to learn from, and nothing to warn of.
+    """
     pair = results.chosen_pair
     said = []
-    for name, drawn, value in (("R2", pair.r2, whole.r2.value), ("CKA", pair.cka, whole.cka)):
-        if drawn.low is not None and drawn.high is not None and not drawn.low <= value <= drawn.high:
+    for name, drawn, value, both_ways in (("R2", pair.r2, whole.r2.value, False), ("CKA", pair.cka, whole.cka, True)):
+        if drawn.low is None or drawn.high is None:
+            continue
+        if value < drawn.low or (both_ways and value > drawn.high):
             said.append(
                 f"{name} of every row is {value:.3f}, outside the interval [{drawn.low:.3f}, {drawn.high:.3f}] of the "
                 f"{results.rows} that were scored: raise max_rows"
