@@ -106,9 +106,7 @@ def main() -> None:
         "a worker is lost every 10 min": Cluster(**base, lost_per_hour=6.0),
         "spot, and 20 % slow": Cluster(**base, lost_per_hour=1.0, slow_share=0.2),
     }
-    print(
-        f"{asked.shards:,} shards of {asked.shard_seconds:g} s on {asked.workers} workers, {asked.seeds} seeds\n"
-    )
+    print(f"{asked.shards:,} shards of {asked.shard_seconds:g} s on {asked.workers} workers, {asked.seeds} seeds\n")
     print("| | hours | efficiency | work done twice |\n|---|---:|---:|---:|")
     for name, cluster in cases.items():
         outcomes = [simulate(cluster, asked.shards, seed) for seed in range(asked.seeds)]

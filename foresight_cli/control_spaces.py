@@ -75,7 +75,7 @@ def control_latents(
     return found
 
 
-def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str]) -> Latents | None:
+def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str] | None = None) -> Latents | None:
     """The latents of ``entry``'s own network with random weights, if the cache holds them; else None.
 
     They are of the same checkpoint's shape and settings, layer, pooling and data: ``model.init`` alone differs. Of
@@ -84,7 +84,7 @@ def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str]) -> Latents 
     Args:
         entry: a complete entry.
         cache_dir: root of the cache.
-        ids: the samples.
+        ids: the samples; None for all.
     """
     if not _trained(entry):
         return None
@@ -94,7 +94,10 @@ def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str]) -> Latents 
     try:
         wanted = _random_model(entry)
         same = [other for other in made if {**other.recipe.model, "init_seed": None} == wanted]
-        return load_some(min(same, key=lambda other: int(other.recipe.model["init_seed"])), ids) if same else None
+        if not same:
+            return None
+        chosen = min(same, key=lambda other: int(other.recipe.model["init_seed"]))
+        return load(chosen) if ids is None else load_some(chosen, ids)
     except ForesightError as error:  # the checkpoint's folder is gone, or a shard is damaged
         log.warning("warning: the control %s is not measured: %s", RANDOM_INIT, error)
         return None

@@ -15,9 +15,6 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS = 30.0
 """Longest silence while samples go through the network."""
 
-SHORTEST = 0.05
-"""Seconds; in less time no speed is measured, since news of several workers come together."""
-
 
 class ShardProgress:
     """Counts samples as they are computed and committed; use as a context manager."""
@@ -83,5 +80,4 @@ class ShardProgress:
     def _rate(self) -> float | None:
         if self._since is None or self.computed == self._since[1]:
             return None
-        seconds = time.monotonic() - self._since[0]
-        return None if seconds < SHORTEST else (self.computed - self._since[1]) / seconds
+        return (self.computed - self._since[1]) / (time.monotonic() - self._since[0])

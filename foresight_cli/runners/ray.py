@@ -107,11 +107,11 @@ class _Run:
                 f"the Ray cluster no longer answers ({type(error).__name__}). What is committed stays: run the same "
                 "command again to go on"
             ) from None
+        if computed := sum(what[0] for said, *what in news if said == "samples"):
+            self._progress.on_samples(computed)  # at once: told one by one in no time, they would make no speed
         for said, *what in news:
             if said == "hello":
                 self._hosts[what[0]] = what[1]
-            elif said == "samples":
-                self._progress.on_samples(what[0])
             elif said == "shard":
                 self._counts[what[0]] = self._counts.get(what[0], 0) + 1
                 self._progress.on_shard(what[1])

@@ -185,7 +185,7 @@ def test_previews_are_shown():
 
 def test_names_of_others_break_no_table_and_make_no_markup():
     named = {"name": NASTY, NASTY: NASTY, "empty": "", "list": [1, NASTY], "none": None}
-    nasty = recipe(layer=NASTY, pooling=NASTY, model=named, data={"name": NASTY}).to_dict()
+    nasty = recipe().to_dict() | {"layer": NASTY, "pooling": NASTY, "model": named, "data": {"name": NASTY}}
     results = found(scores=[score(NASTY, 1, outcome=NASTY)], rows={NASTY: 3}, seeds=[])
     plain = parsed(render_model_card(drawn(), recipes(), found()))
     headings, tables = parsed(render_model_card(drawn(), {"source": nasty, "target": nasty}, results))
