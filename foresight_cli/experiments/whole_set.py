@@ -16,8 +16,8 @@ from foresight_cli.metrics.streaming import SpacePair, StreamedPair
 from foresight_cli.metrics.streaming.probe import MAX_COLUMNS
 from foresight_cli.results import Estimate, WholeSet
 
-BATCH_BYTES = 300_000_000
-"""Rows of both spaces in float64 that are added up at once: enough for the matrix products to run at full speed."""
+BATCH_BYTES = 250_000_000
+"""Rows of one fold in float64 that are added up at once: enough for the matrix products to run at full speed."""
 
 
 @dataclass(frozen=True)
@@ -60,28 +60,36 @@ def measure_slices(slices: Slices) -> SpacePair:
         ForesightError: a shard is damaged, the entries hold different samples, or latents are not finite.
     """
     found = SpacePair(slices.folds, slices.penalties, seed=slices.seed)
-    gathered: list[tuple[torch.Tensor, torch.Tensor, npt.NDArray[np.int8]]] = []
-    size = 0
-    folds = dict(zip(slices.numbers, slices.fold, strict=True))
+    waiting = [_Waiting() for _ in range(slices.folds)]  # rows as they are stored, a quarter of their size in float64
+    fold_of = dict(zip(slices.numbers, slices.fold, strict=True))
     for number, x, y in matched_slices(slices.source, slices.target, slices.numbers):
-        gathered.append((x, y, folds[number]))
-        size += 8 * (x.numel() + y.numel())
-        if size >= BATCH_BYTES:
-            _add(found, gathered)
-            gathered, size = [], 0
-    _add(found, gathered)
+        for fold, kept in enumerate(waiting):
+            rows = torch.from_numpy(np.flatnonzero(fold_of[number] == fold))
+            kept.append(x.index_select(0, rows), y.index_select(0, rows))
+            if kept.bytes >= BATCH_BYTES:
+                found.update(*kept.taken(), fold=fold)
+    for fold, kept in enumerate(waiting):
+        if kept.bytes:
+            found.update(*kept.taken(), fold=fold)
     return found
 
 
-def _add(found: SpacePair, gathered: Sequence[tuple[torch.Tensor, torch.Tensor, npt.NDArray[np.int8]]]) -> None:
-    if not gathered:
-        return
-    x = torch.cat([source for source, _, _ in gathered])
-    y = torch.cat([target for _, target, _ in gathered])
-    fold = np.concatenate([folds for _, _, folds in gathered])
-    for number in np.unique(fold[fold >= 0]).tolist():  # one fold at a time: the float64 copy is a fifth as large
-        rows = torch.from_numpy(np.flatnonzero(fold == number))
-        found.update(x[rows], y[rows], fold=number)
+class _Waiting:
+    """Rows of one fold that are not added up yet; ``bytes`` is what they take in float64."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.bytes = 0
+
+    def append(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        self._rows.append((x, y))
+        self.bytes += 8 * (x.numel() + y.numel())
+
+    def taken(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """All of them, ``[b, d1]`` and ``[b, d2]``, which wait no more."""
+        x, y = (torch.cat(side) for side in zip(*self._rows, strict=True))
+        self._rows, self.bytes = [], 0
+        return x, y
 
 
 def described(found: StreamedPair, left_out: int) -> WholeSet:

@@ -14,7 +14,7 @@ def gram_matrix(x: torch.Tensor) -> torch.Tensor:
     """``x x'``: inner products of the rows of ``x [n, d]``, ``[n, n]``, exactly symmetric."""
     if x.device.type != "cpu":
         return x @ x.T
-    rows = x.contiguous().numpy()
+    rows = x.numpy()
     return torch.from_numpy(rows @ rows.T)
 
 
@@ -22,7 +22,7 @@ def scatter_matrix(x: torch.Tensor) -> torch.Tensor:
     """``x' x``: inner products of the columns of ``x [n, d]``, ``[d, d]``, exactly symmetric."""
     if x.device.type != "cpu":
         return x.T @ x
-    rows = x.contiguous().numpy()
+    rows = x.numpy()
     return torch.from_numpy(rows.T @ rows)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.linear_algebra import scatter_matrix
 from foresight_cli.metrics.streaming.moments import MomentMetric, MomentPart
 from foresight_cli.metrics.validation import Matrix
 
@@ -44,10 +45,10 @@ class AlignmentPart(MomentPart):
 
     def _accumulate(self, rows: torch.Tensor) -> None:
         x, y = self.sides(rows)
-        k, l_ = x.square().sum(dim=1), y.square().sum(dim=1)
-        self["xx"].addmm_(x.T, x)
+        k, l_ = (torch.linalg.vector_norm(side, dim=1).square() for side in (x, y))  # one pass, and no copy
+        self["xx"].add_(scatter_matrix(x))
         self["xy"].addmm_(x.T, y)
-        self["yy"].addmm_(y.T, y)
+        self["yy"].add_(scatter_matrix(y))
         self["kk"].add_(k @ k)
         self["kl"].add_(k @ l_)
         self["ll"].add_(l_ @ l_)
@@ -74,7 +75,7 @@ class AlignmentPart(MomentPart):
             for side, value in (("x", xx), ("y", yy)):
                 if value <= _NO_STRUCTURE * biased[side]:
                     raise ForesightError(f"{side} has rows that are all equally far apart: debiased CKA is 0/0 there")
-        # Two roots: the root of the product would not give exactly 1 for CKA(x, x).
+        # Two roots: the product of huge sums may run over.
         return xy / (xx.sqrt() * yy.sqrt())
 
     def _unbiased(self, product: torch.Tensor, together: torch.Tensor, apart: torch.Tensor) -> torch.Tensor:
@@ -126,7 +127,7 @@ class LinearCKA(MomentMetric):
         """
         with torch.inference_mode(False), torch.no_grad():
             first, second = self._batch(x, y)
-            self._add(0, torch.cat([first, second], dim=1), first.shape[1])
+            self._add(0, first, second)
 
     def compute(self) -> torch.Tensor | dict[str, torch.Tensor]:
         """CKA of all rows so far, a float64 tensor without dimensions; of both kinds, a dict of them."""

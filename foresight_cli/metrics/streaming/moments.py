@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from foresight_cli.metrics.linear_algebra import scatter_matrix
 from foresight_cli.metrics.streaming.stream import Part, StreamingMetric
 from foresight_cli.metrics.validation import Matrix
 
@@ -22,16 +23,18 @@ class MomentPart(Part):
         """First row and mean of z, and the scatter matrix of x."""
         return {"origin": (d1 + d2,), "mean": (d1 + d2,), "xx": (d1, d1)}
 
-    def add(self, z: torch.Tensor) -> None:
-        """Add the rows ``z [b, d1 + d2]``, b at least 1."""
+    def add(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        """Add the rows ``x [b, d1]`` and ``y [b, d2]``, b at least 1."""
         if self.n == 0:
-            self["origin"].copy_(z[0])
-        rows = z - self["origin"]
-        mean = self._mean_with(rows.mean(dim=0), len(z))
+            self["origin"].copy_(torch.cat([x[0], y[0]]))
+        rows = x.new_empty(len(x), self.d1 + self.d2)
+        for side, origin, into in zip((x, y), self.sides(self["origin"]), self.sides(rows), strict=True):
+            torch.sub(side, origin, out=into)
+        mean = self._mean_with(rows.mean(dim=0), len(rows))
         self._move(mean)
         rows -= mean
         self._accumulate(rows)
-        self.flat[1] += len(z)
+        self.flat[1] += len(rows)
 
     def absorb(self, other: Part) -> None:
         """Add the rows of another part, exactly: both are first brought about their common mean."""
@@ -78,7 +81,7 @@ class MomentPart(Part):
 
     def _accumulate(self, rows: torch.Tensor) -> None:
         x, _ = self.sides(rows)
-        self["xx"].addmm_(x.T, x)
+        self["xx"].add_(scatter_matrix(x))
 
 
 class MomentMetric(StreamingMetric):
@@ -91,12 +94,12 @@ class MomentMetric(StreamingMetric):
         part.absorb(other)
         return part
 
-    def _add(self, key: int, z: torch.Tensor, d1: int) -> None:
-        """Add the rows ``z [b, d1 + d2]`` to the part of ``key``; b may be 0."""
-        if len(z):
-            part = self._part_for(key, d1, z.shape[1] - d1)
+    def _add(self, key: int, x: torch.Tensor, y: torch.Tensor) -> None:
+        """Add the rows ``x [b, d1]`` and ``y [b, d2]`` to the part of ``key``; b may be 0."""
+        if len(x):
+            part = self._part_for(key, x.shape[1], y.shape[1])
             assert isinstance(part, MomentPart)
-            part.add(z)
+            part.add(x, y)
 
 
 class MomentsResult(NamedTuple):
@@ -132,7 +135,7 @@ class CovarianceMetric(MomentMetric):
         """
         with torch.inference_mode(False), torch.no_grad():
             batch = self._batch_of_one(x)
-            self._add(0, batch, batch.shape[1])
+            self._add(0, batch, batch[:, :0])
 
     def _scatter(self) -> MomentPart:
         """The sums over all rows.

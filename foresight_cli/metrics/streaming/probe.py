@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from foresight_cli.errors import ForesightError
+from foresight_cli.metrics.linear_algebra import scatter_matrix
 from foresight_cli.metrics.ridge import check_penalties
 from foresight_cli.metrics.streaming.moments import MomentMetric, MomentPart
 from foresight_cli.metrics.streaming.streamed_ridge import StreamedRidge
@@ -61,7 +62,7 @@ class ProbePart(MomentPart):
 
     def _accumulate(self, rows: torch.Tensor) -> None:
         x, y = self.sides(rows)
-        self["xx"].addmm_(x.T, x)
+        self["xx"].add_(scatter_matrix(x))
         self["xy"].addmm_(x.T, y)
         self["yy"].add_(y.square().sum())
 
@@ -165,9 +166,12 @@ class LinearProbe(MomentMetric):
                     "linear_probe a sample of the rows"
                 )
             of_row = torch.from_numpy(self._folds_of(len(first), fold, groups)).to(first.device)
-            z = torch.cat([first, second], dim=1)
-            for number in of_row.unique().tolist():
-                self._add(number, z[of_row == number], d1)
+            numbers = of_row.unique().tolist()
+            if len(numbers) == 1:  # as whoever sorts rows by fold gives them
+                self._add(numbers[0], first, second)
+                return
+            for number in numbers:
+                self._add(number, first[of_row == number], second[of_row == number])
 
     def _folds_of(
         self, rows: int, fold: int | Sequence[int] | Matrix | None, groups: Labels | None

@@ -62,9 +62,11 @@ class StreamedRidge:
     def _solved(self, test: Sums, penalty: float) -> float | None:
         """The error of one penalty; None where the sums are too nearly singular for it."""
         if penalty not in self._maps:
-            shifted = self._gram.clone()
-            shifted.diagonal().add_(penalty)
-            factor, fault = torch.linalg.cholesky_ex(shifted)
+            diagonal = self._gram.diagonal()
+            before = diagonal.clone()
+            diagonal.add_(penalty)  # in place: the factor is a copy anyway
+            factor, fault = torch.linalg.cholesky_ex(self._gram)
+            diagonal.copy_(before)
             solved = torch.cholesky_solve(self._cross, factor) / self._scale[:, None]
             self._maps[penalty] = None if int(fault) else solved
         found = self._maps[penalty]

@@ -64,7 +64,7 @@ def test_one_number_or_both(g1):
         assert value.item() == pytest.approx(linear_cka(x, y, debiased=debiased), rel=1e-12)
     same = LinearCKA()
     same.update(x, x)
-    assert float(same.compute()) == 1
+    assert float(same.compute()) == pytest.approx(1, abs=1e-15)  # its three products come of two routines
 
 
 def test_types_that_come_in(g1):
