@@ -34,13 +34,13 @@ def arrays_of(
     x, y = source.independent, target.independent
     n = len(x.values)
     rng = np.random.default_rng(seed)
-    i, j = torch.triu_indices(n, n, offset=1).numpy()
     codes, names = label_codes(labels)
-    some = np.sort(rng.permutation(len(i))[:4000])
+    some = np.sort(rng.permutation(n * (n - 1) // 2)[:4000])
+    i, j = _rows_of_pairs(some, n)
     arrays = {
         "rsa/source": x.distances[some].numpy(),
         "rsa/target": y.distances[some].numpy(),
-        "rsa/same": ((codes[i] == codes[j]) & (codes[i] >= 0))[some],
+        "rsa/same": (codes[i] == codes[j]) & (codes[i] >= 0),
         "rsa/ranks": _rank_grid(x, y),
         "neighborhood/ranks": _nearest_ranks(x, y, rng),
     }
@@ -69,9 +69,25 @@ def square_distances(space: Representation) -> torch.Tensor:
 
 def _rank_grid(source: Representation, target: Representation, cells: int = 40) -> np.ndarray:
     """Share of pairs by their distance's rank in both spaces; independent spaces give a flat grid."""
-    ranks = [scores.argsort().argsort() * cells // len(scores) for scores in (source.ranks, target.ranks)]
-    counts = torch.bincount(ranks[0] * cells + ranks[1], minlength=cells * cells).double()
+    cell = sum(size * _cell_of(side.ranks, cells) for side, size in ((source, cells), (target, 1)))
+    assert isinstance(cell, torch.Tensor)
+    counts = torch.bincount(cell, minlength=cells * cells).double()
     return (counts / counts.sum()).view(cells, cells).numpy()
+
+
+def _cell_of(scores: torch.Tensor, cells: int) -> torch.Tensor:
+    """The number of the cell ``[p]``, of ``cells`` with equally many pairs each; equal scores share one."""
+    first = torch.arange(1, cells) * len(scores) // cells
+    limits = torch.from_numpy(np.partition(scores.numpy(), first.numpy()))[first]
+    return torch.bucketize(scores, limits, out_int32=True, right=True)
+
+
+def _rows_of_pairs(pairs: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both rows i < j of pairs by their number among all ``n (n - 1) / 2``, as ``torch.triu_indices`` counts them."""
+    rows = np.arange(n)
+    first = rows * n - rows * (rows + 1) // 2  # the number of the pair (i, i + 1)
+    i = np.searchsorted(first[:-1], pairs, side="right") - 1
+    return i, pairs - first[i] + i + 1
 
 
 def _nearest_ranks(source: Representation, target: Representation, rng: np.random.Generator) -> np.ndarray:

@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 
 from foresight_cli.latents import Latents
+from foresight_cli.metrics.distances import RowDistances
 from foresight_cli.metrics.rsa import standard_scores
 from foresight_cli.metrics.space import Space
 
@@ -87,4 +88,5 @@ class Representation:
     @cached_property
     def cosine_ranks(self) -> torch.Tensor:
         """The same of cosine distances between the raw rows."""
-        return standard_scores(self.space.distances("cosine").condensed().cpu(), "spearman")
+        # Not by `space.distances`, which would keep the rows that it scales to length one.
+        return standard_scores(RowDistances(self.space.values, "cosine", self.name).condensed().cpu(), "spearman")

@@ -35,6 +35,7 @@ def _recall(source: Representation, target: Representation, k: int) -> float:
     """
     lists = []
     for space in (source, target):
-        distances = torch.cdist(space.rotated, space.rotated)
-        lists.append(distances.sort(dim=1, stable=True).indices[:, 1 : k + 1].tolist())
+        rows = space.rotated
+        near = [torch.cdist(piece, rows).sort(dim=1, stable=True).indices[:, 1 : k + 1] for piece in rows.split(512)]
+        lists.append(torch.cat(near).tolist())
     return float(np.mean([len(set(a) & set(b)) / k for a, b in zip(*lists, strict=True)]))

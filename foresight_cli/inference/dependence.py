@@ -123,10 +123,15 @@ def dependence(
             neighbors = [nearest_neighbors(space.distances(), k, rng).indices for space in spaces]
             measured.append(permuted_overlaps(neighbors[: len(sources)], neighbors[len(sources) :], draws) / (n * k))
         else:
-            matrices = [_aligned(space, codes) if measure == "cka" else _ranked(space) for space in spaces]
-            measured.append(permuted_products(matrices[: len(sources)], matrices[len(sources) :], draws).cpu())
+            fixed, moved = (_matrices(measure, side, codes) for side in (sources, targets))
+            measured.append(permuted_products(fixed, moved, draws).cpu())
     found = torch.stack(measured, dim=1).numpy()
     return Dependence(measures, found[0], found[1], found[2:], _highest(found[0], found[2:]))
+
+
+def _matrices(measure: str, spaces: Sequence[Space], codes: npt.NDArray[np.int64]) -> Iterator[torch.Tensor]:
+    """The matrix ``[n, n]`` of each space whose products are ``measure``, made when it is asked for."""
+    return (_aligned(space, codes) if measure == "cka" else _ranked(space) for space in spaces)
 
 
 def _aligned(space: Space, codes: npt.NDArray[np.int64]) -> torch.Tensor:

@@ -14,6 +14,9 @@ DISTANCES = ("euclidean", "sqeuclidean", "cosine", "correlation")
 TILE_PAIRS = 1 << 22
 """Distances at a time, 32 MiB of them: larger pieces leave the processor's cache and cost twice the time."""
 
+_MIRRORED = 512
+"""Rows that are copied below the diagonal at once."""
+
 # Where |a|^2 + |b|^2 - 2ab falls below this share of |a|^2 + |b|^2 it is rounding, not distance.
 _ROUNDING = 1e-13
 
@@ -30,6 +33,7 @@ class RowDistances:
         distance: ``euclidean``, ``sqeuclidean``, ``cosine`` or ``correlation``, as SciPy defines them.
         name: what an error message calls ``x``.
         gram: gives the inner products of the prepared rows ``[n, n]``, if these are kept; else each tile makes its own.
+        prepared: whether the rows of ``x`` are prepared already; they are then not copied.
 
     Attributes:
         rows: the prepared rows ``[n, d]``.
@@ -40,13 +44,19 @@ class RowDistances:
     """
 
     def __init__(
-        self, x: torch.Tensor, distance: str, name: str, *, gram: Callable[[], torch.Tensor] | None = None
+        self,
+        x: torch.Tensor,
+        distance: str,
+        name: str,
+        *,
+        gram: Callable[[], torch.Tensor] | None = None,
+        prepared: bool = False,
     ) -> None:
         check_choice(distance, DISTANCES, "distance")
         self.distance = distance
-        self.rows = _prepare(x, distance, name)
+        self.rows = x if prepared else _prepare(x, distance, name)
         self._gram = gram
-        self.norms = self.rows.square().sum(dim=1)
+        self.norms = torch.linalg.vector_norm(self.rows, dim=1).square()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -97,7 +107,12 @@ def squareform(condensed: torch.Tensor, n: int) -> torch.Tensor:
     for row in range(n - 1):
         start, end = end, end + n - 1 - row
         square[row, row + 1 :] = condensed[start:end]
-    return square.add_(square.T.clone())
+    for rows in torch.arange(n).split(_MIRRORED):  # a copy of the whole would double the memory
+        start, stop = int(rows[0]), int(rows[-1]) + 1
+        square[stop:, start:stop] = square[start:stop, stop:].T
+        block = square[start:stop, start:stop]
+        block += block.T.clone()
+    return square
 
 
 def tiles(n_queries: int, n_columns: int, device: torch.device) -> Iterator[torch.Tensor]:
@@ -114,7 +129,7 @@ def round_to_ties(values: torch.Tensor) -> torch.Tensor:
     """
     dropped = 20
     bits = values.contiguous().view(torch.int64)
-    rounded = ((bits + (1 << (dropped - 1))) >> dropped) << dropped
+    rounded = bits.add(1 << (dropped - 1)).bitwise_right_shift_(dropped).bitwise_left_shift_(dropped)
     return rounded.view(torch.float64)
 
 

@@ -26,6 +26,7 @@ TREE_COLUMNS = 8
 TOO_MANY = 100
 """Candidates a row, above which the tree is given up."""
 PAIRS_AT_ONCE = 4096
+_COLUMNS_AT_ONCE = 256
 
 
 def duplicate_groups(x: Matrix, *, tolerance: float = 2e-4) -> tuple[tuple[int, ...], ...]:
@@ -66,8 +67,8 @@ def duplicate_groups(x: Matrix, *, tolerance: float = 2e-4) -> tuple[tuple[int, 
     distinct = np.unique(first)
     left, right = np.arange(len(first)), first
     if tolerance > 0 and len(distinct) > 2:
-        kept = values[torch.from_numpy(distinct).to(values.device)]
-        near = _near_pairs(kept - kept.median(dim=0).values, tolerance)
+        kept = values[torch.from_numpy(distinct).to(values.device)]  # a copy, which may change
+        near = _near_pairs(kept.sub_(_medians(kept)), tolerance)
         left, right = np.concatenate([left, distinct[near[0]]]), np.concatenate([right, distinct[near[1]]])
     return _components(len(first), left, right)
 
@@ -76,9 +77,14 @@ def first_of_each(x: torch.Tensor) -> npt.NDArray[np.int64]:
     """For every row of ``x [n, d]`` the index of the first row that equals it in every bit (0 and -0 are equal)."""
     seen: dict[bytes, int] = {}
     # Adding 0 turns -0 into 0.
-    rows = (x + 0.0).cpu().numpy()
-    digests = (hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows)
+    pieces = ((piece + 0.0).cpu().numpy() for piece in x.split(PAIRS_AT_ONCE))
+    digests = (hashlib.blake2b(row.tobytes(), digest_size=16).digest() for rows in pieces for row in rows)
     return np.array([seen.setdefault(digest, index) for index, digest in enumerate(digests)], dtype=np.int64)
+
+
+def _medians(x: torch.Tensor) -> torch.Tensor:
+    """The median of every column ``[d]``, found a few columns at a time: sorting takes copies."""
+    return torch.cat([columns.median(dim=0).values for columns in x.split(_COLUMNS_AT_ONCE, dim=1)])
 
 
 def _near_pairs(rows: torch.Tensor, tolerance: float) -> npt.NDArray[np.int64]:

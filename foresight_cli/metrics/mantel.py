@@ -146,9 +146,9 @@ def _product(
     A permutation changes neither mean, norm nor ranks: they are taken once, and what is left is a sum of products.
     """
     x, y = (standard_scores(values, correlation) for values in (a, b))
-    moved, fixed = squareform(x, n), squareform(y, n)
+    fixed, moved = (map(squareform, [scores], [n]) for scores in (y, x))  # each made when it is asked for
     # Every pair stands in the square twice.
-    return float(x @ y), permuted_products([fixed], [moved], draws).flatten().cpu().numpy() / 2
+    return float(x @ y), permuted_products(fixed, moved, draws).flatten().cpu().numpy() / 2
 
 
 def _kendall(

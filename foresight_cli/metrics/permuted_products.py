@@ -21,19 +21,17 @@ ROUNDING = 1e-6
 
 
 def permuted_products(
-    fixed: Sequence[torch.Tensor], moved: Sequence[torch.Tensor], permutations: Iterable[Rows]
+    fixed: Iterable[torch.Tensor], moved: Iterable[torch.Tensor], permutations: Iterable[Rows]
 ) -> torch.Tensor:
     """Sums over i, j of ``fixed[s][i, j] * moved[t][p_i, p_j]`` for each permutation p: ``[K, S, T]``.
 
     All matrices ``[n, n]`` are symmetric, so only blocks on and above the diagonal are looked up. Every matrix that
     moves is looked up once a permutation, whatever the number of fixed ones, which share one product. Beyond 700 rows
     the numbers are float32: half the memory moves, and a sum is exact to about `ROUNDING` of the norms' product, a
-    thousandth of what permutations scatter.
+    thousandth of what permutations scatter. Matrices that are made as they are asked for are held one at a time.
     """
-    n = len(fixed[0])
-    dtype = torch.float64 if n <= DOUBLE_ROWS else torch.float32
-    still = [matrix.to(dtype) for matrix in fixed]
-    moving = [matrix.to(dtype) for matrix in moved]
+    still, moving = ([_looked_up(matrix) for matrix in matrices] for matrices in (fixed, moved))
+    n = len(still[0])
     step = n if n <= DOUBLE_ROWS else max(16, _BLOCK // n)
     blocks = [(start, min(start + step, n)) for start in range(0, n, step)]
     folded = [torch.stack([_fold(matrix, start, stop) for matrix in still]) for start, stop in blocks]
@@ -79,6 +77,10 @@ def permuted_overlaps(
         cells = [(rows[:, None] * n + place[neighbors[order]]).flatten() for neighbors in moved]
         parts.append([[int(mask[cell].sum()) for cell in cells] for mask in masks])
     return torch.tensor(parts, dtype=torch.float64)
+
+
+def _looked_up(matrix: torch.Tensor) -> torch.Tensor:
+    return matrix if len(matrix) <= DOUBLE_ROWS else matrix.float()
 
 
 def _fold(matrix: torch.Tensor, start: int, stop: int) -> torch.Tensor:

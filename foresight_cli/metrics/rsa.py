@@ -95,9 +95,12 @@ def correlate(a: torch.Tensor, b: torch.Tensor, correlation: str) -> float:
 
 def standard_scores(distances: torch.Tensor, correlation: str) -> torch.Tensor:
     """The distances (``pearson``) or their ranks (``spearman``), centred and scaled to length one ``[p]``."""
-    values = average_ranks(round_to_ties(distances)) if correlation == "spearman" else distances
-    centred = values - values.mean()
-    return centred.div(torch.linalg.vector_norm(centred))
+    if correlation == "spearman":
+        centred = average_ranks(round_to_ties(distances))
+        centred -= centred.mean()
+    else:
+        centred = distances - distances.mean()
+    return centred.div_(torch.linalg.vector_norm(centred))
 
 
 def average_ranks(values: torch.Tensor) -> torch.Tensor:
@@ -107,10 +110,16 @@ def average_ranks(values: torch.Tensor) -> torch.Tensor:
         ordered = values[order]
     else:
         ordered, order = values.sort()
-    starts = torch.ones(len(values), dtype=torch.bool, device=values.device)
-    torch.ne(ordered[1:], ordered[:-1], out=starts[1:])
-    first = starts.nonzero().flatten()
-    counts = torch.diff(first, append=first.new_tensor([len(values)]))
-    ranks = torch.empty(len(values), dtype=torch.float64, device=values.device)
-    ranks[order] = torch.repeat_interleave(first.double() + (counts + 1) / 2, counts)
-    return ranks
+    same = torch.zeros(len(values) + 1, dtype=torch.int8, device=values.device)  # as the one before
+    same[1:-1] = ordered[1:] == ordered[:-1]
+    edges = same.diff()
+    first, last = (edges == 1).nonzero().flatten(), (edges == -1).nonzero().flatten()  # of each run of equal values
+    del ordered, same, edges
+    ranks = torch.arange(1, len(values) + 1, dtype=torch.float64, device=values.device)
+    if len(first):
+        counts = last - first + 1
+        steps = torch.arange(int(counts.sum()), device=values.device)
+        within = steps - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+        shared = (first + last).double() / 2 + 1
+        ranks[torch.repeat_interleave(first, counts) + within] = torch.repeat_interleave(shared, counts)
+    return torch.empty_like(ranks).scatter_(0, order, ranks)

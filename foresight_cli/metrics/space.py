@@ -39,6 +39,7 @@ class Space:
     def __init__(self, x: Matrix, *, name: str = "x", measure: str = "a space", min_rows: int = 1) -> None:
         self.name = name
         self.values = as_matrix(x, name, measure=measure, min_rows=min_rows)
+        self._products = _Products(self.values)
         self._distances: dict[str, RowDistances] = {}
 
     def __len__(self) -> int:
@@ -54,15 +55,15 @@ class Space:
         """Where its numbers lie."""
         return self.values.device
 
-    @cached_property
+    @property
     def centred(self) -> torch.Tensor:
         """The rows minus their mean ``[n, d]``; constant columns are exact zeros."""
-        return centre(self.values)
+        return self._products.centred
 
-    @cached_property
+    @property
     def gram(self) -> torch.Tensor:
         """Inner products of the centred rows ``[n, n]``."""
-        return gram_matrix(self.centred)
+        return self._products.gram
 
     @cached_property
     def eigenvalues(self) -> torch.Tensor:
@@ -89,9 +90,10 @@ class Space:
         """The distances between the rows; Euclidean ones from `gram`, while that fits."""
         if distance not in self._distances:
             euclidean = distance in ("euclidean", "sqeuclidean")
-            gram = (lambda: self.gram) if euclidean and len(self) <= GRAM_ROWS else None
+            products = self._products  # not the space: it would never be freed, and hold up gigabytes
+            gram = (lambda: products.gram) if euclidean and len(self) <= GRAM_ROWS else None
             rows = self.centred if euclidean else self.values
-            self._distances[distance] = RowDistances(rows, distance, self.name, gram=gram)
+            self._distances[distance] = RowDistances(rows, distance, self.name, gram=gram, prepared=euclidean)
         return self._distances[distance]
 
     def varying(self, name: str, *, measure: str) -> Space:
@@ -110,6 +112,21 @@ class Space:
     def wide(self) -> bool:
         """Whether it has more columns than rows."""
         return len(self) < self.values.shape[1]
+
+
+class _Products:
+    """Centred rows ``[n, d]`` and their inner products ``[n, n]``, each computed once."""
+
+    def __init__(self, values: torch.Tensor) -> None:
+        self._values = values
+
+    @cached_property
+    def centred(self) -> torch.Tensor:
+        return centre(self._values)
+
+    @cached_property
+    def gram(self) -> torch.Tensor:
+        return gram_matrix(self.centred)
 
 
 SpaceLike: TypeAlias = Matrix | Space
