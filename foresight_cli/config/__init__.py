@@ -32,6 +32,7 @@ from foresight_cli.config.models import (
     PrecomputedConfig,
     Qwen25VLConfig,
     RandomNetworkConfig,
+    SpreadConfig,
     VisionConfig,
 )
 from foresight_cli.config.runners import LocalConfig, RayConfig, RunnerConfig
@@ -120,6 +121,7 @@ __all__ = [
     "RunnerConfig",
     "ShapesConfig",
     "SpaceConfig",
+    "SpreadConfig",
     "TensorBoardConfig",
     "Thresholds",
     "TrackerConfig",

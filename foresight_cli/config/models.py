@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from foresight_cli.config.checks import at_least, between, multiple, one_of
 
 DTYPES = ("float32", "bfloat16", "float16")
+DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
+"""How accelerate shares a network out over GPUs, memory and disk."""
 ONLY_FINAL = ("ltxv", "autoencoder", "precomputed", "pixels", "histogram", "random_network")
 """Models with nothing to tap but what they put out."""
 
@@ -29,7 +31,20 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True)
-class Qwen25VLConfig(NetworkConfig):
+class SpreadConfig(NetworkConfig):
+    """What networks of transformers have: they may be larger than one GPU."""
+
+    # A default, since caches that were made before there was this key are read too.
+    device_map: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.device_map is not None:
+            one_of("model.device_map", self.device_map, DEVICE_MAPS)
+
+
+@dataclass(frozen=True)
+class Qwen25VLConfig(SpreadConfig):
     """``model=qwen25vl``."""
 
     resolution: int | None
@@ -59,7 +74,7 @@ class LTXVConfig(NetworkConfig):
 
 
 @dataclass(frozen=True)
-class VisionConfig(NetworkConfig):
+class VisionConfig(SpreadConfig):
     """``model=vision``."""
 
     subfolder: str | None

@@ -42,6 +42,21 @@ class ExtractConfig:
                 f"model={self.model.name} needs pictures; data=precomputed has none. Name the pictures that the "
                 "latents were made from, as data=imagefolder data.path=DIR"
             )
+        self._check_places(getattr(self.model, "device_map", None))
+
+    def _check_places(self, device_map: str | None) -> None:
+        """A network that is spread over devices takes all of a process's own."""
+        if device_map is None:
+            return
+        if self.device != "auto":
+            raise UsageError(
+                f"model.device_map={device_map} chooses the devices itself: leave device={self.device} out"
+            )
+        if isinstance(self.runner, LocalConfig) and self.runner.workers > 1:
+            raise UsageError(
+                f"model.device_map={device_map} gives one process all GPUs: leave runner.workers={self.runner.workers} "
+                "out, or give each worker GPUs of its own with runner=ray runner.gpus_per_worker=2"
+            )
 
 
 @dataclass(frozen=True)

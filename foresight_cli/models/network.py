@@ -6,7 +6,8 @@ import sys
 from collections.abc import Collection
 from typing import Any
 
-from foresight_cli.config import NetworkConfig
+from foresight_cli.config import NetworkConfig, SpreadConfig
+from foresight_cli.errors import ForesightError
 from foresight_cli.models.checkpoint import Checkpoint
 
 ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -29,16 +30,18 @@ def load_transformers(
 ) -> Any:
     """The transformers class (or auto class) ``network``, read from ``checkpoint``, in evaluation mode on ``device``.
 
+    With ``config.device_map`` it is spread over all GPUs, and what they cannot hold over memory and disk.
+
     Args:
         network: a ``PreTrainedModel`` class, or an auto class.
-        config: dtype, and whether the weights are the checkpoint's or random.
+        config: dtype, whether the weights are the checkpoint's or random, and where they are put.
         checkpoint: where the files are.
         device: where it runs.
         what: the network's name in messages.
         unused: how the names of weights begin that no latent depends on: they may be missing.
 
     Raises:
-        ForesightError: the files cannot be read, or lack weights.
+        ForesightError: the files cannot be read, or lack weights; the network is to be spread without accelerate.
     """
     import torch
     from transformers import AutoConfig
@@ -48,6 +51,9 @@ def load_transformers(
         disable_progress_bar()
     folder, subfolder = checkpoint.fetch(), checkpoint.subfolder or ""
     dtype = getattr(torch, config.dtype)
+    device_map = config.device_map if isinstance(config, SpreadConfig) else None
+    if device_map is not None:
+        _need_accelerate()
     with checkpoint.reading():
         if config.init == "random":
             shape = getattr(network, "config_class", None) or AutoConfig
@@ -57,11 +63,47 @@ def load_transformers(
                 made = build(shape.from_pretrained(folder, subfolder=subfolder), dtype=dtype)
         else:
             made, report = network.from_pretrained(
-                folder, subfolder=subfolder, dtype=dtype, use_safetensors=True, output_loading_info=True
+                folder,
+                subfolder=subfolder,
+                dtype=dtype,
+                device_map=device_map,
+                use_safetensors=True,
+                output_loading_info=True,
             )
             missing = [weight for weight in report["missing_keys"] if not weight.startswith(tuple(unused))]
             checkpoint.refuse_missing(missing, what)
-    return made.to(device).eval().requires_grad_(False)
+    made = made.eval().requires_grad_(False)
+    if device_map is None:
+        return made.to(device)
+    return _spread(made) if config.init == "random" else made
+
+
+def input_device(network: Any) -> Any:
+    """The ``torch.device`` that a network of transformers takes its inputs on: of one that is spread, the first GPU."""
+    import torch
+
+    places = getattr(network, "hf_device_map", None)
+    if not places:
+        return network.device
+    first = next((place for place in places.values() if place not in ("cpu", "disk")), "cpu")
+    return torch.device(f"cuda:{first}" if isinstance(first, int) else first)
+
+
+def _spread(network: Any) -> Any:
+    """A network that was made in memory, shared out over GPUs and memory, block by block."""
+    from accelerate import dispatch_model, infer_auto_device_map
+    from accelerate.utils import get_balanced_memory
+
+    whole = list(network._no_split_modules or ())
+    room = get_balanced_memory(network, no_split_module_classes=whole)
+    return dispatch_model(network, infer_auto_device_map(network, max_memory=room, no_split_module_classes=whole))
+
+
+def _need_accelerate() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("accelerate") is None:
+        raise ForesightError("model.device_map= needs accelerate: pip install 'foresight-latents[accelerate]'")
 
 
 def load_diffusers(network: Any, config: NetworkConfig, checkpoint: Checkpoint, device: str, *, what: str) -> Any:

@@ -15,7 +15,7 @@ from foresight_cli.clip import Clip
 from foresight_cli.config import Qwen25VLConfig
 from foresight_cli.errors import UsageError
 from foresight_cli.models.model import Prepared, Tap
-from foresight_cli.models.network import ITEMSIZE, checkpoint_of, load_transformers, network_recipe
+from foresight_cli.models.network import ITEMSIZE, checkpoint_of, input_device, load_transformers, network_recipe
 from foresight_cli.models.qwen25vl_inputs import Inputs
 from foresight_cli.pooling import pool
 
@@ -121,7 +121,7 @@ class Qwen25VL:
         network, inputs = self._network, self._inputs
         assert network is not None, "load() first"
         assert inputs is not None
-        device = network.device
+        device = input_device(network)
         ids, positions, real = _padded(batch)
         kind = "video" if bool((ids == inputs.placeholders["video"]).any()) else "image"
         wanted = self._wanted(ids == inputs.placeholders[kind], real)
@@ -155,10 +155,10 @@ class Qwen25VL:
         assert self._network is not None
         decoder = self._network.model.language_model
         counts = wanted.sum(dim=1).tolist()
-        at = wanted.to(self._network.device)
+        at = wanted.to(input_device(self._network))
 
         def keep(layer: str, hidden: torch.Tensor) -> None:
-            tokens = hidden[at]  # [tokens of all samples, d]
+            tokens = hidden[at.to(hidden.device)]  # [tokens of all samples, d]
             for tap in taps:
                 if tap.layer == layer and len(set(counts)) == 1:
                     read[tap] = pool(tokens.view(len(counts), counts[0], -1), tap.pooling)

@@ -1,0 +1,113 @@
+"""``model.device_map``: a network that is spread over devices has the same latents; here over memory and disk."""
+
+from __future__ import annotations
+
+import dataclasses
+from runpy import run_path
+
+import pytest
+import torch
+
+from foresight_cli.config import VisionConfig
+from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.models import Tap, open_model
+from foresight_cli.models.network import input_device
+from tests.builders import pixels
+from tests.models.qwen_reference import SQUARES, features, fresh, settings
+
+pytest.importorskip("accelerate")
+TAPS = [Tap(layer, pooling) for layer in ("4", "final") for pooling in ("channel_mean", "flat")]
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    """So little that most of a tiny network has to stay on the disk."""
+    monkeypatch.setattr("transformers.integrations.accelerate.accelerate_max_memory", lambda _: {"cpu": 700_000})
+
+
+def assert_same(one, other):
+    for tap in TAPS:
+        for a, b in zip(one[tap], other[tap], strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("final_norm", [True, False])
+def test_half_of_it_on_the_disk(qwen_checkpoint, little_memory, final_norm):
+    chosen = settings(qwen_checkpoint, final_norm=final_norm)
+    spread = fresh(dataclasses.replace(chosen, device_map="auto"))
+    places = set(spread._network.hf_device_map.values())
+    assert places == {"cpu", "disk"}
+    assert input_device(spread._network) == torch.device("cpu")
+    plain = features(fresh(chosen), SQUARES, TAPS)
+    assert_same(features(spread, SQUARES, TAPS), plain)
+    assert_same(features(spread, SQUARES, TAPS), plain)  # nothing of the first pass was left loaded or lost
+    assert any(weight.is_meta for weight in spread._network.parameters())
+
+
+@pytest.mark.parametrize("init", ["pretrained", "random"])
+def test_one_device_is_enough(qwen_checkpoint, init):
+    plain = settings(qwen_checkpoint, init=init)
+    spread = fresh(dataclasses.replace(plain, device_map="auto"))
+    assert_same(features(spread, SQUARES, TAPS), features(fresh(plain), SQUARES, TAPS))
+
+
+def test_an_image_encoder(tmp_path, little_memory):
+    network = run_path("tests/models/vision_networks.py")["NETWORKS"]["vit"]
+    plain = VisionConfig("vision", str(network.write(tmp_path)), None, "float32", "pretrained", 0, None, "patch")
+    found = []
+    for device_map in (None, "auto"):
+        model = open_model(dataclasses.replace(plain, device_map=device_map))
+        model.load("cpu")
+        prepared = [model.prepare(picture, name) for name, picture in _pictures()]
+        found.append(model.features(prepared, [Tap("1", "flat"), Tap("final", "flat")]))
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(found[0][tap], found[1][tap]) for tap in found[0])
+
+
+def _pictures():
+    import numpy as np
+    from PIL import Image
+
+    from foresight_cli.clip import Clip
+
+    for seed in range(3):
+        noise = np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        yield str(seed), Clip((Image.fromarray(noise),))
+
+
+def test_it_does_not_change_what_the_latents_are_named_by(qwen_checkpoint):
+    plain = settings(qwen_checkpoint)
+    recipes = [open_model(dataclasses.replace(plain, device_map=name)).recipe("final") for name in (None, "auto")]
+    assert recipes[0] == recipes[1]
+
+
+def test_inputs_go_to_the_first_graphics_processor():
+    network = torch.nn.Linear(1, 1)
+    network.device = torch.device("cpu")
+    assert input_device(network) == torch.device("cpu")
+    network.hf_device_map = {"a": "cpu", "b": 1, "c": 0, "d": "disk"}
+    assert input_device(network) == torch.device("cuda:1")
+
+
+def test_without_accelerate(qwen_checkpoint, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ForesightError) as refused:
+        open_model(settings(qwen_checkpoint, device_map="auto")).load("cpu")
+    assert str(refused.value) == "model.device_map= needs accelerate: pip install 'foresight-latents[accelerate]'"
+
+
+def test_what_cannot_be(qwen_checkpoint, tmp_path):
+    with pytest.raises(UsageError) as refused:
+        settings(qwen_checkpoint, device_map="cuda")
+    assert str(refused.value) == ("model.device_map=cuda: choose one of auto, balanced, balanced_low_0, sequential")
+    model = settings(qwen_checkpoint, device_map="auto")
+    plain = pixels(tmp_path)
+    with pytest.raises(UsageError) as refused:
+        dataclasses.replace(plain, model=model)
+    assert str(refused.value) == "model.device_map=auto chooses the devices itself: leave device=cpu out"
+    with pytest.raises(UsageError) as refused:
+        dataclasses.replace(plain, model=model, device="auto", runner=dataclasses.replace(plain.runner, workers=4))
+    assert str(refused.value) == (
+        "model.device_map=auto gives one process all GPUs: leave runner.workers=4 out, or give each worker GPUs of its "
+        "own with runner=ray runner.gpus_per_worker=2"
+    )
