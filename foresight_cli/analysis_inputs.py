@@ -10,6 +10,7 @@ from foresight_cli.catalog import Found, find, reopen
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset
+from foresight_cli.data.subset import Subset
 from foresight_cli.devices import usable_device
 from foresight_cli.evidence import representation_of
 from foresight_cli.experiments.inputs import Inputs
@@ -65,7 +66,10 @@ def open_inputs(config: AnalyzeConfig) -> Opened:
     entries = [*found.source, *found.target]
 
     def controls(ids: Sequence[str] | None) -> dict[str, Latents]:
-        return control_latents(config.controls, opened[1], config.cache_dir, ids) if opened else {}
+        if opened is None:
+            return {}
+        pictures = opened[0] if ids is None else Subset(opened[0], ids)
+        return control_latents(config.controls, opened[1], config.cache_dir, pictures)
 
     if sum(_bytes(entry) for entry in entries) > IN_MEMORY:
         read = _drawn(entries, config, controls)
@@ -111,7 +115,8 @@ def _drawn(
     readers = [RowReader(entry) for entry in entries]
     known = join(*(reader.latents for reader in readers))[0]
     drawn = draw_rows(known, max_rows=config.max_rows, seed=config.seed)
-    log.info("%d samples are more than fit in memory: %d of them are drawn and read", len(known), len(drawn.rows))
+    if len(drawn.rows) < len(drawn.first_of_equal):
+        log.info("%d samples are more than fit in memory: %d of them are drawn and read", len(known), len(drawn.rows))
     ids = [known.ids[i] for i in drawn.rows]
     latents = [reader.take(reader.places(ids)) for reader in readers]
     held = controls(ids)

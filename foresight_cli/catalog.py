@@ -11,6 +11,7 @@ from typing import Any
 
 from foresight_cli.config import GROUPS, DataConfig, PrecomputedConfig, SpaceConfig
 from foresight_cli.data import Dataset, open_dataset
+from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
@@ -178,7 +179,8 @@ def _refuse_two_tables(found: Found) -> None:
 
 def _common_data(source: Sequence[Entry], target: Sequence[Entry]) -> list[dict[str, Any]]:
     there = {canonical_json(e.recipe.data) for e in target}
-    common = {canonical_json(e.recipe.data): e.recipe.data for e in source}
+    whole = (e.recipe.data for e in source if ONLY not in e.recipe.data)  # a part is what controls were measured on
+    common = {canonical_json(data): data for data in whole}
     return [data for said, data in sorted(common.items()) if said in there]
 
 

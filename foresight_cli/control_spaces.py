@@ -20,6 +20,7 @@ from foresight_cli.config import (
     RandomNetworkConfig,
 )
 from foresight_cli.config.checks import one_of
+from foresight_cli.data import Dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.extract import extract
 from foresight_cli.extract_command import extract_command
@@ -44,9 +45,15 @@ RANDOM_INIT = "random_init"
 
 
 def control_latents(
-    names: Sequence[str], data: DataConfig, cache_dir: str, ids: Sequence[str] | None = None
+    names: Sequence[str], data: DataConfig, cache_dir: str, dataset: Dataset | None = None
 ) -> dict[str, Latents]:
-    """The latents of each control on ``data``, taken from the cache or put there; of the samples ``ids``, or of all.
+    """The latents of each control, taken from the cache or put there.
+
+    Args:
+        names: of the controls.
+        data: the pictures.
+        cache_dir: root of the cache.
+        dataset: ``data`` opened, or a `Subset` of it: then no more pictures are read than are wanted.
 
     Raises:
         UsageError: a name that is no control's.
@@ -68,8 +75,8 @@ def control_latents(
             rows_per_shard=256,
         )
         try:
-            (entry,) = extract(config).values()
-            found[name] = load(entry) if ids is None else load_some(entry, ids)
+            (entry,) = extract(config, dataset=dataset).values()
+            found[name] = load(entry)
         except ForesightError as error:  # a cache that cannot be written: the verdict will say what is missing
             log.warning("warning: the control %s is not measured: %s", name, error)
     return found

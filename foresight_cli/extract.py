@@ -54,15 +54,20 @@ def run(cfg: DictConfig) -> None:
         log.info("note: weights=tiny are small checkpoints trained on drawn shapes; they stand in for the real models")
 
 
-def extract(config: ExtractConfig, tracking: Tracking | None = None) -> dict[Tap, Entry]:
+def extract(
+    config: ExtractConfig, tracking: Tracking | None = None, dataset: Dataset | None = None
+) -> dict[Tap, Entry]:
     """The complete cache entries that ``config`` asks for, computed where they are not there yet.
 
-    ``tracking`` is told of every shard.
+    Args:
+        config: what to extract.
+        tracking: told of every shard.
+        dataset: that of ``config.data`` or some of its samples, where it is open already.
 
     Raises:
         ForesightError: the data, the checkpoint or the cache cannot be used; what is already cached stays.
     """
-    dataset = open_dataset(config.data)
+    dataset = dataset or open_dataset(config.data)
     model = open_model(config.model)
     if isinstance(model, Precomputed):
         model.check_samples([sample.id for sample in dataset.samples])

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from foresight_cli.config import GROUPS
 from foresight_cli.config_groups import conf_dir, config_groups
+from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, Recipe
 from foresight_cli.latents.store import ASIDE_MANIFEST
@@ -23,10 +24,14 @@ Settings = dict[str, Any]
 def extract_command(entry: Entry, cache_dir: str) -> str | None:
     """What to type to make ``entry`` again; None where the entry does not tell enough, as of a checkpoint's folder.
 
+    No command extracts some samples of a dataset, as ``analyze`` does for its controls; it does so again by itself.
+
     The settings are those in its manifest, or in the one that was set aside with a bad shard. Without either, they
     are read off the recipe, and only trusted if they lead to that very recipe.
     """
     recipe = entry.recipe
+    if ONLY in recipe.data:
+        return None
     settings = _from_manifest(entry) or _from_recipe(recipe)
     if settings is None:
         return None

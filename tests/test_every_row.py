@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from foresight_cli.experiments.warnings import outside
-from foresight_cli.latents import Entry, join, load
+from foresight_cli.latents import Entry, entries, join, load
 from foresight_cli.metrics import linear_cka
 from foresight_cli.results import Analysis, Estimate, load_results
 from tests.conftest import user_env
@@ -83,9 +83,11 @@ def test_the_report_says_it(cached, here):
 
 def test_rows_that_do_not_fit_in_memory(cached, here, tmp_path):
     code = "import foresight_cli.analysis_inputs as i; i.IN_MEMORY = 0; from foresight_cli.cli import app; app()"
-    words = ["analyze", "source=pixels", "target=histogram", *SMALL, "hydra.run.dir=little"]
+    words = ["analyze", "source=pixels", "target=histogram", *SMALL, "controls=[mean_rgb]", "hydra.run.dir=little"]
     done = subprocess.run([sys.executable, "-c", code, *words], cwd=cached, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    (control,) = [one for one in entries(cached / "outputs/cache") if one.recipe.model.get("resolution") == 1]
+    assert control.recipe.rows == 300  # no more pictures were read for it than were drawn
     assert "640 samples are more than fit in memory: 300 of them are drawn and read" in done.stdout
     found = load_results(cached / "little" / "results.yaml")
     assert isinstance(found, Analysis)

@@ -1,0 +1,43 @@
+"""Some samples of a dataset: theirs are the pictures, the order and a name of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from foresight_cli.control_spaces import control_latents
+from foresight_cli.data import open_dataset
+from foresight_cli.data.subset import Subset
+from foresight_cli.latents import entries
+from tests.builders import SHAPES
+
+
+def test_the_samples_asked_for_in_the_order_of_the_whole():
+    whole = open_dataset(SHAPES)
+    ids = [sample.id for sample in whole.samples]
+    some = Subset(whole, {ids[5], ids[2], "gone"})
+    assert [sample.id for sample in some.samples] == [ids[2], ids[5]]
+    for place, row in enumerate((2, 5)):
+        assert np.array_equal(some.clip(place).frames[0], whole.clip(row).frames[0])
+
+
+def test_its_identity_is_of_the_whole_and_the_ids():
+    whole = open_dataset(SHAPES)
+    ids = [sample.id for sample in whole.samples]
+    one, same, other = (Subset(whole, chosen).identity() for chosen in ([ids[2], ids[5]], [ids[5], ids[2]], [ids[2]]))
+    assert one == same
+    assert one != other
+    assert {key: value for key, value in one.items() if key != "only"} == whole.identity()
+
+
+def test_controls_of_a_few_samples_read_no_more_pictures(tmp_path, monkeypatch):
+    whole = open_dataset(SHAPES)
+    ids = [sample.id for sample in whole.samples]
+    all_of_it = control_latents(["pixels"], SHAPES, str(tmp_path / "whole"))["pixels"]
+    read = []
+    drawn = type(whole).clip
+    monkeypatch.setattr(type(whole), "clip", lambda self, row: (read.append(row), drawn(self, row))[1])
+    some = control_latents(["pixels"], SHAPES, str(tmp_path / "some"), Subset(whole, [ids[9], ids[3]]))["pixels"]
+    assert sorted(read) == [3, 9]
+    assert some.ids == [ids[3], ids[9]]
+    assert np.array_equal(some.values, all_of_it.values[[3, 9]])
+    assert [entry.recipe.rows for entry in entries(tmp_path / "some")] == [2]
