@@ -52,18 +52,28 @@ class Representation:
         return f"{self.model} {layer} {self.pooling}"
 
     def rows(self, index: Sequence[int], one_of_each: Sequence[int] | None = None) -> Representation:
-        """The same space on some of its rows; ``one_of_each`` counts within them."""
+        """The same space on some of its rows; ``one_of_each`` counts within them.
+
+        On all of them it is the space itself, with whatever was computed of it.
+        """
+        if one_of_each == self.one_of_each and list(index) == list(range(len(self.values))):
+            return self
         values = self.values[torch.as_tensor(list(index))]
         return replace(self, values=values, one_of_each=one_of_each)
 
-    @cached_property
+    @property
     def independent(self) -> Representation:
         """The space on one row of every group.
 
         Frames of a clip are close to each other in any space. Measures that look at pairs of rows (CKA, distances,
         neighbours) would take that for agreement between two spaces, and their intervals would count each frame.
         """
-        return self if self.one_of_each is None else self.rows(self.one_of_each)
+        return self if self.one_of_each is None else self._drawn_of_each
+
+    @cached_property
+    def _drawn_of_each(self) -> Representation:
+        assert self.one_of_each is not None
+        return self.rows(self.one_of_each)
 
     @cached_property
     def space(self) -> Space:

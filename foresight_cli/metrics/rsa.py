@@ -54,13 +54,18 @@ def rsa(
     n = len(first)
     spaces = first.distances(distance), second.distances(distance)
     if max_pairs is None or max_pairs >= n * (n - 1) // 2:
-        a, b = (space.condensed() for space in spaces)
+        distances = (space.condensed() for space in spaces)  # one side's at a time
     else:
         check_count(max_pairs, "max_pairs", low=3, high=n * (n - 1) // 2)
         left, right = random_matchings(n, max_pairs, seed)
         pairs = torch.from_numpy(left).to(first.device), torch.from_numpy(right).to(first.device)
-        a, b = (space.of_pairs(*pairs) for space in spaces)
-    return correlate(check_distances(a, "x"), check_distances(b, "y"), correlation)
+        distances = (space.of_pairs(*pairs) for space in spaces)
+    checked = (check_distances(values, name) for values, name in zip(distances, "xy", strict=True))
+    if correlation == "kendall":
+        a, b = checked
+        return correlate(a, b, correlation)
+    a, b = (standard_scores(values, correlation) for values in checked)
+    return float(a @ b)
 
 
 def random_matchings(n: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
