@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from foresight_cli.config import AnalyzeConfig, RayConfig
-from foresight_cli.experiments.whole_set import Slices, described, measurable, measure_slices
+from foresight_cli.experiments.whole_set import Slices, described, measurable, measure_slices, merge_sums
 from foresight_cli.latents import Entry
 from foresight_cli.latents.samples import read_samples
 from foresight_cli.metrics.streaming import SpacePair, hashed_folds
+from foresight_cli.progress import ShardProgress
 from foresight_cli.results import WholeSet
 
 log = logging.getLogger(__name__)
@@ -42,18 +44,20 @@ def measure_every_row(
         return None
     slices = _slices(source, target, group_of, config.seed)
     log.info("every row: %d samples in %d shards", len(group_of), len(slices.numbers))
-    return described(_summed(slices, config).compute(), left_out)
+    begin, rows = time.perf_counter(), sum(map(len, slices.fold))
+    with ShardProgress("every row", rows, {0: rows}) as progress:
+        sums = _summed(slices, config, progress.on_samples)
+    seconds = time.perf_counter() - begin
+    log.info("every row: read and added up in %.1f s, %.0f samples/s", seconds, rows / seconds)
+    return described(sums.compute(), left_out)
 
 
-def _summed(slices: Slices, config: AnalyzeConfig) -> SpacePair:
+def _summed(slices: Slices, config: AnalyzeConfig, on_samples: Callable[[int], None]) -> SpacePair:
     if not isinstance(config.runner, RayConfig):
-        return measure_slices(slices)
+        return measure_slices(slices, on_samples)
     from foresight_cli.runners.ray import gather
 
-    whole = SpacePair(FOLDS, PENALTIES, seed=config.seed)
-    for part in gather(measure_slices, slices.split, config.runner):
-        whole.merge_state(part)
-    return whole
+    return gather(measure_slices, merge_sums, slices.split, config.runner, on_samples)
 
 
 def _slices(source: Entry, target: Entry, group_of: Mapping[str, str], seed: int) -> Slices:

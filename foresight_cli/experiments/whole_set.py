@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -53,8 +53,8 @@ def measurable(source_columns: int) -> bool:
     return source_columns <= MAX_COLUMNS
 
 
-def measure_slices(slices: Slices) -> SpacePair:
-    """The sums over the rows of ``slices``.
+def measure_slices(slices: Slices, on_samples: Callable[[int], None]) -> SpacePair:
+    """The sums over the rows of ``slices``; ``on_samples`` is told how many were read after each shard.
 
     Raises:
         ForesightError: a shard is damaged, the entries hold different samples, or latents are not finite.
@@ -68,10 +68,17 @@ def measure_slices(slices: Slices) -> SpacePair:
             kept.append(x.index_select(0, rows), y.index_select(0, rows))
             if kept.bytes >= BATCH_BYTES:
                 found.update(*kept.taken(), fold=fold)
+        on_samples(len(x))
     for fold, kept in enumerate(waiting):
         if kept.bytes:
             found.update(*kept.taken(), fold=fold)
     return found
+
+
+def merge_sums(one: SpacePair, other: SpacePair) -> SpacePair:
+    """The sums over the rows of both."""
+    one.merge_state(other)
+    return one
 
 
 class _Waiting:

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -153,13 +153,21 @@ def _stream(ledger: Any, job: Job, seat: Seat, crew: Pool, missing: Sequence[int
         ray.get(ledger.answer.remote("crashed", traceback.format_exc()), timeout=PATIENCE)
 
 
-def gather(work: Callable[[T], R], split: Callable[[int], Sequence[T]], config: RayConfig) -> Iterator[R]:
-    """What ``work`` makes of each piece, as they come, from tasks on the cluster; a task that is lost runs again.
+def gather(
+    work: Callable[[T, Callable[[int], None]], R],
+    merge: Callable[[R, R], R],
+    split: Callable[[int], Sequence[T]],
+    config: RayConfig,
+    on_samples: Callable[[int], None],
+) -> R:
+    """What ``work`` makes of all pieces, merged two by two on the cluster; a task that is lost runs again.
 
     Args:
-        work: a function of a module, run on a worker.
+        work: a function of a module, run on a worker; it tells of the samples it has seen.
+        merge: of two results one; likewise.
         split: gives at most so many pieces.
         config: of the runner.
+        on_samples: told of the samples that workers have seen.
 
     Raises:
         ForesightError: what ``work`` raised; no cluster answers, or no task finds a place on it.
@@ -169,32 +177,49 @@ def gather(work: Callable[[T], R], split: Callable[[int], Sequence[T]], config: 
         pieces = split(crew.workers)
         log.info("Ray: %d %s on %s", len(pieces), "piece" if len(pieces) == 1 else "pieces", crew.about)
         ledger = ray.remote(Ledger).options(num_cpus=0).remote()
-        task = ray.remote(_piece).options(num_cpus=crew.cpus, max_retries=DEATHS - 1)
-        left = [task.remote(work, piece, max(int(crew.cpus), 1), os.getcwd(), ledger) for piece in pieces]  # noqa: PTH109
+        how = {"num_cpus": crew.cpus, "max_retries": DEATHS - 1, "num_returns": 2}
+        piece, pair = ray.remote(_piece).options(**how), ray.remote(_pair).options(**how)
+        here = max(int(crew.cpus), 1), os.getcwd(), ledger  # noqa: PTH109
+        under_way = dict(piece.remote(work, one, *here) for one in pieces)  # what it says by itself, and its result
+        done: list[Any] = []
         limit, started = time.monotonic() + config.wait, False
-        while left:
-            ready, left = ray.wait(left, timeout=1.0)
-            for reference in ready:
-                said, result = ray.get(reference)
-                if said == "failed":
-                    raise ForesightError(result)
-                yield result
-            started = started or bool(ready) or bool(ray.get(ledger.news.remote(), timeout=PATIENCE))
+        while under_way:
+            for said in ray.wait(list(under_way), timeout=1.0)[0]:
+                done.append(under_way.pop(said))
+                if why := ray.get(said):
+                    raise ForesightError(why)
+            while len(done) > 1:  # results are large, and stay on the cluster
+                said, result = pair.remote(merge, done.pop(), done.pop())
+                under_way[said] = result
+            news = ray.get(ledger.news.remote(), timeout=PATIENCE)
+            if seen := sum(what[1] for what in news if what[0] == "samples"):
+                on_samples(seen)
+            started = started or bool(news)
             if not started and time.monotonic() > limit:
                 raise no_room(ray, crew, config)
+        whole: R = ray.get(done[0])
+        return whole
 
 
-def _piece(work: Callable[[T], R], piece: T, threads: int, folder: str, ledger: Any) -> tuple[str, R | str]:
+def _piece(
+    work: Callable[[T, Callable[[int], None]], R], piece: T, threads: int, folder: str, ledger: Any
+) -> tuple[str, R | None]:
+    """What went wrong, "" for nothing, and the result."""
     import torch
 
-    ledger.hello.remote(f"{socket.gethostname()}-{os.getpid()}", socket.gethostname())
+    me = f"{socket.gethostname()}-{os.getpid()}"
+    ledger.hello.remote(me, socket.gethostname())
     if Path(folder).is_dir():
         os.chdir(folder)
     torch.set_num_threads(threads)
     try:
-        return "done", work(piece)
+        return "", work(piece, lambda count: ledger.computed.remote(me, count))
     except ForesightError as error:
-        return "failed", str(error)
+        return str(error), None
+
+
+def _pair(merge: Callable[[R, R], R], one: R, other: R) -> tuple[str, R]:
+    return "", merge(one, other)
 
 
 class _Actor:
