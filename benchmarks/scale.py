@@ -147,9 +147,9 @@ def table(runs: list[Run], disk: float, whole: Whole | None) -> str:
     lines = [
         "# A million rows",
         "",
-        f"Written by `make bench-scale`. {SOURCE} and {TARGET} columns in bfloat16, shards of 4,096 rows. `foresight "
-        f"analyze {' '.join(WORDS)}`, all else as it comes: the verdict is on 5,000 drawn rows, the pass over every row "
-        "gives R², CKA and both spectra. Each ran once.",
+        f"Written by `make bench-scale`. {SOURCE} and {TARGET} columns in bfloat16, shards of 4,096 rows. "
+        f"`foresight analyze {' '.join(WORDS)}`, all else as it comes: the verdict is on 5,000 drawn rows, a pass over "
+        "every row gives R², CKA and both spectra. Each ran once.",
         "",
         described(),
         "",
@@ -181,8 +181,9 @@ def table(runs: list[Run], disk: float, whole: Whole | None) -> str:
             most=True,
         ),
         "",
-        "The rest of the whole command does not grow with the rows: the drawn ones, and after the pass a few dozen "
-        "Cholesky decompositions. More rows teach a probe more: R² on every row may lie above what the drawn rows allow.",
+        "The rest of the whole command hardly grows with the rows: the drawn ones, and after the pass a few dozen "
+        "Cholesky decompositions. More rows teach a probe more: R² on every row may lie above what the drawn rows "
+        "allow.",
     ]
     for run in runs:
         if run.rows == IN_MEMORY and whole is not None:
