@@ -1,10 +1,12 @@
 # A gate for continuous integration: include it in a Makefile of yours, then run `make bridge`.
-# It fails (status 3) where the verdict on the committed latents is PIVOT or INCONCLUSIVE.
+# It fails (foresight's status 3) where the verdict on the committed latents is PIVOT or INCONCLUSIVE.
 FORESIGHT ?= foresight
 CACHE     ?= outputs/cache
+# which latents, if not qwen25vl and ltxv: source=precomputed source.model.path=a.npz target=...
+LATENTS   ?=
 
 .PHONY: bridge
 bridge:
 	$(FORESIGHT) cache verify cache_dir=$(CACHE)
-	$(FORESIGHT) analyze experiment=quick cache_dir=$(CACHE)
+	$(FORESIGHT) analyze experiment=quick cache_dir=$(CACHE) $(LATENTS)
 	$(FORESIGHT) report fail_on=inconclusive

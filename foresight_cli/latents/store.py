@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 ASIDE_MANIFEST = ".corrupt-manifest.json"
 """The manifest of an entry of which a shard was set aside: it tells how the latents came about."""
+
+
+SEALING_THREADS = 4
+"""Shards that are checked at once before the manifest is written."""
 
 
 class CorruptShard(ForesightError):
@@ -147,18 +152,23 @@ class Entry:
             yield path, parsed(self._bytes(number, path, full.get(path.name)))
 
     def _bytes(self, number: int, path: Path, sha256: str | None = None) -> bytes:
+        return self._checked(number, path, sha256)[0]
+
+    def _checked(self, number: int, path: Path, sha256: str | None = None) -> tuple[bytes, str]:
+        """The bytes of a shard and their SHA-256, which starts as its name says."""
         digest = sha256 or SHARD_NAME.fullmatch(path.name)[3]  # type: ignore[index]  # one of `shard_files`
         try:
             data = read_cache.fetch(path, digest) if remote.is_remote(path) else path.read_bytes()
         except OSError as error:
             raise ForesightError(f"cannot read {path}: {error.strerror or error}") from None
-        if not hashlib.sha256(data).hexdigest().startswith(digest):
+        found = hashlib.sha256(data).hexdigest()
+        if not found.startswith(digest):
             self.set_aside(path)
             raise CorruptShard(
                 f"{path} does not match its hash: its bytes changed on the disk. It was moved aside; "
                 f"run the same extract again to redo shard {number} alone"
             )
-        return data
+        return data, found
 
     def set_aside(self, path: Path) -> None:
         """Move a damaged shard out of the way, and the manifest with it.
@@ -179,6 +189,8 @@ class Entry:
     def seal(self, provenance: dict[str, Any]) -> None:
         """Write the manifest: the entry is complete from here on. Each shard is read once more, and checked.
 
+        Several are read side by side: of a large entry on a store, one after another would take hours.
+
         Args:
             provenance: what does not change the numbers but tells of the run (device, versions, the data's place).
 
@@ -194,14 +206,17 @@ class Entry:
         rows: list[dict[str, Any]] = []
         skipped: list[list[str]] = []
         width: tuple[str, int] | None = None
-        for number in range(self.recipe.shards):
-            data = self._bytes(number, files[number])
-            rows.append({"file": files[number].name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
-            shard = parsed(data)
-            skipped += [list(pair) for pair in shard.skipped]
-            if shard.ids:  # several workers may each have seen one size alone
-                width = width or (shard.ids[0], shard.latents.shape[1])
-                refuse_other_width(width, (shard.ids[0], shard.latents.shape[1]))
+        with ThreadPoolExecutor(SEALING_THREADS, thread_name_prefix="seal") as pool:
+            try:
+                for row, left_out, first in pool.map(self._row, sorted(files.items())):
+                    rows.append(row)
+                    skipped += left_out
+                    if first:  # several workers may each have seen one size alone
+                        width = width or first
+                        refuse_other_width(width, first)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
         manifest = {"key": self.recipe.key, "shards": rows, "skipped": skipped, "provenance": provenance}
         text = json.dumps(manifest, indent=1, sort_keys=True).encode()
         path = self.path / "manifest.json"
@@ -209,6 +224,15 @@ class Entry:
             write_atomic(path, text)
         elif not remote.put_if_absent(path, text) and not self._sealed() <= {file.name for file in files.values()}:
             write_atomic(path, text)  # what was there names files that are gone
+
+    def _row(self, numbered: tuple[int, Path]) -> tuple[dict[str, Any], list[list[str]], tuple[str, int] | None]:
+        """What the manifest says of a shard, what it left out, and its first sample with the size of its latents."""
+        number, path = numbered
+        data, digest = self._checked(number, path)
+        shard = parsed(data)
+        first = (shard.ids[0], shard.latents.shape[1]) if shard.ids else None
+        row = {"file": path.name, "bytes": len(data), "sha256": digest}
+        return row, [list(pair) for pair in shard.skipped], first
 
     @property
     def complete(self) -> bool:

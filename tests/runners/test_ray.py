@@ -18,7 +18,7 @@ import pytest
 
 from tests.builders import visible
 from tests.conftest import user_env
-from tests.runners.watching import shards, until
+from tests.runners.watching import processes_of, shards, times, until
 
 pytest.importorskip("ray")
 LOCAL = ("runner=ray", "runner.address=local")
@@ -94,21 +94,6 @@ class Cluster:
         shutil.rmtree(self.temp, ignore_errors=True)
 
 
-def processes_of(word: str, title: str = "") -> list[int]:
-    """The processes with ``word`` in their environment or command, and ``title`` in their command."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes().decode(errors="replace")
-            if title in command and (
-                word in command or word in (folder / "environ").read_bytes().decode(errors="replace")
-            ):
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return [pid for pid in found if pid != os.getpid()]
-
-
 def workers_of(site: Path) -> list[int]:
     """The actors that fill shards: Ray names its processes after what they run."""
     return processes_of(str(site), "ray::MapWorker")
@@ -172,13 +157,13 @@ def test_a_network_gives_the_same_bytes_as_local_with_as_many_cores_a_worker(tmp
 def test_a_worker_killed_on_a_cluster_of_two_nodes(tmp_path, start, plain, cluster):
     run = start(*on(cluster), **TOKEN)
     until(lambda: len(shards(tmp_path / "outputs")) >= 3 and len(workers_of(tmp_path / "site")) == 2, run)
-    kept = {file: file.stat().st_mtime_ns for file in shards(tmp_path / "outputs")}
+    kept = times(shards(tmp_path / "outputs"))
     os.kill(workers_of(tmp_path / "site")[0], signal.SIGKILL)
     said, wrong = run.communicate(timeout=WAIT)
     assert (run.returncode, wrong) == (0, "")
     assert said.count("committed") == 100
     assert len(re.findall(r"^a worker was lost: shard \d+ is done again by another$", said, re.M)) <= 2
-    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+    assert times(list(kept)) == kept
     assert visible(tmp_path / "outputs/cache") == plain
 
 
@@ -201,13 +186,13 @@ def test_the_driver_killed_and_started_again(tmp_path, start, plain, cluster):
     while workers_of(tmp_path / "site"):
         assert time.monotonic() < end, "workers outlive their driver"
         time.sleep(0.1)
-    kept = {file: file.stat().st_mtime_ns for file in shards(tmp_path / "outputs")}
+    kept = times(shards(tmp_path / "outputs"))
     assert len(kept) < 100
     again = start(*on(cluster), **TOKEN)
     said, wrong = again.communicate(timeout=WAIT)
     assert (again.returncode, wrong) == (0, "")
     assert said.count("committed") == 100 - len(kept)
-    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+    assert times(list(kept)) == kept
     assert visible(tmp_path / "outputs/cache") == plain
 
 

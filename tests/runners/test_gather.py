@@ -1,0 +1,91 @@
+"""Sums over pieces on a Ray cluster: merged there, whatever becomes of a worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import user_env
+
+pytest.importorskip("ray")
+ROOT = Path(__file__).resolve().parents[2]
+CODE = """
+import json, sys
+from foresight_cli.config import RayConfig
+from foresight_cli.errors import ForesightError
+from foresight_cli.runners.ray import gather
+from tests.runners import test_gather as pieces
+
+seen = []
+config = RayConfig("ray", "local", 2, None, 1, 60)
+try:
+    work, split = getattr(pieces, sys.argv[1]), lambda most: pieces.split(sys.argv[2])
+    whole = gather(work, pieces.merged, split, config, seen.append)
+    print(json.dumps([whole, sum(seen)]))
+except ForesightError as error:
+    print(json.dumps(["refused", str(error)]))
+"""
+
+
+def split(folder: str) -> list[tuple[str, list[int]]]:
+    """Five pieces of the numbers below 50."""
+    return [(folder, list(range(start, start + 10))) for start in range(0, 50, 10)]
+
+
+def added(piece, on_samples) -> int:
+    on_samples(len(piece[1]))
+    return sum(piece[1])
+
+
+def added_by_a_worker_that_dies_once(piece, on_samples) -> int:
+    mark = Path(piece[0], "died")
+    if 20 in piece[1] and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.5)
+    return added(piece, on_samples)
+
+
+def refused(piece, on_samples) -> int:
+    from foresight_cli.errors import ForesightError
+
+    if 30 in piece[1]:
+        raise ForesightError("shard 30 is damaged")
+    return added(piece, on_samples)
+
+
+def merged(one: int, other: int) -> int:
+    return one + other
+
+
+def gathered(work: str, folder: Path) -> list[object]:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, work, str(folder)],
+        cwd=ROOT,
+        env=user_env(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_all_pieces_and_what_was_seen(tmp_path):
+    assert gathered("added", tmp_path) == [sum(range(50)), 50]
+
+
+def test_a_worker_that_is_killed_is_made_up_for(tmp_path):
+    assert gathered("added_by_a_worker_that_dies_once", tmp_path)[0] == sum(range(50))
+    assert (tmp_path / "died").exists()
+
+
+def test_what_a_piece_refuses_is_the_answer(tmp_path):
+    assert gathered("refused", tmp_path) == ["refused", "shard 30 is damaged"]

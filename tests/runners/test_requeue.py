@@ -1,0 +1,57 @@
+"""A sweep as Slurm runs it, by submitit's local executor: jobs are told to go, or killed, and go on where they were."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.builders import visible
+from tests.runners.watching import processes_of, shards, times, until
+
+pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+SWEEP = ("-m", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=10", "model.resolution=4,8")
+JOB = "submitit.core._submit"
+
+
+@pytest.fixture
+def plain(tmp_path, start):
+    """The cache as a sweep that nobody disturbs leaves it."""
+    assert start("-m", "model.resolution=4,8", "cache_dir=plain").wait(timeout=120) == 0
+    return visible(tmp_path / "plain")
+
+
+def jobs(site) -> list[int]:
+    return processes_of(str(site), JOB)
+
+
+def test_a_job_that_is_requeued_goes_on_after_the_last_committed_shard(tmp_path, start, plain):
+    run = start(*SWEEP, SECONDS_A_BATCH="0.05")
+    until(lambda: len(shards(tmp_path / "outputs")) >= 6, run)
+    kept = times(shards(tmp_path / "outputs"))
+    told = jobs(tmp_path / "site")
+    for pid in told:
+        os.kill(pid, signal.SIGUSR2)  # what Slurm sends before the time is up, or when a node is wanted by others
+    said, wrong = run.communicate(timeout=240)
+    assert (run.returncode, wrong) == (0, ""), said
+    assert len(told) == 2
+    logs = [file.read_text() for file in (tmp_path / "outputs").rglob("*_log.err")]
+    assert sum("Requeued job" in text for text in logs) == 2
+    assert times(list(kept)) == kept
+    assert visible(tmp_path / "outputs/cache") == plain
+
+
+def test_jobs_that_are_killed_go_on_with_the_same_command(tmp_path, start, plain):
+    run = start(*SWEEP, SECONDS_A_BATCH="0.05")
+    until(lambda: len(shards(tmp_path / "outputs")) >= 6, run)
+    for pid in jobs(tmp_path / "site"):
+        os.kill(pid, signal.SIGKILL)
+    run.communicate(timeout=240)
+    assert run.returncode != 0
+    kept = times(shards(tmp_path / "outputs"))
+    again = start(*SWEEP)
+    said, wrong = again.communicate(timeout=240)
+    assert (again.returncode, wrong) == (0, ""), said
+    assert times(list(kept)) == kept
+    assert visible(tmp_path / "outputs/cache") == plain
