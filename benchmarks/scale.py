@@ -25,7 +25,7 @@ from foresight_cli.metrics import linear_cka, linear_probe, pca_dimension
 from foresight_cli.results import Analysis, load_results
 
 RESULT = Path(__file__).parent / "SCALE.md"
-SIZES = (10_000, 50_000, 100_000, 1_000_000)
+SIZES = (10_000, 50_000, 1_000_000)
 IN_MEMORY = 50_000
 """The size whose answer is also computed from all rows in memory, by the measures that do not stream."""
 SHARE, MEMORY_GB, GROWTH = 0.5, 4.0, 1.1
@@ -76,18 +76,28 @@ def analyze(cache: Path, rows: int) -> Run:
     words = ["analyze", f"cache_dir={cache}", f"hydra.run.dir={folder}", *WORDS]
     limit = product_limit()
     with tempfile.TemporaryFile("w+") as said:
-        begin = time.perf_counter()
+        begin, peak = time.perf_counter(), 0.0
         process = subprocess.Popen([sys.executable, "-m", "foresight_cli", *words], stdout=said)
-        _, status, usage = os.wait4(process.pid, 0)
+        while process.poll() is None:
+            peak = peak_gb(process.pid) or peak
+            time.sleep(0.2)
         seconds = time.perf_counter() - begin
         said.seek(0)
         found = SAID.search(said.read())
-    if status or not found:
+    if process.returncode or not found:
         raise SystemExit(f"foresight analyze failed over {cache}")
     results = load_results(folder / "results.yaml")
     assert isinstance(results, Analysis)
     limit = max(limit, product_limit())
-    return Run(rows, seconds, float(found[1]), usage.ru_maxrss / 1e6, limit, results)
+    return Run(rows, seconds, float(found[1]), peak, limit, results)
+
+
+def peak_gb(pid: int) -> float | None:
+    """The highest resident memory of a process so far; ``wait4`` would tell that of whoever started it, if larger."""
+    try:
+        return int(re.findall(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)[0]) * 1024 / 1e9
+    except (OSError, IndexError):  # it has just ended
+        return None
 
 
 def product_limit() -> float:
@@ -116,9 +126,9 @@ def disk_limit(entries: tuple[Entry, Entry]) -> float:
     return size / (time.perf_counter() - begin) / (2 * (SOURCE + TARGET))
 
 
-def in_memory(entries: tuple[Entry, Entry]) -> Whole:
+def in_memory(cache: Path, rows: int) -> Whole:
     """What the measures that want all rows at once say."""
-    x, y = (latents.values.double() for latents in join(*(load(entry) for entry in entries)))
+    x, y = (latents.values.double() for latents in join(*(load(entry) for entry in make(cache, rows))))
     return Whole(linear_cka(x, y), linear_probe(x, y, reach=float("inf")).r2, pca_dimension(x))
 
 
@@ -134,7 +144,7 @@ def main() -> None:
             entries = make(cache, rows)
             disk = disk_limit(entries)
             runs.append(analyze(cache, rows))
-            whole = in_memory(entries) if rows == IN_MEMORY else whole
+            whole = in_memory(cache, rows) if rows == IN_MEMORY else whole
         finally:
             shutil.rmtree(cache, ignore_errors=True)
     RESULT.write_text(table(runs, disk, whole), encoding="utf-8")

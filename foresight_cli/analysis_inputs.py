@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 SELECT_SHARE = 0.3
 """Groups set aside for choosing among layers and poolings; the estimates are made on the others."""
-IN_MEMORY = 1e9
+IN_MEMORY = 2.5e8
 """Bytes that all latents may take in float64; beyond, only the rows that are drawn are read into memory."""
 
 
@@ -68,7 +68,8 @@ def open_inputs(config: AnalyzeConfig) -> Opened:
     def controls(ids: Sequence[str] | None) -> dict[str, Latents]:
         if opened is None:
             return {}
-        pictures = opened[0] if ids is None else Subset(opened[0], ids)
+        whole = ids is None or len(ids) == len(opened[0].samples)
+        pictures = opened[0] if whole or ids is None else Subset(opened[0], ids)
         return control_latents(config.controls, opened[1], config.cache_dir, pictures)
 
     if sum(_bytes(entry) for entry in entries) > IN_MEMORY:

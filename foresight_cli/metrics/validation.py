@@ -14,12 +14,22 @@ from foresight_cli.errors import ForesightError
 Matrix: TypeAlias = torch.Tensor | npt.NDArray[Any]
 Labels: TypeAlias = Sequence[Hashable] | npt.NDArray[Any] | torch.Tensor
 
+_FLOATS = (np.float16, np.float32, np.float64)
+
 # 2**24 float64 numbers, 128 MiB: a tile large enough for BLAS, small enough that a few of them fit anywhere.
 TILE_NUMBERS = 1 << 24
 
 
 def as_matrix(x: Matrix, name: str, *, measure: str, min_rows: int, first_row: int = 0) -> torch.Tensor:
     """``x`` as a float64 tensor ``[n, d]`` on its own device, detached from any graph.
+
+    Arguments and errors as of `checked_matrix`.
+    """
+    return checked_matrix(x, name, measure=measure, min_rows=min_rows, first_row=first_row).to(torch.float64)
+
+
+def checked_matrix(x: Matrix, name: str, *, measure: str, min_rows: int, first_row: int = 0) -> torch.Tensor:
+    """``x`` as a tensor ``[n, d]`` on its own device, detached from any graph; other numbers than floats as float64.
 
     Apple's MPS has no float64, so such tensors are measured on the CPU.
 
@@ -139,10 +149,11 @@ def _as_tensor(x: Matrix, name: str) -> torch.Tensor:
     if isinstance(x, torch.Tensor):
         if x.is_complex():
             raise ForesightError(f"{name} has dtype {x.dtype}: wanted real numbers")
-        return x.detach().to("cpu" if x.device.type == "mps" else x.device).to(torch.float64)
+        moved = x.detach().to("cpu" if x.device.type == "mps" else x.device)
+        return moved if moved.is_floating_point() else moved.to(torch.float64)
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
         raise ForesightError(f"{name} has dtype {array.dtype}: wanted real numbers")
-    array = np.ascontiguousarray(array, dtype=np.float64)
+    array = np.ascontiguousarray(array, dtype=array.dtype if array.dtype in _FLOATS else np.float64)
     # torch warns about memory that it may not write to (a memory map, a view of a file): copy it.
     return torch.from_numpy(array if array.flags.writeable else array.copy())

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,11 +31,17 @@ Pixels.features = slow
 """
 
 
+def slowed(folder: Path) -> Path:
+    """A folder that slows down whatever Python process has it on its path, by ``SECONDS_A_BATCH`` and so on."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(SLOW)
+    return folder
+
+
 @pytest.fixture
 def start(tmp_path):
     """``start("runner.workers=3", SECONDS_A_BATCH="0.01")``: an extraction that goes on in the background."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/sitecustomize.py").write_text(SLOW)
+    slowed(tmp_path / "site")
     started = []
 
     def typed(*more: str, **env: str) -> subprocess.Popen[str]:

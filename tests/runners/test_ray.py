@@ -18,6 +18,7 @@ import pytest
 
 from tests.builders import visible
 from tests.conftest import user_env
+from tests.runners.conftest import WORDS, slowed
 from tests.runners.watching import processes_of, shards, times, until
 
 pytest.importorskip("ray")
@@ -38,9 +39,9 @@ class Cluster:
     def __init__(self, site: Path) -> None:
         self.temp = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # its sockets want a short path
         self.env = user_env(PYTHONPATH=str(site), RAY_USAGE_STATS_ENABLED="0", SECONDS_A_BATCH="0.1", **TOKEN)
+        self.site = site
         port = free_port()
         self.address = f"127.0.0.2:{port}"  # loopback too; two nodes of one address would be mixed up
-        common = ["--num-cpus=1", "--object-store-memory=100000000", "--block"]
         client = free_port()
         self.client = f"ray://127.0.0.2:{client}"
         head = [
@@ -50,18 +51,19 @@ class Cluster:
             "--include-dashboard=false",
             f"--temp-dir={self.temp}",
         ]
-        self.head = self._start(*head, f"--ray-client-server-port={client}", *common)
-        self.second = self._start(f"--address={self.address}", "--node-ip-address=127.0.0.3", *common)
-        try:
+        self.head = self._start(*head, f"--ray-client-server-port={client}")
+        self.second: subprocess.Popen[bytes] | None = None
+
+    def complete(self) -> None:
+        """Both nodes are there, the second one anew where it was killed."""
+        if self.second is None:
+            self.second = self._start(f"--address={self.address}", "--node-ip-address=127.0.0.3")
             self._wait_for(2)
-        except BaseException:
-            self.stop()
-            raise
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         ray = Path(sys.executable).with_name("ray")
         return subprocess.Popen(
-            [ray, "start", *words],
+            [ray, "start", *words, "--num-cpus=1", "--object-store-memory=100000000", "--block"],
             env=self.env,
             start_new_session=True,
             stdout=subprocess.DEVNULL,
@@ -80,37 +82,56 @@ class Cluster:
         pytest.fail(f"the cluster has not {nodes} nodes: {said.stdout} {said.stderr}")
 
     def kill_second(self) -> None:
+        assert self.second is not None
         os.killpg(self.second.pid, signal.SIGKILL)
         self.second.wait()
+        self.second = None
+
+    def workers(self) -> list[int]:
+        """The actors that fill shards: Ray names its processes after what they run."""
+        return processes_of(str(self.site), "ray::MapWorker")
 
     def stop(self) -> None:
         """Kill whatever is left."""
         for node in (self.second, self.head):
-            if node.poll() is None:
+            if node is not None and node.poll() is None:
                 os.killpg(node.pid, signal.SIGKILL)
-            node.wait()
+                node.wait()
         for pid in processes_of(self.temp):
             os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.temp, ignore_errors=True)
 
 
-def workers_of(site: Path) -> list[int]:
-    """The actors that fill shards: Ray names its processes after what they run."""
-    return processes_of(str(site), "ray::MapWorker")
-
-
-@pytest.fixture
-def cluster(tmp_path, start) -> Iterator[Cluster]:
-    made = Cluster(tmp_path / "site")
+@pytest.fixture(scope="module")
+def two_nodes(tmp_path_factory) -> Iterator[Cluster]:
+    """Started once: it takes as long as a test."""
+    made = Cluster(slowed(tmp_path_factory.mktemp("cluster") / "site"))
     yield made
     made.stop()
 
 
 @pytest.fixture
-def plain(tmp_path, start) -> dict[str, bytes]:
+def cluster(two_nodes) -> Cluster:
+    """Both nodes, and nobody at work on them."""
+    until_idle(two_nodes)
+    two_nodes.complete()
+    return two_nodes
+
+
+def until_idle(cluster: Cluster) -> None:
+    end = time.monotonic() + 60
+    while cluster.workers():
+        assert time.monotonic() < end, "workers outlive their driver"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> dict[str, bytes]:
     """The entry as one process leaves it."""
-    assert start("cache_dir=plain").wait(timeout=60) == 0
-    return visible(tmp_path / "plain")
+    place = tmp_path_factory.mktemp("plain")
+    command = [sys.executable, "-m", "foresight_cli", *WORDS, "cache_dir=plain"]
+    subprocess.run(command, cwd=place, env=user_env(), check=True, capture_output=True)
+    return visible(place / "plain")
 
 
 def on(cluster: Cluster) -> tuple[str, ...]:
@@ -156,9 +177,9 @@ def test_a_network_gives_the_same_bytes_as_local_with_as_many_cores_a_worker(tmp
 
 def test_a_worker_killed_on_a_cluster_of_two_nodes(tmp_path, start, plain, cluster):
     run = start(*on(cluster), **TOKEN)
-    until(lambda: len(shards(tmp_path / "outputs")) >= 3 and len(workers_of(tmp_path / "site")) == 2, run)
+    until(lambda: len(shards(tmp_path / "outputs")) >= 3 and len(cluster.workers()) == 2, run)
     kept = times(shards(tmp_path / "outputs"))
-    os.kill(workers_of(tmp_path / "site")[0], signal.SIGKILL)
+    os.kill(cluster.workers()[0], signal.SIGKILL)
     said, wrong = run.communicate(timeout=WAIT)
     assert (run.returncode, wrong) == (0, "")
     assert said.count("committed") == 100
@@ -182,10 +203,7 @@ def test_the_driver_killed_and_started_again(tmp_path, start, plain, cluster):
     until(lambda: len(shards(tmp_path / "outputs")) >= 5, run)
     run.kill()
     run.wait()
-    end = time.monotonic() + 60
-    while workers_of(tmp_path / "site"):
-        assert time.monotonic() < end, "workers outlive their driver"
-        time.sleep(0.1)
+    until_idle(cluster)
     kept = times(shards(tmp_path / "outputs"))
     assert len(kept) < 100
     again = start(*on(cluster), **TOKEN)

@@ -24,12 +24,13 @@ class MomentPart(Part):
         return {"origin": (d1 + d2,), "mean": (d1 + d2,), "xx": (d1, d1)}
 
     def add(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        """Add the rows ``x [b, d1]`` and ``y [b, d2]``, b at least 1."""
+        """Add the rows ``x [b, d1]`` and ``y [b, d2]``, b at least 1, of any floating type."""
+        rows = self.flat.new_empty(len(x), self.d1 + self.d2)
+        for side, into in zip((x, y), self.sides(rows), strict=True):
+            into.copy_(side)  # becomes float64 on the way: no copy in between
         if self.n == 0:
-            self["origin"].copy_(torch.cat([x[0], y[0]]))
-        rows = x.new_empty(len(x), self.d1 + self.d2)
-        for side, origin, into in zip((x, y), self.sides(self["origin"]), self.sides(rows), strict=True):
-            torch.sub(side, origin, out=into)
+            self["origin"].copy_(rows[0])
+        rows -= self["origin"]
         mean = self._mean_with(rows.mean(dim=0), len(rows))
         self._move(mean)
         rows -= mean

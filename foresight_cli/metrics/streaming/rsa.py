@@ -151,7 +151,7 @@ class RSA(StreamingMetric):
                 before.
         """
         with torch.inference_mode(False), torch.no_grad():
-            first, second = self._batch(x, y)
+            first, second = (side.double() for side in self._batch(x, y))
             given = self._indices(index, len(first))
             if not len(given):
                 return

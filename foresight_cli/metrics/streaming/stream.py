@@ -11,7 +11,7 @@ import torch
 from torchmetrics import Metric
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.metrics.validation import Matrix, as_matrix
+from foresight_cli.metrics.validation import Matrix, checked_matrix
 
 FORMAT = 1
 """Version of the layout of all states: a checkpoint of another one is refused."""
@@ -208,14 +208,15 @@ class StreamingMetric(Metric, ABC):  # type: ignore[misc]
         return device
 
     def _batch(self, x: Matrix, y: Matrix) -> tuple[torch.Tensor, torch.Tensor]:
-        """Two batches ``[b, d1]`` and ``[b, d2]``, float64, where the state is; b may be 0.
+        """Two batches ``[b, d1]`` and ``[b, d2]`` as they came, of floats, where the state is; b may be 0.
 
         Raises:
             ForesightError: a batch is invalid, they differ in rows, or are as wide as no earlier one.
         """
         name, seen = type(self).__name__, self.seen
         first, second = (
-            as_matrix(values, side, measure=name, min_rows=0, first_row=seen) for values, side in ((x, "x"), (y, "y"))
+            checked_matrix(values, side, measure=name, min_rows=0, first_row=seen)
+            for values, side in ((x, "x"), (y, "y"))
         )
         if len(first) != len(second):
             raise ForesightError(
@@ -227,7 +228,7 @@ class StreamingMetric(Metric, ABC):  # type: ignore[misc]
 
     def _batch_of_one(self, x: Matrix) -> torch.Tensor:
         """One batch ``[b, d]``, as `_batch` gives two."""
-        batch = as_matrix(x, "x", measure=type(self).__name__, min_rows=0, first_row=self.seen)
+        batch = checked_matrix(x, "x", measure=type(self).__name__, min_rows=0, first_row=self.seen)
         self._check_known(batch.shape[1], 0)
         return batch.to(self._where())
 
