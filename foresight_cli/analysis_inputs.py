@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 SELECT_SHARE = 0.3
 """Groups set aside for choosing among layers and poolings; the estimates are made on the others."""
-IN_MEMORY = 2.5e8
+IN_MEMORY = 1e9
 """Bytes that all latents may take in float64; beyond, only the rows that are drawn are read into memory."""
 
 

@@ -15,6 +15,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.extract_command import extract_command
 from foresight_cli.latents import Entry
@@ -160,6 +161,8 @@ def _verified(folder: Path, root: Path) -> tuple[str, bool]:
     if found:
         command = extract_command(entry, str(root))
         again = f"Type: {command}" if command else "Type the same extract again"
+        if ONLY in entry.recipe.data:  # made by analyze, of the rows that it drew
+            again = "The same analyze makes it anew"
         return f"{'; '.join(found)}. {again}", False
     if entry.complete:
         return "whole", True

@@ -56,7 +56,7 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
         ForesightError: nothing is cached for a side, or more than one dataset or checkpoint fits; what to type next.
     """
     root = cache_root(cache_dir)
-    cached = list(complete_entries(root))
+    cached = [entry for entry in complete_entries(root) if ONLY not in entry.recipe.data]  # those are of controls
     identity = open_dataset(data).identity() if data else None
     sides = [
         _matching(cached, space, side, identity, weights) for space, side in ((source, "source"), (target, "target"))
@@ -179,8 +179,7 @@ def _refuse_two_tables(found: Found) -> None:
 
 def _common_data(source: Sequence[Entry], target: Sequence[Entry]) -> list[dict[str, Any]]:
     there = {canonical_json(e.recipe.data) for e in target}
-    whole = (e.recipe.data for e in source if ONLY not in e.recipe.data)  # a part is what controls were measured on
-    common = {canonical_json(data): data for data in whole}
+    common = {canonical_json(e.recipe.data): e.recipe.data for e in source}
     return [data for said, data in sorted(common.items()) if said in there]
 
 

@@ -10,6 +10,7 @@ import shlex
 from typing import Any
 
 from foresight_cli.catalog import Found, complete_entries
+from foresight_cli.data.subset import ONLY
 from foresight_cli.extract_command import extract_command
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
@@ -59,7 +60,7 @@ def _chosen(found: Found, pair: tuple[int, int]) -> tuple[Entry, Entry]:
 
 
 def _drawn(data: dict[str, Any]) -> bool:
-    return (data.get("name"), data.get("variant")) == ("shapes", "default")
+    return (data.get("name"), data.get("variant")) == ("shapes", "default") and ONLY not in data
 
 
 def _by_drawings(cached: list[Entry], like: Entry) -> dict[bytes, Entry]:

@@ -21,9 +21,11 @@ from foresight_cli.config import (
 )
 from foresight_cli.config.checks import one_of
 from foresight_cli.data import Dataset
+from foresight_cli.data.subset import Subset
 from foresight_cli.errors import ForesightError
 from foresight_cli.extract import extract
 from foresight_cli.extract_command import extract_command
+from foresight_cli.extraction.plan import planned
 from foresight_cli.latents import Entry, Latents, load
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
@@ -75,11 +77,24 @@ def control_latents(
             rows_per_shard=256,
         )
         try:
-            (entry,) = extract(config, dataset=dataset).values()
-            found[name] = load(entry)
+            whole = _whole(config, dataset)
+            if whole is not None and dataset is not None:
+                found[name] = load_some(whole, [sample.id for sample in dataset.samples])
+            else:
+                (entry,) = extract(config, dataset=dataset).values()
+                found[name] = load(entry)
         except ForesightError as error:  # a cache that cannot be written: the verdict will say what is missing
             log.warning("warning: the control %s is not measured: %s", name, error)
     return found
+
+
+def _whole(config: ExtractConfig, dataset: Dataset | None) -> Entry | None:
+    """The complete entry over all samples of which ``dataset`` is a part, if the cache has it."""
+    if not isinstance(dataset, Subset):
+        return None
+    (recipe,) = planned(config, dataset.whole, open_model(config.model)).values()
+    entry = Entry.at(cache_root(config.cache_dir), recipe)
+    return entry if entry.complete else None
 
 
 def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str] | None = None) -> Latents | None:

@@ -67,7 +67,7 @@ def extract(
     Raises:
         ForesightError: the data, the checkpoint or the cache cannot be used; what is already cached stays.
     """
-    dataset = dataset or open_dataset(config.data)
+    dataset = open_dataset(config.data) if dataset is None else dataset
     model = open_model(config.model)
     if isinstance(model, Precomputed):
         model.check_samples([sample.id for sample in dataset.samples])

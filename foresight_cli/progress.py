@@ -52,7 +52,7 @@ class ShardProgress:
 
     def on_samples(self, count: int) -> None:
         """So many samples more went through the network; they are not yet on the disk."""
-        self.computed += count
+        self.computed = min(self.computed + count, self.total)  # what a lost worker had done comes twice
         now = time.monotonic()
         self._since = self._since or (now, self.computed)
         if self._bar:

@@ -32,7 +32,6 @@ from foresight_cli.config.models import (
     PrecomputedConfig,
     Qwen25VLConfig,
     RandomNetworkConfig,
-    SpreadConfig,
     VisionConfig,
 )
 from foresight_cli.config.runners import LocalConfig, RayConfig, RunnerConfig
@@ -121,7 +120,6 @@ __all__ = [
     "RunnerConfig",
     "ShapesConfig",
     "SpaceConfig",
-    "SpreadConfig",
     "TensorBoardConfig",
     "Thresholds",
     "TrackerConfig",

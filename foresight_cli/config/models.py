@@ -31,31 +31,22 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True)
-class SpreadConfig(NetworkConfig):
-    """What networks of transformers have: they may be larger than one GPU."""
-
-    # A default, since caches that were made before there was this key are read too.
-    device_map: str | None = field(default=None, kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.device_map is not None:
-            one_of("model.device_map", self.device_map, DEVICE_MAPS)
-
-
-@dataclass(frozen=True)
-class Qwen25VLConfig(SpreadConfig):
+class Qwen25VLConfig(NetworkConfig):
     """``model=qwen25vl``."""
 
     resolution: int | None
     tokens: str
     prompt: str
     final_norm: bool
+    # A default, since caches that were made before there was this key are read too.
+    device_map: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of("model.tokens", self.tokens, ("image", "text", "last", "all"))
         multiple("model.resolution", self.resolution, 28)
+        if self.device_map is not None:
+            one_of("model.device_map", self.device_map, DEVICE_MAPS)
 
 
 @dataclass(frozen=True)
@@ -74,7 +65,7 @@ class LTXVConfig(NetworkConfig):
 
 
 @dataclass(frozen=True)
-class VisionConfig(SpreadConfig):
+class VisionConfig(NetworkConfig):
     """``model=vision``."""
 
     subfolder: str | None

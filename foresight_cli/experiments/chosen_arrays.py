@@ -76,10 +76,11 @@ def _rank_grid(source: Representation, target: Representation, cells: int = 40) 
 
 
 def _cell_of(scores: torch.Tensor, cells: int) -> torch.Tensor:
-    """The number of the cell ``[p]``, of ``cells`` with equally many pairs each; equal scores share one."""
+    """The number of the cell ``[p]``, of ``cells`` with equally many pairs each; a run of ties is in its middle one."""
     first = torch.arange(1, cells) * len(scores) // cells
     limits = torch.from_numpy(np.partition(scores.numpy(), first.numpy()))[first]
-    return torch.bucketize(scores, limits, out_int32=True, right=True)
+    lowest, highest = (torch.bucketize(scores, limits, out_int32=True, right=right) for right in (False, True))
+    return lowest.add_(highest).div_(2, rounding_mode="floor")
 
 
 def _rows_of_pairs(pairs: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ Matrix: TypeAlias = torch.Tensor | npt.NDArray[Any]
 Labels: TypeAlias = Sequence[Hashable] | npt.NDArray[Any] | torch.Tensor
 
 _FLOATS = (np.float16, np.float32, np.float64)
+_KEPT = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 # 2**24 float64 numbers, 128 MiB: a tile large enough for BLAS, small enough that a few of them fit anywhere.
 TILE_NUMBERS = 1 << 24
@@ -29,7 +30,7 @@ def as_matrix(x: Matrix, name: str, *, measure: str, min_rows: int, first_row: i
 
 
 def checked_matrix(x: Matrix, name: str, *, measure: str, min_rows: int, first_row: int = 0) -> torch.Tensor:
-    """``x`` as a tensor ``[n, d]`` on its own device, detached from any graph; other numbers than floats as float64.
+    """``x`` as a tensor ``[n, d]`` on its own device, detached from any graph; what is no plain float becomes float64.
 
     Apple's MPS has no float64, so such tensors are measured on the CPU.
 
@@ -150,7 +151,7 @@ def _as_tensor(x: Matrix, name: str) -> torch.Tensor:
         if x.is_complex():
             raise ForesightError(f"{name} has dtype {x.dtype}: wanted real numbers")
         moved = x.detach().to("cpu" if x.device.type == "mps" else x.device)
-        return moved if moved.is_floating_point() else moved.to(torch.float64)
+        return moved if moved.dtype in _KEPT else moved.to(torch.float64)
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
         raise ForesightError(f"{name} has dtype {array.dtype}: wanted real numbers")

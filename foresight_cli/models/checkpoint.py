@@ -108,7 +108,7 @@ class Checkpoint:
         """Have a library that cannot read this checkpoint say so in one line, and nothing besides."""
         from safetensors import SafetensorError
 
-        loggers = [logging.getLogger(name) for name in ("transformers", "diffusers")]
+        loggers = [logging.getLogger(name) for name in ("transformers", "diffusers", "accelerate")]
         levels = [logger.level for logger in loggers]
         try:
             for logger in loggers:

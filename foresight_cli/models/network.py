@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection
 from typing import Any
 
-from foresight_cli.config import NetworkConfig, SpreadConfig
+from foresight_cli.config import NetworkConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.models.checkpoint import Checkpoint
 
@@ -26,19 +26,25 @@ def network_recipe(config: NetworkConfig, checkpoint: Checkpoint) -> dict[str, A
 
 
 def load_transformers(
-    network: Any, config: NetworkConfig, checkpoint: Checkpoint, device: str, *, what: str, unused: Collection[str] = ()
+    network: Any,
+    config: NetworkConfig,
+    checkpoint: Checkpoint,
+    device: str,
+    *,
+    what: str,
+    unused: Collection[str] = (),
+    device_map: str | None = None,
 ) -> Any:
     """The transformers class (or auto class) ``network``, read from ``checkpoint``, in evaluation mode on ``device``.
 
-    With ``config.device_map`` it is spread over all GPUs, and what they cannot hold over memory and disk.
-
     Args:
         network: a ``PreTrainedModel`` class, or an auto class.
-        config: dtype, whether the weights are the checkpoint's or random, and where they are put.
+        config: dtype, and whether the weights are the checkpoint's or random.
         checkpoint: where the files are.
         device: where it runs.
         what: the network's name in messages.
         unused: how the names of weights begin that no latent depends on: they may be missing.
+        device_map: in place of ``device``, how accelerate spreads it over GPUs, memory and disk.
 
     Raises:
         ForesightError: the files cannot be read, or lack weights; the network is to be spread without accelerate.
@@ -49,11 +55,10 @@ def load_transformers(
 
     if not sys.stderr.isatty():
         disable_progress_bar()
+    if device_map is not None:
+        _need_accelerate()  # before gigabytes are fetched
     folder, subfolder = checkpoint.fetch(), checkpoint.subfolder or ""
     dtype = getattr(torch, config.dtype)
-    device_map = config.device_map if isinstance(config, SpreadConfig) else None
-    if device_map is not None:
-        _need_accelerate()
     with checkpoint.reading():
         if config.init == "random":
             shape = getattr(network, "config_class", None) or AutoConfig
@@ -75,7 +80,7 @@ def load_transformers(
     made = made.eval().requires_grad_(False)
     if device_map is None:
         return made.to(device)
-    return _spread(made) if config.init == "random" else made
+    return _spread(made, device_map) if config.init == "random" else made
 
 
 def input_device(network: Any) -> Any:
@@ -89,14 +94,28 @@ def input_device(network: Any) -> Any:
     return torch.device(f"cuda:{first}" if isinstance(first, int) else first)
 
 
-def _spread(network: Any) -> Any:
-    """A network that was made in memory, shared out over GPUs and memory, block by block."""
+def _spread(network: Any, device_map: str) -> Any:
+    """A network that was made in memory, shared out over GPUs and memory, block by block.
+
+    Raises:
+        ForesightError: it does not fit there; there are no files that the rest could be read from.
+    """
     from accelerate import dispatch_model, infer_auto_device_map
-    from accelerate.utils import get_balanced_memory
+    from accelerate.utils import get_balanced_memory, get_max_memory
 
     whole = list(network._no_split_modules or ())
-    room = get_balanced_memory(network, no_split_module_classes=whole)
-    return dispatch_model(network, infer_auto_device_map(network, max_memory=room, no_split_module_classes=whole))
+    if device_map == "sequential":
+        room = get_max_memory()
+    else:
+        low = device_map == "balanced_low_0"
+        room = get_balanced_memory(network, no_split_module_classes=whole, low_zero=low)
+    places = infer_auto_device_map(network, max_memory=room, no_split_module_classes=whole)
+    if "disk" in places.values():
+        raise ForesightError(
+            f"model.init=random with model.device_map={device_map}: the network does not fit on the GPUs and in memory "
+            "together. Use model.dtype=bfloat16 or a machine with more"
+        )
+    return dispatch_model(network, places)
 
 
 def _need_accelerate() -> None:

@@ -101,7 +101,13 @@ class Qwen25VL:
 
         network = Qwen2_5_VLForConditionalGeneration
         self._network = load_transformers(
-            network, self.config, self.checkpoint, device, what="Qwen2.5-VL", unused={"lm_head.weight"}
+            network,
+            self.config,
+            self.checkpoint,
+            device,
+            what="Qwen2.5-VL",
+            unused={"lm_head.weight"},
+            device_map=self.config.device_map,
         )
         folder = self.checkpoint.fetch()
         with self.checkpoint.reading():

@@ -19,7 +19,7 @@ from foresight_cli.clip import Clip
 from foresight_cli.config import VisionConfig
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models.model import Prepared, Tap
-from foresight_cli.models.network import checkpoint_of, input_device, load_transformers, network_recipe
+from foresight_cli.models.network import checkpoint_of, load_transformers, network_recipe
 from foresight_cli.models.vision_shape import VisionShape
 from foresight_cli.pooling import pool
 
@@ -179,8 +179,7 @@ def _stacked(batch: Sequence[Prepared], network: Any) -> dict[str, torch.Tensor]
     """The network's inputs for a batch, on its device and with its dtype."""
     import torch
 
-    device = input_device(network)
-    given = {name: torch.stack([p.tensors[name] for p in batch]).to(device) for name in batch[0].tensors}
+    given = {name: torch.stack([p.tensors[name] for p in batch]).to(network.device) for name in batch[0].tensors}
     return {name: t.to(network.dtype) if t.is_floating_point() else t for name, t in given.items()}
 
 

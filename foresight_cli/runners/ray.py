@@ -68,9 +68,7 @@ class _Run:
     """One job on a connected cluster."""
 
     def __init__(self, ray: Any, config: RayConfig, crew: Pool, progress: Progress) -> None:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        here = _here(ray)
         self._ray, self._config, self._crew, self._progress = ray, config, crew, progress
         self._ledger = ray.remote(Ledger).options(num_cpus=0, scheduling_strategy=here).remote()
         # Not in this process: Ray Data cannot be called from outside a cluster, nor stopped from outside its thread.
@@ -176,7 +174,7 @@ def gather(
         crew = pool(ray, config, most=MOST_PIECES, device="cpu")
         pieces = split(crew.workers)
         log.info("Ray: %d %s on %s", len(pieces), "piece" if len(pieces) == 1 else "pieces", crew.about)
-        ledger = ray.remote(Ledger).options(num_cpus=0).remote()
+        ledger = ray.remote(Ledger).options(num_cpus=0, scheduling_strategy=_here(ray)).remote()
         how = {"num_cpus": crew.cpus, "max_retries": DEATHS - 1, "num_returns": 2}
         piece, pair = ray.remote(_piece).options(**how), ray.remote(_pair).options(**how)
         here = max(int(crew.cpus), 1), os.getcwd(), ledger  # noqa: PTH109
@@ -186,19 +184,43 @@ def gather(
         while under_way:
             for said in ray.wait(list(under_way), timeout=1.0)[0]:
                 done.append(under_way.pop(said))
-                if why := ray.get(said):
+                if why := _got(ray, said):
                     raise ForesightError(why)
             while len(done) > 1:  # results are large, and stay on the cluster
                 said, result = pair.remote(merge, done.pop(), done.pop())
                 under_way[said] = result
-            news = ray.get(ledger.news.remote(), timeout=PATIENCE)
+            news = _got(ray, ledger.news.remote(), timeout=PATIENCE)
             if seen := sum(what[1] for what in news if what[0] == "samples"):
                 on_samples(seen)
             started = started or bool(news)
             if not started and time.monotonic() > limit:
                 raise no_room(ray, crew, config)
-        whole: R = ray.get(done[0])
+        whole: R = _got(ray, done[0])
         return whole
+
+
+def _got(ray: Any, reference: Any, **how: Any) -> Any:
+    """What a task left, in one line where the task or the cluster is lost.
+
+    Raises:
+        ForesightError: workers died of it again and again, or the cluster no longer answers.
+    """
+    try:
+        return ray.get(reference, **how)
+    except ray.exceptions.RayTaskError:
+        raise  # a fault of ours, with its traceback
+    except ray.exceptions.RayError as error:
+        raise ForesightError(
+            f"the Ray cluster lost a part of the work ({type(error).__name__}), maybe for want of memory. Run the same "
+            "command again, with a smaller runner.workers or without runner=ray"
+        ) from None
+
+
+def _here(ray: Any) -> Any:
+    """On this node: it lives as long as the run."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
 
 
 def _piece(

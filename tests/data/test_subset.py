@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from foresight_cli.control_spaces import control_latents
+from foresight_cli.cache import _verified
+from foresight_cli.catalog import find
+from foresight_cli.config import SpaceConfig
+from foresight_cli.control_spaces import CONTROLS, control_latents
 from foresight_cli.data import open_dataset
 from foresight_cli.data.subset import Subset
+from foresight_cli.errors import ForesightError
 from foresight_cli.latents import entries
 from tests.builders import SHAPES
 
@@ -41,3 +46,27 @@ def test_controls_of_a_few_samples_read_no_more_pictures(tmp_path, monkeypatch):
     assert some.ids == [ids[3], ids[9]]
     assert np.array_equal(some.values, all_of_it.values[[3, 9]])
     assert [entry.recipe.rows for entry in entries(tmp_path / "some")] == [2]
+    read.clear()
+    again = control_latents(["pixels"], SHAPES, str(tmp_path / "whole"), Subset(whole, [ids[9], ids[3]]))["pixels"]
+    assert read == []  # all of them are in the cache
+    assert again.ids == [ids[3], ids[9]]
+    assert np.array_equal(again.values, some.values)
+
+
+def test_no_question_is_about_them(tmp_path):
+    whole = open_dataset(SHAPES)
+    control_latents(["pixels", "histogram"], SHAPES, str(tmp_path), Subset(whole, [whole.samples[0].id]))
+    spaces = (SpaceConfig(CONTROLS[name], None, None) for name in ("pixels", "histogram"))
+    with pytest.raises(ForesightError, match=r"source=pixels .*: no such latents in the cache"):
+        find(str(tmp_path), *spaces, None, "hub")
+
+
+def test_a_damaged_one_is_made_by_analyze(tmp_path):
+    whole = open_dataset(SHAPES)
+    control_latents(["pixels"], SHAPES, str(tmp_path), Subset(whole, [whole.samples[0].id]))
+    (entry,) = entries(tmp_path)
+    (file,) = entry.shard_files().values()
+    file.write_bytes(b"damaged")
+    said, good = _verified(entry.path, tmp_path)
+    assert not good
+    assert said.endswith(". The same analyze makes it anew")

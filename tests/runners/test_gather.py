@@ -53,6 +53,12 @@ def added_by_a_worker_that_dies_once(piece, on_samples) -> int:
     return added(piece, on_samples)
 
 
+def added_by_workers_that_die(piece, on_samples) -> int:
+    if 20 in piece[1]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return added(piece, on_samples)
+
+
 def refused(piece, on_samples) -> int:
     from foresight_cli.errors import ForesightError
 
@@ -83,8 +89,17 @@ def test_all_pieces_and_what_was_seen(tmp_path):
 
 
 def test_a_worker_that_is_killed_is_made_up_for(tmp_path):
-    assert gathered("added_by_a_worker_that_dies_once", tmp_path)[0] == sum(range(50))
+    assert gathered("added_by_a_worker_that_dies_once", tmp_path) == [sum(range(50)), 50]
     assert (tmp_path / "died").exists()
+
+
+def test_a_piece_that_costs_its_workers_again_and_again_is_one_line(tmp_path):
+    said, why = gathered("added_by_workers_that_die", tmp_path)
+    assert said == "refused"
+    assert why == (
+        "the Ray cluster lost a part of the work (WorkerCrashedError), maybe for want of memory. Run the same command "
+        "again, with a smaller runner.workers or without runner=ray"
+    )
 
 
 def test_what_a_piece_refuses_is_the_answer(tmp_path):
