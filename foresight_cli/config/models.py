@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from foresight_cli.config.checks import at_least, between, multiple, one_of
 
 DTYPES = ("float32", "bfloat16", "float16")
-DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
-"""How accelerate shares a network out over GPUs, memory and disk."""
 ONLY_FINAL = ("ltxv", "autoencoder", "precomputed", "pixels", "histogram", "random_network")
 """Models with nothing to tap but what they put out."""
+DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
+"""How accelerate shares a network out over GPUs, memory and disk."""
 
 
 @dataclass(frozen=True)
