@@ -38,7 +38,7 @@ demo: $(VENV)/.base ## The whole question on two tiny checkpoints: extract, anal
 
 test: $(VENV)/.dev ## Run the tests, doctests included
 	@$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/runners --ignore=tests/extraction
-	@$(BIN)/python -m pytest tests/runners tests/extraction  # workers of their own: nothing beside them
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/runners tests/extraction  # they wait for processes of their own
 
 lint: $(VENV)/.dev ## Check style and formatting
 	@$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders import visible
 from tests.conftest import user_env
 
 WORDS = ("extract", "model=pixels", "pooling=flat", "data.size=64", "data.per_category=100", "rows_per_shard=8")
@@ -63,3 +64,12 @@ def start(tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory) -> dict[str, bytes]:
+    """The entry as one process leaves it."""
+    place = tmp_path_factory.mktemp("plain")
+    command = [sys.executable, "-m", "foresight_cli", *WORDS, "cache_dir=plain"]
+    subprocess.run(command, cwd=place, env=user_env(), check=True, capture_output=True)
+    return visible(place / "plain")

@@ -8,29 +8,37 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import user_env
 
-pytest.importorskip("ray")
+# Not imported here: workers import this file, and Ray reads its settings when it is imported.
+pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")
 ROOT = Path(__file__).resolve().parents[2]
+WORKS = ("added", "added_by_a_worker_that_dies_once", "added_by_workers_that_die", "refused")
 CODE = """
 import json, sys
 from foresight_cli.config import RayConfig
 from foresight_cli.errors import ForesightError
+from foresight_cli.ray_cluster import connected
 from foresight_cli.runners.ray import gather
-from tests.runners import test_gather as pieces
 
-seen = []
 config = RayConfig("ray", "local", 2, None, 1, 60)
-try:
-    work, split = getattr(pieces, sys.argv[1]), lambda most: pieces.split(sys.argv[2])
-    whole = gather(work, pieces.merged, split, config, seen.append)
-    print(json.dumps([whole, sum(seen)]))
-except ForesightError as error:
-    print(json.dumps(["refused", str(error)]))
+with connected(config):  # once for all: a cluster takes longer to start than the work
+    from tests.runners import test_gather as pieces
+
+    for work in pieces.WORKS:
+        seen = []
+        try:
+            whole = gather(
+                getattr(pieces, work), pieces.merged, lambda most: pieces.split(sys.argv[1]), config, seen.append
+            )
+            print(json.dumps([work, whole, sum(seen)]))
+        except ForesightError as error:
+            print(json.dumps([work, "refused", str(error)]))
 """
 
 
@@ -71,9 +79,12 @@ def merged(one: int, other: int) -> int:
     return one + other
 
 
-def gathered(work: str, folder: Path) -> list[object]:
+@pytest.fixture(scope="module")
+def gathered(tmp_path_factory) -> dict[str, list[object]]:
+    """What came of each of the works, and of what was seen the sum."""
+    folder = tmp_path_factory.mktemp("pieces")
     done = subprocess.run(
-        [sys.executable, "-c", CODE, work, str(folder)],
+        [sys.executable, "-c", CODE, str(folder)],
         cwd=ROOT,
         env=user_env(PYTHONPATH=str(ROOT)),
         capture_output=True,
@@ -81,20 +92,21 @@ def gathered(work: str, folder: Path) -> list[object]:
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    assert (folder / "died").exists()
+    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    return {work: found for work, *found in said}
 
 
-def test_all_pieces_and_what_was_seen(tmp_path):
-    assert gathered("added", tmp_path) == [sum(range(50)), 50]
+def test_all_pieces_and_what_was_seen(gathered):
+    assert gathered["added"] == [sum(range(50)), 50]
 
 
-def test_a_worker_that_is_killed_is_made_up_for(tmp_path):
-    assert gathered("added_by_a_worker_that_dies_once", tmp_path) == [sum(range(50)), 50]
-    assert (tmp_path / "died").exists()
+def test_a_worker_that_is_killed_is_made_up_for(gathered):
+    assert gathered["added_by_a_worker_that_dies_once"] == [sum(range(50)), 50]
 
 
-def test_a_piece_that_costs_its_workers_again_and_again_is_one_line(tmp_path):
-    said, why = gathered("added_by_workers_that_die", tmp_path)
+def test_a_piece_that_costs_its_workers_again_and_again_is_one_line(gathered):
+    said, why = gathered["added_by_workers_that_die"]
     assert said == "refused"
     assert why == (
         "the Ray cluster lost a part of the work (WorkerCrashedError), maybe for want of memory. Run the same command "
@@ -102,5 +114,5 @@ def test_a_piece_that_costs_its_workers_again_and_again_is_one_line(tmp_path):
     )
 
 
-def test_what_a_piece_refuses_is_the_answer(tmp_path):
-    assert gathered("refused", tmp_path) == ["refused", "shard 30 is damaged"]
+def test_what_a_piece_refuses_is_the_answer(gathered):
+    assert gathered["refused"] == ["refused", "shard 30 is damaged"]

@@ -1,0 +1,174 @@
+"""``runner=ray`` on a real cluster of two nodes, whose processes are killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.builders import visible
+from tests.conftest import user_env
+from tests.runners.conftest import slowed
+from tests.runners.watching import processes_of, shards, times, until
+
+pytest.importorskip("ray")
+WAIT = 240
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64}
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Cluster:
+    """A head and a second node, each with all its processes in a group of its own."""
+
+    def __init__(self, site: Path) -> None:
+        self.temp = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # its sockets want a short path
+        self.env = user_env(PYTHONPATH=str(site), RAY_USAGE_STATS_ENABLED="0", SECONDS_A_BATCH="0.1", **TOKEN)
+        self.site = site
+        port = free_port()
+        self.address = f"127.0.0.2:{port}"  # loopback too; two nodes of one address would be mixed up
+        client = free_port()
+        self.client = f"ray://127.0.0.2:{client}"
+        head = [
+            f"--port={port}",
+            "--head",
+            "--node-ip-address=127.0.0.2",
+            "--include-dashboard=false",
+            f"--temp-dir={self.temp}",
+        ]
+        self.head = self._start(*head, f"--ray-client-server-port={client}")
+        self.second: subprocess.Popen[bytes] | None = None
+
+    def complete(self) -> None:
+        """Both nodes are there, the second one anew where it was killed."""
+        if self.second is None:
+            self.second = self._start(f"--address={self.address}", "--node-ip-address=127.0.0.3")
+            self._wait_for(2)
+
+    def _start(self, *words: str) -> subprocess.Popen[bytes]:
+        ray = Path(sys.executable).with_name("ray")
+        return subprocess.Popen(
+            [ray, "start", *words, "--num-cpus=1", "--object-store-memory=100000000", "--block"],
+            env=self.env,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _wait_for(self, nodes: int) -> None:
+        code = f"import ray; ray.init(address='{self.address}', log_to_driver=False); "
+        code += "print(sum(node['Alive'] for node in ray.nodes()))"
+        end = time.monotonic() + 90
+        while time.monotonic() < end:
+            said = subprocess.run([sys.executable, "-c", code], env=self.env, capture_output=True, text=True)
+            if said.stdout.strip() == str(nodes):
+                return
+            time.sleep(0.5)
+        pytest.fail(f"the cluster has not {nodes} nodes: {said.stdout} {said.stderr}")
+
+    def kill_second(self) -> None:
+        assert self.second is not None
+        os.killpg(self.second.pid, signal.SIGKILL)
+        self.second.wait()
+        self.second = None
+
+    def workers(self) -> list[int]:
+        """The actors that fill shards: Ray names its processes after what they run."""
+        return processes_of(str(self.site), "ray::MapWorker")
+
+    def stop(self) -> None:
+        """Kill whatever is left."""
+        for node in (self.second, self.head):
+            if node is not None and node.poll() is None:
+                os.killpg(node.pid, signal.SIGKILL)
+                node.wait()
+        for pid in processes_of(self.temp):
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.temp, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def two_nodes(tmp_path_factory) -> Iterator[Cluster]:
+    """Started once: it takes as long as a test."""
+    made = Cluster(slowed(tmp_path_factory.mktemp("cluster") / "site"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def cluster(two_nodes) -> Cluster:
+    """Both nodes, and nobody at work on them."""
+    until_idle(two_nodes)
+    two_nodes.complete()
+    return two_nodes
+
+
+def until_idle(cluster: Cluster) -> None:
+    end = time.monotonic() + 60
+    while cluster.workers():
+        assert time.monotonic() < end, "workers outlive their driver"
+        time.sleep(0.1)
+
+
+def on(cluster: Cluster) -> tuple[str, ...]:
+    return ("runner=ray", f"runner.address={cluster.address}", "runner.workers=2")
+
+
+def test_a_worker_killed_on_a_cluster_of_two_nodes(tmp_path, start, plain, cluster):
+    run = start(*on(cluster), **TOKEN)
+    until(lambda: len(shards(tmp_path / "outputs")) >= 3 and len(cluster.workers()) == 2, run)
+    kept = times(shards(tmp_path / "outputs"))
+    os.kill(cluster.workers()[0], signal.SIGKILL)
+    said, wrong = run.communicate(timeout=WAIT)
+    assert (run.returncode, wrong) == (0, "")
+    assert said.count("committed") == 100
+    assert len(re.findall(r"^a worker was lost: shard \d+ is done again by another$", said, re.M)) <= 2
+    assert times(list(kept)) == kept
+    assert visible(tmp_path / "outputs/cache") == plain
+
+
+def test_a_node_killed_in_the_middle(tmp_path, start, plain, cluster):
+    run = start(*on(cluster), **TOKEN)
+    until(lambda: len(shards(tmp_path / "outputs")) >= 3, run)
+    cluster.kill_second()
+    said, wrong = run.communicate(timeout=WAIT)
+    assert (run.returncode, wrong) == (0, "")
+    assert said.count("committed") == 100
+    assert visible(tmp_path / "outputs/cache") == plain
+
+
+def test_the_driver_killed_and_started_again(tmp_path, start, plain, cluster):
+    run = start(*on(cluster), **TOKEN)
+    until(lambda: len(shards(tmp_path / "outputs")) >= 5, run)
+    run.kill()
+    run.wait()
+    until_idle(cluster)
+    kept = times(shards(tmp_path / "outputs"))
+    assert len(kept) < 100
+    again = start(*on(cluster), **TOKEN)
+    said, wrong = again.communicate(timeout=WAIT)
+    assert (again.returncode, wrong) == (0, "")
+    assert said.count("committed") == 100 - len(kept)
+    assert times(list(kept)) == kept
+    assert visible(tmp_path / "outputs/cache") == plain
+
+
+def test_from_outside_the_cluster(tmp_path, start, plain, cluster):
+    run = start("runner=ray", f"runner.address={cluster.client}", "runner.workers=2", **TOKEN)
+    _, wrong = run.communicate(timeout=WAIT)
+    assert (run.returncode, wrong) == (0, "")
+    assert visible(tmp_path / "outputs/cache") == plain
