@@ -227,15 +227,18 @@ def _piece(
     work: Callable[[T, Callable[[int], None]], R], piece: T, threads: int, folder: str, ledger: Any
 ) -> tuple[str, R | None]:
     """What went wrong, "" for nothing, and the result."""
+    import ray
     import torch
 
     me = f"{socket.gethostname()}-{os.getpid()}"
-    ledger.hello.remote(me, socket.gethostname())
+    told = [ledger.hello.remote(me, socket.gethostname())]
     if Path(folder).is_dir():
         os.chdir(folder)
     torch.set_num_threads(threads)
     try:
-        return "", work(piece, lambda count: ledger.computed.remote(me, count))
+        result = work(piece, lambda count: told.append(ledger.computed.remote(me, count)))
+        ray.get(told[-1], timeout=PATIENCE)  # in order: all of it has arrived before the piece is done
+        return "", result
     except ForesightError as error:
         return str(error), None
 
