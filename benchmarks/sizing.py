@@ -176,7 +176,7 @@ def main() -> None:
         gpu=asked.gpu,
         core=core,
         picture=picture,
-        row=2 * (LAYERS * WIDTH + TARGET),
+        row=4 * (LAYERS * WIDTH + TARGET),  # means are kept in float32
         network=asked.network * 1e9,
         sealing=measured_sealing(),
         adding=asked.adding,

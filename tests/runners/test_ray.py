@@ -42,7 +42,7 @@ def test_the_same_bytes_as_local_on_a_cluster_of_our_own_that_binds_to_loopback(
 
 
 def test_a_network_gives_the_same_bytes_as_local_with_as_many_cores_a_worker(tmp_path):
-    words = ["extract", "weights=tiny", "model=ltxv", "data.per_category=6", "rows_per_shard=8"]
+    words = ["extract", "weights=tiny", "model=ltxv", "model.resolution=64", "data.per_category=6", "rows_per_shard=8"]
     for more in (["cache_dir=a", "runner.workers=2"], ["cache_dir=b", *LOCAL, "runner.workers=2"]):
         env = user_env(OMP_NUM_THREADS="1")
         done = subprocess.run(
