@@ -77,24 +77,21 @@ def control_latents(
             rows_per_shard=256,
         )
         try:
-            whole = _whole(config, dataset)
-            if whole is not None and dataset is not None:
-                found[name] = load_some(whole, [sample.id for sample in dataset.samples])
-            else:
+            cached = _part_of_cached(config, dataset) if isinstance(dataset, Subset) else None
+            if cached is None:
                 (entry,) = extract(config, dataset=dataset).values()
-                found[name] = load(entry)
+                cached = load(entry)
+            found[name] = cached
         except ForesightError as error:  # a cache that cannot be written: the verdict will say what is missing
             log.warning("warning: the control %s is not measured: %s", name, error)
     return found
 
 
-def _whole(config: ExtractConfig, dataset: Dataset | None) -> Entry | None:
-    """The complete entry over all samples of which ``dataset`` is a part, if the cache has it."""
-    if not isinstance(dataset, Subset):
-        return None
-    (recipe,) = planned(config, dataset.whole, open_model(config.model)).values()
+def _part_of_cached(config: ExtractConfig, part: Subset) -> Latents | None:
+    """The rows of ``part`` out of the entry over the whole dataset, if that is in the cache."""
+    (recipe,) = planned(config, part.whole, open_model(config.model)).values()
     entry = Entry.at(cache_root(config.cache_dir), recipe)
-    return entry if entry.complete else None
+    return load_some(entry, [sample.id for sample in part.samples]) if entry.complete else None
 
 
 def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str] | None = None) -> Latents | None:

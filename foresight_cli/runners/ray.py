@@ -12,6 +12,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -237,7 +238,8 @@ def _piece(
     torch.set_num_threads(threads)
     try:
         result = work(piece, lambda count: told.append(ledger.computed.remote(me, count)))
-        ray.get(told[-1], timeout=PATIENCE)  # in order: all of it has arrived before the piece is done
+        with suppress(ray.exceptions.RayError):  # progress alone, which is not worth a result
+            ray.get(told[-1], timeout=PATIENCE)  # in order: all of it has arrived before the piece is done
         return "", result
     except ForesightError as error:
         return str(error), None
