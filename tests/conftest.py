@@ -45,8 +45,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
 
 def user_env(**changes: str) -> dict[str, str]:
-    """This process's environment as a user has it: no pytest, nothing that changes what is printed."""
-    odd = ("PYTEST", "HYDRA", "COV_", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "COLUMNS", "_FORESIGHT")
+    """This process's environment as a user has it: no pytest, no make, nothing that changes what is printed."""
+    odd = ("PYTEST", "HYDRA", "COV_", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "COLUMNS", "_FORESIGHT", "MAKE")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(odd)}
     return {**kept, "COLUMNS": "200", **changes}
 
