@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from logging import WARNING
 from typing import Any
@@ -17,14 +18,17 @@ class Ledger:
     Attributes:
         hosts: where each worker runs.
         samples: how many each worker computed.
-        begun: how often each shard was begun.
+        computing: the shard that each worker began last.
+        stuck: how many workers began each shard last: those at work on it, and those that died of it.
         done: the committed shards.
     """
 
     hosts: dict[str, str] = field(default_factory=dict)
     samples: dict[str, int] = field(default_factory=dict)
-    begun: dict[int, int] = field(default_factory=dict)
+    computing: dict[str, int] = field(default_factory=dict)
+    stuck: Counter[int] = field(default_factory=Counter)
     done: set[int] = field(default_factory=set)
+    _begun: set[int] = field(default_factory=set)
     _news: list[tuple[Any, ...]] = field(default_factory=list)
 
     def hello(self, worker: str, host: str) -> None:
@@ -36,12 +40,18 @@ class Ledger:
         """Whether the shard was committed in this run."""
         return number in self.done
 
-    def begin(self, number: int) -> bool:
+    def begin(self, worker: str, number: int) -> bool:
         """A worker is about to run the network on a shard; False if it must not, since others died of it."""
-        self.begun[number] = self.begun.get(number, 0) + 1
-        if 1 < self.begun[number] <= DEATHS:
+        before = self.computing.get(worker)
+        if before is not None:
+            self.stuck[before] -= 1  # whatever comes of its file, the network has lived through it
+        self.computing[worker] = number
+        self.stuck[number] += 1
+        may = self.stuck[number] <= DEATHS
+        if may and number in self._begun:
             self.warn(WARNING, f"a worker was lost: shard {number} is done again by another")
-        return self.begun[number] <= DEATHS
+        self._begun.add(number)
+        return may
 
     def computed(self, worker: str, count: int) -> None:
         """So many samples went through a worker's network."""

@@ -121,7 +121,7 @@ class ShardFiller:
         return number
 
     def _begin(self, number: int) -> None:
-        if not self._ledger.ask("begin", number):
+        if not self._ledger.ask("begin", self.name, number):
             raise ForesightError(
                 f"workers died of shard {number} again and again, maybe for want of memory. What is committed stays: "
                 "run the same command again, with a smaller batch_size or more runner.cpus_per_worker"

@@ -218,10 +218,10 @@ def _got(ray: Any, reference: Any, **how: Any) -> Any:
 
 
 def _here(ray: Any) -> Any:
-    """On this node: it lives as long as the run."""
+    """On this node: it lives as long as the run. Not soft: Ray puts actors that take no CPU anywhere then."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 def _piece(

@@ -52,12 +52,14 @@ class Cluster:
         ]
         self.head = self._start(*head, f"--ray-client-server-port={client}")
         self.second: subprocess.Popen[bytes] | None = None
+        self._started = 1
 
     def complete(self) -> None:
         """Both nodes are there, the second one anew where it was killed."""
         if self.second is None:
             self.second = self._start(f"--address={self.address}", "--node-ip-address=127.0.0.3")
-            self._wait_for(2)
+            self._started += 1
+            self._wait_for_both()
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
         ray = Path(sys.executable).with_name("ray")
@@ -69,16 +71,17 @@ class Cluster:
             stderr=subprocess.DEVNULL,
         )
 
-    def _wait_for(self, nodes: int) -> None:
-        code = f"import ray; ray.init(address='{self.address}', log_to_driver=False); "
-        code += "print(sum(node['Alive'] for node in ray.nodes()))"
+    def _wait_for_both(self) -> None:
+        """Ray lists the nodes that were killed too, and takes them for alive until it has asked them in vain."""
+        code = f"import ray; ray.init(address='{self.address}', log_to_driver=False); nodes = ray.nodes(); "
+        code += "print(len(nodes), sum(node['Alive'] for node in nodes))"
         end = time.monotonic() + 90
         while time.monotonic() < end:
             said = subprocess.run([sys.executable, "-c", code], env=self.env, capture_output=True, text=True)
-            if said.stdout.strip() == str(nodes):
+            if said.stdout.split() == [str(self._started), "2"]:
                 return
             time.sleep(0.5)
-        pytest.fail(f"the cluster has not {nodes} nodes: {said.stdout} {said.stderr}")
+        pytest.fail(f"the cluster is not complete: {said.stdout} {said.stderr}")
 
     def kill_second(self) -> None:
         assert self.second is not None
@@ -89,6 +92,13 @@ class Cluster:
     def workers(self) -> list[int]:
         """The actors that fill shards: Ray names its processes after what they run."""
         return processes_of(str(self.site), "ray::MapWorker")
+
+    def on_head(self) -> list[int]:
+        """The children of the head's raylet."""
+        said = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,pgid="], capture_output=True, text=True, check=True).stdout
+        rows = [tuple(map(int, line.split())) for line in said.splitlines()]
+        group = {pid for pid, _, leader in rows if leader == self.head.pid}
+        return [pid for pid, parent, _ in rows if parent in group]
 
     def stop(self) -> None:
         """Kill whatever is left."""
@@ -144,6 +154,8 @@ def test_a_worker_killed_on_a_cluster_of_two_nodes(tmp_path, start, plain, clust
 def test_a_node_killed_in_the_middle(tmp_path, start, plain, cluster):
     run = start(*on(cluster), **TOKEN)
     until(lambda: len(shards(tmp_path / "outputs")) >= 3, run)
+    (ledger,) = processes_of(str(cluster.site), "ray::Ledger")
+    assert ledger in cluster.on_head()  # the driver's node: no other's end takes it away
     cluster.kill_second()
     said, wrong = run.communicate(timeout=WAIT)
     assert (run.returncode, wrong) == (0, "")
