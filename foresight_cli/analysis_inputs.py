@@ -6,16 +6,21 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import torch
+
 from foresight_cli.catalog import Found, find, reopen
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset
 from foresight_cli.data.subset import Subset
 from foresight_cli.devices import usable_device
+from foresight_cli.errors import ForesightError
 from foresight_cli.evidence import representation_of
 from foresight_cli.experiments.inputs import Inputs
-from foresight_cli.experiments.rows import choose_rows, draw_rows
+from foresight_cli.experiments.rows import Alike, Rows, choose_rows, draw_rows, find_alike, near_labels
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
+from foresight_cli.latents.sketch import Sketch
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +55,7 @@ class _Read:
 
     latents: Sequence[Latents]
     held: Mapping[str, Latents]
-    all_groups: Mapping[str, str] | None  # None: every row was read
-    exact: int
+    everything: tuple[Latents, Alike] | None  # known of all rows; None where all were read
 
 
 def open_inputs(config: AnalyzeConfig) -> Opened:
@@ -73,11 +77,11 @@ def open_inputs(config: AnalyzeConfig) -> Opened:
         return control_latents(config.controls, opened[1], config.cache_dir, pictures)
 
     if sum(_bytes(entry) for entry in entries) > IN_MEMORY:
-        read = _drawn(entries, config, controls)
+        read = _drawn([found.source, found.target], config, controls)
     else:
         held = controls(None)
         joined = join(*(load(entry) for entry in entries), *held.values())
-        read = _Read(joined[: len(entries)], dict(zip(held, joined[len(entries) :], strict=True)), None, 0)
+        read = _Read(joined[: len(entries)], dict(zip(held, joined[len(entries) :], strict=True)), None)
     sources, targets = read.latents[: len(found.source)], read.latents[len(found.source) :]
     rows = choose_rows(
         [sources, targets, *([[read.held["pixels"]]] if "pixels" in read.held else [])],
@@ -91,14 +95,11 @@ def open_inputs(config: AnalyzeConfig) -> Opened:
         for side, of_side, latents_of in (("source", found.source, sources), ("target", found.target, targets))
     )
     known = read.latents[0]
-    groups = dict(zip(known.ids, rows.groups, strict=True))  # near-duplicates merged
-    if read.all_groups is None:
-        twins = _later_twins(known)
-        group_of = {sample: group for sample, group in groups.items() if sample not in twins}
-    else:
-        group_of = {sample: groups.get(sample, group) for sample, group in read.all_groups.items()}
-        total = len(group_of) + read.exact
-        rows = replace(rows, duplicates=replace(rows.duplicates, rows=total, exact=read.exact))
+    if read.everything is not None:
+        rows = _among_all(rows, known, *read.everything)
+    all_known, alike = read.everything or (known, rows.alike)
+    root = dict(zip(known.groups, rows.groups, strict=True))  # what the drawn rows' pictures merged besides
+    group_of = {all_known.ids[i]: root.get(alike.groups[i], alike.groups[i]) for i in alike.first}
     spaces = {name: latents.values for name, latents in read.held.items()}
     left_out = rows.duplicates.exact
     return Opened(found, Inputs(x, y, spaces, known, rows), opened[0] if opened else None, group_of, left_out)
@@ -110,34 +111,56 @@ def _bytes(entry: Entry) -> float:
 
 
 def _drawn(
-    entries: Sequence[Entry], config: AnalyzeConfig, controls: Callable[[Sequence[str]], dict[str, Latents]]
+    sides: Sequence[Sequence[Entry]], config: AnalyzeConfig, controls: Callable[[Sequence[str]], dict[str, Latents]]
 ) -> _Read:
     """The rows that ``config`` draws, read from the disk; every shard's bytes are checked all the same."""
-    readers = [RowReader(entry) for entry in entries]
+    read = [[_reader(entry) for entry in entries] for entries in sides]
+    readers = [reader for side in read for reader, _ in side]
     known = join(*(reader.latents for reader in readers))[0]
-    drawn = draw_rows(known, max_rows=config.max_rows, seed=config.seed)
-    if len(drawn.rows) < len(drawn.first_of_equal):
-        log.info("%d samples are more than fit in memory: %d of them are drawn and read", len(known), len(drawn.rows))
-    ids = [known.ids[i] for i in drawn.rows]
+    labels = [[found[reader.places(known.ids)] for reader, found in side] for side in read]
+    alike = find_alike(known, labels, sides[0][0].manifest()["skipped"])
+    drawn = draw_rows(alike, max_rows=config.max_rows, seed=config.seed)
+    if len(drawn) < len(alike.first):
+        log.info("%d samples are more than fit in memory: %d of them are drawn and read", len(known), len(drawn))
+    ids = [known.ids[i] for i in drawn]
     latents = [reader.take(reader.places(ids)) for reader in readers]
     held = controls(ids)
-    joined = join(*latents, *held.values())
-    groups = {known.ids[i]: known.groups[i] for i in drawn.first_of_equal}
+    first, *others = join(*latents, *held.values())
+    joined = [replace(first, groups=[alike.groups[i] for i in drawn]), *others]
     return _Read(
-        joined[: len(entries)],
-        dict(zip(held, joined[len(entries) :], strict=True)),
-        groups,
-        len(known) - len(drawn.first_of_equal),
+        joined[: len(readers)],
+        dict(zip(held, joined[len(readers) :], strict=True)),
+        (known, alike),
     )
 
 
-def _later_twins(known: Latents) -> set[str]:
-    """Samples whose pixels equal those of an earlier one."""
-    seen: set[bytes] = set()
-    twins = set()
-    for sample, pixels in zip(known.ids, known.pixels.numpy(), strict=True):
-        digest = pixels.tobytes()
-        if digest in seen:
-            twins.add(sample)
-        seen.add(digest)
-    return twins
+def _reader(entry: Entry) -> tuple[RowReader, np.ndarray]:
+    """The rows of ``entry`` on the disk, and what `near_labels` says of them.
+
+    Raises:
+        ForesightError: latents are not finite.
+    """
+    sketch = Sketch()
+    reader = RowReader(entry, sketch.add)
+    rows = sketch.rows()
+    bad = (~torch.isfinite(rows).all(dim=1)).nonzero().flatten().tolist()
+    if bad:
+        raise ForesightError(
+            f"the latents of {reader.latents.ids[bad[0]]!r} are not finite ({len(bad)} such rows in {entry.path}). "
+            "Extract them again in a wider dtype, as model.dtype=float32"
+        )
+    return reader, near_labels(rows)
+
+
+def _among_all(rows: Rows, drawn: Latents, everything: Latents, alike: Alike) -> Rows:
+    """``rows`` with the numbers of all, and of what the pictures of those drawn say besides."""
+    near = {everything.ids[i] for i in alike.near} | {drawn.ids[i] for i in rows.alike.near}
+    root = dict(zip(drawn.groups, rows.groups, strict=True))
+    found = replace(
+        alike.duplicates,
+        near=len(near),
+        groups=len({root.get(alike.groups[i], alike.groups[i]) for i in alike.first}),
+        examples=[*alike.duplicates.examples, *rows.duplicates.examples][:8],
+    )
+    near_in = [*alike.near_in, *rows.alike.near_in[len(alike.near_in) :]]
+    return replace(rows, alike=replace(rows.alike, near_in=near_in, duplicates=found))

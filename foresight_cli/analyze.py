@@ -137,7 +137,9 @@ def _sampled(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray], _S
         labels=_counts(scored.labels),
         rows=len(rows.score),
         duplicates=rows.duplicates,
-        spaces=[describe_space(x, scored, near, config.seed) for x, near in zip(spaces, rows.near, strict=False)],
+        spaces=[
+            describe_space(x, scored, near, config.seed) for x, near in zip(spaces, rows.alike.near_in, strict=False)
+        ],
         pairs=measured,
         layer_similarity=similarity,
         layer_similarity_spaces=similar,

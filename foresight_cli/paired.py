@@ -16,17 +16,13 @@ from foresight_cli.data import Dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments.rows import PAIR_ROWS, choose_rows
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
+from foresight_cli.latents.sketch import Sketch
 from foresight_cli.results import Duplicates
 from foresight_cli.training.fit import Parts
 from foresight_cli.training.pairs import Pairs, Rows
 
 log = logging.getLogger(__name__)
 
-SKETCH = 64
-"""Columns of a random projection that stands for rows on the disk where near-duplicates are looked for.
-
-It keeps squared distances to about 20 %, and near-duplicates are a thousandfold closer than other rows are.
-"""
 LEAST_GROUPS = 20
 CHUNK = 1024
 
@@ -69,11 +65,12 @@ def open_pairs(config: AdaptConfig) -> Paired:
     stored: list[Rows] = []
     views: list[Latents] = []
     for side, entry in (("source", source), ("target", target)):
-        reader = RowReader(entry) if streamed else None
+        sketch = Sketch()
+        reader = RowReader(entry, sketch.add) if streamed else None
         latents = reader.latents if reader else load(entry)
         _refuse_not_finite(side, entry, reader if reader else latents.values, latents.ids)
         stored.append(reader if reader else latents.values)
-        views.append(replace(latents, values=_sketch(reader)) if reader else latents)
+        views.append(replace(latents, values=sketch.rows()) if reader else latents)
     if streamed:
         log.info("latents of %.2g GB are read from the cache as they are needed (memory_gb=%g)",
                  sum(_bytes(entry) for entry in (source, target)) / 1e9, config.memory_gb)  # fmt: skip
@@ -148,13 +145,6 @@ def split_rows(groups: Sequence[str], shares: Sequence[float], seed: int) -> Spl
 
 def _bytes(entry: Entry) -> int:
     return sum(int(shard["bytes"]) for shard in entry.manifest()["shards"])
-
-
-def _sketch(reader: RowReader) -> torch.Tensor:
-    draw = torch.Generator().manual_seed(0)
-    projection = torch.randn(reader.shape[1], min(SKETCH, reader.shape[1]), generator=draw)
-    parts = [reader[rows].float() @ projection for rows in torch.arange(len(reader)).split(CHUNK)]
-    return torch.cat(parts)
 
 
 def _refuse_not_finite(side: str, entry: Entry, rows: Rows, ids: Sequence[str]) -> None:

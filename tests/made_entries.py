@@ -20,15 +20,25 @@ from foresight_cli.models import open_model
 from foresight_cli.overrides import for_hydra
 
 
-def made(root: Path | str, *words: str, value: float = 0.0, sealed: bool = True) -> Entry:
-    """The entry of ``foresight extract WORDS``: every latent is ``value``, the rest is as a real one's."""
+def made(
+    root: Path | str, *words: str, value: float = 0.0, rows: torch.Tensor | None = None, sealed: bool = True
+) -> Entry:
+    """The entry of ``foresight extract WORDS``, the rest as a real one's.
+
+    Every latent is ``value``, and all pictures are one; or the latents are ``rows [n, d]``, and no two pictures are.
+    """
     config = _config(words)
     dataset = open_dataset(config.data)
     (recipe,) = planned(config, dataset, open_model(config.model)).values()
     entry = Entry.create(Path(root), recipe)
     for number in range(recipe.shards):
-        ids = [dataset.samples[row].id for row in recipe.slice(number)]
-        entry.put(number, Shard(ids, torch.full((len(ids), 2), value), torch.zeros(len(ids), 32, dtype=torch.uint8)))
+        places = list(recipe.slice(number))
+        ids = [dataset.samples[row].id for row in places]
+        pixels = torch.zeros(len(ids), 32, dtype=torch.uint8)
+        if rows is not None:
+            pixels[:, :8] = torch.tensor(places)[:, None].view(torch.uint8)
+        latents = torch.full((len(ids), 2), value) if rows is None else rows[places]
+        entry.put(number, Shard(ids, latents, pixels))
     if sealed:
         entry.seal(_provenance(config, "cpu"))
     write_samples(entry.path, dataset.samples)

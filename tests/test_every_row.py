@@ -96,7 +96,8 @@ def test_rows_that_do_not_fit_in_memory(cached, here, tmp_path):
     assert found.whole is not None
     assert here.whole is not None
     assert found.whole.cka == pytest.approx(here.whole.cka, rel=1e-10)
-    assert found.chosen_pair.r2.value == pytest.approx(here.chosen_pair.r2.value, abs=0.1)
+    assert found.chosen_pair.r2.value == pytest.approx(here.chosen_pair.r2.value, rel=1e-9)
+    assert found.duplicates == here.duplicates
 
 
 def test_a_ray_cluster_gives_the_same_to_ten_digits(cached, here):

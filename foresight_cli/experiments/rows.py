@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
+import torch
 
 from foresight_cli.latents import Latents
 from foresight_cli.metrics import duplicate_groups
@@ -29,54 +30,95 @@ class Rows:
     Attributes:
         score: rows that every estimate is made on.
         select: rows of other groups, on which the best pair is chosen; empty where there is nothing to choose.
-        groups: group of every row of the joined latents, near-duplicates merged.
         one_of_each: one row of every group among ``score``, as indices into it, at most `PAIR_ROWS`; None for all.
-        duplicates: what was found.
-        near: how many rows have a near-duplicate in each representation, view by view.
+        alike: equal pictures and near-duplicates among the joined latents.
     """
 
     score: list[int]
     select: list[int]
-    groups: list[str]
     one_of_each: list[int] | None
-    duplicates: Duplicates
-    near: list[int]
+    alike: Alike
+
+    @property
+    def groups(self) -> list[str]:
+        """Group of every row of the joined latents, near-duplicates merged."""
+        return self.alike.groups
+
+    @property
+    def duplicates(self) -> Duplicates:
+        """What was found, in numbers."""
+        return self.alike.duplicates
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Rows drawn from more than fit in memory, as indices.
+class Alike:
+    """What is alike among rows, as indices.
 
     Attributes:
-        rows: those drawn: whole groups.
-        first_of_equal: every row whose picture is not that of an earlier row.
+        first: rows whose picture is not that of an earlier row.
+        near: of them, those that nearly coincide with another in two views.
+        near_in: how many of them nearly coincide with another in each representation, view by view.
+        groups: group of every row; those of equal pictures and of near-duplicates are merged.
+        duplicates: the same in numbers.
     """
 
-    rows: list[int]
-    first_of_equal: list[int]
+    first: list[int]
+    near: list[int]
+    near_in: list[int]
+    groups: list[str]
+    duplicates: Duplicates
 
 
-def draw_rows(known: Latents, *, max_rows: int, seed: int) -> Drawn:
-    """Draw rows before any latent is read; near-duplicates are then looked for among those drawn alone.
+def find_alike(known: Latents, views: Sequence[Sequence[np.ndarray]], skipped: Sequence[Sequence[str]]) -> Alike:
+    """Find equal pictures, and rows that coincide in two views.
+
+    Two samples are near-duplicates if they nearly coincide in two views, the source and the target, say, or the source
+    and the thumbnails. In one view alone it is that view which is blind (a colour histogram to position), and merging
+    what it cannot tell apart would leave nothing to measure its blindness on.
 
     Args:
-        known: every row; its values may be empty.
-        max_rows: at most so many; whole groups are drawn.
-        seed: of the draw.
+        known: the rows; its values may be empty.
+        views: what `near_labels` says of each representation of each view; rows in the order of ``known``.
+        skipped: files that could not be decoded, for the record.
     """
-    first, _ = _first_of_equal_pixels(known)
-    order = _shuffled_groups([known.groups[i] for i in first], seed)
-    return Drawn(_take(first, known.groups, order, max_rows), first)
+    first, exact = _first_of_equal_pixels(known)
+    near = _coincide_twice(views, first)
+    merged = _UnionFind(known.groups)
+    for rows in [*exact, *near]:
+        merged.join(known.groups[i] for i in rows)
+    groups = [merged.find(group) for group in known.groups]
+    alike = sorted({i for rows in near for i in rows})
+    duplicates = Duplicates(
+        rows=len(known),
+        exact=len(known) - len(first),
+        near=len(alike),
+        groups=len({groups[i] for i in first}),
+        examples=[[known.ids[i] for i in rows[:6]] for rows in [*exact, *near][:8]],
+        skipped=[list(pair) for pair in skipped],
+    )
+    near_in = [_in_company(labels[first]) for view in views for labels in view]
+    return Alike(first, alike, near_in, groups, duplicates)
+
+
+def near_labels(values: torch.Tensor, rows: Sequence[int] | None = None) -> np.ndarray:
+    """For each row of ``values [n, d]`` the number of its set of near-duplicates among ``rows``, -1 for none."""
+    labels = np.full(len(values), -1)
+    within = np.arange(len(values)) if rows is None else np.asarray(rows)
+    for number, found in enumerate(duplicate_groups(values if rows is None else values[list(rows)])):
+        labels[within[list(found)]] = number
+    return labels
+
+
+def draw_rows(alike: Alike, *, max_rows: int, seed: int) -> list[int]:
+    """Draw rows before any latent is read into memory: whole groups, ``max_rows`` in all at most."""
+    order = _shuffled_groups([alike.groups[i] for i in alike.first], seed)
+    return _take(alike.first, alike.groups, order, max_rows)
 
 
 def choose_rows(
     views: Sequence[View], *, max_rows: int, select_share: float, seed: int, skipped: Sequence[Sequence[str]]
 ) -> Rows:
-    """Leave out exact duplicates, merge near-duplicates into groups, draw the rows.
-
-    Two samples are near-duplicates if they nearly coincide in two views, the source and the target, say, or the source
-    and the thumbnails. In one view alone it is that view which is blind (a colour histogram to position), and merging
-    what it cannot tell apart would leave nothing to measure its blindness on.
+    """Leave out exact duplicates, merge near-duplicates into groups (see `find_alike`), draw the rows.
 
     Args:
         views: the source's representations, the target's, and those of the inputs, joined: the same rows everywhere.
@@ -85,35 +127,22 @@ def choose_rows(
         seed: of the draw.
         skipped: files that could not be decoded, for the record.
     """
-    first = views[0][0]
-    kept, exact = _first_of_equal_pixels(first)
-    near_by_view = [[_duplicate_labels(space, kept) for space in view] for view in views]
-    near = _coincide_twice(near_by_view, kept)
-    merged = _UnionFind(first.groups)
-    for rows in [*exact, *near]:
-        merged.join(first.groups[i] for i in rows)
-    groups = [merged.find(group) for group in first.groups]
-    order = _shuffled_groups([groups[i] for i in kept], seed)
-    drawn = _take(kept, groups, order, max_rows)
+    known = views[0][0]
+    first, _ = _first_of_equal_pixels(known)
+    labels = [[near_labels(space.values, first) for space in view] for view in views]
+    alike = find_alike(known, labels, skipped)
+    groups = alike.groups
+    order = _shuffled_groups([groups[i] for i in first], seed)
+    drawn = _take(first, groups, order, max_rows)
     drawn_groups = {groups[i] for i in drawn}
     present = [group for group in order if group in drawn_groups]
     aside = set(present[: round(select_share * len(present))])
-    duplicates = Duplicates(
-        rows=len(first),
-        exact=len(first) - len(kept),
-        near=len({i for rows in near for i in rows}),
-        groups=len({groups[i] for i in kept}),
-        examples=[[first.ids[i] for i in rows[:6]] for rows in [*exact, *near][:8]],
-        skipped=[list(pair) for pair in skipped],
-    )
     score = [i for i in drawn if groups[i] not in aside]
     return Rows(
         score=score,
         select=[i for i in drawn if groups[i] in aside],
-        groups=groups,
         one_of_each=_one_of_each([groups[i] for i in score], seed),
-        duplicates=duplicates,
-        near=[int((labels >= 0).sum()) for view in near_by_view for labels in view],
+        alike=alike,
     )
 
 
@@ -125,24 +154,23 @@ def _first_of_equal_pixels(latents: Latents) -> tuple[list[int], list[list[int]]
     return sorted(rows[0] for rows in seen.values()), [rows for rows in seen.values() if len(rows) > 1]
 
 
-def _duplicate_labels(space: Latents, kept: Sequence[int]) -> np.ndarray:
-    """For each kept row the number of its set of near-duplicates in ``space``, -1 for none."""
-    labels = np.full(len(kept), -1)
-    for number, rows in enumerate(duplicate_groups(space.values[list(kept)])):
-        labels[list(rows)] = number
-    return labels
-
-
-def _coincide_twice(views: Sequence[Sequence[np.ndarray]], kept: Sequence[int]) -> list[list[int]]:
-    """Sets of rows that are near-duplicates in a representation of one view and in one of another."""
+def _coincide_twice(views: Sequence[Sequence[np.ndarray]], rows: Sequence[int]) -> list[list[int]]:
+    """Sets of ``rows`` that are near-duplicates in a representation of one view and in one of another."""
+    among = np.asarray(rows)
     found: dict[tuple[int, ...], None] = {}
     for one, other in combinations(views, 2):
         for a, b in product(one, other):
             together: dict[tuple[int, int], list[int]] = {}
-            for row in np.flatnonzero((a >= 0) & (b >= 0)).tolist():
-                together.setdefault((int(a[row]), int(b[row])), []).append(kept[row])
+            for row in among[(a[among] >= 0) & (b[among] >= 0)].tolist():
+                together.setdefault((int(a[row]), int(b[row])), []).append(row)
             found |= {tuple(rows): None for rows in together.values() if len(rows) > 1}
     return [list(rows) for rows in found]
+
+
+def _in_company(labels: np.ndarray) -> int:
+    """How many have a label that another has too."""
+    _, sizes = np.unique(labels[labels >= 0], return_counts=True)
+    return int(sizes[sizes > 1].sum())
 
 
 def _one_of_each(groups: Sequence[str], seed: int) -> list[int] | None:

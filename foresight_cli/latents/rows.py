@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +26,10 @@ class RowReader:
     Making one reads every shard once, one at a time, and checks its bytes against the hash in its name. After that rows
     are read alone, at their place in their file, by ``pread``: nothing stays in memory.
 
+    Args:
+        entry: complete.
+        on_shard: told of the latents ``[n, d]`` of each shard as it is read.
+
     Attributes:
         shape: rows and columns.
         dtype: as they are stored.
@@ -35,7 +39,7 @@ class RowReader:
         ForesightError: the entry is not complete, or a shard is damaged.
     """
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: Entry, on_shard: Callable[[torch.Tensor], None] = lambda rows: None) -> None:
         self._files: list[Path] = []
         self._open: dict[int, int] = {}
         ids: list[str] = []
@@ -51,6 +55,7 @@ class RowReader:
             self._files.append(path)
             ids += shard.ids
             pixels.append(shard.pixels)
+            on_shard(shard.latents)
         if width is None:
             raise ForesightError(f"{entry.path} holds no rows: every sample was skipped")
         self._start, self._file, self._row_bytes = np.concatenate(starts), np.concatenate(files), row_bytes

@@ -24,7 +24,9 @@ TREE_ROWS = 5000
 """More rows are put in a tree by their first `TREE_COLUMNS` coordinates, and what lies close there is looked at."""
 TREE_COLUMNS = 8
 TOO_MANY = 100
-"""Candidates a row, above which the tree is given up."""
+"""Candidates a row, above which the tree is given up: all pairs are looked at, or of very many rows the nearest."""
+ALL_PAIRS_ROWS = 50_000
+NEAREST = 16
 PAIRS_AT_ONCE = 4096
 _COLUMNS_AT_ONCE = 256
 
@@ -46,7 +48,8 @@ def duplicate_groups(x: Matrix, *, tolerance: float = 2e-4) -> tuple[tuple[int, 
     from there all others look alike. A row exactly at the median has no direction and can only be an equal.
 
     Memory is one tile and the list of close pairs; time n^2 d up to 5,000 rows, about n log n + n d above, but for
-    rows of which very many are alike.
+    rows of which very many are alike. Of more than 50,000 such rows only the 16 nearest of each in the few directions
+    they spread most in are looked at: rows of one group are then linked through one another, not each to each.
 
     Raises:
         ForesightError: ``x`` is invalid or ``tolerance`` is not within 0 .. 1.
@@ -95,7 +98,7 @@ def _near_pairs(rows: torch.Tensor, tolerance: float) -> npt.NDArray[np.int64]:
     limit = min(tolerance, chance) * 2 * float(norms.median())
     pairs = _neighbours_in_a_tree(rows, limit) if n > TREE_ROWS else None
     if pairs is None:
-        pairs = _neighbours_in_tiles(rows, norms, limit)
+        pairs = _neighbours_in_tiles(rows, norms, limit) if n <= ALL_PAIRS_ROWS else _nearest_in_a_tree(rows, limit)
     i, j = torch.from_numpy(pairs).to(rows.device)
     close = [
         ((rows[a] * rows[b]).sum(dim=1) > (1 - tolerance) * (norms[a] * norms[b]).sqrt())
@@ -120,19 +123,36 @@ def _neighbours_in_tiles(rows: torch.Tensor, norms: torch.Tensor, limit: float) 
 
 
 def _neighbours_in_a_tree(rows: torch.Tensor, limit: float) -> npt.NDArray[np.int64] | None:
-    """The same pairs and some more, without looking at all; None if they would be too many to hold.
-
-    No two rows are farther apart in a few directions than they are in all: the directions are those in which a sample
-    of the rows spreads most.
-    """
-    some = rows[:: -(-len(rows) // _SAMPLE)]
-    directions = some / torch.linalg.vector_norm(some, dim=1, keepdim=True).clamp_min(1e-300)
-    axes = torch.linalg.svd(directions, full_matrices=False).Vh[:TREE_COLUMNS]
-    tree = KDTree((rows @ axes.T).cpu().numpy())
-    reach = math.sqrt(limit) * (1 + 1e-6)
+    """The same pairs and some more, without looking at all; None if they would be too many to hold."""
+    tree, reach = KDTree(_widest(rows)), _reach(limit)
     if tree.count_neighbors(tree, reach) > TOO_MANY * len(rows):
         return None
     return np.sort(tree.query_pairs(reach, output_type="ndarray"), axis=1).T.astype(np.int64)
+
+
+def _nearest_in_a_tree(rows: torch.Tensor, limit: float) -> npt.NDArray[np.int64]:
+    """Of those pairs the nearest of each row."""
+    points = _widest(rows)
+    tree, n = KDTree(points), len(rows)
+    found = []
+    for start in range(0, n, PAIRS_AT_ONCE):
+        piece = np.arange(start, min(start + PAIRS_AT_ONCE, n))
+        _, near = tree.query(points[piece], k=NEAREST + 1, distance_upper_bound=_reach(limit))
+        pairs = np.stack([np.repeat(piece, NEAREST + 1), near.ravel()])
+        found.append(pairs[:, (pairs[1] < n) & (pairs[0] != pairs[1])])
+    return np.concatenate(found, axis=1).astype(np.int64)
+
+
+def _reach(limit: float) -> float:
+    return math.sqrt(limit) * (1 + 1e-6)
+
+
+def _widest(rows: torch.Tensor) -> npt.NDArray[np.float64]:
+    """The rows along the few directions in which a sample of them spreads most: nowhere are two farther apart there."""
+    some = rows[:: -(-len(rows) // _SAMPLE)]
+    directions = some / torch.linalg.vector_norm(some, dim=1, keepdim=True).clamp_min(1e-300)
+    axes = torch.linalg.svd(directions, full_matrices=False).Vh[:TREE_COLUMNS]
+    return np.asarray((rows @ axes.T).cpu().numpy())
 
 
 def _effective_columns(rows: torch.Tensor) -> float:

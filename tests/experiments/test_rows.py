@@ -58,7 +58,7 @@ def test_near_duplicates_in_two_views_are_one_group(rng):
     assert rows.duplicates.near == 2
     assert rows.duplicates.groups == 59
     assert len(rows.one_of_each) == 59
-    assert rows.near == [2, 2]
+    assert rows.alike.near_in == [2, 2]
     assert len(rows.score) == 60
 
 
@@ -68,7 +68,7 @@ def test_what_one_view_cannot_tell_apart_stays_apart(rng):
     rows = choose([[space(x)], [space(y)]])
     assert rows.duplicates.near == 0
     assert rows.duplicates.groups == 60
-    assert rows.near == [2, 0]
+    assert rows.alike.near_in == [2, 0]
 
 
 def test_a_third_view_of_the_inputs_settles_it(rng):
