@@ -81,3 +81,29 @@ class ShardProgress:
         if self._since is None or self.computed == self._since[1]:
             return None
         return (self.computed - self._since[1]) / (time.monotonic() - self._since[0])
+
+
+class WorkerSpeeds:
+    """How fast each of many workers is, in a line now and then: the slowest by name, so that it can be looked at."""
+
+    def __init__(self, title: str, *, quiet: float = 2 * QUIET_SECONDS) -> None:
+        self._title = title
+        self._quiet = quiet
+        self._since = time.monotonic()
+        self._samples: dict[str, int] = {}
+
+    def on_samples(self, worker: str, count: int) -> None:
+        """So many samples more went through the network of ``worker``."""
+        self._samples[worker] = self._samples.get(worker, 0) + count
+
+    def say(self) -> None:
+        """The line, where it is due: of the workers that told of samples since the last one."""
+        seconds = time.monotonic() - self._since
+        if seconds < self._quiet:
+            return
+        if len(self._samples) > 1:
+            slowest, *_, fastest = sorted(self._samples, key=self._samples.__getitem__)
+            rates = self._samples[slowest] / seconds, self._samples[fastest] / seconds
+            said = "%s: %d workers at %.1f to %.1f samples/s, the slowest %s"
+            log.info(said, self._title, len(self._samples), *rates, slowest)
+        self._since, self._samples = time.monotonic(), {}

@@ -20,6 +20,8 @@ from foresight_cli.errors import ForesightError
 log = logging.getLogger(__name__)
 
 TRIES = 3
+PATIENCE = 60.0
+"""Seconds in which an actor of ours must answer."""
 
 
 @contextmanager
@@ -195,3 +197,10 @@ def no_room(ray: Any, asked: Pool, config: RayConfig) -> ForesightError:
         f"{asked.about}, of which {free['CPU']:g} CPUs and {free['GPU']:g} GPUs are free. Lower runner.cpus_per_worker "
         "or runner.gpus_per_worker, or wait longer with runner.wait=SECONDS"
     )
+
+
+def on_this_node(ray: Any) -> Any:
+    """On this node: it lives as long as the run. Not soft: Ray puts actors that take no CPU anywhere then."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from foresight_cli.progress import ShardProgress
+from foresight_cli.progress import ShardProgress, WorkerSpeeds
 
 
 def test_a_line_for_each_shard_with_what_was_there_before(caplog):
@@ -29,4 +29,31 @@ def test_a_long_shard_is_not_silent(caplog):
 def test_a_short_one_is(caplog):
     with caplog.at_level("INFO"), ShardProgress("ltxv", 1000, {0: 1000}) as progress:
         progress.on_samples(16)
+    assert caplog.messages == []
+
+
+def test_the_slowest_worker_is_named(caplog, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("foresight_cli.progress.time.monotonic", lambda: clock[0])
+    speeds = WorkerSpeeds("Ray")
+    with caplog.at_level("INFO"):
+        for second in range(1, 181):
+            clock[0] = second
+            for worker, count in (("fast", 8), ("slow", 2), ("lost", 5 if second <= 60 else 0)):
+                if count:
+                    speeds.on_samples(worker, count)
+            speeds.say()
+    assert caplog.messages == [
+        "Ray: 3 workers at 2.0 to 8.0 samples/s, the slowest slow",
+        "Ray: 2 workers at 2.0 to 8.0 samples/s, the slowest slow",
+        "Ray: 2 workers at 2.0 to 8.0 samples/s, the slowest slow",
+    ]
+
+
+def test_one_worker_alone_is_not_compared(caplog):
+    speeds = WorkerSpeeds("Ray", quiet=0)
+    with caplog.at_level("INFO"):
+        speeds.on_samples("only", 8)
+        speeds.say()
+        speeds.say()
     assert caplog.messages == []

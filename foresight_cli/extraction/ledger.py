@@ -16,15 +16,11 @@ class Ledger:
     """Kept in one place, told by every worker, asked by whoever shows the progress.
 
     Attributes:
-        hosts: where each worker runs.
-        samples: how many each worker computed.
         computing: the shard that each worker began last.
         stuck: how many workers began each shard last: those at work on it, and those that died of it.
         done: the committed shards.
     """
 
-    hosts: dict[str, str] = field(default_factory=dict)
-    samples: dict[str, int] = field(default_factory=dict)
     computing: dict[str, int] = field(default_factory=dict)
     stuck: Counter[int] = field(default_factory=Counter)
     done: set[int] = field(default_factory=set)
@@ -33,7 +29,6 @@ class Ledger:
 
     def hello(self, worker: str, host: str) -> None:
         """A worker has found a place."""
-        self.hosts[worker] = host
         self._news.append(("hello", worker, host))
 
     def is_done(self, number: int) -> bool:
@@ -55,8 +50,7 @@ class Ledger:
 
     def computed(self, worker: str, count: int) -> None:
         """So many samples went through a worker's network."""
-        self.samples[worker] = self.samples.get(worker, 0) + count
-        self._news.append(("samples", count))
+        self._news.append(("samples", worker, count))
 
     def committed(self, worker: str, number: int) -> None:
         """A shard is in the cache."""

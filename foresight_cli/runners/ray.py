@@ -8,31 +8,24 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from foresight_cli.config import RayConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.job import Job, Progress
-from foresight_cli.extraction.ledger import DEATHS, Ledger
+from foresight_cli.extraction.ledger import Ledger
 from foresight_cli.extraction.shard_filler import Seat, ShardFiller
 from foresight_cli.latents.remote import is_remote
-from foresight_cli.ray_cluster import Pool, connected, no_room, pool
+from foresight_cli.progress import WorkerSpeeds
+from foresight_cli.ray_cluster import PATIENCE, Pool, connected, no_room, on_this_node, pool
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-R = TypeVar("R")
 
 BLOCKS = 2000
 """The shards go out in so many blocks at most; Ray keeps a record of each."""
-MOST_PIECES = 1000
-PATIENCE = 60.0
-"""Seconds in which the ledger must answer."""
 
 
 def run(job: Job, config: RayConfig, progress: Progress) -> str:
@@ -69,13 +62,14 @@ class _Run:
     """One job on a connected cluster."""
 
     def __init__(self, ray: Any, config: RayConfig, crew: Pool, progress: Progress) -> None:
-        here = _here(ray)
+        here = on_this_node(ray)
         self._ray, self._config, self._crew, self._progress = ray, config, crew, progress
         self._ledger = ray.remote(Ledger).options(num_cpus=0, scheduling_strategy=here).remote()
         # Not in this process: Ray Data cannot be called from outside a cluster, nor stopped from outside its thread.
         self._stream = ray.remote(_stream).options(num_cpus=0, scheduling_strategy=here)
         self._hosts: dict[str, str] = {}
         self._counts: dict[str, int] = {}
+        self._speeds = WorkerSpeeds("Ray")
 
     def fill(self, job: Job, missing: Sequence[int]) -> str:
         """See :func:`run`."""
@@ -106,10 +100,12 @@ class _Run:
                 f"the Ray cluster no longer answers ({type(error).__name__}). What is committed stays: run the same "
                 "command again to go on"
             ) from None
-        if computed := sum(what[0] for said, *what in news if said == "samples"):
+        if computed := sum(what[1] for said, *what in news if said == "samples"):
             self._progress.on_samples(computed)  # at once: told one by one in no time, they would make no speed
         for said, *what in news:
-            if said == "hello":
+            if said == "samples":
+                self._speeds.on_samples(*what)
+            elif said == "hello":
                 self._hosts[what[0]] = what[1]
             elif said == "shard":
                 self._counts[what[0]] = self._counts.get(what[0], 0) + 1
@@ -120,6 +116,7 @@ class _Run:
                 raise ForesightError(what[0])
             elif said == "crashed":
                 raise RuntimeError(f"a worker failed:\n{what[0]}")
+        self._speeds.say()
 
 
 def _stream(ledger: Any, job: Job, seat: Seat, crew: Pool, missing: Sequence[int]) -> None:
@@ -150,103 +147,6 @@ def _stream(ledger: Any, job: Job, seat: Seat, crew: Pool, missing: Sequence[int
                 return
     except Exception:
         ray.get(ledger.answer.remote("crashed", traceback.format_exc()), timeout=PATIENCE)
-
-
-def gather(
-    work: Callable[[T, Callable[[int], None]], R],
-    merge: Callable[[R, R], R],
-    split: Callable[[int], Sequence[T]],
-    config: RayConfig,
-    on_samples: Callable[[int], None],
-) -> R:
-    """What ``work`` makes of all pieces, merged two by two on the cluster; a task that is lost runs again.
-
-    Args:
-        work: a function of a module, run on a worker; it tells of the samples it has seen.
-        merge: of two results one; likewise.
-        split: gives at most so many pieces.
-        config: of the runner.
-        on_samples: told of the samples that workers have seen.
-
-    Raises:
-        ForesightError: what ``work`` raised; no cluster answers, or no task finds a place on it.
-    """
-    with connected(config) as ray:
-        crew = pool(ray, config, most=MOST_PIECES, device="cpu")
-        pieces = split(crew.workers)
-        log.info("Ray: %d %s on %s", len(pieces), "piece" if len(pieces) == 1 else "pieces", crew.about)
-        ledger = ray.remote(Ledger).options(num_cpus=0, scheduling_strategy=_here(ray)).remote()
-        how = {"num_cpus": crew.cpus, "max_retries": DEATHS - 1, "num_returns": 2}
-        piece, pair = ray.remote(_piece).options(**how), ray.remote(_pair).options(**how)
-        here = max(int(crew.cpus), 1), os.getcwd(), ledger  # noqa: PTH109
-        under_way = dict(piece.remote(work, one, *here) for one in pieces)  # what it says by itself, and its result
-        done: list[Any] = []
-        limit, started = time.monotonic() + config.wait, False
-        while under_way:
-            for said in ray.wait(list(under_way), timeout=1.0)[0]:
-                done.append(under_way.pop(said))
-                if why := _got(ray, said):
-                    raise ForesightError(why)
-            while len(done) > 1:  # results are large, and stay on the cluster
-                said, result = pair.remote(merge, done.pop(), done.pop())
-                under_way[said] = result
-            news = _got(ray, ledger.news.remote(), timeout=PATIENCE)
-            if seen := sum(what[1] for what in news if what[0] == "samples"):
-                on_samples(seen)
-            started = started or bool(news)
-            if not started and time.monotonic() > limit:
-                raise no_room(ray, crew, config)
-        whole: R = _got(ray, done[0])
-        return whole
-
-
-def _got(ray: Any, reference: Any, **how: Any) -> Any:
-    """What a task left, in one line where the task or the cluster is lost.
-
-    Raises:
-        ForesightError: workers died of it again and again, or the cluster no longer answers.
-    """
-    try:
-        return ray.get(reference, **how)
-    except ray.exceptions.RayTaskError:
-        raise  # a fault of ours, with its traceback
-    except ray.exceptions.RayError as error:
-        raise ForesightError(
-            f"the Ray cluster lost a part of the work ({type(error).__name__}), maybe for want of memory. Run the same "
-            "command again, with a smaller runner.workers or without runner=ray"
-        ) from None
-
-
-def _here(ray: Any) -> Any:
-    """On this node: it lives as long as the run. Not soft: Ray puts actors that take no CPU anywhere then."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-
-
-def _piece(
-    work: Callable[[T, Callable[[int], None]], R], piece: T, threads: int, folder: str, ledger: Any
-) -> tuple[str, R | None]:
-    """What went wrong, "" for nothing, and the result."""
-    import ray
-    import torch
-
-    me = f"{socket.gethostname()}-{os.getpid()}"
-    told = [ledger.hello.remote(me, socket.gethostname())]
-    if Path(folder).is_dir():
-        os.chdir(folder)
-    torch.set_num_threads(threads)
-    try:
-        result = work(piece, lambda count: told.append(ledger.computed.remote(me, count)))
-        with suppress(ray.exceptions.RayError):  # progress alone, which is not worth a result
-            ray.get(told[-1], timeout=PATIENCE)  # in order: all of it has arrived before the piece is done
-        return "", result
-    except ForesightError as error:
-        return str(error), None
-
-
-def _pair(merge: Callable[[R, R], R], one: R, other: R) -> tuple[str, R]:
-    return "", merge(one, other)
 
 
 class _Actor:
