@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import sys
+import time
 from pathlib import Path
 from runpy import run_path
 
@@ -70,7 +71,12 @@ def test_wandb_offline(cached):
     records = run_path(str(Path(__file__).with_name("wandb_file.py")))["records"]
     results, lines = adapted(cached, "tracker=wandb", "tracker.mode=offline", "tracker.project=mine")
     (file,) = Path("out/wandb").glob("offline-run-*/*.wandb")
-    found = list(records(file))
+    end = time.monotonic() + 60  # wandb's own process writes it, and may not have ended yet
+    found = []
+    while [record.WhichOneof("record_type") for record in found[-1:]] != ["exit"]:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+        found = list(records(file))
     started = next(record.run for record in found if record.WhichOneof("record_type") == "run")
     assert started.project == "mine"
     config = {item.key: json.loads(item.value_json) for item in started.config.update}
