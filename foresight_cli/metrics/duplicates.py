@@ -23,10 +23,11 @@ _SAMPLE = 1000
 TREE_ROWS = 5000
 """More rows are put in a tree by their first `TREE_COLUMNS` coordinates, and what lies close there is looked at."""
 TREE_COLUMNS = 8
-TOO_MANY = 100
-"""Candidates a row, above which the tree is given up: all pairs are looked at, or of very many rows the nearest."""
-ALL_PAIRS_ROWS = 50_000
 NEAREST = 16
+TOO_MANY = 100
+"""Candidates a row, of all rows that have more than `NEAREST`, above which not all of them are looked at."""
+ALL_PAIRS_ROWS = 50_000
+"""Then all pairs of so many rows are; of more rows, the nearest candidates of each."""
 PAIRS_AT_ONCE = 4096
 _COLUMNS_AT_ONCE = 256
 
@@ -48,8 +49,8 @@ def duplicate_groups(x: Matrix, *, tolerance: float = 2e-4) -> tuple[tuple[int, 
     from there all others look alike. A row exactly at the median has no direction and can only be an equal.
 
     Memory is one tile and the list of close pairs; time n^2 d up to 5,000 rows, about n log n + n d above, but for
-    rows of which very many are alike. Of more than 50,000 such rows only the 16 nearest of each in the few directions
-    they spread most in are looked at: rows of one group are then linked through one another, not each to each.
+    rows of which very many are alike: of more than 50,000 of them only the 16 nearest of each are looked at (in the few
+    directions they spread most in), so that rows of one group are linked through one another, not each to each.
 
     Raises:
         ForesightError: ``x`` is invalid or ``tolerance`` is not within 0 .. 1.
@@ -98,7 +99,7 @@ def _near_pairs(rows: torch.Tensor, tolerance: float) -> npt.NDArray[np.int64]:
     limit = min(tolerance, chance) * 2 * float(norms.median())
     pairs = _neighbours_in_a_tree(rows, limit) if n > TREE_ROWS else None
     if pairs is None:
-        pairs = _neighbours_in_tiles(rows, norms, limit) if n <= ALL_PAIRS_ROWS else _nearest_in_a_tree(rows, limit)
+        pairs = _neighbours_in_tiles(rows, norms, limit)
     i, j = torch.from_numpy(pairs).to(rows.device)
     close = [
         ((rows[a] * rows[b]).sum(dim=1) > (1 - tolerance) * (norms[a] * norms[b]).sqrt())
@@ -123,28 +124,28 @@ def _neighbours_in_tiles(rows: torch.Tensor, norms: torch.Tensor, limit: float) 
 
 
 def _neighbours_in_a_tree(rows: torch.Tensor, limit: float) -> npt.NDArray[np.int64] | None:
-    """The same pairs and some more, without looking at all; None if they would be too many to hold."""
-    tree, reach = KDTree(_widest(rows)), _reach(limit)
-    if tree.count_neighbors(tree, reach) > TOO_MANY * len(rows):
-        return None
-    return np.sort(tree.query_pairs(reach, output_type="ndarray"), axis=1).T.astype(np.int64)
+    """The same pairs and some more, without looking at all; None if they are too many, and the rows are few.
 
-
-def _nearest_in_a_tree(rows: torch.Tensor, limit: float) -> npt.NDArray[np.int64]:
-    """Of those pairs the nearest of each row."""
-    points = _widest(rows)
-    tree, n = KDTree(points), len(rows)
-    found = []
-    for start in range(0, n, PAIRS_AT_ONCE):
-        piece = np.arange(start, min(start + PAIRS_AT_ONCE, n))
-        _, near = tree.query(points[piece], k=NEAREST + 1, distance_upper_bound=_reach(limit))
+    Of very many rows with too many neighbours each has its nearest: they are linked through one another.
+    """
+    points, n, reach = _widest(rows), len(rows), math.sqrt(limit) * (1 + 1e-6)
+    tree = KDTree(points)
+    found, crowded = [], []
+    for piece in np.split(np.arange(n), range(PAIRS_AT_ONCE, n, PAIRS_AT_ONCE)):
+        _, near = tree.query(points[piece], k=NEAREST + 1, distance_upper_bound=reach, workers=-1)
         pairs = np.stack([np.repeat(piece, NEAREST + 1), near.ravel()])
-        found.append(pairs[:, (pairs[1] < n) & (pairs[0] != pairs[1])])
-    return np.concatenate(found, axis=1).astype(np.int64)
-
-
-def _reach(limit: float) -> float:
-    return math.sqrt(limit) * (1 + 1e-6)
+        found.append(pairs[:, (pairs[1] < n) & (pairs[0] != pairs[1])])  # n is for "no more"
+        crowded.append(piece[near[:, -1] < n])
+    many = np.concatenate(crowded)
+    within = tree.query_ball_point(points[many], reach, return_length=True, workers=-1).sum() if len(many) else 0
+    if within <= TOO_MANY * n:
+        for piece in np.split(many, range(PAIRS_AT_ONCE, len(many), PAIRS_AT_ONCE)):
+            lists = tree.query_ball_point(points[piece], reach, workers=-1)
+            pairs = np.stack([np.repeat(piece, [len(near) for near in lists]), np.concatenate([[], *lists])])
+            found.append(pairs[:, pairs[0] < pairs[1]].astype(np.int64))
+    elif n <= ALL_PAIRS_ROWS:
+        return None
+    return np.concatenate(found, axis=1)
 
 
 def _widest(rows: torch.Tensor) -> npt.NDArray[np.float64]:

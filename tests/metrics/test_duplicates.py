@@ -102,12 +102,13 @@ def test_a_tree_with_too_many_candidates_is_given_up(monkeypatch):
     assert [len(group) for group in by_tiles] == [200] * 4
 
 
-def test_of_very_many_rows_that_are_alike_the_nearest_link_them(monkeypatch):
+@pytest.mark.parametrize("copies", [10, 50, 200])
+def test_of_very_many_rows_that_are_alike_the_nearest_link_them(monkeypatch, copies):
     rng = np.random.default_rng(0)
-    x = np.repeat(rng.standard_normal((4, 30)), 200, axis=0) + 1e-4 * rng.standard_normal((800, 30))
+    x = np.repeat(rng.standard_normal((4, 30)), copies, axis=0) + 1e-4 * rng.standard_normal((4 * copies, 30))
     x = rng.permutation(np.concatenate([x, rng.standard_normal((200, 30))]))
     by_tiles = duplicate_groups(x)
     monkeypatch.setattr("foresight_cli.metrics.duplicates.TREE_ROWS", 0)
     monkeypatch.setattr("foresight_cli.metrics.duplicates.ALL_PAIRS_ROWS", 0)
     assert duplicate_groups(x) == by_tiles
-    assert [len(group) for group in by_tiles] == [200] * 4
+    assert [len(group) for group in by_tiles] == [copies] * 4
