@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from typing import Any
@@ -40,10 +41,16 @@ def states(folder: Path) -> Iterator[tuple[str, FileState]]:
 def _on_store(folder: Any) -> Iterator[tuple[str, FileState]]:
     found = {PurePosixPath(row["name"]).name: row for row in folder.fs.ls(folder.path, detail=True)}
     for name, row in sorted(found.items()):
-        times = (row.get(key) for key in ("LastModified", "updated", "last_modified", "created", "mtime"))
-        written: Any = next((time for time in times if time is not None), 0.0)
-        modified = written.timestamp() if hasattr(written, "timestamp") else float(written)
-        yield name, FileState(int(row.get("size") or 0), modified, row["type"] == "file")
+        yield name, FileState(int(row.get("size") or 0), _written(row), row["type"] == "file")
+
+
+def _written(row: dict[str, Any]) -> float:
+    """When an object was last written; each kind of store has a name and a type of its own for that."""
+    times = (row.get(key) for key in ("LastModified", "updated", "last_modified", "created", "mtime"))
+    written: Any = next((time for time in times if time is not None), 0.0)
+    if isinstance(written, str):  # Google's
+        written = datetime.fromisoformat(written)
+    return float(written.timestamp() if isinstance(written, datetime) else written)
 
 
 def folders_below(root: Path, levels: int) -> list[Path]:

@@ -153,7 +153,8 @@ def move(path: Any, to: Any) -> None:
     Raises:
         OSError: the store refuses.
     """
-    path.fs.mv(path.path, to.path)
+    path.fs.copy(path.path, to.path)
+    path.fs.rm(path.path)
 
 
 def unreachable(what: str, path: Path, error: Exception) -> ForesightError:

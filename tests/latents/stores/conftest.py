@@ -1,7 +1,10 @@
-"""An object store on this machine: S3 as moto serves it on loopback."""
+"""Object stores on this machine: S3 as moto serves it on loopback, and Google's by an emulator."""
 
 from __future__ import annotations
 
+import json
+import socket
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -31,3 +34,34 @@ def s3(s3_endpoint, monkeypatch, tmp_path) -> str:
     bucket = f"bucket-{abs(hash(tmp_path))}"
     s3fs.S3FileSystem(use_listings_cache=False).mkdir(bucket)
     return f"s3://{bucket}"
+
+
+@pytest.fixture(scope="session")
+def google_endpoint() -> Iterator[str]:
+    """The address of a server of Google's store."""
+    emulator = pytest.importorskip("gcp_storage_emulator.server")
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    server = emulator.create_server("127.0.0.1", port, in_memory=True)
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def google(google_endpoint, monkeypatch, tmp_path) -> str:
+    """The URL of a new bucket; this process and its children reach it by their environment."""
+    for key, value in {"STORAGE_EMULATOR_HOST": google_endpoint, "NO_GCE_CHECK": "true"}.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # it would ask Google who we are
+    monkeypatch.setenv("FORESIGHT_READ_CACHE", str(tmp_path / "read-cache"))
+    gcsfs = pytest.importorskip("gcsfs")
+    gcsfs.GCSFileSystem.clear_instance_cache()  # another test's server
+    bucket = f"bucket-{abs(hash(tmp_path))}"
+    said = json.dumps({"name": bucket}).encode()
+    made = urllib.request.Request(
+        f"{google_endpoint}/storage/v1/b?project=p", said, {"Content-Type": "application/json"}
+    )
+    urllib.request.urlopen(made).close()
+    return f"gs://{bucket}"

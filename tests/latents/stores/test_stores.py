@@ -37,6 +37,12 @@ class TestS3(StoreContract):
         return cache_root(f"{s3}/some/cache")
 
 
+class TestGoogle(StoreContract):
+    @pytest.fixture
+    def root(self, google):
+        return cache_root(f"{google}/some/cache")
+
+
 def test_kinds_of_roots(tmp_path):
     assert cache_root("outputs/cache") == Path("outputs/cache")
     assert cache_root("file:///a/b") == Path("/a/b")
@@ -240,6 +246,21 @@ def test_the_same_command_writes_the_same_bytes_to_s3_and_to_a_folder(s3, tmp_pa
         (folder,) = _folders(cache_root(where))
         made.append(visible(Entry.open(folder)))
     assert made[0] == made[1]
+
+
+def test_commands_on_google(google, tmp_path):
+    small = ["weights=tiny", "data.per_category=6", f"cache_dir={google}/cache"]
+    for words in (
+        ["extract", "model=pixels", "pooling=flat", *small],
+        ["extract", "model=histogram", "pooling=flat", *small],
+        ["cache", "verify", small[-1]],
+        ["cache", "gc", small[-1]],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "foresight_cli", *words], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert len(_folders(cache_root(f"{google}/cache"))) == 2
 
 
 def test_the_key_does_not_know_where_it_lies(s3, tmp_path):
