@@ -138,7 +138,7 @@ def test_unseen_neighbourhoods_must_keep_half_of_what_is_wanted():
 
 def test_every_control_is_beaten():
     found = beyond_controls(evidence(), 0.05, waived=False)
-    reason = "over pixels (R2 0.300 by itself) the source adds 0.300 (0.200 to 0.400) lies above 0.05"
+    reason = "what the source adds to pixels (R2 0.300 by itself): 0.300 (0.200 to 0.400) lies above 0.05"
     assert (found.outcome, found.reason, found.code) == ("PASS", reason, "")
 
 
@@ -153,7 +153,7 @@ def test_every_control_is_beaten():
 def test_the_hardest_control_is_named(delta, hope, outcome, ending):
     controls = [control("pixels", 0.8, delta, 0.03125), *(control(name) for name in CONTROLS[1:])]
     found = beyond_controls(evidence(controls=controls, hope=hope), 0.05, waived=False)
-    reason = f"over pixels (R2 0.800 by itself) the source adds {ending}"
+    reason = f"what the source adds to pixels (R2 0.800 by itself): {ending}"
     assert (found.outcome, found.reason, found.code) == (outcome, reason, "control-explains:pixels")
 
 

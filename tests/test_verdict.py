@@ -57,7 +57,7 @@ WEAK = [
     (
         {"controls": pixels(0.01)},
         "PIVOT",
-        "beyond controls: over pixels (R2 0.800 by itself) the source adds 0.010 (0.000 to 0.020) lies below 0.05",
+        "beyond controls: what the source adds to pixels (R2 0.800 by itself): 0.010 (0.000 to 0.020) lies below 0.05",
     ),
     ({"controls": NO_PIXELS}, "INCONCLUSIVE", "beyond controls: the controls pixels were not measured"),
     (

@@ -122,7 +122,7 @@ def beyond_controls(evidence: Evidence, threshold: float, *, waived: bool) -> Cr
         for c in controls
     ]
     hardest, worst = min(found, key=lambda f: (SEVERITY.index(f[1].outcome), f[0].delta_r2.value))
-    reason = f"over {hardest.name} (R2 {hardest.r2:.3f} by itself) the source adds {worst.reason}"
+    reason = f"what the source adds to {hardest.name} (R2 {hardest.r2:.3f} by itself): {worst.reason}"
     code = "" if worst.outcome == PASS else f"control-explains:{hardest.name}"
     return Criterion(
         name,

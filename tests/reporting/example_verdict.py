@@ -30,7 +30,7 @@ def verdict():
         bounded(0.56, 0.022), bounded(0.53, 0.025), bounded(0.063, 0.021), bounded(0.237, 0.045),
     )  # fmt: skip
     unclear = (
-        "over pixels (R2 0.482 by itself) the source adds 0.063 (0.042 to 0.084) does not settle on a side of 0.05"
+        "what the source adds to pixels (R2 0.482 by itself): 0.063 (0.042 to 0.084) does not settle on a side of 0.05"
     )
     lost = "x keeps 0.237 (0.192 to 0.282) lies below 0.7; lost: x, y; not held by the target itself: hue"
     added = "R2 that the source adds to the hardest control"
