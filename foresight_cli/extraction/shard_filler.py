@@ -23,7 +23,7 @@ from foresight_cli.extraction.job import Job
 
 
 class Telling(Protocol):
-    """A ledger that may be on another machine; `begin` and `is_done` wait for its answer."""
+    """A ledger that may be on another machine; `begin` and `take` wait for its answer."""
 
     def tell(self, what: str, *values: Any) -> None:
         """Call the ledger's method ``what``, without waiting."""
@@ -66,8 +66,11 @@ class ShardFiller:
 
     def fill(self, number: int) -> tuple[str, str]:
         """Fill a shard: ``("done", "")``; for a user's error ``("failed", why)``, else ``("crashed", traceback)``."""
-        if self._ledger.ask("is_done", number):  # given again since a mate in its block was lost
+        done, why = self._ledger.ask("take", self.name, number)
+        if done:  # given again since a mate in its block was lost
             return "done", ""
+        if why:
+            return "failed", deadly(why)
         result: Future[tuple[str, str]] = Future()
         self._queue.put((number, result))
         while self._fault is None:
@@ -121,15 +124,20 @@ class ShardFiller:
         return number
 
     def _begin(self, number: int) -> None:
-        if not self._ledger.ask("begin", self.name, number):
-            raise ForesightError(
-                f"workers died of shard {number} again and again, maybe for want of memory. What is committed stays: "
-                "run the same command again, with a smaller batch_size or more runner.cpus_per_worker"
-            )
+        if why := self._ledger.ask("begin", self.name, number):
+            raise ForesightError(deadly(why))
 
     def _done(self, number: int) -> None:
         self._ledger.tell("committed", self.name, number)
         self._waiting.pop(number).set_result(("done", ""))
+
+
+def deadly(shard: str) -> str:
+    """The one line for a shard, in words, that costs its workers."""
+    return (
+        f"workers died of {shard} again and again, maybe for want of memory. What is committed stays: run the same "
+        "command again, with a smaller batch_size or more runner.cpus_per_worker"
+    )
 
 
 class _Telling(logging.Handler):

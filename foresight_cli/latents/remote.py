@@ -153,8 +153,7 @@ def move(path: Any, to: Any) -> None:
     Raises:
         OSError: the store refuses.
     """
-    path.fs.copy(path.path, to.path)
-    path.fs.rm(path.path)
+    path.fs.mv(path.path, to.path)
 
 
 def unreachable(what: str, path: Path, error: Exception) -> ForesightError:

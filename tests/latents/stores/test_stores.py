@@ -88,6 +88,7 @@ def test_a_kind_of_store_that_nobody_knows():
 
 def test_a_package_that_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "gs", raising=False)  # found by another test
     with pytest.raises(ForesightError, match=r"pip install 'foresight-latents\[gs\]'$"):
         cache_root("gs://bucket/cache")
 
