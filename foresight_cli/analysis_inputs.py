@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from foresight_cli.catalog import Found, find, reopen
 from foresight_cli.config import AnalyzeConfig
@@ -18,7 +17,7 @@ from foresight_cli.devices import usable_device
 from foresight_cli.errors import ForesightError
 from foresight_cli.evidence import representation_of
 from foresight_cli.experiments.inputs import Inputs
-from foresight_cli.experiments.rows import Alike, Rows, choose_rows, draw_rows, find_alike, near_labels
+from foresight_cli.experiments.rows import Alike, Rows, choose_rows, draw_rows, find_alike, sketched_labels
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
 from foresight_cli.latents.sketch import Sketch
 
@@ -55,7 +54,8 @@ class _Read:
 
     latents: Sequence[Latents]
     held: Mapping[str, Latents]
-    everything: tuple[Latents, Alike] | None  # known of all rows; None where all were read
+    everything: tuple[Latents, Alike] | None = None  # known of all rows; None where all were read
+    order: Sequence[str] = ()  # of the groups, where rows were drawn
 
 
 def open_inputs(config: AnalyzeConfig) -> Opened:
@@ -81,7 +81,7 @@ def open_inputs(config: AnalyzeConfig) -> Opened:
     else:
         held = controls(None)
         joined = join(*(load(entry) for entry in entries), *held.values())
-        read = _Read(joined[: len(entries)], dict(zip(held, joined[len(entries) :], strict=True)), None)
+        read = _Read(joined[: len(entries)], dict(zip(held, joined[len(entries) :], strict=True)))
     sources, targets = read.latents[: len(found.source)], read.latents[len(found.source) :]
     rows = choose_rows(
         [sources, targets, *([[read.held["pixels"]]] if "pixels" in read.held else [])],
@@ -89,6 +89,7 @@ def open_inputs(config: AnalyzeConfig) -> Opened:
         select_share=SELECT_SHARE if len(found.source) * len(found.target) > 1 else 0.0,
         seed=config.seed,
         skipped=found.source[0].manifest()["skipped"],
+        order=read.order,
     )
     x, y = (
         [representation_of(side, entry, values, device) for entry, values in zip(of_side, latents_of, strict=True)]
@@ -120,36 +121,35 @@ def _drawn(
     labels = [[found[reader.places(known.ids)] for reader, found in side] for side in read]
     alike = find_alike(known, labels, sides[0][0].manifest()["skipped"])
     drawn = draw_rows(alike, max_rows=config.max_rows, seed=config.seed)
-    if len(drawn) < len(alike.first):
-        log.info("%d samples are more than fit in memory: %d of them are drawn and read", len(known), len(drawn))
-    ids = [known.ids[i] for i in drawn]
+    if len(drawn.rows) < len(alike.first):
+        log.info("%d samples are more than fit in memory: %d of them are drawn and read", len(known), len(drawn.rows))
+    ids = [known.ids[i] for i in drawn.rows]
     latents = [reader.take(reader.places(ids)) for reader in readers]
     held = controls(ids)
     first, *others = join(*latents, *held.values())
-    joined = [replace(first, groups=[alike.groups[i] for i in drawn]), *others]
+    joined = [replace(first, groups=[alike.groups[i] for i in drawn.rows]), *others]
     return _Read(
         joined[: len(readers)],
         dict(zip(held, joined[len(readers) :], strict=True)),
         (known, alike),
+        drawn.order,
     )
 
 
 def _reader(entry: Entry) -> tuple[RowReader, np.ndarray]:
-    """The rows of ``entry`` on the disk, and what `near_labels` says of them.
+    """The rows of ``entry`` on the disk, and which are near-duplicates.
 
     Raises:
         ForesightError: latents are not finite.
     """
-    sketch = Sketch()
+    sketch = Sketch(entry.recipe.rows)
     reader = RowReader(entry, sketch.add)
-    rows = sketch.rows()
-    bad = (~torch.isfinite(rows).all(dim=1)).nonzero().flatten().tolist()
-    if bad:
+    if bad := sketch.bad:
         raise ForesightError(
             f"the latents of {reader.latents.ids[bad[0]]!r} are not finite ({len(bad)} such rows in {entry.path}). "
             "Extract them again in a wider dtype, as model.dtype=float32"
         )
-    return reader, near_labels(rows)
+    return reader, sketched_labels(sketch)
 
 
 def _among_all(rows: Rows, drawn: Latents, everything: Latents, alike: Alike) -> Rows:
@@ -160,7 +160,14 @@ def _among_all(rows: Rows, drawn: Latents, everything: Latents, alike: Alike) ->
         alike.duplicates,
         near=len(near),
         groups=len({root.get(alike.groups[i], alike.groups[i]) for i in alike.first}),
-        examples=[*alike.duplicates.examples, *rows.duplicates.examples][:8],
+        examples=_without_repeats([*alike.duplicates.examples, *rows.duplicates.examples])[:8],
     )
     near_in = [*alike.near_in, *rows.alike.near_in[len(alike.near_in) :]]
     return replace(rows, alike=replace(rows.alike, near_in=near_in, duplicates=found))
+
+
+def _without_repeats(sets: Sequence[list[str]]) -> list[list[str]]:
+    first: dict[frozenset[str], list[str]] = {}
+    for ids in sets:
+        first.setdefault(frozenset(ids), ids)
+    return list(first.values())

@@ -65,7 +65,7 @@ def open_pairs(config: AdaptConfig) -> Paired:
     stored: list[Rows] = []
     views: list[Latents] = []
     for side, entry in (("source", source), ("target", target)):
-        sketch = Sketch()
+        sketch = Sketch(entry.recipe.rows)
         reader = RowReader(entry, sketch.add) if streamed else None
         latents = reader.latents if reader else load(entry)
         _refuse_not_finite(side, entry, reader if reader else latents.values, latents.ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 
@@ -84,26 +85,36 @@ class ShardProgress:
 
 
 class WorkerSpeeds:
-    """How fast each of many workers is, in a line now and then: the slowest by name, so that it can be looked at."""
+    """How fast each of many workers is, in a line now and then: the slowest and the silent by name, to be looked at."""
 
     def __init__(self, title: str, *, quiet: float = 2 * QUIET_SECONDS) -> None:
         self._title = title
         self._quiet = quiet
         self._since = time.monotonic()
-        self._samples: dict[str, int] = {}
+        self._known: dict[str, float] = {}  # when each told of samples first; those that fell silent are forgotten
+        self._samples: Counter[str] = Counter()
 
     def on_samples(self, worker: str, count: int) -> None:
         """So many samples more went through the network of ``worker``."""
-        self._samples[worker] = self._samples.get(worker, 0) + count
+        self._known.setdefault(worker, time.monotonic())
+        self._samples[worker] += count
 
     def say(self) -> None:
-        """The line, where it is due: of the workers that told of samples since the last one."""
-        seconds = time.monotonic() - self._since
+        """The line, where it is due."""
+        now = time.monotonic()
+        seconds = now - self._since
         if seconds < self._quiet:
             return
-        if len(self._samples) > 1:
-            slowest, *_, fastest = sorted(self._samples, key=self._samples.__getitem__)
-            rates = self._samples[slowest] / seconds, self._samples[fastest] / seconds
+        silent = sorted(worker for worker in self._known if worker not in self._samples)
+        # Whoever joined in the last half would be judged by a batch or two.
+        spans = {worker: min(seconds, now - first) for worker, first in self._known.items() if worker not in silent}
+        rates = {worker: self._samples[worker] / span for worker, span in spans.items() if span >= seconds / 2}
+        if len(rates) > 1:
+            slowest, *_, fastest = sorted(rates, key=rates.__getitem__)
             said = "%s: %d workers at %.1f to %.1f samples/s, the slowest %s"
-            log.info(said, self._title, len(self._samples), *rates, slowest)
-        self._since, self._samples = time.monotonic(), {}
+            log.info(said, self._title, len(spans), rates[slowest], rates[fastest], slowest)
+        if silent:
+            others = f" and {len(silent) - 1} others" if len(silent) > 1 else ""
+            log.info("%s: nothing from worker %s%s for %.0f s", self._title, silent[0], others, seconds)
+        self._known = {worker: first for worker, first in self._known.items() if worker not in silent}
+        self._since, self._samples = now, Counter()

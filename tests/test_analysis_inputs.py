@@ -15,16 +15,23 @@ from foresight_cli.overrides import for_hydra
 from tests.made_entries import made
 
 ROWS, COPIES = 800, 60
+WORDS = ("pooling=flat", "data.per_category=100", "rows_per_shard=70")
 
 
-def spaces():
-    """Two spaces whose last rows are copies of the first, each a little changed; and one of them only in the source."""
+def spaces(copies=COPIES, columns=90):
+    """Two spaces whose last rows are copies of the first, each a little changed; the last only in the source."""
     rng = np.random.default_rng(0)
-    x, y = rng.standard_normal((ROWS, 90)) + 5, rng.standard_normal((ROWS, 70))
-    x[-COPIES:] = x[:COPIES] + 0.005 * rng.standard_normal((COPIES, 90))
-    y[-COPIES:] = y[:COPIES] + 0.005 * rng.standard_normal((COPIES, 70))
+    x, y = rng.standard_normal((ROWS, columns)) + 5, rng.standard_normal((ROWS, 70))
+    x[-copies:] = x[:copies] + 0.001 * rng.standard_normal((copies, columns))
+    y[-copies:] = y[:copies] + 0.001 * rng.standard_normal((copies, 70))
     y[-1] = rng.standard_normal(70)
     return torch.from_numpy(x).float(), torch.from_numpy(y).float()
+
+
+def cached(root, x, y):
+    for name, values in (("pixels", x), ("histogram", y)):
+        made(root, f"model={name}", *WORDS, rows=values)
+    return root
 
 
 def opened(root, *, in_memory, monkeypatch, **changes):
@@ -35,38 +42,44 @@ def opened(root, *, in_memory, monkeypatch, **changes):
         return open_inputs(analyze_config(compose("analyze", for_hydra("analyze", words))))
 
 
-@pytest.fixture
-def cached(tmp_path):
-    x, y = spaces()
-    for name, values in (("pixels", x), ("histogram", y)):
-        made(tmp_path, f"model={name}", "pooling=flat", "data.per_category=100", "rows_per_shard=70", rows=values)
-    return tmp_path
+def both(root, monkeypatch, **changes):
+    return [opened(root, in_memory=fits, monkeypatch=monkeypatch, **changes) for fits in (True, False)]
 
 
-def test_near_duplicates_are_found_among_all_rows(cached, monkeypatch):
-    whole, drawn = (opened(cached, in_memory=fits, monkeypatch=monkeypatch) for fits in (True, False))
-    assert whole.inputs.rows.duplicates.near == 2 * (COPIES - 1)
+@pytest.mark.parametrize(("copies", "columns"), [(COPIES, 90), (COPIES, 64), (COPIES, 8), (COPIES, 4), (3, 90)])
+def test_near_duplicates_are_found_among_all_rows(tmp_path, monkeypatch, copies, columns):
+    whole, drawn = both(cached(tmp_path, *spaces(copies, columns)), monkeypatch)
+    assert whole.inputs.rows.duplicates.near == 2 * (copies - 1)
     assert drawn.inputs.rows.duplicates == whole.inputs.rows.duplicates
     assert drawn.group_of == whole.group_of
     ids = list(drawn.group_of)
     assert len(ids) == ROWS
-    assert all(drawn.group_of[ids[i]] == drawn.group_of[ids[i - COPIES]] for i in range(COPIES - 1))
-    assert drawn.group_of[ids[COPIES - 1]] != drawn.group_of[ids[-1]]
+    assert all(drawn.group_of[ids[i]] == drawn.group_of[ids[i - copies]] for i in range(copies - 1))
+    assert drawn.group_of[ids[copies - 1]] != drawn.group_of[ids[-1]]
     assert len(drawn.inputs.known) in (199, 200)
-    assert drawn.inputs.rows.alike.near_in == whole.inputs.rows.alike.near_in == [2 * COPIES, 2 * (COPIES - 1)]
+    assert drawn.inputs.rows.alike.near_in == whole.inputs.rows.alike.near_in == [2 * copies, 2 * (copies - 1)]
     assert len(whole.inputs.known) == ROWS
 
 
-def test_the_same_rows_are_drawn(cached, monkeypatch):
-    whole, drawn = (opened(cached, in_memory=fits, monkeypatch=monkeypatch) for fits in (True, False))
-    ids = [[one.inputs.known.ids[i] for i in one.inputs.rows.score] for one in (whole, drawn)]
-    assert ids[0] == ids[1]
-
-
-def test_latents_that_are_not_finite_are_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize("poolings", [1, 2])
+def test_the_same_rows_are_drawn_and_set_aside(tmp_path, monkeypatch, poolings):
     x, y = spaces()
-    x[123, 4] = float("inf")
-    for name, values in (("pixels", x), ("histogram", y)):
-        made(tmp_path, f"model={name}", "pooling=flat", "data.per_category=100", rows=values)
-    with pytest.raises(ForesightError, match=r"the latents of 'square-0023' are not finite \(1 such rows in "):
+    cached(tmp_path, x, y)
+    if poolings == 2:
+        made(tmp_path, "model=pixels", "pooling=channel_mean", *WORDS[1:], rows=x[:, :40].contiguous())
+    chosen = []
+    for one in both(tmp_path, monkeypatch):
+        assert len(one.inputs.sources) == poolings
+        rows, ids = one.inputs.rows, one.inputs.known.ids
+        chosen.append(([ids[i] for i in rows.score], [ids[i] for i in rows.select]))
+    assert chosen[0] == chosen[1]
+    assert bool(chosen[0][1]) == (poolings == 2)
+
+
+@pytest.mark.parametrize(("row", "named"), [(0, "circle-0000"), (123, "square-0023")])
+def test_latents_that_are_not_finite_are_named(tmp_path, monkeypatch, row, named):
+    x, y = spaces()
+    x[row, 4] = float("inf")
+    cached(tmp_path, x, y)
+    with pytest.raises(ForesightError, match=rf"the latents of '{named}' are not finite \(1 such rows in "):
         opened(tmp_path, in_memory=False, monkeypatch=monkeypatch)

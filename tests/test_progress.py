@@ -32,21 +32,23 @@ def test_a_short_one_is(caplog):
     assert caplog.messages == []
 
 
-def test_the_slowest_worker_is_named(caplog, monkeypatch):
+def test_the_slowest_and_the_silent_worker_are_named(caplog, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("foresight_cli.progress.time.monotonic", lambda: clock[0])
     speeds = WorkerSpeeds("Ray")
+    at_work = {"fast": range(1, 181), "slow": range(1, 181), "lost": range(1, 51), "late": range(55, 181)}
     with caplog.at_level("INFO"):
         for second in range(1, 181):
             clock[0] = second
-            for worker, count in (("fast", 8), ("slow", 2), ("lost", 5 if second <= 60 else 0)):
-                if count:
-                    speeds.on_samples(worker, count)
+            for worker, seconds in at_work.items():
+                if second in seconds:
+                    speeds.on_samples(worker, 2 if worker == "slow" else 8)
             speeds.say()
     assert caplog.messages == [
+        "Ray: 4 workers at 2.0 to 8.1 samples/s, the slowest slow",
         "Ray: 3 workers at 2.0 to 8.0 samples/s, the slowest slow",
-        "Ray: 2 workers at 2.0 to 8.0 samples/s, the slowest slow",
-        "Ray: 2 workers at 2.0 to 8.0 samples/s, the slowest slow",
+        "Ray: nothing from worker lost for 60 s",
+        "Ray: 3 workers at 2.0 to 8.0 samples/s, the slowest slow",
     ]
 
 
@@ -54,6 +56,5 @@ def test_one_worker_alone_is_not_compared(caplog):
     speeds = WorkerSpeeds("Ray", quiet=0)
     with caplog.at_level("INFO"):
         speeds.on_samples("only", 8)
-        speeds.say()
         speeds.say()
     assert caplog.messages == []

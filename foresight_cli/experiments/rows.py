@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from foresight_cli.latents import Latents
+from foresight_cli.latents.sketch import Sketch
 from foresight_cli.metrics import duplicate_groups
+from foresight_cli.metrics.duplicates import effective_columns
 from foresight_cli.results import Duplicates
 
 View = Sequence[Latents]
@@ -100,23 +102,47 @@ def find_alike(known: Latents, views: Sequence[Sequence[np.ndarray]], skipped: S
     return Alike(first, alike, near_in, groups, duplicates)
 
 
-def near_labels(values: torch.Tensor, rows: Sequence[int] | None = None) -> np.ndarray:
+def near_labels(values: torch.Tensor, rows: Sequence[int]) -> np.ndarray:
     """For each row of ``values [n, d]`` the number of its set of near-duplicates among ``rows``, -1 for none."""
-    labels = np.full(len(values), -1)
-    within = np.arange(len(values)) if rows is None else np.asarray(rows)
-    for number, found in enumerate(duplicate_groups(values if rows is None else values[list(rows)])):
+    return _numbered(duplicate_groups(values[list(rows)]), np.asarray(rows), len(values))
+
+
+def sketched_labels(sketch: Sketch) -> np.ndarray:
+    """The same among all rows that are sketched."""
+    columns = effective_columns(sketch.sample())
+    rows = sketch.rows()
+    return _numbered(duplicate_groups(rows, columns=columns), np.arange(len(rows)), len(rows))
+
+
+def _numbered(groups: Sequence[Sequence[int]], within: np.ndarray, rows: int) -> np.ndarray:
+    labels = np.full(rows, -1)
+    for number, found in enumerate(groups):
         labels[within[list(found)]] = number
     return labels
 
 
-def draw_rows(alike: Alike, *, max_rows: int, seed: int) -> list[int]:
-    """Draw rows before any latent is read into memory: whole groups, ``max_rows`` in all at most."""
+@dataclass(frozen=True)
+class Drawn:
+    """Rows drawn before any latent is read into memory, and all groups in the order of the draw."""
+
+    rows: list[int]
+    order: list[str]
+
+
+def draw_rows(alike: Alike, *, max_rows: int, seed: int) -> Drawn:
+    """Draw whole groups, ``max_rows`` in all at most."""
     order = _shuffled_groups([alike.groups[i] for i in alike.first], seed)
-    return _take(alike.first, alike.groups, order, max_rows)
+    return Drawn(_take(alike.first, alike.groups, order, max_rows), order)
 
 
 def choose_rows(
-    views: Sequence[View], *, max_rows: int, select_share: float, seed: int, skipped: Sequence[Sequence[str]]
+    views: Sequence[View],
+    *,
+    max_rows: int,
+    select_share: float,
+    seed: int,
+    skipped: Sequence[Sequence[str]],
+    order: Sequence[str] = (),
 ) -> Rows:
     """Leave out exact duplicates, merge near-duplicates into groups (see `find_alike`), draw the rows.
 
@@ -126,13 +152,14 @@ def choose_rows(
         select_share: share of groups set aside for choosing among pairs, 0 for none.
         seed: of the draw.
         skipped: files that could not be decoded, for the record.
+        order: of the groups, where the rows were drawn before; else it is drawn now.
     """
     known = views[0][0]
     first, _ = _first_of_equal_pixels(known)
     labels = [[near_labels(space.values, first) for space in view] for view in views]
     alike = find_alike(known, labels, skipped)
     groups = alike.groups
-    order = _shuffled_groups([groups[i] for i in first], seed)
+    order = order or _shuffled_groups([groups[i] for i in first], seed)
     drawn = _take(first, groups, order, max_rows)
     drawn_groups = {groups[i] for i in drawn}
     present = [group for group in order if group in drawn_groups]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,8 @@ from foresight_cli.metrics.distances import tiles
 from foresight_cli.metrics.linear_algebra import smaller_product
 from foresight_cli.metrics.validation import Matrix, as_matrix
 
+log = logging.getLogger(__name__)
+
 # Rows that the width of a space is estimated from.
 _SAMPLE = 1000
 
@@ -24,15 +28,18 @@ TREE_ROWS = 5000
 """More rows are put in a tree by their first `TREE_COLUMNS` coordinates, and what lies close there is looked at."""
 TREE_COLUMNS = 8
 NEAREST = 16
-TOO_MANY = 100
-"""Candidates a row, of all rows that have more than `NEAREST`, above which not all of them are looked at."""
+"""Candidates that every row has looked at; rows that have more, as far as `TOO_MANY` a row of the whole set allow."""
+TOO_MANY = 30
 ALL_PAIRS_ROWS = 50_000
-"""Then all pairs of so many rows are; of more rows, the nearest candidates of each."""
+"""So many rows are compared each with each where there are more candidates than that."""
+MOST_HEADS = 50_000
 PAIRS_AT_ONCE = 4096
 _COLUMNS_AT_ONCE = 256
 
 
-def duplicate_groups(x: Matrix, *, tolerance: float = 2e-4) -> tuple[tuple[int, ...], ...]:
+def duplicate_groups(
+    x: Matrix, *, tolerance: float = 2e-4, columns: float | None = None
+) -> tuple[tuple[int, ...], ...]:
     """Groups of two and more row indices of ``x [n, d]`` whose rows are equal or nearly so, in order of first row.
 
     Rows i and j are duplicates if their bytes are equal, or if, with the median of every column taken off, **both**
@@ -48,9 +55,15 @@ def duplicate_groups(x: Matrix, *, tolerance: float = 2e-4) -> tuple[tuple[int, 
     group. ``tolerance=0`` keeps only equal rows. Medians, because a few huge rows would drag the mean so far away that
     from there all others look alike. A row exactly at the median has no direction and can only be an equal.
 
-    Memory is one tile and the list of close pairs; time n^2 d up to 5,000 rows, about n log n + n d above, but for
-    rows of which very many are alike: of more than 50,000 of them only the 16 nearest of each are looked at (in the few
-    directions they spread most in), so that rows of one group are linked through one another, not each to each.
+    Memory is one tile, a copy of ``x`` in double precision or two, and the list of close pairs; time n^2 d up to 5,000
+    rows, about n log n + n d above. Where rows have very many neighbours, all pairs are looked at again; of more than
+    50,000 rows only these rows' 16 nearest, and then one row of each group so found against one of each other. Groups
+    that touch elsewhere stay two.
+
+    Args:
+        x: the rows.
+        tolerance: see above.
+        columns: w, where ``x`` is a random projection of the rows that are meant; see `effective_columns`.
 
     Raises:
         ForesightError: ``x`` is invalid or ``tolerance`` is not within 0 .. 1.
@@ -72,7 +85,8 @@ def duplicate_groups(x: Matrix, *, tolerance: float = 2e-4) -> tuple[tuple[int, 
     left, right = np.arange(len(first)), first
     if tolerance > 0 and len(distinct) > 2:
         kept = values[torch.from_numpy(distinct).to(values.device)]  # a copy, which may change
-        near = _near_pairs(kept.sub_(_medians(kept)), tolerance)
+        del values
+        near = _near_pairs(kept.sub_(_medians(kept)), tolerance, columns)
         left, right = np.concatenate([left, distinct[near[0]]]), np.concatenate([right, distinct[near[1]]])
     return _components(len(first), left, right)
 
@@ -91,22 +105,48 @@ def _medians(x: torch.Tensor) -> torch.Tensor:
     return torch.cat([columns.median(dim=0).values for columns in x.split(_COLUMNS_AT_ONCE, dim=1)])
 
 
-def _near_pairs(rows: torch.Tensor, tolerance: float) -> npt.NDArray[np.int64]:
-    """Index pairs ``[2, p]``, i < j, of distinct rows that are near-duplicates."""
+def effective_columns(x: torch.Tensor) -> float:
+    """The participation ratio of the directions of ``x [n, d]`` around its medians, w of `duplicate_groups`."""
+    values = x.double()
+    return _effective_columns(values - _medians(values))
+
+
+def _near_pairs(rows: torch.Tensor, tolerance: float, columns: float | None) -> npt.NDArray[np.int64]:
+    """Index pairs ``[2, p]`` of distinct rows that are near-duplicates; they link all that there are."""
     n = len(rows)
     norms = rows.square().sum(dim=1)
-    chance = (100 * n * (n - 1) / 2) ** (-2 / _effective_columns(rows))
+    chance = (100 * n * (n - 1) / 2) ** (-2 / (columns or _effective_columns(rows)))
     limit = min(tolerance, chance) * 2 * float(norms.median())
-    pairs = _neighbours_in_a_tree(rows, limit) if n > TREE_ROWS else None
-    if pairs is None:
-        pairs = _neighbours_in_tiles(rows, norms, limit)
-    i, j = torch.from_numpy(pairs).to(rows.device)
-    close = [
-        ((rows[a] * rows[b]).sum(dim=1) > (1 - tolerance) * (norms[a] * norms[b]).sqrt())
-        & ((rows[a] - rows[b]).square().sum(dim=1) < limit)
-        for a, b in zip(i.split(PAIRS_AT_ONCE), j.split(PAIRS_AT_ONCE), strict=True)
-    ]
-    return pairs[:, torch.cat(close).cpu().numpy()]
+
+    def close(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        i, j = torch.from_numpy(pairs).to(rows.device)
+        found = [
+            ((rows[a] * rows[b]).sum(dim=1) > (1 - tolerance) * (norms[a] * norms[b]).sqrt())
+            & ((rows[a] - rows[b]).square().sum(dim=1) < limit)
+            for a, b in zip(i.split(PAIRS_AT_ONCE), j.split(PAIRS_AT_ONCE), strict=True)
+        ]
+        return pairs[:, torch.cat(found).cpu().numpy()]
+
+    if n <= TREE_ROWS:
+        return close(_neighbours_in_tiles(rows, norms, limit))
+    pairs, crowded = _neighbours_in_a_tree(rows, limit, close)
+    if not len(crowded):
+        return pairs
+    if n <= ALL_PAIRS_ROWS:
+        return close(_neighbours_in_tiles(rows, norms, limit))
+    heads = _heads(n, pairs, crowded)
+    if len(heads) > MOST_HEADS:
+        log.warning("warning: %d rows have so many neighbours that not all near-duplicates among them are found", n)
+        heads = heads[:MOST_HEADS]
+    between = close(heads[_neighbours_in_tiles(rows[torch.from_numpy(heads)], norms[torch.from_numpy(heads)], limit)])
+    return np.concatenate([pairs, between], axis=1)
+
+
+def _heads(n: int, pairs: npt.NDArray[np.int64], crowded: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """One row of each set that ``pairs`` link and that holds a crowded row."""
+    labels = _labels(n, *pairs)
+    _, first = np.unique(labels[crowded], return_index=True)
+    return crowded[first]
 
 
 def _neighbours_in_tiles(rows: torch.Tensor, norms: torch.Tensor, limit: float) -> npt.NDArray[np.int64]:
@@ -123,29 +163,33 @@ def _neighbours_in_tiles(rows: torch.Tensor, norms: torch.Tensor, limit: float) 
     return np.concatenate(pairs, axis=1)
 
 
-def _neighbours_in_a_tree(rows: torch.Tensor, limit: float) -> npt.NDArray[np.int64] | None:
-    """The same pairs and some more, without looking at all; None if they are too many, and the rows are few.
-
-    Of very many rows with too many neighbours each has its nearest: they are linked through one another.
-    """
+def _neighbours_in_a_tree(
+    rows: torch.Tensor, limit: float, close: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Those pairs that are ``close``, found without looking at all, and the rows with too many candidates for that."""
     points, n, reach = _widest(rows), len(rows), math.sqrt(limit) * (1 + 1e-6)
     tree = KDTree(points)
-    found, crowded = [], []
+    found, more = [], []
     for piece in np.split(np.arange(n), range(PAIRS_AT_ONCE, n, PAIRS_AT_ONCE)):
         _, near = tree.query(points[piece], k=NEAREST + 1, distance_upper_bound=reach, workers=-1)
         pairs = np.stack([np.repeat(piece, NEAREST + 1), near.ravel()])
-        found.append(pairs[:, (pairs[1] < n) & (pairs[0] != pairs[1])])  # n is for "no more"
-        crowded.append(piece[near[:, -1] < n])
-    many = np.concatenate(crowded)
-    within = tree.query_ball_point(points[many], reach, return_length=True, workers=-1).sum() if len(many) else 0
-    if within <= TOO_MANY * n:
-        for piece in np.split(many, range(PAIRS_AT_ONCE, len(many), PAIRS_AT_ONCE)):
-            lists = tree.query_ball_point(points[piece], reach, workers=-1)
-            pairs = np.stack([np.repeat(piece, [len(near) for near in lists]), np.concatenate([[], *lists])])
-            found.append(pairs[:, pairs[0] < pairs[1]].astype(np.int64))
-    elif n <= ALL_PAIRS_ROWS:
-        return None
-    return np.concatenate(found, axis=1)
+        found.append(close(pairs[:, (pairs[1] < n) & (pairs[0] != pairs[1])]))  # n is for "no more"
+        more.append(piece[near[:, -1] < n])
+    many = np.concatenate(more)
+    if not len(many):
+        return np.concatenate(found, axis=1), many
+    counts = tree.query_ball_point(points[many], reach, return_length=True, workers=-1)
+    order = np.argsort(counts, kind="stable")
+    ends = np.cumsum(counts[order])
+    listed = order[ends <= TOO_MANY * n]  # those with the fewest first: no crowd takes the others' share
+    cuts = np.flatnonzero(np.diff(ends[: len(listed)] // (NEAREST * PAIRS_AT_ONCE))) + 1
+    for piece in np.split(many[listed], cuts):
+        lists = tree.query_ball_point(points[piece], reach, workers=-1)
+        pairs = np.stack([np.repeat(piece, [len(near) for near in lists]), np.concatenate([[], *lists])]).astype(
+            np.int64
+        )
+        found.append(close(pairs[:, pairs[0] != pairs[1]]))
+    return np.concatenate(found, axis=1), many[order[len(listed) :]]
 
 
 def _widest(rows: torch.Tensor) -> npt.NDArray[np.float64]:
@@ -163,9 +207,14 @@ def _effective_columns(rows: torch.Tensor) -> float:
     return max(1.0, float(product.trace() ** 2 / product.square().sum()))
 
 
-def _components(n: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+def _labels(n: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """The number of the set that each of ``n`` rows is linked into."""
     links = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(n, n))
-    _, labels = connected_components(links, directed=False)
+    return np.asarray(connected_components(links, directed=False)[1])
+
+
+def _components(n: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+    labels = _labels(n, left, right)
     members = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
     groups = [tuple(int(row) for row in rows) for rows in members if len(rows) > 1]
     return tuple(sorted(groups))

@@ -85,11 +85,8 @@ def test_the_tree_finds_what_the_tiles_find(monkeypatch, columns, shape):
         x[1000 + copy] = x[original] * (1 + 0.01 * rng.standard_normal(columns))
     by_tiles = duplicate_groups(x)
     monkeypatch.setattr("foresight_cli.metrics.duplicates.TREE_ROWS", 0)
-    given_up = []
-    tree = duplicates._neighbours_in_a_tree
-    monkeypatch.setattr(duplicates, "_neighbours_in_a_tree", lambda *a: given_up.append(tree(*a) is None) or tree(*a))
+    monkeypatch.setattr(duplicates, "_neighbours_in_tiles", None)  # it does without
     assert duplicate_groups(x) == by_tiles
-    assert given_up == [False]
     assert bool(by_tiles) == (shape != "massive")
 
 
@@ -102,13 +99,58 @@ def test_a_tree_with_too_many_candidates_is_given_up(monkeypatch):
     assert [len(group) for group in by_tiles] == [200] * 4
 
 
-@pytest.mark.parametrize("copies", [10, 50, 200])
-def test_of_very_many_rows_that_are_alike_the_nearest_link_them(monkeypatch, copies):
-    rng = np.random.default_rng(0)
-    x = np.repeat(rng.standard_normal((4, 30)), copies, axis=0) + 1e-4 * rng.standard_normal((4 * copies, 30))
-    x = rng.permutation(np.concatenate([x, rng.standard_normal((200, 30))]))
-    by_tiles = duplicate_groups(x)
+@pytest.fixture
+def very_many(monkeypatch):
+    """Rows are treated as if there were very many of them."""
     monkeypatch.setattr("foresight_cli.metrics.duplicates.TREE_ROWS", 0)
     monkeypatch.setattr("foresight_cli.metrics.duplicates.ALL_PAIRS_ROWS", 0)
-    assert duplicate_groups(x) == by_tiles
-    assert [len(group) for group in by_tiles] == [copies] * 4
+
+
+def crowds(copies, n=4):
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.standard_normal((n, 30)), copies, axis=0) + 1e-4 * rng.standard_normal((n * copies, 30))
+    return rng.permutation(np.concatenate([x, rng.standard_normal((200, 30))]))
+
+
+def frames_of_stills():
+    """12 stills that are near-duplicates of one another, 40 frames of each that are much nearer."""
+    rng = np.random.default_rng(1)
+    stills = rng.standard_normal(30) + 0.006 * rng.standard_normal((12, 30))
+    frames = np.repeat(stills, 40, axis=0) + 1e-6 * rng.standard_normal((480, 30))
+    return np.concatenate([frames, rng.standard_normal((300, 30))])
+
+
+def beside_a_crowd():
+    rng = np.random.default_rng(2)
+    blank = rng.standard_normal(30) + 1e-4 * rng.standard_normal((700, 30))
+    return np.concatenate([frames_of_stills()[:40], frames_of_stills()[80:120], blank, rng.standard_normal((2600, 30))])
+
+
+def alike_where_they_spread_most():
+    """Rows that differ little but in directions that the tree does not see."""
+    rng = np.random.default_rng(3)
+    x = np.repeat(rng.standard_normal((10, 40)) * 4, 60, axis=0)
+    x[:, 8:] = 0
+    x[:, 8:] += 0.5 * rng.standard_normal((600, 32))
+    x[300:] = x[:300] + 0.0005 * rng.standard_normal((300, 40))
+    return x
+
+
+@pytest.mark.parametrize(
+    "x",
+    [crowds(10), crowds(50), crowds(200), frames_of_stills(), beside_a_crowd(), alike_where_they_spread_most()],
+    ids=["10", "50", "200", "frames", "beside", "elsewhere"],
+)
+def test_very_many_rows_are_linked_as_by_all_pairs(very_many, monkeypatch, x):
+    found = duplicate_groups(x)
+    monkeypatch.setattr("foresight_cli.metrics.duplicates.TREE_ROWS", len(x))
+    assert found == duplicate_groups(x)
+    assert found
+
+
+def test_what_is_left_out_is_said(very_many, monkeypatch, caplog):
+    monkeypatch.setattr("foresight_cli.metrics.duplicates.MOST_HEADS", 3)
+    duplicate_groups(crowds(200, n=5))
+    assert caplog.messages == [
+        "warning: 1200 rows have so many neighbours that not all near-duplicates among them are found"
+    ]
