@@ -32,7 +32,7 @@ LAYERS = (
     ("latents",),
     ("metrics",),
     ("extraction", "catalog"),
-    ("runners",),
+    ("runners", "ray_gather"),
     ("inference",),
     ("results",),
     ("criteria", "runs"),

@@ -28,8 +28,9 @@ TREE_ROWS = 5000
 """More rows are put in a tree by their first `TREE_COLUMNS` coordinates, and what lies close there is looked at."""
 TREE_COLUMNS = 8
 NEAREST = 16
-"""Candidates that every row has looked at; rows that have more, as far as `TOO_MANY` a row of the whole set allow."""
+"""Candidates that every row has looked at; rows with more, as far as `TOO_MANY` a row of all or `MOST_LISTED` allow."""
 TOO_MANY = 30
+MOST_LISTED = 10_000_000
 ALL_PAIRS_ROWS = 50_000
 """So many rows are compared each with each where there are more candidates than that."""
 MOST_HEADS = 50_000
@@ -181,7 +182,9 @@ def _neighbours_in_a_tree(
     counts = tree.query_ball_point(points[many], reach, return_length=True, workers=-1)
     order = np.argsort(counts, kind="stable")
     ends = np.cumsum(counts[order])
-    listed = order[ends <= TOO_MANY * n]  # those with the fewest first: no crowd takes the others' share
+    listed = order[
+        ends <= min(TOO_MANY * n, MOST_LISTED)
+    ]  # those with the fewest first: no crowd takes the others' share
     cuts = np.flatnonzero(np.diff(ends[: len(listed)] // (NEAREST * PAIRS_AT_ONCE))) + 1
     for piece in np.split(many[listed], cuts):
         lists = tree.query_ball_point(points[piece], reach, workers=-1)
