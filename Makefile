@@ -11,7 +11,7 @@ SHELL  := /bin/bash
 # pip leaves a network's ups and downs to the caller
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5 -c constraints.txt
 
-# one more than there are cores: many tests wait for processes of their own
+# of the second half, whose tests wait for processes of their own: one more than there are cores, the longest first
 SIDE_BY_SIDE := $(shell echo $$(($$(nproc 2> /dev/null || echo 2) + 1)))
 CALM         := $(wildcard tests/runners/test_*.py tests/extraction/test_*.py)
 SLOWEST      := tests/runners/test_ray.py tests/runners/test_ray_cluster.py tests/runners/test_torture.py
@@ -42,7 +42,7 @@ demo: $(VENV)/.base ## The whole question on two tiny checkpoints: extract, anal
 	@$(F) report
 
 test: $(VENV)/.dev ## Run the tests, doctests included
-	@$(BIN)/python -m pytest -n $(SIDE_BY_SIDE) --dist worksteal --ignore=tests/runners --ignore=tests/extraction
+	@$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/runners --ignore=tests/extraction
 	@$(BIN)/python -m pytest -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder $(SLOWEST) $(filter-out $(SLOWEST),$(CALM))
 
 lint: $(VENV)/.dev ## Check style and formatting
