@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from foresight_cli.analysis_inputs import SELECT_SHARE, open_inputs
 from foresight_cli.catalog import Found, find
-from foresight_cli.config import AnalyzeConfig
+from foresight_cli.config import AnalyzeConfig, RayConfig
 from foresight_cli.config_groups import as_typed
 from foresight_cli.config_reader import analyze_config
 from foresight_cli.every_row import measure_every_row
@@ -29,6 +29,7 @@ from foresight_cli.experiments.study_rule import study_values
 from foresight_cli.experiments.thumbnails import duplicate_thumbnails, with_thumbnails
 from foresight_cli.experiments.warnings import outside, warnings_of
 from foresight_cli.extract_missing import extract_missing
+from foresight_cli.ray_cluster import refuse_silence
 from foresight_cli.reporting.study_table import write_study_table
 from foresight_cli.results import Analysis, save_arrays, save_results
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 def run(cfg: DictConfig) -> float:
     """The stage's entry point; returns the chosen pair's held-out R2, for a sweeper to maximise."""
     config = analyze_config(cfg)
+    if isinstance(config.runner, RayConfig):
+        refuse_silence(config.runner)  # now, not after an hour's work
     if config.extract:
         extract_missing(config)
     hydra = HydraConfig.get()
@@ -160,6 +163,8 @@ def _sampled(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray], _S
 def _with_every_row(results: Analysis, sample: _Sample, config: AnalyzeConfig) -> Analysis:
     """The results with the chosen pair on every row; as they are where all were scored or the user wants none of it."""
     if not config.every_row or sample.drawn >= len(sample.group_of):
+        if isinstance(config.runner, RayConfig):
+            log.info("runner=ray: not needed, %d rows were scored here", sample.drawn)
         return results
     pair, sources = results.chosen_pair, len(sample.found.source)
     source, target = sample.found.source[pair.source], sample.found.target[pair.target - sources]

@@ -144,6 +144,8 @@ def verify(root: Path) -> None:
         said, whole = _verified(folder, root)
         print(f"{folder}: {said}", flush=True)
         checked, damaged = checked + 1, damaged + (not whole)
+    if not checked:
+        print(f"{root}: there are no entries to check")
     if damaged:
         raise ForesightError(f"{damaged} of {checked} entries are damaged: the lines above say what to type")
 

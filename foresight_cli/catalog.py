@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from foresight_cli.config import GROUPS, DataConfig, PrecomputedConfig, SpaceConfig
+from foresight_cli.config_groups import as_override, conf_dir, config_groups
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
@@ -59,7 +62,8 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
     cached = [entry for entry in complete_entries(root) if ONLY not in entry.recipe.data]  # those are of controls
     identity = open_dataset(data).identity() if data else None
     sides = [
-        _matching(cached, space, side, identity, weights) for space, side in ((source, "source"), (target, "target"))
+        _matching(cached, space, side, identity, weights, _place(data, cache_dir))
+        for space, side in ((source, "source"), (target, "target"))
     ]
     common = _the_users_own(_common_data(*sides))
     if len(common) > 1:
@@ -112,7 +116,7 @@ def reopen(found: Found, data: DataConfig | None) -> tuple[Dataset, DataConfig] 
 
 
 def _matching(
-    cached: Sequence[Entry], space: SpaceConfig, side: str, data: dict[str, Any] | None, weights: str
+    cached: Sequence[Entry], space: SpaceConfig, side: str, data: dict[str, Any] | None, weights: str, place: str
 ) -> list[Entry]:
     model = open_model(space.model)
     identity = model.identity(reach_hub=getattr(space.model, "revision", None) is not None)
@@ -135,11 +139,11 @@ def _matching(
     if data is not None:
         fitting = [e for e in fitting if canonical_json(e.recipe.data) == canonical_json(data)]
     if not fitting:
-        raise ForesightError(_nothing(space, side, weights, near_misses))
+        raise ForesightError(_nothing(space, side, weights, near_misses, place))
     return fitting
 
 
-def _nothing(space: SpaceConfig, side: str, weights: str, near_misses: set[str]) -> str:
+def _nothing(space: SpaceConfig, side: str, weights: str, near_misses: set[str], place: str) -> str:
     layers = ",".join(space.layers) if space.layers else "all"
     poolings = ",".join(space.poolings) if space.poolings else "all"
     if near_misses and not isinstance(space.model, PrecomputedConfig):  # another file is no other setting
@@ -151,10 +155,27 @@ def _nothing(space: SpaceConfig, side: str, weights: str, near_misses: set[str])
         )
     tiny = " weights=tiny" if weights == "tiny" else ""
     model = f"{space.model.name}{_path_of(space, 'model')}"
+    preset = layers == "all" or layers in config_groups()["layer"]
+    index = f"[{layers}]" if "," in layers else layers
+    layer = f"layer={layers}" if preset else shlex.quote(f"layer.index={index}")
     return (
         f"{side}={space.model.name} layer={layers} pooling={poolings}: no such latents in the cache. "
-        f"Type: foresight extract model={model} layer={layers} pooling={poolings}{tiny}"
+        f"Type: foresight extract model={model} {layer} pooling={poolings}{tiny}{place}"
     )
+
+
+def _place(data: DataConfig | None, cache_dir: str) -> str:
+    """The words of a command line that say what is extracted, and where to, as far as they are not the defaults."""
+    words = []
+    if data is not None and data.name != "precomputed":  # whose path stands with the model
+        at_first = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"data/{data.name}.yaml"))
+        assert isinstance(at_first, dict)
+        words += [f"data={data.name}"] * (data.name != "shapes")
+        words += [
+            as_override(f"data.{key}", value) for key, value in asdict(data).items() if value != at_first.get(key)
+        ]
+    words += [as_override("cache_dir", cache_dir)] * (cache_dir != "outputs/cache")
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def _path_of(space: SpaceConfig, group: str) -> str:

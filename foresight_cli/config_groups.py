@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 def conf_dir() -> Path:
@@ -66,3 +69,22 @@ def as_typed(stage: str, overrides: Sequence[str]) -> str:
         short = package.removesuffix(".model") if at else group
         words.append(f"{short}{equals}{value.replace(chr(39), '')}")
     return shlex.join(["foresight", stage, *words])
+
+
+def as_override(key: str, value: Any) -> str:
+    """``key=value`` as Hydra reads it back."""
+    if value is None or isinstance(value, bool):
+        return f"{key}={json.dumps(value)}"
+    if not isinstance(value, str):
+        return f"{key}={value}"
+    if re.fullmatch(r"[A-Za-z/][A-Za-z0-9_/.:-]*", value) and value.lower() not in (
+        "null",
+        "true",
+        "false",
+        "nan",
+        "inf",
+    ):
+        return f"{key}={value}"
+    text = re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value)  # OmegaConf would read ${...} as another setting's value
+    text = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)
+    return f"{key}='{text}'"

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from foresight_cli.config import GROUPS
-from foresight_cli.config_groups import conf_dir, config_groups
+from foresight_cli.config_groups import as_override, conf_dir, config_groups
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, Recipe
@@ -46,7 +46,7 @@ def extract_command(entry: Entry, cache_dir: str) -> str | None:
     words += [f"layer={recipe.layer}" if recipe.layer in config_groups()["layer"] else f"layer.index={recipe.layer}"]
     words += [f"pooling={recipe.pooling}", f"data={data['name']}", *_changed("data", data, at_first["data"])]
     top = {"rows_per_shard": recipe.rows_per_shard, "cache_dir": cache_dir}
-    words += [_override(key, value) for key, value in top.items() if value != base[key]]
+    words += [as_override(key, value) for key, value in top.items() if value != base[key]]
     return shlex.join(["foresight", "extract", *words])
 
 
@@ -120,23 +120,4 @@ def _read(name: str) -> Any:
 
 def _changed(group: str, settings: Settings, at_first: Settings) -> list[str]:
     changed = {key: value for key, value in settings.items() if key not in at_first or value != at_first[key]}
-    return [_override(f"{group}.{key}", value) for key, value in changed.items()]
-
-
-def _override(key: str, value: Any) -> str:
-    """``key=value`` as Hydra reads it back."""
-    if value is None or isinstance(value, bool):
-        return f"{key}={json.dumps(value)}"
-    if not isinstance(value, str):
-        return f"{key}={value}"
-    if re.fullmatch(r"[A-Za-z/][A-Za-z0-9_/.:-]*", value) and value.lower() not in (
-        "null",
-        "true",
-        "false",
-        "nan",
-        "inf",
-    ):
-        return f"{key}={value}"
-    text = re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value)  # OmegaConf would read ${...} as another setting's value
-    text = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)
-    return f"{key}='{text}'"
+    return [as_override(f"{group}.{key}", value) for key, value in changed.items()]

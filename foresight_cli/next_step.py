@@ -34,7 +34,10 @@ def after_extract(entries: Sequence[Entry], overrides: Sequence[str], cache_dir:
     if partner is None:
         other = "qwen25vl" if name in TARGETS else "ltxv"
         wide = ["layer=all", "pooling=all"] if other == "qwen25vl" else ["pooling=all"]
-        return shlex.join(["foresight", "extract", f"model={other}", *wide, *on_data, *shared])
+        shards = [word for word in overrides if word.startswith("rows_per_shard=")]
+        return shlex.join(["foresight", "extract", f"model={other}", *wide, *on_data, *shards, *shared])
     source, target = (partner, name) if name in TARGETS else (name, partner)
     sides = [f"source={source}"] * (source != "qwen25vl") + [f"target={target}"] * (target != "ltxv")
+    if on_data and not any(word.startswith("data=") for word in on_data):  # analyze has no dataset until one is named
+        on_data = [f"data={recipe.data['name']}", *on_data]
     return shlex.join(["foresight", "analyze", *sides, *on_data, *shared])

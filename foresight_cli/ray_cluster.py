@@ -31,7 +31,7 @@ def connected(config: RayConfig) -> Iterator[Any]:
     Raises:
         ForesightError: Ray is not installed, or no cluster answers.
     """
-    address = (_running() or "local") if config.address == "auto" else config.address
+    address = _address(config)
     if address == "local":
         # Ray's own switch for machines whose clusters have one node: every port is then bound to loopback.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -39,7 +39,7 @@ def connected(config: RayConfig) -> Iterator[Any]:
         if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":  # another user of this machine has none
             os.environ.setdefault("RAY_AUTH_TOKEN", token_hex(32))
     else:
-        _refuse_silence(address, config.address)
+        refuse_silence(config)
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a thread that outlives the run is to start no cluster
     try:
@@ -111,14 +111,23 @@ def _running() -> str:
     return ""
 
 
-def _refuse_silence(address: str, asked: str) -> None:
-    """Ray tries for minutes where nobody listens: look first."""
+def _address(config: RayConfig) -> str:
+    return (_running() or "local") if config.address == "auto" else config.address
+
+
+def refuse_silence(config: RayConfig) -> None:
+    """Look whether anybody listens, at once: Ray tries for minutes.
+
+    Raises:
+        ForesightError: nobody does.
+    """
+    address = _address(config)
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         try:
             socket.create_connection((host, int(port)), timeout=10).close()
         except OSError as error:
-            raise _no_answer(asked, f"{address}: {error.strerror or error}") from None
+            raise _no_answer(config.address, f"{address}: {error.strerror or error}") from None
 
 
 def _no_answer(asked: str, why: str) -> ForesightError:

@@ -21,6 +21,8 @@ def explain(error: HydraException, config_name: str) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         group, _, wrong = (error.missing_cfg_file or "").rpartition("/")
         options = config_groups().get(group, error.options)
+        if group == "hydra/launcher" and wrong == "joblib":
+            return f"hydra/launcher={wrong} needs a package: pip install 'foresight-latents[joblib]'"
         hint = f" For another layer write layer.index={wrong}." if group == "layer" and wrong.isdigit() else ""
         hint = hint or _hint(wrong, options)
         return f"no option {wrong!r} in group {group!r}.{hint}\n  {group}: {', '.join(options)}"
@@ -32,11 +34,16 @@ def explain(error: HydraException, config_name: str) -> str:
         known = sorted({*_keys(config_name), *group_aliases(config_name)})
         if key not in known:
             return f"no setting {key!r}.{_hint(key, known)}"
+        if key in config_groups():
+            options = ", ".join(config_groups()[key])
+            return f"{key}.* is of one {key}: add {key}=NAME before it\n  {key}: {options}"
         if isinstance(cause, ConfigAttributeError | ConfigKeyError):
             there = ", ".join(map(str, cause.parent_node or ()))
             return f"no setting {key!r} with the options chosen here. {key.rpartition('.')[0]} has {there}"
         return f"{key}: {getattr(cause, 'msg', None) or cause}".splitlines()[0]
     message = str(error).splitlines()[0]
+    if "hydra/launcher/submitit_slurm" in message:
+        return "hydra/launcher=slurm needs a package: pip install 'foresight-latents[slurm]'"
     if message.startswith("Ambiguous value"):
         return f"{message}. To run one job for each value, add -m"
     if "Could not override" in message:

@@ -214,3 +214,9 @@ def test_verify_names_every_fault_of_an_entry(run):
     assert run("cache", "verify").stdout == (
         f"{entry}: shard 0 {said}; shard 3 {said}. Type: {EXTRACT} rows_per_shard=4\n"
     )
+
+
+def test_a_folder_that_is_no_cache_is_not_called_whole(run, tmp_path):
+    (tmp_path / "nowhere").mkdir()
+    done = run("cache", "verify", "cache_dir=nowhere")
+    assert done.output == "nowhere: there are no entries to check\n"

@@ -35,6 +35,15 @@ def test_a_layer_that_is_not_cached(cached):
     )
 
 
+def test_the_command_says_all_that_differs(run):
+    words = ["data=shapes", "data.per_category=20", "weights=tiny", "cache_dir=my cache"]
+    assert says(run, "analyze", "layer.index=5", *words).endswith(
+        "Type: foresight extract model=qwen25vl layer.index=5 pooling=all weights=tiny data.per_category=20 "
+        "'cache_dir='\"'\"'my cache'\"'\"''"
+    )
+    assert "model=qwen25vl 'layer.index=[5,6]' pooling" in says(run, "analyze", "layer.index=[5,6]", "weights=tiny")
+
+
 def test_other_settings_are_named(cached):
     assert says(cached, "analyze", "source=pixels", "source.model.resolution=16", "target=histogram") == (
         "foresight analyze: source=pixels: no cached latents with these settings. The cache has some with "

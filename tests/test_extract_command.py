@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from foresight_cli.config_groups import conf_dir
+from foresight_cli.config_groups import as_override, conf_dir
 from foresight_cli.config_reader import extract_config
 from foresight_cli.data import open_dataset
-from foresight_cli.extract_command import _override, extract_command
+from foresight_cli.extract_command import extract_command
 from foresight_cli.extraction.plan import planned
 from foresight_cli.latents import Entry, Recipe
 from foresight_cli.models import open_model
@@ -158,7 +158,7 @@ TEXT = st.one_of(
 @settings(deadline=None, max_examples=400)
 @given(value=st.one_of(TEXT, st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False)))
 def test_any_value_reads_back_as_it_was(value):
-    override = OverridesParser.create().parse_override(_override("key", value))
+    override = OverridesParser.create().parse_override(as_override("key", value))
     read = OmegaConf.create({"key": override.value()})
     if value != "???":  # OmegaConf's mark of a value that is missing
         assert read.key == value

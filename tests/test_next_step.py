@@ -23,7 +23,7 @@ def test_after_one_model_comes_the_other_and_then_the_analysis(run):
     )
     assert wanted in said
     said = lines(run("extract", "model=qwen25vl", "weights=tiny", "layer=8", *SMALL))
-    assert "Next: foresight analyze data.per_category=1 data.size=64 weights=tiny" in said
+    assert "Next: foresight analyze data=shapes data.per_category=1 data.size=64 weights=tiny" in said
 
 
 def test_controls_are_no_partner(run):

@@ -165,3 +165,15 @@ def test_ctrl_c_stops_a_process_which_then_goes_on(tmp_path, shell):
     assert shell(*words).returncode == 0
     assert len(list(tmp_path.rglob("shard-*"))) == 250
     assert {path: path.stat().st_mtime_ns for path in shards} == times  # what was there was not done again
+
+
+def test_settings_of_a_group_that_is_not_chosen(run):
+    done = run("analyze", "data.per_category=20")
+    assert done.exit_code == 2
+    assert done.output.startswith("foresight analyze: data.* is of one data: add data=NAME before it\n  data: hf, ")
+
+
+def test_nobody_at_the_address_of_a_cluster_is_said_at_once(run):
+    done = run("analyze", "runner=ray", "runner.address=127.0.0.1:1")  # the cache is empty, which would be said next
+    assert done.exit_code == 1
+    assert done.output.startswith("foresight analyze: runner.address=127.0.0.1:1: no Ray cluster answers (")
