@@ -10,7 +10,7 @@ _CAPTIONS = {
     "ltx_spatial_correlation": "How alike cells of the target are some steps apart, and where the target varies",
     "intrinsic_dim_pca": "Variance explained by the first principal components of each space",
     "intrinsic_dim_summary": "The dimension of each space by five estimators: where they disagree, trust none alone",
-    "linear_probe_training": "R² against training rows, which more rows may raise as far as the dotted line",
+    "linear_probe_training": "R² against training rows; dotted, where it can be told: what more rows may raise it to",
     "linear_probe_scatter": "Held-out predictions of the target's first principal components; on the line: exact",
     "linear_probe_components": "Held-out R² of each principal component of the target, the largest first",
     "linear_probe_summary": "Held-out R² of every pair of spaces, both ways, beside the controls",

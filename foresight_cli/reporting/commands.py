@@ -16,12 +16,12 @@ def adapt_command(results: Analysis) -> str:
     words += [f"source.pooling={source.pooling}"] if source.pooling != "channel_mean" else []
     words += [f"pooling={target.pooling}"] if target.pooling != "channel_mean" else []
     words += [f"target.layer={target.layer}"] if target.layer != "final" else []
-    return shlex.join([*words, *_weights(results)])
+    return shlex.join([*words, *_weights(results), *_place(results)])
 
 
 def analyze_command(results: Analysis) -> str:
     """``foresight analyze`` over all that is cached of the two models."""
-    return shlex.join(["foresight", "analyze", *_models(results), *_weights(results)])
+    return shlex.join(["foresight", "analyze", *_models(results), *_weights(results), *_place(results)])
 
 
 def report_commands(results: Analysis) -> list[str]:
@@ -36,3 +36,9 @@ def _models(results: Analysis) -> list[str]:
 
 def _weights(results: Analysis) -> list[str]:
     return [f"weights={results.weights}"] if results.weights != "hub" else []
+
+
+def _place(results: Analysis) -> list[str]:
+    """The words that the analysis was typed with that say on which data, and in which cache."""
+    typed = shlex.split(str(results.provenance.get("command", "")))
+    return [word for word in typed if word.startswith(("data=", "data.", "cache_dir="))]

@@ -58,6 +58,15 @@ def test_commands_have_what_differs_from_the_defaults(example):
     assert analyze_command(other) == "foresight analyze source=pixels 'target=my model'"
 
 
+def test_commands_say_where_the_data_and_the_cache_are(example):
+    results, _ = example.full()
+    typed = "foresight analyze max_rows=200 data=shapes data.per_category=20 weights=tiny 'cache_dir=my cache'"
+    there = dataclasses.replace(results, provenance={**results.provenance, "command": typed})
+    place = "data=shapes data.per_category=20 'cache_dir=my cache'"
+    assert analyze_command(there) == f"foresight analyze weights=tiny {place}"
+    assert adapt_command(there) == f"foresight adapt layer=8 source.pooling=flat weights=tiny {place}"
+
+
 @pytest.mark.parametrize(
     ("side", "silhouette", "accuracy", "band"),
     [
