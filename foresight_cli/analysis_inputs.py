@@ -14,11 +14,11 @@ from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset
 from foresight_cli.data.subset import Subset
 from foresight_cli.devices import usable_device
-from foresight_cli.errors import ForesightError
 from foresight_cli.evidence import representation_of
 from foresight_cli.experiments.inputs import Inputs
 from foresight_cli.experiments.rows import Alike, Rows, choose_rows, draw_rows, find_alike, sketched_labels
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
+from foresight_cli.latents.loading import refuse_not_finite
 from foresight_cli.latents.sketch import Sketch
 
 log = logging.getLogger(__name__)
@@ -96,11 +96,12 @@ def open_inputs(config: AnalyzeConfig) -> Opened:
         for side, of_side, latents_of in (("source", found.source, sources), ("target", found.target, targets))
     )
     known = read.latents[0]
-    if read.everything is not None:
-        rows = _among_all(rows, known, *read.everything)
     all_known, alike = read.everything or (known, rows.alike)
     root = dict(zip(known.groups, rows.groups, strict=True))  # what the drawn rows' pictures merged besides
     group_of = {all_known.ids[i]: root.get(alike.groups[i], alike.groups[i]) for i in alike.first}
+    if read.everything is not None:
+        near = {all_known.ids[i] for i in alike.near} | {known.ids[i] for i in rows.alike.near}
+        rows = _among_all(rows, alike, near=len(near), groups=len(set(group_of.values())))
     spaces = {name: latents.values for name, latents in read.held.items()}
     left_out = rows.duplicates.exact
     return Opened(found, Inputs(x, y, spaces, known, rows), opened[0] if opened else None, group_of, left_out)
@@ -115,7 +116,9 @@ def _drawn(
     sides: Sequence[Sequence[Entry]], config: AnalyzeConfig, controls: Callable[[Sequence[str]], dict[str, Latents]]
 ) -> _Read:
     """The rows that ``config`` draws, read from the disk; every shard's bytes are checked all the same."""
-    read = [[_reader(entry) for entry in entries] for entries in sides]
+    read = [
+        [_reader(side, entry) for entry in entries] for side, entries in zip(("source", "target"), sides, strict=True)
+    ]
     readers = [reader for side in read for reader, _ in side]
     known = join(*(reader.latents for reader in readers))[0]
     labels = [[found[reader.places(known.ids)] for reader, found in side] for side in read]
@@ -136,7 +139,7 @@ def _drawn(
     )
 
 
-def _reader(entry: Entry) -> tuple[RowReader, np.ndarray]:
+def _reader(side: str, entry: Entry) -> tuple[RowReader, np.ndarray]:
     """The rows of ``entry`` on the disk, and which are near-duplicates.
 
     Raises:
@@ -144,22 +147,16 @@ def _reader(entry: Entry) -> tuple[RowReader, np.ndarray]:
     """
     sketch = Sketch(entry.recipe.rows)
     reader = RowReader(entry, sketch.add)
-    if bad := sketch.bad:
-        raise ForesightError(
-            f"the latents of {reader.latents.ids[bad[0]]!r} are not finite ({len(bad)} such rows in {entry.path}). "
-            "Extract them again in a wider dtype, as model.dtype=float32"
-        )
+    refuse_not_finite(side, entry, reader.latents.ids, sketch.bad)
     return reader, sketched_labels(sketch)
 
 
-def _among_all(rows: Rows, drawn: Latents, everything: Latents, alike: Alike) -> Rows:
+def _among_all(rows: Rows, alike: Alike, *, near: int, groups: int) -> Rows:
     """``rows`` with the numbers of all, and of what the pictures of those drawn say besides."""
-    near = {everything.ids[i] for i in alike.near} | {drawn.ids[i] for i in rows.alike.near}
-    root = dict(zip(drawn.groups, rows.groups, strict=True))
     found = replace(
         alike.duplicates,
-        near=len(near),
-        groups=len({root.get(alike.groups[i], alike.groups[i]) for i in alike.first}),
+        near=near,
+        groups=groups,
         examples=_without_repeats([*alike.duplicates.examples, *rows.duplicates.examples])[:8],
     )
     near_in = [*alike.near_in, *rows.alike.near_in[len(alike.near_in) :]]

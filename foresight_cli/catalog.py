@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from foresight_cli.config import GROUPS, DataConfig, PrecomputedConfig, SpaceConfig
-from foresight_cli.config_groups import as_override, conf_dir, config_groups
+from foresight_cli.config_groups import as_override, changed_settings, conf_dir, config_groups
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
@@ -171,9 +171,7 @@ def _place(data: DataConfig | None, cache_dir: str) -> str:
         at_first = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"data/{data.name}.yaml"))
         assert isinstance(at_first, dict)
         words += [f"data={data.name}"] * (data.name != "shapes")
-        words += [
-            as_override(f"data.{key}", value) for key, value in asdict(data).items() if value != at_first.get(key)
-        ]
+        words += changed_settings("data", asdict(data), {str(key): value for key, value in at_first.items()})
     words += [as_override("cache_dir", cache_dir)] * (cache_dir != "outputs/cache")
     return "".join(f" {shlex.quote(word)}" for word in words)
 

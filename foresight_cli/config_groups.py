@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +88,9 @@ def as_override(key: str, value: Any) -> str:
     text = re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value)  # OmegaConf would read ${...} as another setting's value
     text = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)
     return f"{key}='{text}'"
+
+
+def changed_settings(group: str, settings: Mapping[str, Any], at_first: Mapping[str, Any]) -> list[str]:
+    """The overrides that lead from the settings ``at_first`` of a group to ``settings``."""
+    changed = {key: value for key, value in settings.items() if key not in at_first or value != at_first[key]}
+    return [as_override(f"{group}.{key}", value) for key, value in changed.items()]

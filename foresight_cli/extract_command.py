@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from foresight_cli.config import GROUPS
-from foresight_cli.config_groups import as_override, conf_dir, config_groups
+from foresight_cli.config_groups import as_override, changed_settings, conf_dir, config_groups
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, Recipe
@@ -42,9 +42,9 @@ def extract_command(entry: Entry, cache_dir: str) -> str | None:
     weights = _weights(model)
     at_first = _defaults(model, str(data["name"]))
     words = [f"model={model['name']}", *([f"weights={weights}"] if weights != "hub" else [])]
-    words += _changed("model", model, at_first["model"])
+    words += changed_settings("model", model, at_first["model"])
     words += [f"layer={recipe.layer}" if recipe.layer in config_groups()["layer"] else f"layer.index={recipe.layer}"]
-    words += [f"pooling={recipe.pooling}", f"data={data['name']}", *_changed("data", data, at_first["data"])]
+    words += [f"pooling={recipe.pooling}", f"data={data['name']}", *changed_settings("data", data, at_first["data"])]
     top = {"rows_per_shard": recipe.rows_per_shard, "cache_dir": cache_dir}
     words += [as_override(key, value) for key, value in top.items() if value != base[key]]
     return shlex.join(["foresight", "extract", *words])
@@ -116,8 +116,3 @@ def _defaults(model: Settings, data: str) -> dict[str, Settings]:
 
 def _read(name: str) -> Any:
     return OmegaConf.load(conf_dir() / name)
-
-
-def _changed(group: str, settings: Settings, at_first: Settings) -> list[str]:
-    changed = {key: value for key, value in settings.items() if key not in at_first or value != at_first[key]}
-    return [as_override(f"{group}.{key}", value) for key, value in changed.items()]

@@ -16,6 +16,7 @@ from foresight_cli.data import Dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments.rows import PAIR_ROWS, choose_rows
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
+from foresight_cli.latents.loading import refuse_not_finite
 from foresight_cli.latents.sketch import Sketch
 from foresight_cli.results import Duplicates
 from foresight_cli.training.fit import Parts
@@ -24,7 +25,6 @@ from foresight_cli.training.pairs import Pairs, Rows
 log = logging.getLogger(__name__)
 
 LEAST_GROUPS = 20
-CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def open_pairs(config: AdaptConfig) -> Paired:
         sketch = Sketch(entry.recipe.rows)
         reader = RowReader(entry, sketch.add) if streamed else None
         latents = reader.latents if reader else load(entry)
-        _refuse_not_finite(side, entry, reader if reader else latents.values, latents.ids)
+        bad = sketch.bad if reader else (~torch.isfinite(latents.values).all(dim=1)).nonzero().flatten().tolist()
+        refuse_not_finite(side, entry, latents.ids, bad)
         stored.append(reader if reader else latents.values)
         views.append(replace(latents, values=sketch.rows()) if reader else latents)
     if streamed:
@@ -145,16 +146,3 @@ def split_rows(groups: Sequence[str], shares: Sequence[float], seed: int) -> Spl
 
 def _bytes(entry: Entry) -> int:
     return sum(int(shard["bytes"]) for shard in entry.manifest()["shards"])
-
-
-def _refuse_not_finite(side: str, entry: Entry, rows: Rows, ids: Sequence[str]) -> None:
-    bad = [
-        int(part[0]) + int(i)
-        for part in torch.arange(len(ids)).split(CHUNK)
-        for i in (~torch.isfinite(rows[part].float()).all(dim=1)).nonzero().flatten()
-    ]
-    if bad:
-        raise ForesightError(
-            f"the {side}'s latents of {ids[bad[0]]!r} are not finite ({len(bad)} such rows in {entry.path}). "
-            "Extract them again in a wider dtype, as model.dtype=float32"
-        )

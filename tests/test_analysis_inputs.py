@@ -81,5 +81,5 @@ def test_latents_that_are_not_finite_are_named(tmp_path, monkeypatch, row, named
     x, y = spaces()
     x[row, 4] = float("inf")
     cached(tmp_path, x, y)
-    with pytest.raises(ForesightError, match=rf"the latents of '{named}' are not finite \(1 such rows in "):
+    with pytest.raises(ForesightError, match=rf"the source's latents of '{named}' are not finite \(1 such rows in "):
         opened(tmp_path, in_memory=False, monkeypatch=monkeypatch)

@@ -70,7 +70,7 @@ class ShardFiller:
         if done:  # given again since a mate in its block was lost
             return "done", ""
         if why:
-            return "failed", deadly(why)
+            return "failed", _deadly(why)
         result: Future[tuple[str, str]] = Future()
         self._queue.put((number, result))
         while self._fault is None:
@@ -125,14 +125,14 @@ class ShardFiller:
 
     def _begin(self, number: int) -> None:
         if why := self._ledger.ask("begin", self.name, number):
-            raise ForesightError(deadly(why))
+            raise ForesightError(_deadly(why))
 
     def _done(self, number: int) -> None:
         self._ledger.tell("committed", self.name, number)
         self._waiting.pop(number).set_result(("done", ""))
 
 
-def deadly(shard: str) -> str:
+def _deadly(shard: str) -> str:
     """The one line for a shard, in words, that costs its workers."""
     return (
         f"workers died of {shard} again and again, maybe for want of memory. What is committed stays: run the same "

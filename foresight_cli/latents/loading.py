@@ -90,6 +90,19 @@ def described(entry: Entry, ids: Sequence[str], values: torch.Tensor, pixels: to
     )
 
 
+def refuse_not_finite(side: str, entry: Entry, ids: Sequence[str], bad: Sequence[int]) -> None:
+    """Refuse the latents of a ``side`` of which the rows ``bad`` are not finite.
+
+    Raises:
+        ForesightError: there are such rows.
+    """
+    if bad:
+        raise ForesightError(
+            f"the {side}'s latents of {ids[bad[0]]!r} are not finite ({len(bad)} such rows in {entry.path}). "
+            "Extract them again in a wider dtype, as model.dtype=float32"
+        )
+
+
 def _column(column: Sequence[float | None], rows: Sequence[int]) -> torch.Tensor:
     values = (column[i] for i in rows)
     return torch.tensor([float("nan") if v is None else v for v in values], dtype=torch.float64)

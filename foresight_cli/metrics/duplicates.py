@@ -182,15 +182,13 @@ def _neighbours_in_a_tree(
     counts = tree.query_ball_point(points[many], reach, return_length=True, workers=-1)
     order = np.argsort(counts, kind="stable")
     ends = np.cumsum(counts[order])
-    listed = order[
-        ends <= min(TOO_MANY * n, MOST_LISTED)
-    ]  # those with the fewest first: no crowd takes the others' share
+    few = ends <= min(TOO_MANY * n, MOST_LISTED)  # the least crowded first: no crowd takes the share of others
+    listed = order[few]
     cuts = np.flatnonzero(np.diff(ends[: len(listed)] // (NEAREST * PAIRS_AT_ONCE))) + 1
     for piece in np.split(many[listed], cuts):
         lists = tree.query_ball_point(points[piece], reach, workers=-1)
-        pairs = np.stack([np.repeat(piece, [len(near) for near in lists]), np.concatenate([[], *lists])]).astype(
-            np.int64
-        )
+        near = np.concatenate([np.empty(0, np.int64), *(np.asarray(one, np.int64) for one in lists)])
+        pairs = np.stack([np.repeat(piece, [len(one) for one in lists]), near])
         found.append(close(pairs[:, pairs[0] != pairs[1]]))
     return np.concatenate(found, axis=1), many[order[len(listed) :]]
 

@@ -24,7 +24,7 @@ from safetensors import safe_open
 from tests.builders import visible
 from tests.conftest import user_env
 
-KILLS, SHARDS, ROWS = 12, 60, 8
+KILLS, SHARDS, ROWS = 20, 60, 8
 WORDS = ("extract", "model=pixels", "pooling=all", "data.size=64", "data.per_category=60", f"rows_per_shard={ROWS}")
 
 TRACE = """
