@@ -17,6 +17,7 @@ from foresight_cli.errors import UsageError
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import ITEMSIZE, checkpoint_of, input_device, load_transformers, network_recipe
 from foresight_cli.models.qwen25vl_inputs import Inputs
+from foresight_cli.models.qwen25vl_processor import load_processor
 from foresight_cli.pooling import pool
 
 if TYPE_CHECKING:
@@ -96,8 +97,7 @@ class Qwen25VL:
 
     def load(self, device: str) -> None:
         """Read network, tokenizer and image processor through ``from_pretrained``."""
-        from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
-        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+        from transformers import Qwen2_5_VLForConditionalGeneration
 
         network = Qwen2_5_VLForConditionalGeneration
         self._network = load_transformers(
@@ -109,11 +109,8 @@ class Qwen25VL:
             unused={"lm_head.weight"},
             device_map=self.config.device_map,
         )
-        folder = self.checkpoint.fetch()
-        with self.checkpoint.reading():
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            processor = Qwen2VLImageProcessorPil.from_pretrained(folder)
-            self._inputs = Inputs(self.config, tokenizer, processor, self._network)
+        parts = load_processor(self.checkpoint, self.checkpoint.fetch())
+        self._inputs = Inputs(self.config, parts, self._network)
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
         """Patches, the prompt with one placeholder for each visual token, and the position of each token."""

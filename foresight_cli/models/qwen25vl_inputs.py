@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
+    from foresight_cli.models.qwen25vl_processor import Processor
+
 
 class Inputs:
     """The checkpoint's own tokenizer, chat template and image processor (its PIL backend, for clips as well)."""
 
-    def __init__(self, config: Qwen25VLConfig, tokenizer: Any, processor: Any, network: Any) -> None:
+    def __init__(self, config: Qwen25VLConfig, parts: Processor, network: Any) -> None:
         """``network`` is the whole model: its config names the placeholders, and it knows how to number positions."""
         self.config = config
-        self._tokenizer = tokenizer
-        self._processor = processor
+        self._parts = parts
+        self._processor = processor = parts.image
         self._network = network
         self.placeholders: dict[str, int] = {
             "image": int(network.config.image_token_id),
@@ -136,17 +138,8 @@ class Inputs:
         """
         import torch
 
-        content = [{"type": kind}, {"type": "text", "text": self.config.prompt}]
-        text = self._tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-        )
         placeholder = self.placeholders[kind]
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        if ids.count(placeholder) != 1:
-            raise ForesightError(
-                f"the chat template of {self.config.checkpoint} has {ids.count(placeholder)} places for the {kind}; "
-                "wanted 1"
-            )
+        ids = self._parts.prompt_ids(kind, self.config.prompt, placeholder)
         at = ids.index(placeholder)
         tail = [] if self.config.tokens == "image" else ids[at + 1 :]
         return torch.tensor([*ids[:at], *[placeholder] * visual_tokens, *tail])

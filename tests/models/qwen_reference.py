@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+from transformers import AutoTokenizer, ProcessorMixin, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from foresight_cli.clip import Clip
@@ -75,6 +75,15 @@ def features(model, samples, taps=TAPS, batch: int = 1) -> dict[Tap, list[torch.
         for tap, values in model.features([prepared[i] for i in rows], taps).items():
             found[tap].update(zip(rows, values, strict=True))
     return {tap: [by_row[i] for i in range(len(samples))] for tap, by_row in found.items()}
+
+
+class StillProcessor(Qwen2_5_VLProcessor):
+    """What ``AutoProcessor`` loads, without the video half, which needs torchvision."""
+
+    def __init__(self, image_processor=None, tokenizer=None, chat_template=None) -> None:
+        self.image_token = "<|image_pad|>"
+        self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
+        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
 
 
 class Reference:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -101,7 +103,7 @@ def test_patches_follow_the_processors_settings(config, reference, settings):
     model = fresh(config)
     inputs = model._inputs
     processor = type(inputs._processor)(**{**inputs._processor.to_dict(), **settings})
-    changed = Inputs(config, inputs._tokenizer, processor, model._network)
+    changed = Inputs(config, dataclasses.replace(inputs._parts, image=processor), model._network)
     got = changed.prepare(Clip((MIXED[0],)), "a").tensors["pixel_values"]
     want = processor(images=[MIXED[0]], return_tensors="pt")["pixel_values"]
     torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-4)
