@@ -27,8 +27,10 @@ from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.noise_ceiling import noise_ceiling
 from foresight_cli.paired import Paired, open_pairs, split_rows
 from foresight_cli.previews import best_median_worst, decodable, preview, write_previews
+from foresight_cli.reporting.commands import after_adapt
 from foresight_cli.reporting.model_card import render_model_card
 from foresight_cli.results import AdapterResults, save_results
+from foresight_cli.suggest.words import words_of
 from foresight_cli.sweep import REFUSED
 from foresight_cli.token_grid import query_shape
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
@@ -57,7 +59,7 @@ def run(cfg: DictConfig) -> float:
         return math.nan
     print_adapter(results, folder)
     if HydraConfig.get().mode != RunMode.MULTIRUN:
-        log.info("Next: foresight report")
+        log.info("Next: %s", after_adapt(results, words_of("adapt", HydraConfig.get().overrides.task)))
     return results.r2_validation.value
 
 

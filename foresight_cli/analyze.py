@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from foresight_cli.analysis_inputs import SELECT_SHARE, open_inputs
@@ -32,6 +33,7 @@ from foresight_cli.extract_missing import extract_missing
 from foresight_cli.ray_cluster import refuse_silence
 from foresight_cli.reporting.study_table import write_study_table
 from foresight_cli.results import Analysis, save_arrays, save_results
+from foresight_cli.suggest.next_step import report_command
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
 
 log = logging.getLogger(__name__)
@@ -59,8 +61,14 @@ def run(cfg: DictConfig) -> float:
     log.info("%s", results.verdict.line)
     for reason in results.verdict.reasons:
         log.info("  %s", reason)
-    log.info("results -> %s. Next: foresight report", folder / "results.yaml")
+    log.info("results -> %s. Next: %s", folder / "results.yaml", report_command(_run_or_sweep(hydra), "analyze"))
     return results.chosen_pair.r2.value
+
+
+def _run_or_sweep(hydra: Any) -> Path:
+    """Where the run writes; of a job of a sweep, where the whole sweep does."""
+    sweep = hydra.mode == RunMode.MULTIRUN
+    return Path(hydra.sweep.dir if sweep else hydra.runtime.output_dir)
 
 
 def _track(results: Analysis, tracking: Tracking) -> None:

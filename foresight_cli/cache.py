@@ -17,7 +17,6 @@ from rich.text import Text
 
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError, UsageError
-from foresight_cli.extract_command import extract_command
 from foresight_cli.latents import Entry
 from foresight_cli.latents.check import faults
 from foresight_cli.latents.gc import DAY, Kept, Removable, leftovers, named, other_format
@@ -26,6 +25,7 @@ from foresight_cli.latents.lock import held
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.removal import remove
 from foresight_cli.latents.store import folders
+from foresight_cli.suggest.extract_again import extract_command
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 
 from foresight_cli.catalog import Found, complete_entries
 from foresight_cli.data.subset import ONLY
-from foresight_cli.extract_command import extract_command
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
+from foresight_cli.suggest.extract_again import extract_command
 
 NO_COMPANION = (
     "latents that a file brings cannot be computed for drawn shapes: give attributes, as x and y, in the file itself"

@@ -75,6 +75,8 @@ def as_override(key: str, value: Any) -> str:
     """``key=value`` as Hydra reads it back."""
     if value is None or isinstance(value, bool):
         return f"{key}={json.dumps(value)}"
+    if isinstance(value, list | tuple):
+        return f"{key}=[{','.join(as_override('', item)[1:] for item in value)}]"
     if not isinstance(value, str):
         return f"{key}={value}"
     if re.fullmatch(r"[A-Za-z/][A-Za-z0-9_/.:-]*", value) and value.lower() not in (

@@ -24,13 +24,13 @@ from foresight_cli.data import Dataset
 from foresight_cli.data.subset import Subset
 from foresight_cli.errors import ForesightError
 from foresight_cli.extract import extract
-from foresight_cli.extract_command import extract_command
 from foresight_cli.extraction.plan import planned
 from foresight_cli.latents import Entry, Latents, load
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.rows import load_some
 from foresight_cli.models import open_model
+from foresight_cli.suggest.extract_again import extract_command
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import LatentModel, Tap, open_model
 from foresight_cli.models.precomputed import Precomputed
-from foresight_cli.next_step import after_extract
 from foresight_cli.progress import ShardProgress
+from foresight_cli.suggest.next_step import after_extract
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def run(cfg: DictConfig) -> None:
         skipped = len(entry.manifest()["skipped"])
         rows = f"{entry.recipe.rows - skipped} rows" + (f" ({skipped} left out)" if skipped else "")
         log.info("%s layer=%s %s: %s -> %s", config.model.name, *tap, rows, entry.path)
-    log.info("Next: %s", after_extract(list(entries.values()), HydraConfig.get().overrides.task, config.cache_dir))
+    log.info("Next: %s", after_extract(config, list(entries.values())))
     if config.weights == "tiny":
         log.info("note: weights=tiny are small checkpoints trained on drawn shapes; they stand in for the real models")
 

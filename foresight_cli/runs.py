@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from foresight_cli.errors import ForesightError
@@ -37,6 +37,18 @@ def newest_analyses(outputs: Path) -> list[Path]:
     newest = newest_analysis(outputs)
     sweep = newest.parent
     return analyses_under(sweep) if (sweep / SWEEP).is_file() else [newest]
+
+
+def analysis_of(outputs: Path, keys: Sequence[str]) -> Path | None:
+    """The folder of the newest analysis under ``outputs`` that measured the latents named by ``keys``, if any."""
+    for path in _of_kind("Analysis", outputs / "analyze"):
+        try:
+            results: Analysis = load_results(path)
+        except ForesightError:
+            continue
+        if {space.key for space in results.spaces}.issuperset(keys):
+            return path.parent
+    return None
 
 
 def analyses_under(folder: Path) -> list[Path]:

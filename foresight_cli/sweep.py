@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -75,6 +74,7 @@ def summarise(folder: Path) -> None:
     from rich.console import Console
 
     from foresight_cli.reporting.adapter_sizes import HEADER, advice, sizes_figure, table_rows
+    from foresight_cli.reporting.commands import after_adapt
     from foresight_cli.reporting.figures.style import encode, style
 
     console, lines = Console(), ["# Adapters of one sweep", ""]
@@ -93,7 +93,8 @@ def summarise(folder: Path) -> None:
         lines += [advice(adapters), "", f"![held-out R² against parameters]({name}.png)", ""]
     if len(lines) > 2:
         write_atomic(folder / "sweep.md", "\n".join(lines).encode())
-        console.print("Next: foresight report", highlight=False)
+        *_, (typed, last) = _jobs(folder)
+        console.print(f"Next: {after_adapt(last, typed)}", soft_wrap=True, highlight=False)
 
 
 def _table(title: str, rows: list[tuple[str, ...]], width: int) -> Table:
@@ -136,7 +137,7 @@ def _jobs(folder: Path) -> Iterator[tuple[list[str], AdapterResults]]:
     """What was typed for each job that is done, and its results, in the order of the jobs."""
     import yaml
 
-    from foresight_cli.config_groups import as_typed
+    from foresight_cli.suggest.words import words_of
 
     places = {path.parent for path in folder.glob("*/results.yaml") if not (path.parent / REFUSED).exists()}
     for place in sorted(places, key=lambda path: (len(path.name.partition("_")[0]), path.name)):
@@ -146,4 +147,4 @@ def _jobs(folder: Path) -> Iterator[tuple[list[str], AdapterResults]]:
         except (ForesightError, OSError, yaml.YAMLError) as error:
             log.warning("warning: left out of the table: %s", error)
             continue
-        yield shlex.split(as_typed("adapt", said))[2:], results
+        yield words_of("adapt", said), results

@@ -44,19 +44,34 @@ def check_budget(config: AdapterConfig, source_dim: int, target_dim: int, **shap
     )
 
 
+def fitting(config: MLPConfig, source_dim: int, target_dim: int) -> list[str]:
+    """The words that make the adapter of ``config`` one within its budget; none where it is."""
+    if parameters_of(config, source_dim, target_dim) <= config.max_parameters:
+        return []
+    smallest = source_dim + 2 * target_dim  # rank 1
+    if config.max_parameters < smallest:
+        return ["adapter=lowrank", "adapter.rank=1", f"adapter.max_parameters={smallest}"]
+    hidden = _hidden_within(config, source_dim, target_dim)
+    return [f"adapter.hidden={hidden}"] if hidden else ["adapter=lowrank"]
+
+
+def _hidden_within(config: MLPConfig, source_dim: int, target_dim: int) -> int:
+    """The width, halved as often as the budget wants; 0 where none is narrow enough."""
+    hidden = config.hidden
+    while hidden:
+        if parameters_of(replace(config, hidden=hidden), source_dim, target_dim) <= config.max_parameters:
+            return hidden
+        hidden //= 2
+    return 0
+
+
 def _advice(config: AdapterConfig, source_dim: int, target_dim: int) -> str:
     smallest = source_dim + 2 * target_dim  # rank 1
     if config.max_parameters < smallest:
         return f"The smallest, adapter=lowrank adapter.rank=1, has {smallest:,}: raise adapter.max_parameters="
     rank = (config.max_parameters - target_dim) // (source_dim + target_dim)
-    if isinstance(config, MLPConfig):
-        hidden = config.hidden
-        while hidden > 1 and parameters_of(replace(config, hidden=hidden), source_dim, target_dim) > (
-            config.max_parameters
-        ):
-            hidden //= 2
-        if parameters_of(replace(config, hidden=hidden), source_dim, target_dim) <= config.max_parameters:
-            return f"Take adapter.hidden={hidden}, or raise adapter.max_parameters="
+    if isinstance(config, MLPConfig) and (hidden := _hidden_within(config, source_dim, target_dim)):
+        return f"Take adapter.hidden={hidden}, or raise adapter.max_parameters="
     if isinstance(config, LinearConfig | LowRankConfig):
         return f"Take adapter=lowrank adapter.rank={rank} or less, or raise adapter.max_parameters="
     return "Take a smaller one, or raise adapter.max_parameters="

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from pathlib import Path
 
-from foresight_cli.results import Analysis
+from omegaconf import OmegaConf
+
+from foresight_cli.adapters.budget import fitting
+from foresight_cli.config import MLPConfig
+from foresight_cli.config_groups import as_override, conf_dir
+from foresight_cli.results import AdapterResults, Analysis
+from foresight_cli.runs import analysis_of, newest_analyses
+from foresight_cli.suggest.pair import typed_for_both
+from foresight_cli.suggest.words import layer_words, shown_path
 
 _DEFAULTS = ("qwen25vl", "ltxv")
 
 
 def adapt_command(results: Analysis) -> str:
-    """``foresight adapt`` for the pair of the verdict; what ``conf/adapt.yaml`` has by default is left out."""
+    """``foresight adapt`` for the pair of the verdict: on what the analysis was typed with, an adapter that fits."""
     source, target = results.chosen_source, results.chosen_target
-    words = ["foresight", "adapt", *_models(results), f"layer={source.layer}"]
+    words = [*_spaces(results), *layer_words("layer", [source.layer])]
     words += [f"source.pooling={source.pooling}"] if source.pooling != "channel_mean" else []
+    words += layer_words("target.layer", [target.layer]) if target.layer != "final" else []
     words += [f"pooling={target.pooling}"] if target.pooling != "channel_mean" else []
-    words += [f"target.layer={target.layer}"] if target.layer != "final" else []
-    return shlex.join([*words, *_weights(results), *_place(results)])
+    words += fitting(_default_adapter(), source.dimension, target.dimension)
+    return shlex.join(["foresight", "adapt", *words])
 
 
 def analyze_command(results: Analysis) -> str:
     """``foresight analyze`` over all that is cached of the two models."""
-    return shlex.join(["foresight", "analyze", *_models(results), *_weights(results), *_place(results)])
+    return shlex.join(["foresight", "analyze", *_spaces(results)])
 
 
 def report_commands(results: Analysis) -> list[str]:
@@ -29,16 +40,32 @@ def report_commands(results: Analysis) -> list[str]:
     return [str(results.provenance.get("command") or analyze_command(results)), "foresight report"]
 
 
-def _models(results: Analysis) -> list[str]:
+def after_adapt(results: AdapterResults, typed: Sequence[str], outputs: Path = Path("outputs")) -> str:
+    """The report that shows an adapter, or the analysis that is still missing for it.
+
+    Args:
+        results: of the adapter.
+        typed: the words after ``foresight adapt``.
+        outputs: where reports look for analyses.
+    """
+    found = analysis_of(outputs, results.provenance["keys"])
+    if found is None:
+        return shlex.join(["foresight", "analyze", *typed_for_both(typed)])
+    if [found] == newest_analyses(outputs):
+        return "foresight report"
+    return shlex.join(["foresight", "report", as_override("run", shown_path(str(found.absolute())))])
+
+
+def _spaces(results: Analysis) -> list[str]:
+    """The words that say which models on which data, and in which cache: as the analysis was typed."""
+    if "command" in results.provenance:
+        return typed_for_both(shlex.split(str(results.provenance["command"]))[2:])
     both = (("source", results.source), ("target", results.target))
-    return [f"{side}={name}" for (side, name), default in zip(both, _DEFAULTS, strict=True) if name != default]
+    models = [f"{side}={name}" for (side, name), default in zip(both, _DEFAULTS, strict=True) if name != default]
+    return [*models, *([f"weights={results.weights}"] if results.weights != "hub" else [])]
 
 
-def _weights(results: Analysis) -> list[str]:
-    return [f"weights={results.weights}"] if results.weights != "hub" else []
-
-
-def _place(results: Analysis) -> list[str]:
-    """The words that the analysis was typed with that say on which data, and in which cache."""
-    typed = shlex.split(str(results.provenance.get("command", "")))
-    return [word for word in typed if word.startswith(("data=", "data.", "cache_dir="))]
+def _default_adapter() -> MLPConfig:
+    """The adapter of ``foresight adapt`` where none is named."""
+    settings = OmegaConf.load(conf_dir() / "adapter/mlp.yaml")
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(MLPConfig), settings))  # type: ignore[return-value]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from foresight_cli.config_groups import as_override
 from foresight_cli.reporting.figures.style import (
     CONTROL,
     SOURCE,
@@ -24,6 +25,7 @@ from foresight_cli.reporting.figures.style import (
 from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.reporting.wording import threshold
 from foresight_cli.results import Analysis, Attribute, Control
+from foresight_cli.suggest.words import shown_path
 
 _ORDER = {"PROCEED": 0, "INCONCLUSIVE": 1, "PIVOT": 2}
 OUTCOMES = ("PASS", "UNCLEAR", "NOT MEASURED", "WAIVED", "FAIL")
@@ -45,7 +47,7 @@ class Compared:
     @property
     def command(self) -> str:
         """What prints and writes its whole report."""
-        return shlex.join(["foresight", "report", f"run={self.folder}"])
+        return shlex.join(["foresight", "report", as_override("run", shown_path(str(self.folder)))])
 
     @property
     def passed(self) -> int:

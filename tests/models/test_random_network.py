@@ -18,10 +18,10 @@ from foresight_cli.clip import Clip
 from foresight_cli.config import RandomNetworkConfig
 from foresight_cli.data.shapes import Shapes
 from foresight_cli.errors import UsageError
-from foresight_cli.extract_command import extract_command
 from foresight_cli.latents import load
 from foresight_cli.models import Tap, open_model
 from foresight_cli.models.random_network import FRAMES, kernels
+from foresight_cli.suggest.extract_again import extract_command
 from tests.builders import only, pixels
 
 MEAN, FLAT = Tap("final", "channel_mean"), Tap("final", "flat")

@@ -1,8 +1,10 @@
 import dataclasses
 import re
+import shlex
 from pathlib import Path
 from runpy import run_path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from markupsafe import escape
 
 from foresight_cli.reporting.compared import compare, comparison_figure
@@ -65,4 +67,6 @@ def test_page(example):
 
 def test_a_folder_with_a_space_can_be_typed(example):
     (one,) = compare([(Path("my runs/a"), example.bare()[0])])
-    assert one.command == "foresight report 'run=my runs/a'"
+    *words, run = shlex.split(one.command)
+    assert words == ["foresight", "report"]
+    assert OverridesParser.create().parse_override(run).value() == "my runs/a"

@@ -52,7 +52,7 @@ def test_one_space_a_layer(example):
 
 def test_commands_have_what_differs_from_the_defaults(example):
     results, _ = example.full()
-    assert adapt_command(results) == "foresight adapt layer=8 source.pooling=flat weights=tiny"
+    assert adapt_command(results) == "foresight adapt weights=tiny layer=8 source.pooling=flat"
     assert analyze_command(results) == "foresight analyze weights=tiny"
     other = dataclasses.replace(results, source="pixels", target="my model", weights="hub")
     assert analyze_command(other) == "foresight analyze source=pixels 'target=my model'"
@@ -62,9 +62,9 @@ def test_commands_say_where_the_data_and_the_cache_are(example):
     results, _ = example.full()
     typed = "foresight analyze max_rows=200 data=shapes data.per_category=20 weights=tiny 'cache_dir=my cache'"
     there = dataclasses.replace(results, provenance={**results.provenance, "command": typed})
-    place = "data=shapes data.per_category=20 'cache_dir=my cache'"
-    assert analyze_command(there) == f"foresight analyze weights=tiny {place}"
-    assert adapt_command(there) == f"foresight adapt layer=8 source.pooling=flat weights=tiny {place}"
+    place = "data=shapes data.per_category=20 weights=tiny 'cache_dir=my cache'"
+    assert analyze_command(there) == f"foresight analyze {place}"
+    assert adapt_command(there) == f"foresight adapt {place} layer=8 source.pooling=flat"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import user_env
 
-SMALL = ("data.per_category=1", "data.size=64")
+SMALL = ("data.per_category=3", "data.size=64")
 
 
 def lines(done):
@@ -19,17 +19,20 @@ def lines(done):
 def test_after_one_model_comes_the_other_and_then_the_analysis(run):
     said = lines(run("extract", "model=ltxv", "weights=tiny", "model.resolution=64", *SMALL))
     wanted = (
-        "Next: foresight extract model=qwen25vl layer=all pooling=all data.per_category=1 data.size=64 weights=tiny"
+        "Next: foresight extract model=qwen25vl layer=all pooling=all data=shapes data.per_category=3 data.size=64 "
+        "weights=tiny"
     )
     assert wanted in said
     said = lines(run("extract", "model=qwen25vl", "weights=tiny", "layer=8", *SMALL))
-    assert "Next: foresight analyze data=shapes data.per_category=1 data.size=64 weights=tiny" in said
+    assert (
+        "Next: foresight analyze target.model.resolution=64 data=shapes data.per_category=3 data.size=64 weights=tiny"
+    ) in said
 
 
-def test_controls_are_no_partner(run):
+def test_of_a_control_analyze_makes_its_own(run):
     run("extract", "model=pixels", *SMALL)
     said = lines(run("extract", "model=histogram", *SMALL))
-    assert said[-1] == "Next: foresight extract model=ltxv pooling=all data.per_category=1 data.size=64"
+    assert said[-1] == ("Next: extract a model on the same data. analyze measures this one by itself, as a control")
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])

@@ -1,0 +1,127 @@
+"""The words of a command line that lead to given settings: what differs from the defaults of ``conf/``, no more."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from foresight_cli.config_groups import (
+    as_override,
+    as_typed,
+    changed_settings,
+    conf_dir,
+    config_groups,
+    primary_defaults,
+)
+
+Settings = dict[str, Any]
+
+WEIGHTS = ("hub", "tiny")
+"""Options of ``weights=``, the default first: each changes the defaults of ``model=``."""
+PLACES = ("path", "checkpoint")
+"""Settings that may name a file or folder of this machine."""
+
+
+def model_defaults(name: str, weights: str) -> Settings:
+    """The settings of ``model=name`` in ``conf/``; None for what a user must give."""
+    tree = OmegaConf.create({"weights": _read(f"weights/{weights}.yaml"), "model": _read(f"model/{name}.yaml")})
+    return _plain(tree)["model"]
+
+
+def data_defaults(name: str, model: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of ``data=name`` in ``conf/``; None for what a user must give.
+
+    Args:
+        name: of the dataset.
+        model: settings of the model in the same command: a file of latents lists its own samples.
+    """
+    tree = OmegaConf.create({"model": dict(model or {}), "data": _read(f"data/{name}.yaml")})
+    return _plain(tree)["data"]
+
+
+def model_words(settings: Mapping[str, Any], weights: str, side: str | None = None) -> list[str]:
+    """``model=vision model.checkpoint=vit``, or for one side ``source=vision source.model.checkpoint=vit``.
+
+    Args:
+        settings: of the model, its name among them.
+        weights: the option of ``weights=`` in the same command.
+        side: ``source`` or ``target`` of ``analyze`` and ``adapt``, whose default model is left out; None: ``extract``.
+    """
+    name = str(settings["name"])
+    key = f"{side}.model" if side else "model"
+    chosen = [f"{side or 'model'}={name}"]
+    if side and primary_defaults("analyze")[f"model@{key}"] == name:
+        chosen = []
+    return chosen + changed_settings(key, shown(settings), shown(model_defaults(name, weights)))
+
+
+def data_words(settings: Mapping[str, Any], model: Mapping[str, Any] | None = None) -> list[str]:
+    """``data=imagefolder data.path=photos``.
+
+    Args:
+        settings: of the dataset, its name among them.
+        model: settings of the model in the same ``extract``; None in other stages.
+    """
+    name = str(settings["name"])
+    return [f"data={name}", *changed_settings("data", shown(settings), shown(data_defaults(name, model)))]
+
+
+def weights_for(*models: Mapping[str, Any]) -> str:
+    """The option of ``weights=`` under which the settings of ``models`` need the fewest words."""
+
+    def count(weights: str) -> int:
+        return sum(len(model_words(model, weights)) for model in models) + (weights != WEIGHTS[0])
+
+    return min(WEIGHTS, key=count)
+
+
+def weights_words(weights: str) -> list[str]:
+    """``weights=tiny``; nothing for the default."""
+    return [f"weights={weights}"] if weights != WEIGHTS[0] else []
+
+
+def layer_words(key: str, layers: Sequence[str]) -> list[str]:
+    """``layer=4`` where the group has that option, else ``layer.index=9``, or ``layer.index=[5,9]`` for several."""
+    if len(layers) > 1:
+        return [f"{key}.index=[{','.join(layers)}]"]
+    return [f"{key}={layers[0]}" if layers[0] in config_groups()["layer"] else f"{key}.index={layers[0]}"]
+
+
+def stage_words(stage: str, **settings: Any) -> list[str]:
+    """``cache_dir=DIR``, ``rows_per_shard=4``: settings at the top of a stage, where they are not its defaults."""
+    base = _read(f"{stage}.yaml")
+    return [as_override(key, value) for key, value in settings.items() if value != base[key]]
+
+
+def words_of(stage: str, overrides: Sequence[str]) -> list[str]:
+    """What a user typed after ``foresight STAGE``, from Hydra's ``overrides``."""
+    return shlex.split(as_typed(stage, overrides))[2:]
+
+
+def shown(settings: Mapping[str, Any]) -> Settings:
+    """``settings`` with files and folders below the working directory as a user there would type them."""
+    return {key: shown_path(value) if key in PLACES else value for key, value in settings.items()}
+
+
+def shown_path(value: Any) -> Any:
+    """A path below the working directory, relative to it; anything else as it is."""
+    if not isinstance(value, str) or not value.startswith("/"):
+        return value
+    try:
+        below = str(Path(value).relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return value
+    return value if below.startswith("~") else below  # that would be a home folder
+
+
+def _plain(tree: Any) -> dict[str, Settings]:
+    plain: Any = OmegaConf.to_container(tree, resolve=True)
+    return {group: {key: None if value == "???" else value for key, value in plain[group].items()} for group in plain}
+
+
+def _read(name: str) -> Any:
+    return OmegaConf.load(conf_dir() / name)
