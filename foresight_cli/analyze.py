@@ -160,6 +160,7 @@ def _sampled(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray], _S
         verdict=found.verdict,
         settings=_settings(config),
         provenance=_provenance(opened.found),
+        left_alone=dict(opened.found.source[0].manifest()["provenance"].get("left_alone", {})),
     )
     advice = advice_of(found, opened.found, config)
     arrays = with_thumbnails(arrays, scored.independent.ids, opened.dataset)

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from foresight_cli.config import ExtractConfig, RayConfig, RunnerConfig
 from foresight_cli.config_reader import extract_config
 from foresight_cli.data import Dataset, open_dataset
+from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.job import Job
 from foresight_cli.extraction.plan import described, planned
@@ -33,7 +34,17 @@ from foresight_cli.trackers import Tracking, open_tracking, settings_of
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("foresight-latents", "torch", "transformers", "diffusers", "pillow", "safetensors", "av", "pyarrow")
+PACKAGES = (
+    "foresight-latents",
+    "torch",
+    "transformers",
+    "diffusers",
+    "pillow",
+    "safetensors",
+    "av",
+    "pillow-heif",
+    "pyarrow",
+)
 
 
 def run(cfg: DictConfig) -> None:
@@ -75,6 +86,8 @@ def extract(
     root = cache_root(config.cache_dir)
     if not all(Entry.at(root, recipe).path.is_dir() for recipe in recipes.values()):
         model.check_layers(config.layers or ())  # before a folder is made for a layer that the checkpoint does not have
+    if dataset.left_alone:
+        log.info("%s", dataset.left_alone.line)
     entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
     todo = {tap: entry for tap, entry in entries.items() if not entry.complete}
     if len(todo) < len(entries):
@@ -115,7 +128,7 @@ def _fill(
     with ShardProgress(config.model.name, recipe.rows, missing, on_commit=on_commit) as progress:
         device = _run(job, model, config.runner, progress)
     for entry in todo.values():
-        entry.seal(_provenance(config, device))
+        entry.seal(_provenance(config, device, dataset.left_alone))
 
 
 def _run(job: Job, model: LatentModel, runner: RunnerConfig, progress: ShardProgress) -> str:
@@ -137,7 +150,7 @@ def _skips(config: ExtractConfig) -> bool:
     return getattr(config.data, "on_error", "raise") == "skip"
 
 
-def _provenance(config: ExtractConfig, device: str) -> dict[str, Any]:
+def _provenance(config: ExtractConfig, device: str, left_alone: LeftAlone) -> dict[str, Any]:
     """What tells of the run without changing its numbers: no time and no place of work, so that reruns are equal."""
     data, model = asdict(config.data), asdict(config.model)
     for said, key in ((data, "path"), (model, "path"), (model, "checkpoint")):
@@ -145,7 +158,7 @@ def _provenance(config: ExtractConfig, device: str) -> dict[str, Any]:
             said[key] = str(Path(said[key]).expanduser().resolve())
     versions = {}
     for name in PACKAGES:
-        with suppress(PackageNotFoundError):  # the last ones are extras
+        with suppress(PackageNotFoundError):  # some are extras
             versions[name] = version(name)
     return {
         "data": data,
@@ -154,6 +167,7 @@ def _provenance(config: ExtractConfig, device: str) -> dict[str, Any]:
         "device": device,
         "python": platform.python_version(),
         "versions": versions,
+        **({"left_alone": left_alone.as_json()} if left_alone else {}),
     }
 
 

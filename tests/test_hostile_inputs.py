@@ -61,6 +61,9 @@ class Case:
     id: str | None = None
 
 
+NOT_AN_IMAGE = (
+    "not an image, or of a kind that is not read (formats: AVIF, BMP, GIF, HEIF, JPEG, JPEG2000, PNG, PPM, TIFF, WEBP)"
+)
 DEEP = "/".join(["folder"] * 200) + "/a.png"
 CASES = {
     "one pixel": Case("a.png", picture(1, 1)),
@@ -72,18 +75,18 @@ CASES = {
     "a name of 250 letters": Case("x" * 246 + ".png", picture(8, 8)),
     "quotes and markup": Case("'\"<script>$(rm) %s {x}.png", picture(8, 8)),
     "folders that link to themselves": Case("loop", loop, id="loop/a.png"),
-    "a bomb": Case("a.png", bomb, "more than 89478485 pixels, which may be a decompression bomb"),
-    "no bytes": Case("a.png", lambda path: path.write_bytes(b""), "the file is empty"),
-    "text": Case(
+    "a bomb": Case(
         "a.png",
-        lambda path: path.write_text("hello"),
-        "not an image, or of a kind that is not read (formats: BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)",
+        bomb,
+        "100000 x 100000 pixels are more than data.max_pixels=89478485. To read it, add data.max_pixels=10000000000",
     ),
+    "no bytes": Case("a.png", lambda path: path.write_bytes(b""), "the file is empty"),
+    "text": Case("a.png", lambda path: path.write_text("hello"), NOT_AN_IMAGE),
     "a cut file": Case("a.png", cut, "the file is truncated"),
     "a program": Case(
         "a.png",
         lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),
-        "not an image, or of a kind that is not read (formats: BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)",
+        NOT_AN_IMAGE,
     ),
 }
 

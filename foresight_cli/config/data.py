@@ -7,6 +7,14 @@ from dataclasses import dataclass, field
 from foresight_cli.config.checks import at_least, between, one_of
 from foresight_cli.errors import UsageError
 
+MAX_PIXELS = 89_478_485
+"""Pillow's own limit, against files of a few bytes that unfold to gigabytes: a picture of 256 MB."""
+
+
+def _check_pictures(on_error: str, max_pixels: int) -> None:
+    one_of("data.on_error", on_error, ("raise", "skip"))
+    at_least("data.max_pixels", max_pixels, 1)
+
 
 @dataclass(frozen=True)
 class ShapesConfig:
@@ -32,9 +40,10 @@ class ImageFolderConfig:
     name: str
     path: str
     on_error: str
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
-        one_of("data.on_error", self.on_error, ("raise", "skip"))
+        _check_pictures(self.on_error, self.max_pixels)
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,10 @@ class VideoConfig:
     fps: float
     clips_per_file: int | None
     on_error: str
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
-        one_of("data.on_error", self.on_error, ("raise", "skip"))
+        _check_pictures(self.on_error, self.max_pixels)
         between("data.fps", self.fps, 0.01, 240)
         if self.frames < 1 or self.frames % 8 != 1:
             near = max(1, 8 * round((self.frames - 1) / 8) + 1)
@@ -81,9 +91,10 @@ class HFConfig:
     id: str | None = None
     group: str | None = None
     attributes: list[str] = field(default_factory=list)
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
-        one_of("data.on_error", self.on_error, ("raise", "skip"))
+        _check_pictures(self.on_error, self.max_pixels)
 
 
 @dataclass(frozen=True)
@@ -94,9 +105,10 @@ class WebDatasetConfig:
     path: str
     on_error: str
     image: str | None = None
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
-        one_of("data.on_error", self.on_error, ("raise", "skip"))
+        _check_pictures(self.on_error, self.max_pixels)
 
 
 DataConfig = ShapesConfig | ImageFolderConfig | VideoConfig | PrecomputedDataConfig | HFConfig | WebDatasetConfig

@@ -33,7 +33,7 @@ def open_dataset(config: DataConfig) -> Dataset:
     if isinstance(config, ImageFolderConfig):
         from foresight_cli.data.imagefolder import ImageFolder
 
-        return ImageFolder(config.path)
+        return ImageFolder(config.path, config.max_pixels)
     if isinstance(config, PrecomputedDataConfig):
         from foresight_cli.data.precomputed import Precomputed
 
@@ -45,7 +45,7 @@ def open_dataset(config: DataConfig) -> Dataset:
     if isinstance(config, WebDatasetConfig):
         from foresight_cli.data.webdataset import WebDataset
 
-        return WebDataset(config.path, config.image)
+        return WebDataset(config.path, config.image, config.max_pixels)
     from foresight_cli.data.video import Video
 
     return Video(config)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from foresight_cli.clip import Clip
+from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.errors import ForesightError
 
 
@@ -46,6 +47,10 @@ class Dataset(Protocol):
     @property
     def samples(self) -> Sequence[Sample]:
         """The samples, in the order of the dataset."""
+
+    @property
+    def left_alone(self) -> LeftAlone:
+        """What is beside the samples and is not read, by kind. It enters no key."""
 
     def clip(self, index: int) -> Clip:
         """The frames of ``samples[index]``, upright 8-bit RGB; one for a still picture. Called from several threads.

@@ -1,8 +1,9 @@
 """The bytes of an image file -> an upright 8-bit RGB image, or one short reason why not.
 
-What is done, in this order: the first frame or page is read; 16-bit samples keep their high byte (``value >> 8``, what
-Pillow does to 16-bit RGB, so a grey picture gives the same numbers in either layout); alpha is laid over white;
-the EXIF orientation is applied. Colour profiles and gamma are left out, as in the loaders that models are trained with.
+What is done, in this order: the first frame or page is read, of HEIF the primary picture; 16-bit samples keep their
+high byte (``value >> 8``, what Pillow does to 16-bit RGB, so a grey picture gives the same numbers in either layout);
+alpha is laid over white; the EXIF orientation is applied. Colour profiles and gamma are left out, as in the loaders
+that models are trained with.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ import warnings
 import numpy as np
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
+from foresight_cli.config.data import MAX_PIXELS
 from foresight_cli.data.dataset import UndecodableImage
-
-# Named, because Pillow goes by content: a PostScript file called cat.png would otherwise start Ghostscript.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+from foresight_cli.data.picture_formats import formats, kind_by_content, missing_reader, register_heif
 
 # ImageOps.exif_transpose does the same, but rewrites the whole EXIF block on its way and fails on a malformed one.
 _TURNS = {
@@ -31,17 +31,18 @@ _TURNS = {
 }
 
 
-class _PillowWarnings:
-    """A context in which Pillow's warnings are silent and a suspected decompression bomb is an error.
+class _PillowSettings:
+    """A context in which Pillow's warnings are silent and its own limit of pixels is off: :func:`_decode` has one.
 
-    ``warnings.catch_warnings`` swaps the filters of the whole process, so two threads that leave in the wrong order
-    would leave them swapped for good. Here the first thread in sets the filters and the last one out restores them.
+    Both are settings of the whole process, so two threads that leave in the wrong order would leave them changed for
+    good. Here the first thread in changes them and the last one out restores them.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
         self._saved = warnings.catch_warnings()
+        self._limit: int | None = None
 
     def __enter__(self) -> None:
         with self._lock:
@@ -49,7 +50,7 @@ class _PillowWarnings:
                 self._saved = warnings.catch_warnings()
                 self._saved.__enter__()
                 warnings.simplefilter("ignore")
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
@@ -57,15 +58,21 @@ class _PillowWarnings:
             self._inside -= 1
             if self._inside == 0:
                 self._saved.__exit__(None, None, None)
+                Image.MAX_IMAGE_PIXELS = self._limit
 
 
-_pillow_warnings = _PillowWarnings()
+_pillow_settings = _PillowSettings()
 
 
-def decode_rgb(data: bytes, sample_id: str) -> Image.Image:
+def decode_rgb(data: bytes, sample_id: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The picture in ``data``, the bytes of a whole image file: upright, mode RGB, 8 bits a channel, no metadata.
 
     Safe to call from several threads.
+
+    Args:
+        data: the bytes.
+        sample_id: for errors.
+        max_pixels: a picture with more is refused before any of them is read.
 
     Raises:
         UndecodableImage: for ``sample_id``, whatever is wrong with the bytes. No other exception, no warning.
@@ -73,17 +80,28 @@ def decode_rgb(data: bytes, sample_id: str) -> Image.Image:
     if not data:
         raise UndecodableImage(sample_id, "the file is empty")
     try:
-        with _pillow_warnings:
-            return _decode(data)
+        with _pillow_settings:
+            return _decode(data, max_pixels)
     except Exception as error:  # on broken files Pillow raises OSError, SyntaxError, struct.error, IndexError and more
         raise UndecodableImage(sample_id, _reason(error)) from error
 
 
+def refuse_large(width: int, height: int, max_pixels: int) -> None:
+    """Refuse a picture or a frame of more than ``max_pixels`` pixels.
+
+    Raises:
+        ValueError: it has more; the text says which setting lets it in.
+    """
+    if width * height > max_pixels:
+        raise ValueError(
+            f"{width} x {height} pixels are more than data.max_pixels={max_pixels}. "
+            f"To read it, add data.max_pixels={width * height}"
+        )
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return f"not an image, or of a kind that is not read (formats: {', '.join(FORMATS)})"
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"more than {Image.MAX_IMAGE_PIXELS} pixels, which may be a decompression bomb"
+        return f"not an image, or of a kind that is not read (formats: {', '.join(sorted(formats()))})"
     if isinstance(error, MemoryError):
         return "not enough memory for its pixels"
     text = " ".join(str(error).split()).rstrip(".")
@@ -92,8 +110,25 @@ def _reason(error: Exception) -> str:
     return text[:200] or type(error).__name__
 
 
-def _decode(data: bytes) -> Image.Image:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+def _formats_of(data: bytes) -> tuple[str, ...]:
+    """The formats to try: the one that the file's brand names, or all those without brands.
+
+    Raises:
+        ValueError: it is of a format that this machine has no reader for.
+    """
+    kind = kind_by_content(data)
+    if kind is None:
+        return tuple(other for other in formats() if other not in ("AVIF", "HEIF"))
+    if command := missing_reader(kind):
+        raise ValueError(f"{kind} is not read on this machine yet: {command}")
+    if kind == "HEIF":
+        register_heif()
+    return (kind,)
+
+
+def _decode(data: bytes, max_pixels: int) -> Image.Image:
+    with Image.open(io.BytesIO(data), formats=_formats_of(data)) as image:
+        refuse_large(*image.size, max_pixels)
         image.load()
         if image.format == "PNG":
             _mend_png_transparency(image, depth=data[24])  # IHDR always comes first, its depth at byte 24

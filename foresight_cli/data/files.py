@@ -1,8 +1,9 @@
 """The files under a folder that data come from: which there are, what each is called, and one hash over them all.
 
 An id is the path inside the folder, with ``/`` and the suffix, in Unicode form NFC: a disk that stores another form
-changes no id. Names with a leading dot and files without one of the suffixes (in any case) are passed over. Links are
-followed, except a folder link that leads back to the root, above it, or to a folder that is already listed.
+changes no id. Names with a leading dot are passed over; files without one of the suffixes (in any case) are left alone
+and counted. Links are followed, except a folder link that leads back to the root, above it, or to a folder that is
+already listed.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import hashlib
 import heapq
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
+from foresight_cli.data.left_alone import SYSTEM_FILES, listed, suffix_of
 from foresight_cli.errors import ForesightError
 from foresight_cli.hashing import sha256_of_each
 
@@ -32,24 +36,61 @@ def data_folder(path: str | Path, what: str) -> Path:
     return Path(given).absolute()  # files are read later, maybe from another working directory
 
 
-def find_files(root: Path, suffixes: tuple[str, ...], what: str) -> dict[str, str]:
-    """Id -> path inside ``root`` as the disk spells it, in the code-point order of the ids.
+class FolderFiles(NamedTuple):
+    """What a folder holds.
+
+    Attributes:
+        files: id -> path inside the folder as the disk spells it, in the code-point order of the ids.
+        others: how many files of each other suffix there are; attributes.csv and the system's own are not counted.
+    """
+
+    files: dict[str, str]
+    others: dict[str, int]
+
+
+def find_files(
+    root: Path, suffixes: tuple[str, ...], what: str, advice: Callable[[Mapping[str, int]], str] = lambda others: ""
+) -> FolderFiles:
+    """The files of ``suffixes`` under ``root``, and what else is there.
+
+    Args:
+        root: the folder.
+        suffixes: in lower case, with their dots.
+        what: what such files are, for messages.
+        advice: what to say of other files to a user whose folder holds no file of ``suffixes``.
 
     Raises:
         ForesightError: no file of ``suffixes``, a folder that cannot be listed, or a name that cannot be an id.
     """
-    found: dict[str, str] = {}
-    for path in sorted(_walk(root, suffixes)):
+    paths: list[str] = []
+    others: Counter[str] = Counter()
+    for path, entry in _walk(root):
+        if path.lower().endswith(suffixes):
+            if entry.is_symlink() and not Path(entry.path).exists():
+                raise ForesightError(f"{path!r} in {root} is a link to nothing; mend or remove it")
+            if entry.is_file():
+                paths.append(path)
+            else:  # opening a pipe or a device would hang
+                others["that are no regular files"] += 1
+        elif path != "attributes.csv" and path.rpartition("/")[2].lower() not in SYSTEM_FILES:
+            others[suffix_of(path)] += 1
+    if not paths:
+        seen = f"; it holds {listed(others)}{advice(others)}" if others else ""
+        raise ForesightError(f"no {what} in {root}; the suffixes read are {', '.join(suffixes)}{seen}")
+    return FolderFiles(_by_id(root, sorted(paths)), dict(others))
+
+
+def _by_id(root: Path, paths: list[str]) -> dict[str, str]:
+    files: dict[str, str] = {}
+    for path in paths:
         if path.encode(errors="ignore").decode() != path:
             raise ForesightError(f"the name {path!r} in {root} is not valid UTF-8; rename it")
         file_id = unicodedata.normalize("NFC", path)
-        if file_id in found:
-            twins = f"{found[file_id]!a} and {path!a} in {root}"  # only escapes show how the two differ
+        if file_id in files:
+            twins = f"{files[file_id]!a} and {path!a} in {root}"  # only escapes show how the two differ
             raise ForesightError(f"{twins} are one name in Unicode form NFC; rename one of them")
-        found[file_id] = path
-    if not found:
-        raise ForesightError(f"no {what} in {root}; the suffixes read are {', '.join(suffixes)}")
-    return dict(sorted(found.items()))
+        files[file_id] = path
+    return dict(sorted(files.items()))
 
 
 def top_folder(file_id: str) -> str | None:
@@ -107,8 +148,11 @@ def _state(path: Path) -> State:
     return said.st_ino, said.st_size, said.st_mtime_ns, said.st_ctime_ns
 
 
-def _walk(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
-    """The files under ``root``, in no order. Links wait until the real folders are done, so that those win."""
+def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Path and entry of the files under ``root``, in no order.
+
+    Links wait until the real folders are done, so that those win.
+    """
     visited = {str(folder) for folder in root.resolve().parents}
     folders, links = [""], list[str]()
     while folders or links:
@@ -129,8 +173,5 @@ def _walk(root: Path, suffixes: tuple[str, ...]) -> Iterator[str]:
                 folders.append(name + "/")
             elif is_link and Path(entry.path).is_dir():
                 heapq.heappush(links, name + "/")
-            elif name.lower().endswith(suffixes):
-                if is_link and not Path(entry.path).exists():
-                    raise ForesightError(f"{name!r} in {root} is a link to nothing; mend or remove it")
-                if entry.is_file():  # opening a pipe or a device would hang
-                    yield name
+            else:
+                yield name, entry

@@ -13,6 +13,7 @@ from foresight_cli.clip import Clip
 from foresight_cli.config.data import HFConfig
 from foresight_cli.data.dataset import Sample, UndecodableImage
 from foresight_cli.data.decode import decode_rgb
+from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.errors import ForesightError
 
 BATCH = 256
@@ -39,6 +40,8 @@ class HFDataset:
         # The bytes as they are: decoding is this package's own, so that a picture is the same from any source.
         self._rows = rows.cast_column(self._image, Image(decode=False))
         self.samples: Sequence[Sample] = _samples(self._rows, config)
+        self.left_alone = LeftAlone()
+        self._max_pixels = config.max_pixels
         self._identity: dict[str, Any] | None = None
 
     def clip(self, index: int) -> Clip:
@@ -52,7 +55,7 @@ class HFDataset:
         data = _bytes(self._rows[index][self._image], sample_id)
         if data is None:
             raise UndecodableImage(sample_id, "the row has no picture")
-        return Clip((decode_rgb(data, sample_id),))
+        return Clip((decode_rgb(data, sample_id, self._max_pixels),))
 
     def identity(self) -> dict[str, Any]:
         """The count, and one hash over each id and its picture's bytes, in order: the same for any way of storing them.

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from foresight_cli.clip import Clip
+from foresight_cli.config.data import MAX_PIXELS
 from foresight_cli.data.attributes import add_attributes
 from foresight_cli.data.dataset import Sample
 from foresight_cli.data.decode import decode_rgb
@@ -22,9 +23,10 @@ from foresight_cli.data.files import (
     states_of,
     top_folder,
 )
+from foresight_cli.data.left_alone import LeftAlone
+from foresight_cli.data.picture_formats import suffixes
+from foresight_cli.data.suffix_advice import advice
 from foresight_cli.errors import ForesightError
-
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 class ImageFolder:
@@ -36,14 +38,22 @@ class ImageFolder:
     ``label`` and ``group``, and any number of numeric columns. Empty cells leave that sample as it was.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, max_pixels: int = MAX_PIXELS) -> None:
         """Lists the files of ``path`` and reads attributes.csv; opens no image.
+
+        Args:
+            path: the folder.
+            max_pixels: a picture with more is not decoded.
 
         Raises:
             ForesightError: no folder, no images, a name that cannot be an id, or a fault in attributes.csv.
         """
         self.root = data_folder(path, "images")
-        self._files = find_files(self.root, SUFFIXES, "images")
+        self._files, others = find_files(self.root, suffixes(), "images", advice)
+        self.left_alone = LeftAlone(
+            {"files": others}, f"data=imagefolder reads {', '.join(suffixes())}{advice(others)}"
+        )
+        self._max_pixels = max_pixels
         samples = {id_: Sample(id_, top_folder(id_), group=id_) for id_ in self._files}
         if os.path.lexists(self.root / "attributes.csv"):
             add_attributes(samples, self.root / "attributes.csv")
@@ -69,7 +79,7 @@ class ImageFolder:
         except OSError as error:  # a fault of the disk, not of the picture: skipping would make it last
             raise ForesightError(f"cannot read {path!r} in {self.root}: {error.strerror}") from error
         refuse_changed(self.root, path, self._states)
-        return decode_rgb(data, sample_id)
+        return decode_rgb(data, sample_id, self._max_pixels)
 
     def identity(self) -> dict[str, Any]:
         """The count, and one hash over each id and its file's bytes, in order. Only the first call reads the files.

@@ -9,6 +9,7 @@ from typing import Any
 
 from foresight_cli.clip import Clip
 from foresight_cli.data.dataset import Sample
+from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.errors import UsageError
 from foresight_cli.latent_file import open_latent_file
 
@@ -36,6 +37,7 @@ class Precomputed:
             )
             for row in range(len(table.ids))
         ]
+        self.left_alone = LeftAlone()
         self._sha256 = file.ids_sha256  # the file is let go of: worker processes are sent this dataset
 
     def clip(self, index: int) -> Clip:

@@ -14,6 +14,7 @@ from PIL import Image
 from foresight_cli.clip import Clip
 from foresight_cli.data import q1
 from foresight_cli.data.dataset import Sample
+from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.errors import ForesightError
 
 Array = NDArray[np.float64]
@@ -100,6 +101,7 @@ class Shapes:
             if value < least:
                 raise ForesightError(f"data.{name}={value} is too small; give {least} or more")
         self.variant, self.per_category, self.seed, self.size = variant, per_category, seed, size
+        self.left_alone = LeftAlone()
         self.categories = tuple(_COVERAGES) if variant == "default" else q1.CATEGORIES
         describe = self._default_sample if variant == "default" else self._q1_sample
         self.samples = tuple(describe(c, i) for c in range(len(self.categories)) for i in range(per_category))

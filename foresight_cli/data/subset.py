@@ -10,6 +10,7 @@ from typing import Any
 
 from foresight_cli.clip import Clip
 from foresight_cli.data.dataset import Dataset, Sample
+from foresight_cli.data.left_alone import LeftAlone
 
 ONLY = "only"
 """The key of an identity that says: these are some samples of the dataset that the other keys name."""
@@ -26,6 +27,11 @@ class Subset:
     def samples(self) -> Sequence[Sample]:
         """See :class:`Dataset`."""
         return [self.whole.samples[i] for i in self._places]
+
+    @property
+    def left_alone(self) -> LeftAlone:
+        """See :class:`Dataset`."""
+        return self.whole.left_alone
 
     def clip(self, index: int) -> Clip:
         """See :class:`Dataset`."""

@@ -25,12 +25,14 @@ from foresight_cli.data.files import (
     states_of,
     top_folder,
 )
+from foresight_cli.data.left_alone import LeftAlone
+from foresight_cli.data.suffix_advice import advice
 from foresight_cli.data.video_container import VideoFault
 from foresight_cli.data.video_frames import frames_at
 from foresight_cli.data.video_listing import list_clips
+from foresight_cli.data.video_suffixes import SUFFIXES
 from foresight_cli.errors import ForesightError
 
-SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 DECODING = 1
 """Raised with every change of ``video_frames`` that gives other pixels: it enters the cache key."""
 
@@ -59,10 +61,17 @@ class Video:
         self.config = config
         self._fps = Fraction(str(config.fps))  # as it is typed: 29.97 is 2997/100
         self.root = data_folder(config.path, "videos")
-        self._files = find_files(self.root, SUFFIXES, "videos")
+        self._files, others = find_files(self.root, SUFFIXES, "videos", advice)
+        self.left_alone = LeftAlone({"files": others}, f"data=video reads {', '.join(SUFFIXES)}{advice(others)}")
         self._paths = [self.root / path for path in self._files.values()]
         with ThreadPoolExecutor() as pool:
-            clips_of = partial(list_clips, frames=config.frames, fps=self._fps, most=config.clips_per_file)
+            clips_of = partial(
+                list_clips,
+                frames=config.frames,
+                fps=self._fps,
+                most=config.clips_per_file,
+                max_pixels=config.max_pixels,
+            )
             self._listings = list(pool.map(clips_of, self._paths))
         self._starts = [0, *accumulate(listing.samples for listing in self._listings)]
         clips = {
@@ -90,7 +99,7 @@ class Video:
             if number == listing.clips:
                 raise VideoFault(str(listing.fault))
             times = [(number * self.config.frames + i) / self._fps for i in range(self.config.frames)]
-            return Clip(frames_at(self._paths[file], listing, times), fps=float(self._fps))
+            return Clip(frames_at(self._paths[file], listing, times, self.config.max_pixels), fps=float(self._fps))
         except VideoFault as fault:
             raise UndecodableImage(self.samples[index].id, str(fault)) from fault
 

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from foresight_cli.data.container_size import missing_part
+from foresight_cli.data.decode import refuse_large
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
@@ -27,8 +26,8 @@ class VideoFault(Exception):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The file's container and its video stream, closed at the end.
+def opened(path: Path, max_pixels: int) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The file's container and its video stream, closed at the end; frames of more than ``max_pixels`` are refused.
 
     Raises:
         VideoFault: it cannot be opened; and for what goes wrong with it while it is in use.
@@ -41,7 +40,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise VideoFault("the file is empty")
         with av.open(str(path), options=_OPTIONS, metadata_errors="replace") as container:
             fault = "its data are damaged"
-            yield container, _video_stream(container)
+            yield container, _video_stream(container, max_pixels)
     except MemoryError as error:
         raise VideoFault("not enough memory for its pixels") from error
     except OSError as error:
@@ -50,7 +49,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise VideoFault(missing_part(path) or fault) from error
 
 
-def _video_stream(container: InputContainer) -> VideoStream:
+def _video_stream(container: InputContainer, max_pixels: int) -> VideoStream:
     from av.stream import Disposition
 
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -59,8 +58,10 @@ def _video_stream(container: InputContainer) -> VideoStream:
     codec = streams[0].codec_context
     if codec is None:
         raise VideoFault("its codec is unknown")
-    if codec.width * codec.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
-        raise VideoFault(f"more than {Image.MAX_IMAGE_PIXELS} pixels a frame, which may be a decompression bomb")
+    try:
+        refuse_large(codec.width, codec.height, max_pixels)
+    except ValueError as error:
+        raise VideoFault(f"its frames of {error}") from error
     codec.thread_count = 1  # clips are decoded side by side already, and AVI's clock needs frames to come out in turn
     return streams[0]
 

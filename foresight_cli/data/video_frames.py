@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
+from foresight_cli.config.data import MAX_PIXELS
 from foresight_cli.data.video_container import Clock, VideoFault, opened
 from foresight_cli.data.video_listing import Listing, slack
 
@@ -45,7 +46,9 @@ class _Due(NamedTuple):
     frame: VideoFrame
 
 
-def frames_at(path: Path, listing: Listing, seconds: Sequence[Fraction]) -> tuple[Image.Image, ...]:
+def frames_at(
+    path: Path, listing: Listing, seconds: Sequence[Fraction], max_pixels: int = MAX_PIXELS
+) -> tuple[Image.Image, ...]:
     """The upright 8-bit RGB frame that shows at each of the ascending ``seconds`` after the file's first frame.
 
     Raises:
@@ -53,7 +56,7 @@ def frames_at(path: Path, listing: Listing, seconds: Sequence[Fraction]) -> tupl
     """
     times = [listing.first + second / listing.tick for second in seconds]
     for offset in _seek_points(listing, times[0]):
-        with opened(path) as (container, stream):
+        with opened(path, max_pixels) as (container, stream):
             frames = _decoded(container, stream, offset, by=times[0] + slack(listing.tick))
             start = next(frames, None)
             if start is not None:

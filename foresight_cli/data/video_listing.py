@@ -11,6 +11,7 @@ from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foresight_cli.config.data import MAX_PIXELS
 from foresight_cli.data.container_size import missing_part
 from foresight_cli.data.video_container import Clock, VideoFault, opened
 
@@ -54,13 +55,13 @@ def slack(tick: Fraction) -> Fraction:
     return min(Fraction(1, 2), Fraction(1, 1000) / tick)
 
 
-def list_clips(path: Path, frames: int, fps: Fraction, most: int | None) -> Listing:
+def list_clips(path: Path, frames: int, fps: Fraction, most: int | None, max_pixels: int = MAX_PIXELS) -> Listing:
     """The clips of ``frames`` frames, ``fps`` a second, one after another, that the file holds; ``most`` at the most.
 
     Never raises for what is wrong with the file: :attr:`Listing.fault` says it.
     """
     try:
-        with opened(path) as (container, stream):
+        with opened(path, max_pixels) as (container, stream):
             return _list(path, container, stream, frames, fps, most)
     except VideoFault as fault:
         return Listing(0, str(fault))

@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cli.clip import Clip
+from foresight_cli.config.data import MAX_PIXELS
 from foresight_cli.data.dataset import Sample
 from foresight_cli.data.decode import decode_rgb
 from foresight_cli.data.files import State, refuse_changed, states_of
-from foresight_cli.data.imagefolder import SUFFIXES
+from foresight_cli.data.left_alone import LeftAlone
+from foresight_cli.data.picture_formats import suffixes
 from foresight_cli.errors import ForesightError
 from foresight_cli.hashing import sha256_of_each
 
@@ -58,12 +60,14 @@ class _Parts:
 class WebDataset:
     """The samples of tar files, in the order of the files' names and of their places within."""
 
-    def __init__(self, path: str, image: str | None) -> None:
+    def __init__(self, path: str, image: str | None, max_pixels: int = MAX_PIXELS) -> None:
         """Reads the headers of every tar and the labels; opens no picture.
 
         Raises:
             ForesightError: no tar, one that is compressed or damaged, a key that stands twice, or no pictures.
         """
+        self._max_pixels = max_pixels
+        self.left_alone = LeftAlone()
         self._tars = _tar_files(path)
         keys = _index(self._tars)
         self._image = image or _only_extension(keys, path)
@@ -92,7 +96,7 @@ class WebDataset:
         except OSError as error:
             raise ForesightError(f"cannot read {member.tar}: {error.strerror}") from error
         refuse_changed(Path("/"), member.tar, self._states)
-        return Clip((decode_rgb(data, self.samples[index].id),))
+        return Clip((decode_rgb(data, self.samples[index].id, self._max_pixels),))
 
     def identity(self) -> dict[str, Any]:
         """The count, and one hash over the tar files in order; what has not changed since is not read again.
@@ -187,10 +191,10 @@ def _members(tar: str) -> Iterator[tuple[str, _Member]]:
 
 
 def _only_extension(keys: dict[str, _Parts], path: str) -> str:
-    suffixes = tuple(suffix[1:] for suffix in SUFFIXES)
-    found = {e for parts in keys.values() for e in parts.members if e.rpartition(".")[2] in suffixes}
+    read = tuple(suffix[1:] for suffix in suffixes())
+    found = {e for parts in keys.values() for e in parts.members if e.rpartition(".")[2] in read}
     if not found:
-        raise ForesightError(f"no pictures in {path}; the extensions read are {', '.join(suffixes)}")
+        raise ForesightError(f"no pictures in {path}; the extensions read are {', '.join(read)}")
     if len(found) > 1:
         names = ", ".join(sorted(found))
         raise ForesightError(

@@ -52,6 +52,7 @@ def described(config: ExtractConfig) -> str:
     noun = "shard" if len(shards) == 1 else "shards"
     runs = f"would run on {rows} of {recipe.rows} samples ({len(shards)} {noun}), once for all layers and poolings"
     lines.append(f"{config.model.name} {runs if shards else 'would not run: all is in the cache'}")
+    lines += [dataset.left_alone.line] * bool(dataset.left_alone)
     return "\n".join(lines)
 
 

@@ -229,7 +229,11 @@ class WholeSet:
 
 @dataclass(frozen=True)
 class Analysis:
-    """All that ``foresight analyze`` found; ``results.yaml``."""
+    """All that ``foresight analyze`` found; ``results.yaml``.
+
+    Attributes:
+        left_alone: what lies beside the samples and was not read, by what it is ("files") and by kind (".txt").
+    """
 
     source: str
     target: str
@@ -250,6 +254,7 @@ class Analysis:
     provenance: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
     whole: WholeSet | None = None
+    left_alone: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def chosen_pair(self) -> Pair:

@@ -11,7 +11,8 @@ from foresight_cli.data.dataset import UndecodableImage
 from foresight_cli.data.decode import decode_rgb
 
 HELP = "To leave such files out, add data.on_error=skip"
-NOT_AN_IMAGE = "not an image, or of a kind that is not read (formats: BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)"
+FORMATS = "AVIF, BMP, GIF, HEIF, JPEG, JPEG2000, PNG, PPM, TIFF, WEBP"
+NOT_AN_IMAGE = f"not an image, or of a kind that is not read (formats: {FORMATS})"
 
 
 def encoded(image, kind, **options):
@@ -20,9 +21,9 @@ def encoded(image, kind, **options):
     return file.getvalue()
 
 
-def reason(data):
+def reason(data, *limit):
     with pytest.raises(UndecodableImage) as caught:
-        decode_rgb(data, "a/b.png")
+        decode_rgb(data, "a/b.png", *limit)
     assert str(caught.value) == f"cannot decode 'a/b.png': {caught.value.reason}. {HELP}"
     assert caught.value.sample_id == "a/b.png"
     return caught.value.reason
@@ -65,13 +66,23 @@ def test_damaged_bytes_give_a_picture_or_a_short_reason(kind):
     assert all(0 < len(text) <= 200 and "\n" not in text for text in reasons)
 
 
-def test_a_decompression_bomb_is_refused(monkeypatch):
+def test_a_picture_with_too_many_pixels_is_refused_with_the_setting_that_lets_it_in():
     data = encoded(Image.new("RGB", (30, 10)), "PNG")
-    for limit in (299, 100):  # a warning of Pillow's up to twice the limit, an error beyond
+    for limit in (299, 100):
+        assert reason(data, limit) == (
+            f"30 x 10 pixels are more than data.max_pixels={limit}. To read it, add data.max_pixels=300"
+        )
+    assert decode_rgb(data, "x", max_pixels=300).size == (30, 10)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_limit_is_ours_and_pillows_own_stays_as_it_was(monkeypatch):
+    """Pillow warns above its limit and fails above twice that: both are off while a picture is decoded."""
+    data = encoded(Image.new("RGB", (30, 10)), "PNG")
+    for limit in (299, 100):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        assert reason(data) == f"more than {limit} pixels, which may be a decompression bomb"
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
-    assert decode_rgb(data, "x").size == (30, 10)
+        assert decode_rgb(data, "x").size == (30, 10)
+        assert limit == Image.MAX_IMAGE_PIXELS
 
 
 def test_lack_of_memory_is_a_reason(monkeypatch):

@@ -19,8 +19,8 @@ def tree(tmp_path):
 
 def test_files_of_the_suffixes_in_order(tree):
     names = ["B.MP4", "a/2.mp4", "a/deep/1.WebM", "b.mp4"]
-    assert list(find_files(tree, (".mp4", ".webm"), "films").items()) == [(name, name) for name in names]
-    assert list(find_files(tree, (".txt",), "notes")) == ["notes.txt"]
+    assert list(find_files(tree, (".mp4", ".webm"), "films").files.items()) == [(name, name) for name in names]
+    assert find_files(tree, (".txt",), "notes") == ({"notes.txt": "notes.txt"}, {".mp4": 3, ".webm": 1})
 
 
 def test_labels():
@@ -28,7 +28,7 @@ def test_labels():
 
 
 def test_one_hash_over_ids_and_bytes(tree):
-    files = find_files(tree, (".mp4", ".webm"), "films")
+    files = find_files(tree, (".mp4", ".webm"), "films").files
     text = b"".join(name.encode() + b"\0" + hashlib.sha256(name.encode()).digest() for name in files)
     assert sha256_of_files(tree, files) == hashlib.sha256(text).hexdigest()
     assert sha256_of_files(tree, {"other": "b.mp4"}) == (
@@ -39,7 +39,7 @@ def test_one_hash_over_ids_and_bytes(tree):
 def test_messages_name_what_is_looked_for(tree):
     with pytest.raises(ForesightError) as caught:
         find_files(tree / "a/deep", (".mp4", ".avi"), "films")
-    assert str(caught.value) == f"no films in {tree}/a/deep; the suffixes read are .mp4, .avi"
+    assert str(caught.value) == f"no films in {tree}/a/deep; the suffixes read are .mp4, .avi; it holds 1 .webm"
     with pytest.raises(ForesightError) as caught:
         data_folder(tree / "b.mp4", "films")
     assert str(caught.value) == f"'{tree}/b.mp4' is a file; data.path= wants a folder of films"

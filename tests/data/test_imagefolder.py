@@ -14,7 +14,10 @@ from foresight_cli.data.imagefolder import ImageFolder
 from foresight_cli.errors import ForesightError
 
 HELP = "To leave such files out, add data.on_error=skip"
-READ = ".bmp, .gif, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp"
+READ = (
+    ".apng, .avif, .bmp, .gif, .heic, .heif, .hif, .j2k, .jfif, .jp2, .jpe, .jpeg, .jpf, .jpg, .jpx, .mpo, "
+    ".pbm, .pgm, .png, .pnm, .ppm, .tif, .tiff, .webp"
+)
 
 
 def touch(root, *names, data=b"not decoded"):
@@ -169,8 +172,11 @@ def test_a_file_is_no_folder(folder):
 
 
 def test_no_images(tmp_path):
-    touch(tmp_path, "a/notes.txt", ".hidden.png", "attributes.csv")
+    touch(tmp_path, ".hidden.png", "attributes.csv", "Thumbs.db")
     assert refusal(tmp_path) == f"no images in {tmp_path}; the suffixes read are {READ}"
+    touch(tmp_path, "a/notes.txt", "a/1.MP4", "2.mp4", "b/README")
+    found = "2 .mp4, 1 .txt, 1 without a suffix; for .mp4 use data=video"
+    assert refusal(tmp_path) == f"no images in {tmp_path}; the suffixes read are {READ}; it holds {found}"
 
 
 def test_a_folder_that_cannot_be_listed(folder, monkeypatch):
@@ -220,7 +226,8 @@ def test_image_is_the_one_of_its_sample(tmp_path):
 def test_a_file_that_cannot_be_decoded(folder):
     with pytest.raises(UndecodableImage) as caught:
         ImageFolder(folder).image(0)
-    reason = "not an image, or of a kind that is not read (formats: BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)"
+    formats = "AVIF, BMP, GIF, HEIF, JPEG, JPEG2000, PNG, PPM, TIFF, WEBP"
+    reason = f"not an image, or of a kind that is not read (formats: {formats})"
     assert str(caught.value) == f"cannot decode 'a/1.png': {reason}. {HELP}"
 
 

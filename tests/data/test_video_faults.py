@@ -112,12 +112,16 @@ def test_a_cover_picture_is_no_video(tmp_path):
     assert reasons(tmp_path) == [("a.mp4#0000", "it has no video stream")]
 
 
-def test_a_frame_too_large_for_the_memory(tmp_path, monkeypatch):
-    encode(tmp_path / "a.mp4", frames=30)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", SIZE[0] * SIZE[1] - 1)
-    assert reasons(tmp_path) == [
-        ("a.mp4#0000", "more than 6143 pixels a frame, which may be a decompression bomb"),
-    ]
+def test_a_frame_with_too_many_pixels_names_the_setting_that_lets_it_in(run, tmp_path):
+    encode(tmp_path / "p/a.mp4", frames=30)
+    words = ("extract", "model=pixels", "data=video", "data.path=p")
+    done = run(*words, f"data.max_pixels={SIZE[0] * SIZE[1] - 1}")
+    assert done.exit_code == 1
+    assert done.output == (
+        "foresight extract: cannot decode 'a.mp4#0000': its frames of 128 x 48 pixels are more than "
+        "data.max_pixels=6143. To read it, add data.max_pixels=6144. To leave such files out, add data.on_error=skip\n"
+    )
+    assert run(*words, f"data.max_pixels={SIZE[0] * SIZE[1]}").exit_code == 0
 
 
 def test_timestamps_that_span_millennia(tmp_path):

@@ -164,6 +164,7 @@ def test_lines_that_matter(example):
         "groups, the effective n",
         "- Alike: cool gradient/0, cool gradient/1",
         "  - broken.png: not an image",
+        "- Left alone, files that are not read here: 21 .heic, 1 .txt",
     ):
         assert line in lines
     assert "\n> **Tiny weights.** These numbers come from two small checkpoints trained on drawn shapes" in text

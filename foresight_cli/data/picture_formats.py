@@ -1,0 +1,85 @@
+"""Which formats of pictures are read on this machine, by what Pillow calls them, and under which suffixes."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from threading import Lock
+
+# Named, because Pillow goes by content: a PostScript file called cat.png would otherwise start Ghostscript.
+SUFFIXES = {
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),  # MPO: several JPEGs in one file, as phones write them
+    "JPEG2000": (".j2k", ".jp2", ".jpf", ".jpx"),
+    "PNG": (".apng", ".png"),
+    "PPM": (".pbm", ".pgm", ".pnm", ".ppm"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "AVIF": (".avif",),
+}
+"""The suffixes of each format. HEIF is before AVIF, whose reader does not pass on a HEIF file of the brand "mif1"."""
+
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+AVIF_BRANDS = (b"avif", b"avis")
+
+_register = Lock()
+
+
+@cache
+def missing_reader(kind: str) -> str | None:
+    """What to install for pictures of the format ``kind`` to be read; None where they are.
+
+    Of HEIF, only whether the package is there is looked at: it is imported once such a picture is met.
+    """
+    if kind == "HEIF" and find_spec("pillow_heif") is None:
+        return "pip install 'foresight-latents[heif]'"
+    if kind in ("AVIF", "JPEG2000"):
+        from PIL import features
+
+        if not features.check({"AVIF": "avif", "JPEG2000": "jpg_2000"}[kind]):
+            return "pip install --upgrade pillow"
+    return None
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """The formats that are read on this machine."""
+    return tuple(kind for kind in SUFFIXES if missing_reader(kind) is None)
+
+
+@cache
+def suffixes() -> tuple[str, ...]:
+    """The suffixes of the pictures that are read on this machine, in order."""
+    return tuple(sorted(suffix for kind in formats() for suffix in SUFFIXES[kind]))
+
+
+def remedy(suffix: str) -> str | None:
+    """What to install for files of ``suffix`` to be read; None where they are, or where nothing helps."""
+    return next((missing_reader(kind) for kind, of_kind in SUFFIXES.items() if suffix in of_kind), None)
+
+
+def kind_by_content(data: bytes) -> str | None:
+    """HEIF or AVIF where the bytes of a file say so; None for all else.
+
+    Source: ISO/IEC 14496-12, 4.3 (the brands of an ftyp box).
+    """
+    if data[4:8] != b"ftyp":
+        return None
+    size = int.from_bytes(data[:4], "big")
+    brands = {data[8:12], *(data[at : at + 4] for at in range(16, min(size, 256), 4))}
+    if brands.intersection(AVIF_BRANDS):  # its major brand may be "mif1", as that of a HEIF file
+        return "AVIF"
+    return "HEIF" if data[8:12] in HEIF_BRANDS else None
+
+
+def register_heif() -> None:
+    """Make Pillow read HEIF from here on: not before such a picture is met, since it loads a large library."""
+    from PIL import Image
+
+    with _register:
+        if "HEIF" not in Image.OPEN:
+            import pillow_heif
+
+            pillow_heif.register_heif_opener()
