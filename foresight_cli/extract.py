@@ -86,6 +86,7 @@ def extract(
     root = cache_root(config.cache_dir)
     if not all(Entry.at(root, recipe).path.is_dir() for recipe in recipes.values()):
         model.check_layers(config.layers or ())  # before a folder is made for a layer that the checkpoint does not have
+        model.check_files()
     if dataset.left_alone:
         log.info("%s", dataset.left_alone.line)
     entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}

@@ -36,6 +36,7 @@ def described(config: ExtractConfig) -> str:
     dataset = open_dataset(config.data)
     model = open_model(config.model)
     model.check_layers(config.layers or ())
+    model.check_files()
     root = cache_root(config.cache_dir)
     frames = getattr(config.data, "frames", 1)
     lines, shards = [], set[int]()

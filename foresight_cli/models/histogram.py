@@ -35,6 +35,9 @@ class Histogram:
     def check_layers(self, layers: Sequence[str]) -> None:
         """There is only ``final``, which the config has checked."""
 
+    def check_files(self) -> None:
+        """There are no such files."""
+
     def all_layers(self) -> tuple[str, ...]:
         """See :class:`LatentModel`."""
         return ("final",)

@@ -67,6 +67,13 @@ class LatentModel(Protocol):
             UsageError: which layer was asked for, and which there are.
         """
 
+    def check_files(self) -> None:
+        """Refuse files beside the weights that :meth:`load` would refuse, before any weight is fetched or read.
+
+        Raises:
+            ForesightError: a tokenizer, template or image processor is missing or does not fit the network.
+        """
+
     def all_layers(self) -> tuple[str, ...]:
         """What ``layer=all`` means, in the network's order; reads config files alone."""
 

@@ -51,6 +51,9 @@ class Precomputed:
     def check_layers(self, layers: Sequence[str]) -> None:
         """There is only ``final``, which the config has checked."""
 
+    def check_files(self) -> None:
+        """There are no such files."""
+
     def check_samples(self, ids: Sequence[str]) -> None:
         """Refuse data of which the file lacks samples, before any is read; rows beyond it are left alone, and counted.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from foresight_cli.clip import Clip
@@ -17,7 +18,7 @@ from foresight_cli.errors import UsageError
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import ITEMSIZE, checkpoint_of, input_device, load_transformers, network_recipe
 from foresight_cli.models.qwen25vl_inputs import Inputs
-from foresight_cli.models.qwen25vl_processor import load_processor
+from foresight_cli.models.qwen25vl_processor import Processor, load_processor
 from foresight_cli.pooling import pool
 
 if TYPE_CHECKING:
@@ -95,10 +96,19 @@ class Qwen25VL:
         said = json.loads(self.checkpoint.file("config.json").read_text(encoding="utf-8"))
         return int((said.get("text_config") or said).get(key, said.get(key, 0)))
 
+    def check_files(self) -> None:
+        """See :class:`LatentModel`."""
+        self._parts.prompt_ids("image", self.config.prompt)
+
+    @cached_property
+    def _parts(self) -> Processor:
+        return load_processor(self.checkpoint)
+
     def load(self, device: str) -> None:
-        """Read network, tokenizer and image processor through ``from_pretrained``."""
+        """Read tokenizer, image processor and network through ``from_pretrained``."""
         from transformers import Qwen2_5_VLForConditionalGeneration
 
+        self.check_files()
         network = Qwen2_5_VLForConditionalGeneration
         self._network = load_transformers(
             network,
@@ -109,8 +119,7 @@ class Qwen25VL:
             unused={"lm_head.weight"},
             device_map=self.config.device_map,
         )
-        parts = load_processor(self.checkpoint, self.checkpoint.fetch())
-        self._inputs = Inputs(self.config, parts, self._network)
+        self._inputs = Inputs(self.config, self._parts, self._network)
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
         """Patches, the prompt with one placeholder for each visual token, and the position of each token."""

@@ -47,6 +47,9 @@ class VAELatents:
         """See :class:`LatentModel`."""
         return self.checkpoint.identity(reach_hub=reach_hub)
 
+    def check_files(self) -> None:
+        """There are no such files."""
+
     def all_layers(self) -> tuple[str, ...]:
         """See :class:`LatentModel`."""
         return ("final",)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +67,11 @@ class Vision:
                 has = f"It has 0 (the embeddings) to {depth - 1}, and final"
                 raise UsageError(f"{self.config.checkpoint} has no layer {layer}. {has}")
 
+    def check_files(self) -> None:
+        """See :class:`LatentModel`."""
+        self._shape.network()
+        self._read_processor()
+
     def all_layers(self) -> tuple[str, ...]:
         """See :class:`LatentModel`."""
         return (*map(str, range(self._shape.depth)), "final")
@@ -104,7 +110,7 @@ class Vision:
     def _read_processor(self) -> Any:
         from transformers import AutoImageProcessor
 
-        folder, subfolder = self.checkpoint.fetch(), self.config.subfolder or ""
+        folder, subfolder = replace(self.checkpoint, weights=False).fetch(), self.config.subfolder or ""
         processor = None
         # A class that has a torchvision version alone cannot be imported where torchvision is not installed.
         with self.checkpoint.reading(), suppress(ImportError):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from foresight_cli.config import AutoencoderConfig
+from foresight_cli.models.checkpoint import Checkpoint
+from tests.models.qwen_files import write_templates
 
 FOUR = {"block_out_channels": (8, 8, 16, 16), "layers_per_block": 1, "norm_num_groups": 4, "latent_channels": 4}
 NETWORKS = {
@@ -118,3 +122,16 @@ def autoencoder_config() -> Callable[..., AutoencoderConfig]:
         return AutoencoderConfig(**{**values, **changes})
 
     return settings
+
+
+@pytest.fixture
+def qwen_files(qwen_checkpoint: Path, tmp_path: Path) -> Callable[..., Checkpoint]:
+    """``qwen_files({JSON: template})`` -> the small Qwen2.5-VL with templates in these files alone; no weights."""
+
+    def built(templates: dict[str, Any]) -> Checkpoint:
+        folder = tmp_path / "q"
+        shutil.copytree(qwen_checkpoint, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+        write_templates(folder, templates)
+        return Checkpoint(str(folder))
+
+    return built

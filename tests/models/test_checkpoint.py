@@ -41,8 +41,6 @@ def test_missing_weight_is_refused_not_filled_at_random(qwen_checkpoint, tmp_pat
     ("file", "says"),
     [
         ("model.safetensors", "Error no file named model.safetensors"),
-        ("tokenizer.json", "Couldn't instantiate the backend tokenizer"),
-        ("preprocessor_config.json", "Can't load image processor"),
     ],
 )
 def test_missing_file_is_one_line(qwen_checkpoint, tmp_path, file, says):

@@ -12,6 +12,7 @@ from PIL import Image
 from foresight_cli.clip import Clip
 from foresight_cli.models import Tap
 from foresight_cli.models.qwen25vl_inputs import Inputs
+from foresight_cli.models.qwen25vl_patches import Patches
 from tests.models.qwen_reference import (
     MIXED,
     TAPS,
@@ -102,8 +103,8 @@ def test_patches_of_pictures_are_the_librarys(config, reference):
 def test_patches_follow_the_processors_settings(config, reference, settings):
     model = fresh(config)
     inputs = model._inputs
-    processor = type(inputs._processor)(**{**inputs._processor.to_dict(), **settings})
-    changed = Inputs(config, dataclasses.replace(inputs._parts, image=processor), model._network)
+    processor = type(reference.processor)(**{**reference.processor.to_dict(), **settings})
+    changed = Inputs(config, dataclasses.replace(inputs._parts, patches=Patches(processor)), model._network)
     got = changed.prepare(Clip((MIXED[0],)), "a").tensors["pixel_values"]
     want = processor(images=[MIXED[0]], return_tensors="pt")["pixel_values"]
     torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-4)

@@ -1,169 +1,160 @@
-"""Chat templates as checkpoints on the hub have them: which one is used, and what is said where none works."""
+"""Tokenizers and image processors as other people have them, against the library's own processor."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
-from foresight_cli.errors import ForesightError
-from foresight_cli.models.checkpoint import Checkpoint
-from foresight_cli.models.qwen25vl_processor import load_processor
+from foresight_cli.models.qwen25vl_processor import JSON_FILES, load_processor
 from tests.conftest import SPECIAL, TEMPLATE
-from tests.models.qwen_reference import StillProcessor
+from tests.models.qwen_files import CONFIG, JINJA, PREPROCESSOR, TOKENIZER, change, refusal
+from tests.models.qwen_reference import StillProcessor, picture
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in.*additional_chat_templates:pytest.PytestUnraisableExceptionWarning"
-)  # the library leaves these files open
-
-TEXT_ALONE = "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{%- endfor %}"
-"""Like that in ``tokenizer_config.json`` of the published checkpoints: it adds ``content`` to a string."""
-JSON, JINJA, CONFIG = "chat_template.json", "chat_template.jinja", "processor_config.json"
-TOKENIZER, DEFAULT = "tokenizer_config.json", "additional_chat_templates/default.jinja"
-IMAGE, VIDEO = SPECIAL.index("<|image_pad|>"), SPECIAL.index("<|video_pad|>")
+IMAGE = SPECIAL.index("<|image_pad|>")
+COPY = "from the checkpoint that it was made from"
 
 
-@pytest.fixture
-def checkpoint(qwen_checkpoint: Path, tmp_path: Path) -> Callable[..., Checkpoint]:
-    """``checkpoint({JSON: template})`` -> the small Qwen2.5-VL with templates in these files alone; no weights."""
-
-    def built(templates: dict[str, Any]) -> Checkpoint:
-        folder = tmp_path / "q"
-        shutil.copytree(qwen_checkpoint, folder, ignore=shutil.ignore_patterns("*.safetensors", JINJA))
-        for name, template in templates.items():
-            file = folder / name
-            if name.endswith(".json"):
-                settings = json.loads(file.read_text()) if file.exists() else {}
-                file.write_text(json.dumps({**settings, "chat_template": template}))
-            else:
-                file.parent.mkdir(exist_ok=True)
-                file.write_text(template)
-        return Checkpoint(str(folder))
-
-    return built
-
-
-def loaded(checkpoint: Checkpoint):
-    return load_processor(checkpoint, checkpoint.fetch())
-
-
-def marked(name: str) -> str:
-    """A template with pictures that differs from the others."""
-    return f"{name} {TEMPLATE}"
+def test_no_tokenizer_is_one_line(qwen_files):
+    """transformers makes an empty one without a word."""
+    made = qwen_files({JINJA: TEMPLATE})
+    (Path(made.name) / "tokenizer.json").unlink()
+    (Path(made.name) / "vocab.json").write_text("{}")
+    assert refusal(made) == (
+        f"{made.name} has no tokenizer (tokenizer.json, or vocab.json and merges.txt). Copy its files {COPY}"
+    )
 
 
 @pytest.mark.parametrize(
-    "files",
+    ("config", "fault"),
     [
-        [JINJA],
-        [JSON],
-        [CONFIG],
-        [DEFAULT],
-        [TOKENIZER],
-        [JSON, TOKENIZER],
-        [JINJA, TOKENIZER],
-        [CONFIG, TOKENIZER],
-        [DEFAULT, TOKENIZER],
-        [JSON, JINJA],
-        [JINJA, DEFAULT],
-        [CONFIG, JSON, JINJA, TOKENIZER],
+        ({"image_token_id": 9}, f"<|image_pad|> is its token {IMAGE}, but image_token_id in config.json is 9"),
+        ({"text_config": {"vocab_size": 8}}, "the prompt has the token 14, but vocab_size in config.json is 8"),
     ],
-    ids="+".join,
 )
-def test_the_template_is_the_one_that_auto_processor_takes(checkpoint, files):
-    made = checkpoint({name: marked(name) for name in files})
-    processor = loaded(made)
-    assert processor.template == marked(files[0])
-    assert processor.template_file == files[0]
-    if files != [TOKENIZER]:  # AutoProcessor has none then
-        assert processor.template == StillProcessor.from_pretrained(made.name).chat_template
+def test_a_tokenizer_of_another_vocabulary_is_one_line(qwen_files, config, fault):
+    made = qwen_files({JINJA: TEMPLATE})
+    change(Path(made.name) / "config.json", config)
+    assert refusal(made) == (
+        f"the tokenizer of {made.name} is of another vocabulary than the network: {fault}. "
+        f"Copy the tokenizer files {COPY}"
+    )
 
 
-def test_a_list_of_named_templates_has_its_default_taken(checkpoint):
-    named = [{"name": "tool_use", "template": TEXT_ALONE}, {"name": "default", "template": TEMPLATE}]
-    assert loaded(checkpoint({TOKENIZER: named})).template == TEMPLATE
+def test_a_tokenizer_without_the_placeholder_is_one_line(qwen_files):
+    made = qwen_files({JINJA: TEMPLATE})
+    for file in ("tokenizer.json", TOKENIZER):
+        path = Path(made.name) / file
+        path.write_text(path.read_text().replace("<|image_pad|>", "<|picture|>"))
+    assert refusal(made) == (
+        f"the tokenizer of {made.name} is of another vocabulary than the network: it has no token <|image_pad|>, which "
+        f"image_token_id in config.json says is {IMAGE}. Copy the tokenizer files {COPY}"
+    )
 
 
-@pytest.mark.parametrize("kind", ["image", "video"])
-def test_the_prompt_is_that_of_the_template_with_pictures(checkpoint, kind):
-    """As published: text alone in the tokenizer's config, pictures in ``chat_template.json``."""
-    processor = loaded(checkpoint({TOKENIZER: TEXT_ALONE, JSON: TEMPLATE}))
-    placeholder = {"image": IMAGE, "video": VIDEO}[kind]
-    text = f"<|im_start|>user\n<|vision_start|><|{kind}_pad|><|vision_end|>Describe.<|im_end|>\n<|im_start|>assistant\n"
-    assert processor.prompt_ids(kind, "Describe.", placeholder) == processor.tokenizer(text)["input_ids"]
-
-
-ADVICE = (
-    "The published one with pictures is chat_template.json of Qwen/Qwen2.5-VL-7B-Instruct. "
-    "To add it: hf download Qwen/Qwen2.5-VL-7B-Instruct chat_template.json --local-dir {}"
-)
+def test_no_image_processor_is_one_line(qwen_files):
+    made = qwen_files({JINJA: TEMPLATE})
+    (Path(made.name) / PREPROCESSOR).unlink()
+    assert refusal(made) == (
+        f"{made.name} has no image processor (preprocessor_config.json, or image_processor in processor_config.json). "
+        f"Copy that file {COPY}"
+    )
 
 
 @pytest.mark.parametrize(
-    ("template", "fault"),
+    ("settings", "message"),
     [
-        (TEXT_ALONE, 'takes text alone, no image (can only concatenate str (not "list") to str)'),
-        ("{{ messages[0].content }}", "has 0 places for the image; wanted 1"),
-        (TEMPLATE + TEMPLATE, "has 2 places for the image; wanted 1"),
-        ("{% if messages[0].content is string %}text{% else %}{{ raise_exception('no pictures') }}{% endif %}",
-         "takes text alone, no image (no pictures)"),
-        ("{{ raise_exception('only\nassistants') }}", "fails on a message with one image (only)"),
-        ("{{ messages.a.b }}", "fails on a message with one image ('list object' has no attribute 'a')"),
-        ("{{ messages.append(1) }}",
-         "fails on a message with one image (access to attribute 'append' of 'list' object is unsafe.)"),
-        ("{% for %}", "fails on a message with one image (Expected an expression, got 'end of statement block')"),
-        ("{{ 1 / 0 }}", "fails on a message with one image (division by zero)"),
-        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
-         "fails on a message with one image (maximum recursion depth exceeded)"),
+        ({"image_processor_type": "CLIPImageProcessor"},
+         "is CLIPImageProcessor; model=qwen25vl takes Qwen2VLImageProcessor."),
+        ({"patch_size": 16}, "has patch_size 16, its network 14 (vision_config in config.json)."),
+        ({"merge_size": 1}, "has merge_size 1, its network 2 (vision_config in config.json)."),
+        ({"temporal_patch_size": 1}, "has temporal_patch_size 1, its network 2 (vision_config in config.json)."),
     ],
 )  # fmt: skip
-def test_a_template_that_does_not_work_is_one_line(checkpoint, template, fault):
-    made = checkpoint({JSON: template})
-    with pytest.raises(ForesightError) as caught:
-        loaded(made).prompt_ids("image", "Describe.", IMAGE)
-    assert str(caught.value) == (
-        f"the chat template of {made.name}, in chat_template.json, {fault}. {ADVICE.format(made.name)}"
-    )
+def test_an_image_processor_of_another_network_is_one_line(qwen_files, settings, message):
+    made = qwen_files({JINJA: TEMPLATE})
+    change(Path(made.name) / PREPROCESSOR, settings)
+    assert refusal(made) == f"the image processor of {made.name} {message} Copy preprocessor_config.json {COPY}"
 
 
-def test_a_checkpoint_without_a_template_is_one_line(checkpoint):
-    made = checkpoint({})
-    with pytest.raises(ForesightError) as caught:
-        loaded(made)
-    assert str(caught.value) == f"{made.name} has no chat template. {ADVICE.format(made.name)}"
+NO_BOUNDS = "`size` dict must contain 'shortest_edge' and 'longest_edge' keys but got"
 
 
-def test_named_templates_without_a_default_are_one_line(checkpoint):
-    made = checkpoint(
-        {"additional_chat_templates/tools.jinja": TEMPLATE, "additional_chat_templates/a.jinja": TEMPLATE}
-    )
-    with pytest.raises(ForesightError) as caught:
-        loaded(made)
-    assert str(caught.value) == (
-        f"the chat templates of {made.name} are a, tools; none is named default. {ADVICE.format(made.name)}"
-    )
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"size": {"height": 56, "width": 56}}, NO_BOUNDS),
+        ({"size": {"min_pixels": 3136, "max_pixels": 50176}}, NO_BOUNDS),
+        ({"size": {"shortest_edge": 3136}}, NO_BOUNDS),
+        ({"size": {"shortest_edge": "3136", "longest_edge": "50176"}}, "'>' not supported between instances of"),
+        ({"image_mean": [0.5]}, "mean must have 3 elements if it is an iterable, got 1"),
+        ({"rescale_factor": "a"}, "ufunc 'divide' not supported for the input types"),
+    ],
+)
+def test_settings_that_the_image_processor_does_not_take_are_one_line(qwen_files, settings, reason):
+    made = qwen_files({JINJA: TEMPLATE})
+    change(Path(made.name) / PREPROCESSOR, settings)
+    assert refusal(made).startswith(f"cannot read the image processor of {made.name}: {reason}")
 
 
-@pytest.mark.parametrize("files", [[JSON], [JSON, TOKENIZER]], ids="+".join)
-def test_the_published_layout_has_the_latents_of_the_shipped_checkpoint(run, files):
-    """The command of the README on the layout of the hub, in place of one file ``chat_template.jinja``."""
-    from foresight_cli.models.checkpoint import TINY
+@pytest.mark.parametrize("name", JSON_FILES)
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "Expecting value: line 1 column 1 (char 0)"),
+        ("[]", "it holds something else"),
+        (
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0",
+            "it is a git-lfs pointer: type git lfs pull in its folder",
+        ),
+    ],
+)
+def test_a_file_that_is_no_json_object_is_named(qwen_files, name, text, reason):
+    made = qwen_files({JINJA: TEMPLATE})
+    (Path(made.name) / name).write_text(text)
+    assert refusal(made) == f"{name} of {made.name} is no JSON object ({reason})"
 
-    small = ("model.resolution=56", "data.per_category=1", "data.size=56", "layer=4")
-    assert run("extract", "model=qwen25vl", "weights=tiny", "cache_dir=tiny", *small).exit_code == 0
-    folder = Path(shutil.copytree(TINY / "qwen25vl", "q"))
-    template = (folder / JINJA).read_text()
-    (folder / JINJA).unlink()
-    (folder / JSON).write_text(json.dumps({"chat_template": template}))
-    if TOKENIZER in files:
-        settings = json.loads((folder / TOKENIZER).read_text())
-        (folder / TOKENIZER).write_text(json.dumps({**settings, "chat_template": TEXT_ALONE}))
-    result = run("extract", "model=qwen25vl", "model.checkpoint=q", "cache_dir=q_cache", "model.dtype=float32", *small)
-    assert result.exit_code == 0, result.output
-    shards = [sorted(Path(cache).rglob("*.safetensors")) for cache in ("tiny", "q_cache")]
-    assert len(shards[0]) == 1
-    assert shards[0][0].read_bytes() == shards[1][0].read_bytes()
+
+PIXELS = {"shortest_edge": 3136, "longest_edge": 12544}
+
+
+@pytest.mark.parametrize(
+    ("settings", "nested"),
+    [
+        ({"size": PIXELS}, {}),
+        ({"min_pixels": 3136, "max_pixels": 12544}, {}),
+        ({"min_pixels": 3136, "max_pixels": 12544, "size": {"min_pixels": 1, "max_pixels": 9}}, {}),
+        ({"min_pixels": 3136, "max_pixels": 12544, "size": {"shortest_edge": 1, "longest_edge": 9}}, {}),
+        ({"max_pixels": 12544}, {}),
+        ({"size": PIXELS, "min_pixels": None, "max_pixels": None}, {}),
+        ({"size": PIXELS}, {"size": {"shortest_edge": 3136, "longest_edge": 6272}, "do_normalize": False}),
+        (None, {"size": PIXELS}),
+        ({"size": PIXELS, "image_processor_type": "Qwen2VLImageProcessorFast"}, {}),
+        ({"size": PIXELS, "image_processor_type": None, "resample": 2}, {}),
+        ({"size": PIXELS, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.1, 0.2, 0.3], "rescale_factor": 1 / 99}, {}),
+        ({"size": PIXELS, "image_mean": 0.5, "image_std": 0.25, "do_rescale": None}, {}),
+        ({"size": PIXELS, "do_rescale": False, "crop_size": None, "device": None, "data_format": "channels_first"}, {}),
+    ],
+)
+def test_the_pixels_are_those_of_the_librarys_processor(qwen_files, settings, nested):
+    """Bounds in the old and the new spelling, settings of their own file or within ``processor_config.json``."""
+    made = qwen_files({JINJA: TEMPLATE})
+    folder = Path(made.name)
+    (folder / PREPROCESSOR).unlink()
+    if settings is not None:
+        change(folder / PREPROCESSOR, settings)
+    if nested:
+        change(folder / CONFIG, {"processor_class": "Qwen2_5_VLProcessor", "image_processor": nested})
+    image = picture(0, 200, 90)
+    want = StillProcessor.from_pretrained(folder).image_processor(images=[image], return_tensors="pt")
+    patches, grid = load_processor(made).patches((image,), True, "a")
+    torch.testing.assert_close(patches, want["pixel_values"], rtol=1e-5, atol=1e-4)
+    assert grid == tuple(want["image_grid_thw"][0].tolist())
+
+
+def test_the_first_name_of_the_image_processor_is_read_too(qwen_files):
+    """Files that were fetched in early 2025 have it; no release of transformers knows the class."""
+    made = qwen_files({JINJA: TEMPLATE})
+    change(Path(made.name) / PREPROCESSOR, {"image_processor_type": "Qwen2_5_VLImageProcessor"})
+    assert load_processor(made).patches.bounds == "3136 to 50176 pixels an image"

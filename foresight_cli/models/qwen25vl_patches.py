@@ -1,0 +1,97 @@
+"""The patches that Qwen2.5-VL is given, by the settings of the checkpoint's image processor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foresight_cli.errors import ForesightError
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+
+class Patches:
+    """What the library's image processor makes of pictures (its PIL version), for clips as well.
+
+    The library's own video processor needs torchvision, and calling its image processor takes longer than the
+    arithmetic itself: here is that arithmetic, with the processor's settings, its resizing rule and its cutting up.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+        self.size: int = processor.patch_size
+        self.merge: int = processor.merge_size
+        self.frames: int = processor.temporal_patch_size
+        scale = processor.rescale_factor if processor.do_rescale else 1.0
+        mean, std = (processor.image_mean, processor.image_std) if processor.do_normalize else (0.0, 1.0)
+        deviation = np.broadcast_to(std, 3)[:, None, None]
+        self._scale = (scale / deviation).astype(np.float32)
+        self._shift = (np.broadcast_to(mean, 3)[:, None, None] / deviation).astype(np.float32)
+
+    @property
+    def bounds(self) -> str:
+        """How many pixels a picture may have once it is resized, in words."""
+        return f"{self.processor.size['shortest_edge']} to {self.processor.size['longest_edge']} pixels an image"
+
+    def __call__(
+        self, frames: Sequence[Image.Image], still: bool, sample_id: str
+    ) -> tuple[torch.Tensor, tuple[int, int, int]]:
+        """Patches ``[t * h * w, C * 2 * 14 * 14]`` and the grid (t, h, w).
+
+        A temporal patch is two frames in a row, the last of an odd number doubled; a still picture is doubled too.
+
+        Raises:
+            ForesightError: the processor does not take pictures of this shape.
+        """
+        import torch
+
+        patch, pair = self.size, self.frames
+        try:
+            resized = [self._in_bounds(frame) for frame in frames]
+            if any(side % (patch * self.merge) for side in resized[0].size):
+                raise ValueError(f"its sides are no multiples of {patch * self.merge}, and do_resize is false")
+        except ValueError as error:
+            size = f"{frames[0].width} x {frames[0].height}"
+            raise ForesightError(
+                f"cannot prepare {sample_id!r} of {size}: {error}. Resize every picture to a square with "
+                "model.resolution=252, or take this one out of the data"
+            ) from None
+        each = []
+        for frame in resized:
+            pixels = np.asarray(frame).transpose(2, 0, 1).astype(np.float32)  # [C, H, W]
+            pixels *= self._scale
+            pixels -= self._shift
+            cut, height, width = self.processor.patchify(pixels, patch, self.merge, pair if still else 1)
+            each.append(cut)
+        if still:
+            return torch.from_numpy(each[0]), (1, height, width)
+        each += each[-1:] * (-len(each) % pair)
+        paired = np.stack(each).reshape(-1, pair, height * width, 3, patch * patch).transpose(0, 2, 3, 1, 4)
+        flat = np.ascontiguousarray(paired).reshape(-1, 3 * pair * patch * patch)
+        return torch.from_numpy(flat), (len(each) // pair, height, width)
+
+    def _in_bounds(self, frame: Image.Image) -> Image.Image:
+        """``frame`` with sides that patches divide and as many pixels as the checkpoint was trained on.
+
+        Raises:
+            ValueError: it is 200 times as long as wide, or longer.
+        """
+        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+
+        processor = self.processor
+        if not processor.do_resize:
+            return frame
+        height, width = smart_resize(
+            frame.height,
+            frame.width,
+            factor=self.size * self.merge,
+            min_pixels=processor.size["shortest_edge"],
+            max_pixels=processor.size["longest_edge"],
+        )
+        if frame.size == (width, height):
+            return frame
+        return frame.resize((width, height), processor.resample)

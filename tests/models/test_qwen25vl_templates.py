@@ -1,0 +1,138 @@
+"""Chat templates as checkpoints on the hub have them: which one is used, and what is said where none works."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from foresight_cli.models.qwen25vl_processor import load_processor
+from tests.conftest import TEMPLATE
+from tests.models.qwen_files import CONFIG, DEFAULT, JINJA, JSON, TEXT_ALONE, TOKENIZER, refusal
+from tests.models.qwen_reference import StillProcessor
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in.*additional_chat_templates:pytest.PytestUnraisableExceptionWarning"
+)  # the library leaves these files open
+
+
+def marked(name: str) -> str:
+    """A template with pictures that differs from the others."""
+    return f"{name} {TEMPLATE}"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [JINJA],
+        [JSON],
+        [CONFIG],
+        [DEFAULT],
+        [TOKENIZER],
+        [JSON, TOKENIZER],
+        [JINJA, TOKENIZER],
+        [CONFIG, TOKENIZER],
+        [DEFAULT, TOKENIZER],
+        [JSON, JINJA],
+        [JINJA, DEFAULT],
+        [CONFIG, JSON, JINJA, TOKENIZER],
+    ],
+    ids="+".join,
+)
+def test_the_template_is_the_one_that_auto_processor_takes(qwen_files, files):
+    made = qwen_files({name: marked(name) for name in files})
+    processor = load_processor(made)
+    assert processor.template == marked(files[0])
+    assert processor.template_file == files[0]
+    if files != [TOKENIZER]:  # AutoProcessor has none then
+        assert processor.template == StillProcessor.from_pretrained(made.name).chat_template
+
+
+def test_a_list_of_named_templates_has_its_default_taken(qwen_files):
+    named = [{"name": "tool_use", "template": TEXT_ALONE}, {"name": "default", "template": TEMPLATE}]
+    assert load_processor(qwen_files({TOKENIZER: named})).template == TEMPLATE
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_the_prompt_is_that_of_the_template_with_pictures(qwen_files, kind):
+    """As published: text alone in the tokenizer's config, pictures in ``chat_template.json``."""
+    processor = load_processor(qwen_files({TOKENIZER: TEXT_ALONE, JSON: TEMPLATE}))
+    text = f"<|im_start|>user\n<|vision_start|><|{kind}_pad|><|vision_end|>Describe.<|im_end|>\n<|im_start|>assistant\n"
+    assert processor.prompt_ids(kind, "Describe.") == processor.tokenizer(text)["input_ids"]
+
+
+ADVICE = (
+    "The published one with pictures is chat_template.json of Qwen/Qwen2.5-VL-7B-Instruct. "
+    "To add it: hf download Qwen/Qwen2.5-VL-7B-Instruct chat_template.json --local-dir {}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "fault"),
+    [
+        (TEXT_ALONE, 'takes text alone, no image (can only concatenate str (not "list") to str)'),
+        ("{{ messages[0].content }}", "has 0 places for the image; wanted 1"),
+        (TEMPLATE + TEMPLATE, "has 2 places for the image; wanted 1"),
+        ("{% if messages[0].content is string %}text{% else %}{{ raise_exception('no pictures') }}{% endif %}",
+         "takes text alone, no image (no pictures)"),
+        ("{{ raise_exception('only\nassistants') }}", "fails on a message with one image (only)"),
+        ("{{ messages.a.b }}", "fails on a message with one image ('list object' has no attribute 'a')"),
+        ("{{ messages.append(1) }}",
+         "fails on a message with one image (access to attribute 'append' of 'list' object is unsafe.)"),
+        ("{% for %}", "fails on a message with one image (Expected an expression, got 'end of statement block')"),
+        ("{{ 1 / 0 }}", "fails on a message with one image (division by zero)"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+         "fails on a message with one image (maximum recursion depth exceeded)"),
+    ],
+)  # fmt: skip
+def test_a_template_that_does_not_work_is_one_line(qwen_files, template, fault):
+    made = qwen_files({JSON: template})
+    assert refusal(made) == (
+        f"the chat template of {made.name}, in chat_template.json, {fault}. {ADVICE.format(made.name)}"
+    )
+
+
+def test_a_checkpoint_without_a_template_is_one_line(qwen_files):
+    made = qwen_files({})
+    assert refusal(made) == f"{made.name} has no chat template. {ADVICE.format(made.name)}"
+
+
+def test_named_templates_without_a_default_are_one_line(qwen_files):
+    made = qwen_files(
+        {"additional_chat_templates/tools.jinja": TEMPLATE, "additional_chat_templates/a.jinja": TEMPLATE}
+    )
+    assert refusal(made) == (
+        f"the chat templates of {made.name} are a, tools; none is named default. {ADVICE.format(made.name)}"
+    )
+
+
+@pytest.mark.parametrize("also", [[], ["dry_run=true"]], ids=["extract", "dry_run"])
+def test_what_loading_would_refuse_is_refused_before_anything_is_made(qwen_files, run, also):
+    made = qwen_files({TOKENIZER: TEXT_ALONE})  # without weights
+    result = run("extract", "model=qwen25vl", f"model.checkpoint={made.name}", "model.resolution=56", *also)
+    assert result.exit_code == 1
+    assert f"foresight extract: the chat template of {made.name}, in {TOKENIZER}, takes text alone" in result.output
+    assert not Path("cache").exists()
+
+
+@pytest.mark.parametrize("files", [[JSON], [JSON, TOKENIZER]], ids="+".join)
+def test_the_published_layout_has_the_latents_of_the_shipped_checkpoint(run, files):
+    """The command of the README on the layout of the hub, in place of one file ``chat_template.jinja``."""
+    from foresight_cli.models.checkpoint import TINY
+
+    small = ("model.resolution=56", "data.per_category=1", "data.size=56", "layer=4")
+    assert run("extract", "model=qwen25vl", "weights=tiny", "cache_dir=tiny", *small).exit_code == 0
+    folder = Path(shutil.copytree(TINY / "qwen25vl", "q"))
+    template = (folder / JINJA).read_text()
+    (folder / JINJA).unlink()
+    (folder / JSON).write_text(json.dumps({"chat_template": template}))
+    if TOKENIZER in files:
+        settings = json.loads((folder / TOKENIZER).read_text())
+        (folder / TOKENIZER).write_text(json.dumps({**settings, "chat_template": TEXT_ALONE}))
+    result = run("extract", "model=qwen25vl", "model.checkpoint=q", "cache_dir=q_cache", "model.dtype=float32", *small)
+    assert result.exit_code == 0, result.output
+    shards = [sorted(Path(cache).rglob("*.safetensors")) for cache in ("tiny", "q_cache")]
+    assert len(shards[0]) == 1
+    assert shards[0][0].read_bytes() == shards[1][0].read_bytes()
