@@ -5,7 +5,6 @@ answer at once. A stage's module, and torch with it, is imported when the stage 
 """
 
 import os
-import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -72,7 +71,7 @@ def cache(
     yes: Annotated[bool, typer.Option("--yes", help="With gc: delete what it lists.")] = False,
 ) -> None:
     """Run ``foresight cache``."""
-    words = [_keys_as_text(word) for word in overrides or []]
+    words = list(overrides or [])
     for word in words:
         if word.lstrip("+~").partition("=")[0] == "action":
             actions = ", ".join(f"foresight cache {known}" for known in CacheAction)
@@ -80,10 +79,3 @@ def cache(
             raise typer.Exit(2)
     words += [*(["delete=true"] if yes else []), f"action={action}"]
     run_stage(Stage("cache", "foresight_cli.cache:run", ""), [], words)
-
-
-def _keys_as_text(override: str) -> str:
-    """``keys=[12e4]`` with its keys quoted: Hydra would read that one as a number, and lose its digits."""
-    if not override.startswith("keys="):
-        return override
-    return re.sub(r"(?<=[\[,\s])[0-9a-fA-F]+(?=[\],\s])", r"'\g<0>'", override)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from foresight_cli.text_settings import means_itself, quoted, shell_line, spelled
 
 
 def conf_dir() -> Path:
@@ -61,35 +62,43 @@ def group_aliases(stage: str) -> dict[str, str]:
 
 
 def as_typed(stage: str, overrides: Sequence[str]) -> str:
-    """The command line behind Hydra's ``overrides``, in the short names a user types."""
-    words = []
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        group, at, package = key.partition("@")
-        short = package.removesuffix(".model") if at else group
-        words.append(f"{short}{equals}{value.replace(chr(39), '')}")
-    return shlex.join(["foresight", stage, *words])
+    """The command line behind Hydra's ``overrides``, in the short names and with the values that a user types.
+
+    Typed in a shell, it leads to the same overrides again.
+    """
+    return shell_line(["foresight", stage, *map(_as_typed, overrides)])
+
+
+def _as_typed(override: str) -> str:
+    key, equals, value = override.partition("=")
+    group, at, package = key.lstrip("+~").partition("@")
+    if key.startswith("~"):
+        return f"{package.removesuffix('.model') or group}=null"
+    prefix = key[: len(key) - len(key.lstrip("+"))]
+    if at or group in config_groups():
+        return f"{prefix}{package.removesuffix('.model') or group}{equals}{value.replace(chr(39), '')}"
+    text = _unquoted(value)
+    return f"{key}={text}" if text is not None and means_itself(key, text) else override
+
+
+def _unquoted(value: str) -> str | None:
+    """The text of a value in single quotes, as Hydra reads it; None for any other value."""
+    if not re.fullmatch(r"'((\\\\)*|.*?[^\\](\\\\)*)'", value, re.DOTALL) or "${" in value:
+        return None
+    inner = value[1:-1]
+    text = re.sub(r"(\\+)('|\Z)", lambda m: "\\" * (len(m[1]) // 2) + m[2], inner)
+    return text if quoted(text) == value else None
 
 
 def as_override(key: str, value: Any) -> str:
-    """``key=value`` as Hydra reads it back."""
+    """``key=value`` as a user may type it, quoted for Hydra where it needs that; a shell needs quotes besides."""
     if value is None or isinstance(value, bool):
         return f"{key}={json.dumps(value)}"
     if isinstance(value, list | tuple):
         return f"{key}=[{','.join(as_override('', item)[1:] for item in value)}]"
     if not isinstance(value, str):
         return f"{key}={value}"
-    if re.fullmatch(r"[A-Za-z/][A-Za-z0-9_/.:-]*", value) and value.lower() not in (
-        "null",
-        "true",
-        "false",
-        "nan",
-        "inf",
-    ):
-        return f"{key}={value}"
-    text = re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value)  # OmegaConf would read ${...} as another setting's value
-    text = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text)
-    return f"{key}='{text}'"
+    return f"{key}={value if means_itself(key, value) else spelled(value)}"
 
 
 def changed_settings(group: str, settings: Mapping[str, Any], at_first: Mapping[str, Any]) -> list[str]:

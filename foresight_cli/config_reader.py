@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -21,6 +23,7 @@ from foresight_cli.config import (
 )
 from foresight_cli.config_groups import config_groups
 from foresight_cli.errors import UsageError
+from foresight_cli.text_settings import PATHS
 
 
 def extract_config(cfg: DictConfig) -> ExtractConfig:
@@ -86,7 +89,7 @@ def adapt_config(cfg: DictConfig) -> AdaptConfig:
         split=tuple(_number(cfg, "split", share) for share in _list(cfg, "split")),  # type: ignore[arg-type]
         seeds=_whole(cfg, "seeds"),
         memory_gb=_number(cfg, "memory_gb", cfg.memory_gb),
-        unfinished_dir=_text(cfg, "unfinished_dir"),
+        unfinished_dir=_place(_text(cfg, "unfinished_dir")),
         noise_ceiling=_text(cfg, "noise_ceiling"),
         push=None if cfg.push is None else _text(cfg, "push"),
         tracker=_group(cfg, "tracker"),
@@ -104,9 +107,9 @@ def report_config(cfg: DictConfig) -> ReportConfig:
     if runs is not None and not several:
         raise UsageError("runs=[]: name at least two analyses, or the folder of a sweep")
     return ReportConfig(
-        outputs_dir=_text(cfg, "outputs_dir"),
-        run=None if cfg.run is None else str(cfg.run),
-        runs=tuple(str(folder) for folder in several),
+        outputs_dir=_place(_text(cfg, "outputs_dir")),
+        run=None if cfg.run is None else _place(str(cfg.run)),
+        runs=tuple(_place(str(folder)) for folder in several),
         format=_text(cfg, "format"),
         fail_on=None if cfg.fail_on is None else _text(cfg, "fail_on"),
     )
@@ -141,14 +144,24 @@ def _typed(schema: type, node: DictConfig | None, at: str) -> Any:
     if not isinstance(node, DictConfig):
         raise UsageError(f"{at}={node}: its settings are needed; leave {at}= out for the defaults")
     try:
-        plain = OmegaConf.create(OmegaConf.to_container(node, resolve=True, throw_on_missing=True))
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
+        plain: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+        plain |= {key: _place(plain[key]) for key in PATHS if isinstance(plain.get(key), str)}
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(_literal(plain))))
     except MissingMandatoryValue as error:
         key = str(error.full_key or str(error).rsplit(maxsplit=1)[-1]).rpartition(".")[2]
         raise UsageError(f"{at}.{key} is needed: add {at}.{key}=...") from None
     except OmegaConfBaseException as error:
         key = str(error.full_key).rpartition(".")[2]
         raise UsageError(f"{at}.{key}: {str(error.msg or error).splitlines()[0]}") from None
+
+
+def _literal(value: Any) -> Any:
+    """``value`` with each ``${`` in it escaped: whatever was to be replaced is, and the rest is text."""
+    if isinstance(value, dict):
+        return {key: _literal(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_literal(entry) for entry in value]
+    return re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value) if isinstance(value, str) else value
 
 
 def _layers(index: Any, model: str, key: str) -> tuple[str, ...] | None:
@@ -187,6 +200,12 @@ def _text(cfg: DictConfig, key: str) -> str:
     if not isinstance(value, str) or not value:
         raise UsageError(f"{key}={value}: it must be text")
     return value
+
+
+def _place(text: str) -> str:
+    """A path with the home folder in place of ``~``; a name that only begins so (``~x``, no user) stays that name."""
+    path = os.path.expanduser(text)  # noqa: PTH111 (Path.expanduser raises where no such user exists)
+    return f"./{path}" if path.startswith("~") else path
 
 
 def _whole(cfg: DictConfig, key: str, more: str = "") -> int:

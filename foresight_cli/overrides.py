@@ -1,30 +1,56 @@
-"""What a user types as overrides, rewritten as Hydra wants it."""
+"""What a user types as overrides, rewritten as Hydra wants it.
+
+Hydra has a grammar of its own for values: ``照片``, ``eq=1`` and ``~/photos`` are no values in it, ``2024`` is a number
+and ``a,b`` two values. A shell has taken the user's quotes off by then. So where a setting is text by its schema, its
+value is quoted for Hydra here, and the text that was typed is the text that arrives. What keeps its meaning is what the
+grammar has and a text rarely is: a value in quotes, ``${...}``, and with ``-m`` commas, ``choice(...)`` and the like.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from foresight_cli.config_groups import config_groups, group_aliases
 from foresight_cli.errors import UsageError
 from foresight_cli.latents.remote import refuse_secrets
+from foresight_cli.text_settings import (
+    CALL,
+    Kind,
+    kind_of,
+    plain,
+    quoted,
+    quoted_interpolation,
+    shell_line,
+    spelled,
+    split_values,
+)
+
+_KEY = re.compile(r"(?P<prefix>\+\+?|~)?(?P<key>[A-Za-z_$][\w$-]*([./][\w$-]+)*(@[\w.$-]*)?)", re.ASCII)
 
 
-def for_hydra(stage: str, overrides: list[str]) -> list[str]:
-    """Rewrite ``overrides`` for Hydra: short names in full, and the numbers among a group's options quoted.
+def for_hydra(stage: str, overrides: Sequence[str], *, multirun: bool = False) -> list[str]:
+    """Rewrite ``overrides`` for Hydra: short names in full, text and the numbers among a group's options quoted.
 
     ``layer=4,8`` becomes ``layer='4','8'``: Hydra reads a bare ``4`` as an integer, wants text for the name of an
     option, and stops with "Config group override must be a string or a list. Got int". Sweeps written
-    ``range(4,25,4)``, ``choice(4,8)`` or ``glob(*)`` are written out for the same reason. In ``analyze`` and
-    ``adapt``, ``source=ltxv`` becomes ``model@source.model=ltxv``; see :func:`config_groups.group_aliases`.
-    ``data=null`` becomes ``~data``, as Hydra calls a group without an option.
+    ``range(4,25,4)``, ``choice(4,8)`` or ``glob(*)`` are written out for the same reason. A number that is no option
+    is a layer all the same: ``layer=9`` becomes ``layer.index=9``. In ``analyze`` and ``adapt``, ``source=ltxv``
+    becomes ``model@source.model=ltxv``; see :func:`config_groups.group_aliases`. ``data=null`` becomes ``~data``, as
+    Hydra calls a group without an option.
+
+    Args:
+        stage: whose settings they are.
+        overrides: as typed, each a word of the command line.
+        multirun: whether commas and functions part the values of a sweep.
 
     Raises:
-        hydra.errors.OverrideParseException: an override is not ``KEY=VALUE``.
-        UsageError: a group is given a list, which Hydra would merge into one option.
+        UsageError: an override is not ``KEY=VALUE``, a group is given a list, which Hydra would merge into one option,
+            a setting is given twice, or a value has a comma that may be meant in two ways.
         ForesightError: ``cache_dir=`` carries a password.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
     for override in overrides:
         key, _, value = override.partition("=")
         if key.lstrip("+") == "cache_dir":
@@ -32,22 +58,34 @@ def for_hydra(stage: str, overrides: list[str]) -> list[str]:
     aliases = group_aliases(stage)
     if stage == "extract" and "model=precomputed" in overrides and not any(o.startswith("data=") for o in overrides):
         overrides = [*overrides, "data=precomputed"]  # a file of latents lists its own samples
-    return [_rewrite(override, aliases) for override in OverridesParser.create().parse_overrides(overrides)]
+    written = [_rewrite(override, aliases, multirun) for override in overrides]
+    _refuse_two_values(overrides, written)
+    return written
 
 
-def _rewrite(override: Any, aliases: dict[str, str]) -> str:
-    from hydra.core.override_parser.types import Glob
-
-    line: str = override.input_line
-    typed, equals, _ = line.partition("=")
-    key = override.get_key_element().lstrip("+~")
-    prefix = typed.removesuffix(key)
+def _rewrite(line: str, aliases: dict[str, str], multirun: bool) -> str:
+    typed, equals, value = line.partition("=")
+    match = _KEY.fullmatch(typed)
+    if match is None or not (equals or match["prefix"] == "~"):
+        raise UsageError(f"cannot read the override {line!r}. Write KEY=VALUE")
+    prefix, key = match["prefix"] or "", match["key"]
     group = aliases.get(key, key)
     options = config_groups().get(group.partition("@")[0])
-    if options is None or (key not in aliases and "@" not in key):
-        return prefix + _setting_of_a_group(key, aliases) + line[len(typed) :]
+    if options is not None and (key in aliases or "@" in key):
+        return _of_a_group(line, prefix, key, group, options)
+    full = _setting_of_a_group(key, aliases)
+    return f"{prefix}{full}={_value(full, value, multirun)}" if equals else f"{prefix}{full}"
+
+
+def _of_a_group(line: str, prefix: str, key: str, group: str, options: list[str]) -> str:
+    """``line`` as a choice among the options of a group."""
+    from hydra.core.override_parser.types import Glob
+
+    override = parsed(line)
+    if override is None:  # no value in Hydra's grammar, so no option either
+        return f"{prefix}{group}={quoted(line.partition('=')[2])}"
     value = override.value()
-    if not equals or (value is None and not prefix):
+    if "=" not in line or (value is None and not prefix):
         return f"~{group}"
     if isinstance(value, list | dict):
         one = ",".join(map(str, value))
@@ -58,7 +96,20 @@ def _rewrite(override: Any, aliases: dict[str, str]) -> str:
         chosen = list(override.sweep_iterator())
     else:
         chosen = [value]
-    return f"{prefix}{group}={','.join(map(_option, chosen))}"
+    names = [_name(option) for option in chosen]
+    numbers = [name for name in names if re.fullmatch(r"-?\d+", name) and name not in options]
+    if group.partition("@")[0] == "layer" and numbers and all(name in (*options, *numbers) for name in names):
+        package = group.partition("@")[2] or "layer"
+        return f"{prefix}{package}.index={','.join(str(int(n)) if n in numbers else n for n in names)}"
+    return f"{prefix}{group}={','.join(name if _bare_option(name) else quoted(name) for name in names)}"
+
+
+def _name(option: Any) -> str:
+    return "null" if option is None else str(getattr(option, "text", option))
+
+
+def _bare_option(name: str) -> bool:
+    return bool(re.fullmatch(r"[\w./@-]*", name, re.ASCII)) and not name.isdigit()
 
 
 def _setting_of_a_group(key: str, aliases: dict[str, str]) -> str:
@@ -68,6 +119,137 @@ def _setting_of_a_group(key: str, aliases: dict[str, str]) -> str:
     return f"{package}.{rest}" if dot and package and head in ("layer", "pooling") else key
 
 
-def _option(option: Any) -> str:
-    text = "null" if option is None else str(getattr(option, "text", option))
-    return f"'{text}'" if text.isdigit() else text
+def parsed(line: str) -> Any:
+    """The override ``line`` as Hydra parses it; None where it cannot."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        return OverridesParser.create().parse_override(line)
+    except (HydraException, RecursionError):
+        return None
+
+
+def _value(key: str, value: str, multirun: bool) -> str:
+    """The value of a setting as Hydra reads it."""
+    kind = kind_of(key)
+    if kind is None:
+        return value if parsed(f"{key}={value}") is not None else quoted(value)
+    if kind is Kind.LIST and value.strip()[:1] == "[" and value.strip()[-1:] == "]":
+        values = split_values(value) if multirun else [value]
+        return ",".join(_list(one.strip()) for one in values)
+    if _has_a_meaning(value, kind):
+        return value
+    call = parsed(f"k={value}") if CALL.fullmatch(value.strip()) else None
+    parts = split_values(value)
+    several = len(parts) > 1 or (call is not None and call.is_sweep_override())
+    if not several or (not multirun and os.path.lexists(os.path.expanduser(value))):  # noqa: PTH111
+        return _text(key, value)
+    if not multirun:
+        raise UsageError(_two_meanings(key, value, kind))
+    if call is None:
+        return ",".join(_element(key, part, kind) for part in parts)
+    inner = re.fullmatch(r"choice\s*\((.*)\)", value.strip(), re.DOTALL)
+    return f"choice({','.join(_element(key, x, kind) for x in split_values(inner[1]))})" if inner else value
+
+
+def _element(key: str, value: str, kind: Kind) -> str:
+    return value if _has_a_meaning(value, kind) else _text(key, value)
+
+
+def _text(key: str, text: str) -> str:
+    if key in ("hydra.run.dir", "hydra.sweep.dir") and text.startswith("~"):
+        text = os.path.expanduser(text)  # noqa: PTH111 (Path.expanduser raises where no such user exists)
+    return quoted_interpolation(text) if _interpolates(text) else spelled(text)
+
+
+def _has_a_meaning(value: str, kind: Kind) -> bool:
+    """Whether Hydra's reading of a value is the one that a user means: null, a text in quotes, an escaped comma."""
+    bare = value.strip()
+    if kind is not Kind.PATH and bare.lower() == "null":
+        return True
+    if bare[:1] in ("'", '"') or r"\," in bare or ("${" in bare and "\\${" in bare):
+        from hydra.core.override_parser.types import QuotedString
+
+        override = parsed(f"k={value}")
+        if override is None or override.is_sweep_override():
+            return False
+        return isinstance(override._value, QuotedString) or bare[:1] not in ("'", '"')
+    return False
+
+
+def _interpolates(text: str) -> bool:
+    """Whether ``text`` takes the value of another setting, as in ``${cache_dir}/x``."""
+    if "${" not in text:
+        return False
+    from omegaconf.errors import GrammarParseError
+    from omegaconf.grammar_parser import parse
+
+    try:
+        parse(text)
+    except GrammarParseError:
+        return False
+    return True
+
+
+def _list(value: str) -> str:
+    """``[a,b]`` with those of its texts quoted that Hydra would not read as they are."""
+    if not value[1:-1].strip():
+        return value
+    texts = [text.strip() for text in split_values(value[1:-1])]
+    return f"[{','.join(t if plain(t) or _has_a_meaning(t, Kind.PATH) else quoted(t) for t in texts)}]"
+
+
+def _two_meanings(key: str, value: str, kind: Kind) -> str:
+    if kind is Kind.LIST or key == "runs":
+        return f"{key}={value}: it must be a list, {shell_line([f'{key}=[{value}]'])}"
+    whole = shell_line([f"{key}={quoted(value)}"])
+    return f"{key}={value}: one value, or several? For one write {whole}. To run one job for each, add -m"
+
+
+def _refuse_two_values(overrides: Sequence[str], written: Sequence[str]) -> None:
+    """Stop where a setting is given two values; Hydra would take the last one, and say nothing."""
+    first: dict[str, list[tuple[str, str]]] = {}
+    for typed, line in zip(overrides, written, strict=True):
+        key, _, value = line.lstrip("+").partition("=")
+        group, _, package = key.partition("@")
+        key = f"{package or group}.index" if group == "layer" else key
+        first.setdefault(key, []).append((typed, value.strip("'")))
+    for uses in first.values():
+        if len({value for _, value in uses}) > 1:
+            raise UsageError(_given_twice([typed for typed, _ in uses]))
+
+
+def _given_twice(words: list[str]) -> str:
+    key = words[0].partition("=")[0]
+    values = [word.partition("=")[2] for word in words]
+    pattern = _brace_pattern(values)
+    if pattern:
+        return (
+            f"{key}= is given {len(words)} times, from {values[0]} to {values[-1]}: a shell writes out {{..}}. "
+            f"Quote it: {shell_line([f'{key}={pattern}'])}"
+        )
+    return f"{key}= is given {len(words)} values: {shell_line(words)}. Leave one of them"
+
+
+def _brace_pattern(values: list[str]) -> str | None:
+    """``s/{00..02}.tar`` for ``s/00.tar``, ``s/01.tar``, ``s/02.tar``; ``s/{a,b}`` for texts that are no numbers."""
+    start = _shared_start(values)
+    end = _shared_start([value[len(start) :][::-1] for value in values])[::-1]
+    middles = [value[len(start) : len(value) - len(end)] for value in values]
+    if not (start or end) or not all(middles) or any("/" in middle for middle in middles):
+        return None
+    digits = re.search(r"\d*$", start)
+    if all(middle.isdigit() for middle in middles) and digits:
+        shared, tail = digits[0], re.match(r"\d*", end)
+        after = tail[0] if tail else ""
+        numbers = [f"{shared}{middle}{after}" for middle in middles]
+        if [int(n) for n in numbers] == list(range(int(numbers[0]), int(numbers[0]) + len(numbers))):
+            head, rest = start.removesuffix(shared), end.removeprefix(after)
+            return f"{head}{{{numbers[0]}..{numbers[-1]}}}{rest}"
+    return f"{start}{{{','.join(middles)}}}{end}" if all("," not in m for m in middles) else None
+
+
+def _shared_start(texts: list[str]) -> str:
+    first, last = min(texts), max(texts)
+    return first[: next((i for i, letter in enumerate(first) if letter != last[i]), len(first))]

@@ -156,11 +156,15 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
             raise _UserError(error) from None
 
     # in a sweep Hydra's line stays, since it tells which job failed, and so does the picklable Stage
-    task = stage if "--multirun" in flags else single
+    multirun = "--multirun" in flags or any("hydra.mode=multirun" in word.lower() for word in overrides)
+    task = stage if multirun else single
     program = hydra.main(config_path=str(conf_dir()), config_name=stage.name, version_base="1.3")(task)
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        with _argv([f"foresight {stage.name}", *flags, *for_hydra(stage.name, overrides)]), _hydra_raises():
+        with (
+            _argv([f"foresight {stage.name}", *flags, *for_hydra(stage.name, overrides, multirun=multirun)]),
+            _hydra_raises(),
+        ):
             try:
                 program()
             except _UserError as wrapped:

@@ -21,6 +21,7 @@ GROUND = (
     "config",
     "config_groups",
     "config_reader",
+    "text_settings",
     "progress",
     "trackers",
     "pooling",

@@ -6,6 +6,7 @@ asks of a ``pathlib.Path``; the few things that differ are here. Credentials are
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, cast
@@ -34,7 +35,7 @@ def cache_root(cache_dir: str) -> Path:
     """
     match = _URL.fullmatch(cache_dir)
     if match is None:
-        return Path(cache_dir)
+        return Path(os.path.expanduser(cache_dir))  # noqa: PTH111 (Path.expanduser raises where no such user exists)
     refuse_secrets(cache_dir)
     scheme = match["scheme"].lower()
     if scheme in ("file", "local"):
