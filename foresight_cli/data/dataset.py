@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from foresight_cli.clip import Clip
 from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.errors import ForesightError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -63,4 +66,26 @@ class Dataset(Protocol):
         """What fixes the ids, the pixels and their order, as JSON values: it enters the cache key.
 
         Labels, groups and attributes are not in it, since no latent depends on them.
+        """
+
+
+@runtime_checkable
+class FileDataset(Dataset, Protocol):
+    """A dataset whose pictures are in files, any of which may be broken; it is asked from several threads."""
+
+    def first_of_each_file(self) -> Sequence[int]:
+        """An index for each file, in the order of the samples, and one for each part that is known to be unreadable."""
+
+    def header(self, index: int) -> int:
+        """The pixels of one frame of ``samples[index]``, by what its file says first; nothing is decoded.
+
+        Raises:
+            UndecodableImage: the file is of no kind that is read, or a part of it is missing.
+        """
+
+    def first_frame(self, index: int) -> Image.Image:
+        """The first frame of the clip of ``samples[index]``, and no more than that is decoded.
+
+        Raises:
+            UndecodableImage: it cannot be decoded.
         """

@@ -99,6 +99,22 @@ def refuse_large(width: int, height: int, max_pixels: int) -> None:
         )
 
 
+def header_pixels(data: bytes, sample_id: str, max_pixels: int = MAX_PIXELS) -> int:
+    """Width times height of the picture in ``data``, by its header; the pixels themselves are not looked at.
+
+    Raises:
+        UndecodableImage: for ``sample_id``, whatever is wrong with the header.
+    """
+    if not data:
+        raise UndecodableImage(sample_id, "the file is empty")
+    try:
+        with _pillow_settings, Image.open(io.BytesIO(data), formats=_formats_of(data)) as image:
+            refuse_large(*image.size, max_pixels)
+            return image.width * image.height
+    except Exception as error:
+        raise UndecodableImage(sample_id, _reason(error)) from error
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"not an image, or of a kind that is not read (formats: {', '.join(sorted(formats()))})"

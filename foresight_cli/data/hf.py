@@ -9,10 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
+
 from foresight_cli.clip import Clip
 from foresight_cli.config.data import HFConfig
 from foresight_cli.data.dataset import Sample, UndecodableImage
-from foresight_cli.data.decode import decode_rgb
+from foresight_cli.data.decode import decode_rgb, header_pixels
 from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.errors import ForesightError
 
@@ -51,11 +53,26 @@ class HFDataset:
             UndecodableImage: there is none, or it cannot be decoded.
             ForesightError: its file cannot be read.
         """
+        return Clip((self.first_frame(index),))
+
+    def first_of_each_file(self) -> Sequence[int]:
+        """See :class:`FileDataset`."""
+        return range(len(self.samples))
+
+    def header(self, index: int) -> int:
+        """See :class:`FileDataset`."""
+        return header_pixels(self._encoded(index), self.samples[index].id, self._max_pixels)
+
+    def first_frame(self, index: int) -> PIL.Image.Image:
+        """See :class:`FileDataset`."""
+        return decode_rgb(self._encoded(index), self.samples[index].id, self._max_pixels)
+
+    def _encoded(self, index: int) -> bytes:
         sample_id = self.samples[index].id
         data = _bytes(self._rows[index][self._image], sample_id)
         if data is None:
             raise UndecodableImage(sample_id, "the row has no picture")
-        return Clip((decode_rgb(data, sample_id, self._max_pixels),))
+        return data
 
     def identity(self) -> dict[str, Any]:
         """The count, and one hash over each id and its picture's bytes, in order: the same for any way of storing them.

@@ -13,7 +13,7 @@ from foresight_cli.clip import Clip
 from foresight_cli.config.data import MAX_PIXELS
 from foresight_cli.data.attributes import add_attributes
 from foresight_cli.data.dataset import Sample
-from foresight_cli.data.decode import decode_rgb
+from foresight_cli.data.decode import decode_rgb, header_pixels
 from foresight_cli.data.files import (
     State,
     data_folder,
@@ -72,14 +72,28 @@ class ImageFolder:
             UndecodableImage: the file cannot be decoded.
             ForesightError: it cannot be read, or has changed since :meth:`identity` hashed it.
         """
-        sample_id = self.samples[index].id
-        path = self._files[sample_id]
+        return decode_rgb(self._encoded(index), self.samples[index].id, self._max_pixels)
+
+    def first_of_each_file(self) -> Sequence[int]:
+        """See :class:`FileDataset`."""
+        return range(len(self.samples))
+
+    def header(self, index: int) -> int:
+        """See :class:`FileDataset`."""
+        return header_pixels(self._encoded(index), self.samples[index].id, self._max_pixels)
+
+    def first_frame(self, index: int) -> Image.Image:
+        """See :class:`FileDataset`."""
+        return self.image(index)
+
+    def _encoded(self, index: int) -> bytes:
+        path = self._files[self.samples[index].id]
         try:
             data = (self.root / path).read_bytes()
         except OSError as error:  # a fault of the disk, not of the picture: skipping would make it last
             raise ForesightError(f"cannot read {path!r} in {self.root}: {error.strerror}") from error
         refuse_changed(self.root, path, self._states)
-        return decode_rgb(data, sample_id, self._max_pixels)
+        return data
 
     def identity(self) -> dict[str, Any]:
         """The count, and one hash over each id and its file's bytes, in order. Only the first call reads the files.

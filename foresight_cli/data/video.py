@@ -10,7 +10,10 @@ from fractions import Fraction
 from functools import partial
 from importlib.util import find_spec
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from foresight_cli.clip import Clip
 from foresight_cli.config import VideoConfig
@@ -29,7 +32,7 @@ from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.data.suffix_advice import advice
 from foresight_cli.data.video_container import VideoFault
 from foresight_cli.data.video_frames import frames_at
-from foresight_cli.data.video_listing import list_clips
+from foresight_cli.data.video_listing import Listing, list_clips
 from foresight_cli.data.video_suffixes import SUFFIXES
 from foresight_cli.errors import ForesightError
 
@@ -91,15 +94,40 @@ class Video:
         Raises:
             UndecodableImage: the file cannot be read, or this part of it cannot be decoded.
         """
+        return Clip(self._frames(index, self.config.frames), fps=float(self._fps))
+
+    def first_of_each_file(self) -> Sequence[int]:
+        """See :class:`FileDataset`."""
+        rows = set(self._starts[:-1])
+        rows |= {end - 1 for end, listing in zip(self._starts[1:], self._listings, strict=True) if listing.fault}
+        return sorted(rows)
+
+    def header(self, index: int) -> int:
+        """See :class:`FileDataset`."""
+        listing, number = self._listing(index)[1:]
+        if number == listing.clips:
+            raise UndecodableImage(self.samples[index].id, str(listing.fault))
+        return listing.pixels
+
+    def first_frame(self, index: int) -> Image.Image:
+        """See :class:`FileDataset`."""
+        return self._frames(index, 1)[0]
+
+    def _listing(self, index: int) -> tuple[Path, Listing, int]:
+        """The file of ``samples[index]``, what it holds, and the clip's number in it."""
         index = range(len(self.samples))[index]  # counted from the end where it is negative
         file = bisect_right(self._starts, index) - 1
-        listing, number = self._listings[file], index - self._starts[file]
-        refuse_changed(self.root, str(self._paths[file].relative_to(self.root)), self._states)
+        return self._paths[file], self._listings[file], index - self._starts[file]
+
+    def _frames(self, index: int, count: int) -> tuple[Image.Image, ...]:
+        """The first ``count`` frames of a clip."""
+        path, listing, number = self._listing(index)
+        refuse_changed(self.root, str(path.relative_to(self.root)), self._states)
         try:
             if number == listing.clips:
                 raise VideoFault(str(listing.fault))
-            times = [(number * self.config.frames + i) / self._fps for i in range(self.config.frames)]
-            return Clip(frames_at(self._paths[file], listing, times, self.config.max_pixels), fps=float(self._fps))
+            times = [(number * self.config.frames + i) / self._fps for i in range(count)]
+            return frames_at(path, listing, times, self.config.max_pixels)
         except VideoFault as fault:
             raise UndecodableImage(self.samples[index].id, str(fault)) from fault
 

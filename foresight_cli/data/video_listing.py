@@ -33,6 +33,7 @@ class Listing:
         first: the first frame's timestamp, in ticks.
         last: the last timestamp that was looked at, in ticks.
         tick: seconds.
+        pixels: of one frame.
     """
 
     clips: int
@@ -40,6 +41,7 @@ class Listing:
     first: int = 0
     last: int = 0
     tick: Fraction = Fraction(1)
+    pixels: int = 0
 
     @property
     def samples(self) -> int:
@@ -70,7 +72,7 @@ def list_clips(path: Path, frames: int, fps: Fraction, most: int | None, max_pix
 def _list(
     path: Path, container: InputContainer, stream: VideoStream, frames: int, fps: Fraction, most: int | None
 ) -> Listing:
-    tick = stream.time_base or Fraction(1)
+    tick, pixels = stream.time_base or Fraction(1), stream.codec_context.width * stream.codec_context.height
     step = 1 / (fps * tick)
     enough = None if most is None else (most * frames - 1) * step - slack(tick)
     first, last, cut = _span(container, stream, enough)
@@ -78,7 +80,7 @@ def _list(
         raise VideoFault(missing_part(path) or cut or "it has no frame that can be decoded")
     clips = max(0, (floor((last - first + slack(tick)) / step) + 1) // frames)
     if most is not None and clips >= most:  # the rest of the file does not matter
-        return Listing(most, None, first, last, tick)
+        return Listing(most, None, first, last, tick, pixels)
     if clips > MOST_CLIPS:
         raise VideoFault(f"its timestamps make more than {MOST_CLIPS} clips; give data.clips_per_file=")
     fault = missing_part(path) or cut
@@ -88,7 +90,7 @@ def _list(
             f"shorter than one clip: {span} s from its first frame to its last, "
             f"and {frames} frames at {float(fps):g} fps take {wanted} s"
         )
-    return Listing(clips, fault, first, last, tick)
+    return Listing(clips, fault, first, last, tick, pixels)
 
 
 def _span(

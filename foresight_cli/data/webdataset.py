@@ -19,10 +19,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from foresight_cli.clip import Clip
 from foresight_cli.config.data import MAX_PIXELS
 from foresight_cli.data.dataset import Sample
-from foresight_cli.data.decode import decode_rgb
+from foresight_cli.data.decode import decode_rgb, header_pixels
 from foresight_cli.data.files import State, refuse_changed, states_of
 from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.data.picture_formats import suffixes
@@ -90,13 +92,28 @@ class WebDataset:
             UndecodableImage: it cannot be decoded.
             ForesightError: its tar cannot be read, or has changed since :meth:`identity` hashed it.
         """
+        return Clip((self.first_frame(index),))
+
+    def first_of_each_file(self) -> Sequence[int]:
+        """See :class:`FileDataset`."""
+        return range(len(self.samples))
+
+    def header(self, index: int) -> int:
+        """See :class:`FileDataset`."""
+        return header_pixels(self._encoded(index), self.samples[index].id, self._max_pixels)
+
+    def first_frame(self, index: int) -> Image.Image:
+        """See :class:`FileDataset`."""
+        return decode_rgb(self._encoded(index), self.samples[index].id, self._max_pixels)
+
+    def _encoded(self, index: int) -> bytes:
         member = self._pictures[index]
         try:
             data = member.read()
         except OSError as error:
             raise ForesightError(f"cannot read {member.tar}: {error.strerror}") from error
         refuse_changed(Path("/"), member.tar, self._states)
-        return Clip((decode_rgb(data, self.samples[index].id, self._max_pixels),))
+        return data
 
     def identity(self) -> dict[str, Any]:
         """The count, and one hash over the tar files in order; what has not changed since is not read again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from foresight_cli.config import ExtractConfig
 from foresight_cli.data import Dataset, open_dataset
+from foresight_cli.data.probing import refuse_undecodable, skips_undecodable, undecodable
 from foresight_cli.latents import Entry, Recipe
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.models import LatentModel, Tap, open_model
@@ -31,9 +32,17 @@ def planned(config: ExtractConfig, dataset: Dataset, model: LatentModel) -> dict
     }
 
 
-def described(config: ExtractConfig) -> str:
-    """What ``foresight extract`` would do with these settings, one line for each layer and pooling."""
-    dataset = open_dataset(config.data)
+def described(config: ExtractConfig, dataset: Dataset | None = None) -> str:
+    """What ``foresight extract`` would do with these settings, one line for each layer and pooling.
+
+    Args:
+        config: the settings.
+        dataset: that of ``config.data``, where it is open already.
+
+    Raises:
+        ForesightError: the data or the checkpoint cannot be used.
+    """
+    dataset = open_dataset(config.data) if dataset is None else dataset
     model = open_model(config.model)
     model.check_layers(config.layers or ())
     model.check_files()
@@ -54,7 +63,23 @@ def described(config: ExtractConfig) -> str:
     runs = f"would run on {rows} of {recipe.rows} samples ({len(shards)} {noun}), once for all layers and poolings"
     lines.append(f"{config.model.name} {runs if shards else 'would not run: all is in the cache'}")
     lines += [dataset.left_alone.line] * bool(dataset.left_alone)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_left_out(config, dataset)] if shards else lines)
+
+
+def _left_out(config: ExtractConfig, dataset: Dataset) -> list[str]:
+    """A line on files that cannot be decoded, if any was found.
+
+    Raises:
+        ForesightError: there are such files, and ``data.on_error`` is not ``skip``.
+    """
+    if not skips_undecodable(config.data):
+        refuse_undecodable(dataset)
+        return []
+    faults = undecodable(dataset)
+    if not faults:
+        return []
+    files = "1 file" if len(faults) == 1 else f"{len(faults)} files"
+    return [f"{files} would be left out, for instance {faults[0].sample_id!r}: {faults[0].reason}"]
 
 
 def _size(count: float) -> str:
