@@ -20,6 +20,7 @@ from foresight_cli.experiments.rows import Alike, Rows, choose_rows, draw_rows, 
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
 from foresight_cli.latents.loading import refuse_not_finite
 from foresight_cli.latents.sketch import Sketch
+from foresight_cli.sample_size import refuse_few_groups
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +63,12 @@ def open_inputs(config: AnalyzeConfig) -> Opened:
     """Find, read and join what ``config`` analyses.
 
     Raises:
-        ForesightError: nothing is cached for a side, a shard is damaged, or the spaces hold different samples.
+        ForesightError: nothing is cached for a side, there are too few groups, a shard is damaged, or the spaces hold
+            different samples.
     """
     device = usable_device(config.device)
     found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
+    refuse_few_groups(found.source[0])
     opened = reopen(found, config.data)
     entries = [*found.source, *found.target]
 

@@ -79,7 +79,7 @@ def control_latents(
         try:
             cached = _part_of_cached(config, dataset) if isinstance(dataset, Subset) else None
             if cached is None:
-                (entry,) = extract(config, dataset=dataset).values()
+                (entry,) = extract(config, dataset=dataset, probe=False).values()
                 cached = load(entry)
             found[name] = cached
         except ForesightError as error:  # a cache that cannot be written: the verdict will say what is missing

@@ -19,6 +19,7 @@ from foresight_cli.config import ExtractConfig, RayConfig, RunnerConfig
 from foresight_cli.config_reader import extract_config
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.left_alone import LeftAlone
+from foresight_cli.data.probing import refuse_undecodable, skips_undecodable
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.job import Job
 from foresight_cli.extraction.plan import described, planned
@@ -29,6 +30,7 @@ from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import LatentModel, Tap, open_model
 from foresight_cli.models.precomputed import Precomputed
 from foresight_cli.progress import ShardProgress
+from foresight_cli.sample_size import shortage_of
 from foresight_cli.suggest.next_step import after_extract
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
 
@@ -50,12 +52,15 @@ PACKAGES = (
 def run(cfg: DictConfig) -> None:
     """The stage's entry point."""
     config = extract_config(cfg)
+    dataset = open_dataset(config.data)
+    if message := shortage_of(dataset.samples, config.data.name):
+        log.warning("warning: %s", message)
     if config.dry_run:
-        log.info("%s", described(config))
+        log.info("%s", described(config, dataset))
         return
     folder = Path(HydraConfig.get().runtime.output_dir)
     with open_tracking(config.tracker, "extract", folder, settings_of(config)) as tracking:
-        entries = extract(config, tracking)
+        entries = extract(config, tracking, dataset)
     for tap, entry in entries.items():
         skipped = len(entry.manifest()["skipped"])
         rows = f"{entry.recipe.rows - skipped} rows" + (f" ({skipped} left out)" if skipped else "")
@@ -66,7 +71,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def extract(
-    config: ExtractConfig, tracking: Tracking | None = None, dataset: Dataset | None = None
+    config: ExtractConfig, tracking: Tracking | None = None, dataset: Dataset | None = None, *, probe: bool = True
 ) -> dict[Tap, Entry]:
     """The complete cache entries that ``config`` asks for, computed where they are not there yet.
 
@@ -74,6 +79,7 @@ def extract(
         config: what to extract.
         tracking: told of every shard.
         dataset: that of ``config.data`` or some of its samples, where it is open already.
+        probe: try out the data's files before the model is loaded, unless broken ones are to be left out.
 
     Raises:
         ForesightError: the data, the checkpoint or the cache cannot be used; what is already cached stays.
@@ -97,6 +103,8 @@ def extract(
     if todo:
         with locked([entry.path for entry in todo.values()], _say_waiting):
             todo = {tap: Entry.create(root, recipes[tap]) for tap in todo}  # again: they may be gone or done by now
+            if probe and not skips_undecodable(config.data):
+                refuse_undecodable(dataset)
             _fill({tap: entry for tap, entry in todo.items() if not entry.complete}, config, dataset, model, tracking)
     for entry in entries.values():
         write_samples(entry.path, dataset.samples)
@@ -119,7 +127,7 @@ def _fill(
     if not todo:
         return
 
-    job = Job(todo, dataset, config.model, config.device, config.batch_size, _skips(config))
+    job = Job(todo, dataset, config.model, config.device, config.batch_size, skips_undecodable(config.data))
     recipe = next(iter(todo.values())).recipe
     missing = {number: len(recipe.slice(number)) for number in job.missing()}
     left = sum(missing.values())
@@ -147,10 +155,6 @@ def _track(tracking: Tracking, committed: int, speed: float | None) -> None:
     tracking.log("extract", {} if speed is None else {"samples_per_second": speed}, committed, step_name="samples")
 
 
-def _skips(config: ExtractConfig) -> bool:
-    return getattr(config.data, "on_error", "raise") == "skip"
-
-
 def _provenance(config: ExtractConfig, device: str, left_alone: LeftAlone) -> dict[str, Any]:
     """What tells of the run without changing its numbers: no time and no place of work, so that reruns are equal."""
     data, model = asdict(config.data), asdict(config.model)
@@ -176,7 +180,7 @@ def _report_skipped(config: ExtractConfig, entry: Entry) -> None:
     skipped = entry.manifest()["skipped"]
     if not skipped:
         return
-    if not _skips(config):
+    if not skips_undecodable(config.data):
         raise ForesightError(
             f"{_files(skipped)} cannot be decoded, for instance {skipped[0][0]!r}: {skipped[0][1]}. "
             "To leave such files out, add data.on_error=skip"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from foresight_cli.config import POOLINGS, AnalyzeConfig, ExtractConfig
+from foresight_cli.data import open_dataset
+from foresight_cli.errors import ForesightError
 from foresight_cli.extract import extract
+from foresight_cli.sample_size import shortage_of
 
 ROWS_PER_SHARD = 256
 
@@ -12,9 +15,12 @@ def extract_missing(config: AnalyzeConfig) -> None:
     """Extract what ``config`` analyses; what is cached is found and left.
 
     Raises:
-        ForesightError: as :func:`foresight_cli.extract.extract` does.
+        ForesightError: there are too few groups to analyse; and as :func:`foresight_cli.extract.extract` does.
     """
     assert config.data is not None  # its own check
+    dataset = open_dataset(config.data)
+    if message := shortage_of(dataset.samples, config.data.name):
+        raise ForesightError(message)
     for space in (config.source, config.target):
         extract(
             ExtractConfig(
@@ -28,5 +34,6 @@ def extract_missing(config: AnalyzeConfig) -> None:
                 device=config.device,
                 batch_size=None,
                 rows_per_shard=ROWS_PER_SHARD,
-            )
+            ),
+            dataset=dataset,
         )

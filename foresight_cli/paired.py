@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from foresight_cli.catalog import find, reopen
@@ -19,12 +20,11 @@ from foresight_cli.latents import Entry, Latents, RowReader, join, load
 from foresight_cli.latents.loading import refuse_not_finite
 from foresight_cli.latents.sketch import Sketch
 from foresight_cli.results import Duplicates
+from foresight_cli.sample_size import LEAST_GROUPS, LEAST_ROWS, refuse_few_groups
 from foresight_cli.training.fit import Parts
 from foresight_cli.training.pairs import Pairs, Rows
 
 log = logging.getLogger(__name__)
-
-LEAST_GROUPS = 20
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def open_pairs(config: AdaptConfig) -> Paired:
     """
     found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
     source, target = found.source[0], found.target[0]
+    refuse_small_split(refuse_few_groups(source), config.split)
     opened = reopen(found, config.data)
     thumbnails = control_latents(["pixels"], opened[1], config.cache_dir).values() if opened else ()
     streamed = sum(_bytes(entry) for entry in (source, target)) > config.memory_gb * 1e9
@@ -116,6 +117,32 @@ class SplitRows:
         )
 
 
+def refuse_small_split(groups: Sequence[str], shares: Sequence[float]) -> None:
+    """Refuse a split that leaves a part with too few rows, whichever groups it draws: before anything is read.
+
+    Raises:
+        ForesightError: a part would have fewer than `LEAST_ROWS` rows if it drew the largest of ``groups``.
+    """
+    _, sizes = np.unique(np.asarray(groups), return_counts=True)
+    largest = np.sort(sizes)[::-1]
+    drawn = np.diff([0, *_edges(shares, len(sizes))[:2], len(sizes)])
+    _refuse_small_part(shares, [int(largest[:count].sum()) for count in drawn], len(groups))
+
+
+def _edges(shares: Sequence[float], groups: int) -> npt.NDArray[np.int64]:
+    """Where each part of the shuffled groups ends."""
+    return np.round(np.cumsum(shares) * groups).astype(np.int64)
+
+
+def _refuse_small_part(shares: Sequence[float], sizes: Sequence[int], rows: int) -> None:
+    for size, name in zip(sizes, ("training", "validation", "test"), strict=True):
+        if size < LEAST_ROWS:
+            raise ForesightError(
+                f"split={[float(share) for share in shares]} leaves {size} {name} rows of {rows}: wanted {LEAST_ROWS} "
+                "or more, so give it a larger share"
+            )
+
+
 def split_rows(groups: Sequence[str], shares: Sequence[float], seed: int) -> SplitRows:
     """Training, validation and test rows, by whole groups in a seeded order; at most `PAIR_ROWS` are tested.
 
@@ -128,16 +155,11 @@ def split_rows(groups: Sequence[str], shares: Sequence[float], seed: int) -> Spl
             f"{len(names)} independent samples cannot be split three ways; at least {LEAST_GROUPS} are needed"
         )
     order = np.random.default_rng(seed).permutation(len(names))
-    edges = np.round(np.cumsum(shares) * len(names)).astype(int)
+    edges = _edges(shares, len(names))
     part_of = np.empty(len(names), dtype=int)
     part_of[order] = np.searchsorted(edges, np.arange(len(names)), side="right")
     rows = [torch.from_numpy(np.flatnonzero(part_of[codes] == part)) for part in range(3)]
-    for part, name in zip(rows, ("training", "validation", "test"), strict=True):
-        if len(part) < 3:
-            raise ForesightError(
-                f"split={[float(share) for share in shares]} leaves {len(part)} {name} rows of {len(codes)}: wanted 3 "
-                "or more, so give it a larger share"
-            )
+    _refuse_small_part(shares, [len(part) for part in rows], len(codes))
     place = np.empty(len(names), dtype=int)
     place[order] = np.arange(len(names))
     first = np.argsort(place[codes[rows[2].numpy()]], kind="stable")[:PAIR_ROWS]

@@ -186,7 +186,7 @@ def test_too_few_groups(run, tmp_path):
     for model in ("pixels", "histogram"):
         typed(run, "extract", f"model={model}", "data.per_category=2", "data.size=32")
     assert refused(run, "adapt", "source=pixels", "target=histogram") == (
-        "16 independent samples cannot be split three ways; at least 20 are needed"
+        "only 16 pictures: at least 20 are needed to analyze or adapt, and 100 for a verdict. Add more pictures"
     )
 
 

@@ -112,8 +112,8 @@ def test_too_few_samples(run):
     result = run("analyze", "source=pixels", "target=histogram")
     assert result.exit_code == 1
     assert result.output.splitlines()[-1] == (
-        "foresight analyze: 16 independent samples are left of 16: at least 20 are needed to measure anything, and "
-        "100 for a verdict. Extract more data"
+        "foresight analyze: only 16 pictures: at least 20 are needed to analyze or adapt, and 100 for a verdict. Add "
+        "more pictures"
     )
 
 

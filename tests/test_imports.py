@@ -32,7 +32,7 @@ LAYERS = (
     ("data", "models"),
     ("latents",),
     ("metrics",),
-    ("extraction", "catalog", "suggest"),
+    ("extraction", "catalog", "sample_size", "suggest"),
     ("runners", "ray_gather"),
     ("inference",),
     ("results",),

@@ -22,12 +22,10 @@ from foresight_cli.experiments.scored import Scored
 from foresight_cli.inference.dependence import dependence
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
 from foresight_cli.results import LearningPoint, Pair, PermutationTest, Verdict
+from foresight_cli.sample_size import LEAST_GROUPS
 from foresight_cli.verdict import judge
 
 log = logging.getLogger(__name__)
-
-LEAST_GROUPS = 20
-"""Fewer independent samples than this are not measured at all."""
 
 FindCompanion = Callable[[int, int], Companion | None]
 FindControls = Callable[[int], Mapping[str, torch.Tensor]]

@@ -1,0 +1,66 @@
+"""How many independent samples the stages need, and what is said where there are fewer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from foresight_cli.errors import ForesightError
+from foresight_cli.latents import Entry
+from foresight_cli.latents.samples import SampleLike, read_samples
+
+LEAST_GROUPS = 20
+"""Fewer independent samples than this are neither analysed nor split for an adapter."""
+LEAST_ROWS = 3
+"""Each part of an adapter's split holds at least this many rows."""
+NOUNS = {"video": "clips", "precomputed": "rows"}
+"""What the samples of a dataset are called, by its name; else pictures."""
+
+
+def shortage(groups: int, samples: int, data: str) -> str | None:
+    """One line that says there are too few groups to analyse or adapt; None where there are enough.
+
+    Args:
+        groups: independent groups among the samples.
+        samples: how many there are.
+        data: name of the dataset, as in ``data=video``.
+
+    Example:
+        >>> print(shortage(7, 128, "video"))
+        128 clips, but only 7 groups: at least 20 are needed to analyze or adapt, and 100 for a verdict. Clips of one \
+file are one group: add more files
+    """
+    if groups >= LEAST_GROUPS:
+        return None
+    noun = NOUNS.get(data, "pictures")
+    counted = f"only {_count(samples, noun)}"
+    if groups < samples:
+        counted = f"{_count(samples, noun)}, but only {_count(groups, 'groups')}"
+    advice = f"Add more {noun}"
+    if groups < samples:
+        advice = "Clips of one file are one group: add more files" if data == "video" else "Add samples of other groups"
+    return f"{counted}: at least {LEAST_GROUPS} are needed to analyze or adapt, and 100 for a verdict. {advice}"
+
+
+def shortage_of(samples: Sequence[SampleLike], data: str) -> str | None:
+    """:func:`shortage` of a dataset's samples."""
+    return shortage(len({sample.group for sample in samples}), len(samples), data)
+
+
+def refuse_few_groups(entry: Entry) -> list[str]:
+    """Refuse an entry with too few groups, before its latents are read; returns the group of each of its samples.
+
+    Near-duplicates are not known yet: merging them can only leave fewer groups.
+
+    Raises:
+        ForesightError: there are fewer than `LEAST_GROUPS`.
+    """
+    table = read_samples(entry.path)
+    skipped = {sample_id for sample_id, _ in entry.manifest()["skipped"]}
+    groups = [group for sample_id, group in zip(table.ids, table.groups, strict=True) if sample_id not in skipped]
+    if message := shortage(len(set(groups)), len(groups), str(entry.recipe.data.get("name"))):
+        raise ForesightError(message)
+    return groups
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}"

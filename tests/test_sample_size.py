@@ -1,0 +1,73 @@
+"""Too few groups are said by every stage, before any work."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from foresight_cli.sample_size import LEAST_GROUPS, shortage
+
+NEEDED = "at least 20 are needed to analyze or adapt, and 100 for a verdict."
+
+
+@pytest.mark.parametrize(
+    ("groups", "samples", "data", "message"),
+    [
+        (7, 128, "video", f"128 clips, but only 7 groups: {NEEDED} Clips of one file are one group: add more files"),
+        (1, 1000, "video", f"1,000 clips, but only 1 group: {NEEDED} Clips of one file are one group: add more files"),
+        (3, 3, "video", f"only 3 clips: {NEEDED} Add more clips"),
+        (19, 19, "imagefolder", f"only 19 pictures: {NEEDED} Add more pictures"),
+        (19, 20, "hf", f"20 pictures, but only 19 groups: {NEEDED} Add samples of other groups"),
+        (1, 1, "precomputed", f"only 1 row: {NEEDED} Add more rows"),
+        (20, 20, "webdataset", None),
+        (20, 4000, "video", None),
+    ],
+)
+def test_what_is_said(groups, samples, data, message):
+    assert LEAST_GROUPS == 20
+    assert shortage(groups, samples, data) == message
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """24 pictures in 3 groups."""
+    (tmp_path / "p").mkdir()
+    for i in range(24):
+        Image.new("RGB", (8, 8), (10 * i, 5 * i, i)).save(tmp_path / f"p/{i:02d}.png")
+    rows = "".join(f"{i:02d}.png,{i % 3}\n" for i in range(24))
+    (tmp_path / "p/attributes.csv").write_text("id,group\n" + rows)
+    return tmp_path / "p"
+
+
+def test_every_stage_says_it_before_its_work(run, folder, tmp_path):
+    data = ("data=imagefolder", f"data.path={folder}")
+    message = f"24 pictures, but only 3 groups: {NEEDED} Add samples of other groups"
+    for model in ("pixels", "histogram"):
+        words = ("extract", f"model={model}", *data)
+        planned = run(*words, "dry_run=true")
+        assert planned.output.splitlines()[0] == f"warning: {message}"
+        result = run(*words)
+        assert result.exit_code == 0, result.output
+        assert result.output.splitlines()[0] == f"warning: {message}"
+    sides = ("source=pixels", "target=histogram")
+    for stage in (("analyze", *sides), ("analyze", *sides, *data), ("adapt", *sides, *data)):
+        result = run(*stage)
+        assert (result.exit_code, result.output.splitlines()[-1]) == (1, f"foresight {stage[0]}: {message}")
+    result = run("analyze", *sides, *data, "extract=true", "cache_dir=other")
+    assert (result.exit_code, result.output.splitlines()[-1]) == (1, f"foresight analyze: {message}")
+    assert not (tmp_path / "other").exists()
+    made = sorted(path.name for path in (tmp_path / "outputs/cache").iterdir())
+    assert made == ["histogram", "pixels"]  # the control random_network was not begun
+    assert len(list((tmp_path / "outputs/cache/pixels").glob("*/*/*"))) == 1
+
+
+def test_samples_that_were_left_out_do_not_count(run, tmp_path):
+    (tmp_path / "p").mkdir()
+    for i in range(20):
+        Image.new("RGB", (8, 8), (10 * i, 5 * i, i)).save(tmp_path / f"p/{i:02d}.png")
+    (tmp_path / "p/00.png").write_bytes(b"no picture")
+    data = ("data=imagefolder", f"data.path={tmp_path / 'p'}", "data.on_error=skip")
+    for model in ("pixels", "histogram"):
+        assert run("extract", f"model={model}", *data).exit_code == 0
+    result = run("analyze", "source=pixels", "target=histogram")
+    assert result.output.splitlines()[-1] == f"foresight analyze: only 19 pictures: {NEEDED} Add more pictures"
