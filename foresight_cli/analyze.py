@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib.metadata import version
@@ -24,10 +24,10 @@ from foresight_cli.every_row import measure_every_row
 from foresight_cli.evidence import advice_of, companion_set, untrained
 from foresight_cli.experiments.assessment import assess
 from foresight_cli.experiments.chosen import describe
+from foresight_cli.experiments.figure_arrays import figure_arrays
 from foresight_cli.experiments.spaces import describe_space, layer_similarity, space_arrays
 from foresight_cli.experiments.study_q1 import study_rows
 from foresight_cli.experiments.study_rule import study_values
-from foresight_cli.experiments.thumbnails import duplicate_thumbnails, with_thumbnails
 from foresight_cli.experiments.warnings import outside, warnings_of
 from foresight_cli.extract_missing import extract_missing
 from foresight_cli.ray_cluster import refuse_silence
@@ -49,11 +49,16 @@ def run(cfg: DictConfig) -> float:
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
     with open_tracking(config.tracker, "analyze", folder, settings_of(config)) as tracking:
-        results, arrays = analyze(config)
-        said = {"date": f"{date.today()}", "command": as_typed("analyze", hydra.overrides.task)}
-        results = replace(results, provenance={**said, **results.provenance})
-        save_results(results, folder / "results.yaml")
+        typed = {"date": f"{date.today()}", "command": as_typed("analyze", hydra.overrides.task)}
+
+        def save(results: Analysis) -> Analysis:
+            results = replace(results, provenance={**typed, **results.provenance})
+            save_results(results, folder / "results.yaml")
+            return results
+
+        results, arrays = analyze(config, on_results=save)
         save_arrays(arrays, folder / "figures.safetensors")
+        results = save(results)
         _track(results, tracking)
     if config.study_table:
         found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
@@ -86,13 +91,20 @@ def _track(results: Analysis, tracking: Tracking) -> None:
     tracking.note("verdict", results.verdict.line)
 
 
-def analyze(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray]]:
+def analyze(
+    config: AnalyzeConfig, *, on_results: Callable[[Analysis], object] = lambda results: None
+) -> tuple[Analysis, dict[str, np.ndarray]]:
     """The results, and the arrays that figures are drawn from.
+
+    Args:
+        config: what to analyse.
+        on_results: called with what was measured on the scored rows before anything is made that only figures need:
+            whatever then fails, the results are kept.
 
     Raises:
         ForesightError: nothing is cached for a side, or there are too few samples to measure anything.
     """
-    results, arrays, sample = _sampled(config)
+    results, arrays, sample = _sampled(config, on_results)
     # Now that the drawn rows are out of memory: the sums over all of them take room of their own.
     return _with_every_row(results, sample, config), arrays
 
@@ -114,7 +126,9 @@ class _Sample:
     drawn: int
 
 
-def _sampled(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray], _Sample]:
+def _sampled(
+    config: AnalyzeConfig, on_results: Callable[[Analysis], object]
+) -> tuple[Analysis, dict[str, np.ndarray], _Sample]:
     opened = open_inputs(config)
     inputs, rows = opened.inputs, opened.inputs.rows
     log.info(
@@ -138,7 +152,7 @@ def _sampled(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray], _S
             "%s -> %s: R2 %.3f, CKA %.3f",
             *(spaces[pair.source].name, spaces[pair.target].name, pair.r2.value, pair.cka.value),
         )
-    arrays = described.arrays | space_arrays(spaces, scored, config.seed)
+    arrays = space_arrays(spaces, scored)
     similar, similarity = layer_similarity(spaces, found.chosen[0].pooling)
     results = Analysis(
         source=config.source.model.name,
@@ -162,11 +176,11 @@ def _sampled(config: AnalyzeConfig) -> tuple[Analysis, dict[str, np.ndarray], _S
         provenance=_provenance(opened.found),
         left_alone=dict(opened.found.source[0].manifest()["provenance"].get("left_alone", {})),
     )
-    advice = advice_of(found, opened.found, config)
-    arrays = with_thumbnails(arrays, scored.independent.ids, opened.dataset)
-    arrays |= duplicate_thumbnails(results.duplicates.examples, opened.dataset)
+    results = warnings_of(results, scored, advice_of(found, opened.found, config))
+    on_results(results)
+    drawn, failures = figure_arrays(found, opened.dataset, results.duplicates.examples, config.seed)
     sample = _Sample(opened.found, opened.group_of, opened.left_out, len(rows.score) + len(rows.select))
-    return warnings_of(results, scored, advice), arrays, sample
+    return replace(results, warnings=[*results.warnings, *failures]), arrays | drawn, sample
 
 
 def _with_every_row(results: Analysis, sample: _Sample, config: AnalyzeConfig) -> Analysis:

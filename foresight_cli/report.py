@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from foresight_cli.errors import ForesightError, VerdictRefused
 from foresight_cli.reporting.adapter_sizes import named, sizes_figure
 from foresight_cli.reporting.compared import Compared, compare, comparison_figure
 from foresight_cli.reporting.figures import Drawn, draw_figures
-from foresight_cli.reporting.figures.style import Arrays, encode, style, title_of
+from foresight_cli.reporting.figures.style import Arrays
 from foresight_cli.reporting.findings import render_findings
 from foresight_cli.reporting.page import Pictures, as_webp, render_comparison, render_page
 from foresight_cli.reporting.summary import print_summary
@@ -107,15 +108,14 @@ def write_comparison(compared: Sequence[Compared], folder: Path) -> None:
     Raises:
         ForesightError: ``folder`` cannot be written to.
     """
-    with style():
-        figure = comparison_figure(compared)
-        files, title = encode(figure), title_of(figure)
-    pictures = Pictures({"comparison": files["svg"]}, {"comparison": title})
+    drawn, svg = Drawn(), dict[str, bytes]()
     with _writing(folder):
-        for kind, data in files.items():
-            (folder / "figures" / f"comparison.{kind}").write_bytes(data)
         (folder / TABLE).write_bytes(results_csv((one.name, one.results) for one in compared).encode())
-        (folder / PAGE).write_bytes(render_comparison(compared, pictures).encode())
+        for kind, data in drawn.draw("comparison", partial(comparison_figure, compared)).items():
+            (folder / "figures" / f"comparison.{kind}").write_bytes(data)
+            svg |= {"comparison": data} if kind == "svg" else {}
+        page = render_comparison(compared, Pictures(svg, drawn.titles), failures=drawn.failures)
+        (folder / PAGE).write_bytes(page.encode())
 
 
 @contextmanager
@@ -158,11 +158,24 @@ def write_report(
             if name.endswith(".svg"):
                 svg[name.removesuffix(".svg")] = data
         (folder / FINDINGS).write_bytes(render_findings(results, adapters, drawn).encode())
-        previews = {found.adapter: at / PREVIEWS for at, found in trained if (at / PREVIEWS).is_file()}
-        decoded = {name: as_webp(path) for name, path in previews.items()}
+        decoded = _previews(trained)
         page = render_page(results, adapters, drawn, Pictures(svg, drawn.titles, decoded))
         (folder / PAGE).write_bytes(page.encode())
     return drawn
+
+
+def _previews(trained: Sequence[tuple[Path, AdapterResults]]) -> dict[str, bytes]:
+    """What each adapter's predictions look like, WebP, by its name; those that cannot be read are left out."""
+    decoded = {}
+    for folder, results in trained:
+        path = folder / PREVIEWS
+        if not path.is_file():
+            continue
+        try:
+            decoded[results.adapter] = as_webp(path)
+        except OSError as error:
+            log.warning("warning: %s is left out, since it cannot be read: %s", path, error)
+    return decoded
 
 
 def _figures(
@@ -170,9 +183,5 @@ def _figures(
 ) -> Iterator[tuple[str, bytes]]:
     yield from draw_figures(results, arrays, drawn)
     if len(adapters) > 1:
-        with style():
-            figure = sizes_figure(named(adapters))
-            files = encode(figure)
-        drawn.names.append("adapter_sizes")
-        drawn.titles["adapter_sizes"] = title_of(figure)
+        files = drawn.draw("adapter_sizes", lambda: sizes_figure(named(adapters)))
         yield from ((f"adapter_sizes.{kind}", data) for kind, data in files.items())

@@ -10,7 +10,7 @@ import numpy as np
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.experiments import pairs
 from foresight_cli.experiments.assessment import Assessment
-from foresight_cli.experiments.chosen_arrays import arrays_of, neighbor_lists, square_distances
+from foresight_cli.experiments.chosen_arrays import neighbor_lists, square_distances
 from foresight_cli.experiments.clusters import label_codes
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.inference.bootstrap import spearman_interval
@@ -27,12 +27,10 @@ class Description:
     Attributes:
         chosen: the measures that no other pair has.
         pair: the pair, with an interval for Spearman and with more neighbourhood sizes.
-        arrays: what its figures are drawn from, see :mod:`foresight_cli.results.arrays`.
     """
 
     chosen: ChosenPair
     pair: Pair
-    arrays: dict[str, np.ndarray]
 
 
 def describe(found: Assessment, config: AnalyzeConfig) -> Description:
@@ -64,7 +62,7 @@ def describe(found: Assessment, config: AnalyzeConfig) -> Description:
         spearman=replace(pair.spearman, low=low, high=high),
         neighborhood=_neighborhoods(pair, x, y, config.seed),
     )
-    return Description(chosen, more, arrays_of(source, target, alone.labels, found.probe.carried.numpy(), config.seed))
+    return Description(chosen, more)
 
 
 def _neighborhoods(pair: Pair, source: Representation, target: Representation, seed: int) -> list[Neighborhood]:

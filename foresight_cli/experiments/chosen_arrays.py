@@ -11,6 +11,7 @@ from foresight_cli.experiments.clusters import label_codes
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.metrics.distances import squareform
 from foresight_cli.metrics.neighbors import masked_squared, nearest_neighbors, ranks_of
+from foresight_cli.results.arrays import stored
 
 EXAMPLES = 6
 
@@ -52,8 +53,7 @@ def arrays_of(
         for side, space in (("source", x), ("target", y)):
             arrays[f"rsa/{side}_categories"] = _category_distances(space, codes, len(names))
     arrays |= _examples(x, y, codes, seed)
-    kept = {name: a.astype(np.float32) if a.dtype.kind in "fb" else a.astype(np.int32) for name, a in arrays.items()}
-    return {name: a for name, a in kept.items() if a.size}
+    return {name: stored(array) for name, array in arrays.items() if array.size}
 
 
 def neighbor_lists(source: Representation, target: Representation, k: int, seed: int) -> list[torch.Tensor]:

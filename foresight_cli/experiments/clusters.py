@@ -8,8 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from foresight_cli.errors import ForesightError
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.metrics import knn_accuracy, silhouette
+from foresight_cli.results.arrays import stored
+
+LEAST_MAPPED = 7
+"""Fewer rows leave t-SNE a perplexity below 2: their first two principal components are shown."""
+ROUNDING = 1e-12
+"""A standard deviation, of values around 1, that is rounding and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +63,33 @@ def _mean_distances(space: Representation, codes: np.ndarray) -> tuple[float, fl
 def tsne(space: Representation, seed: int) -> np.ndarray:
     """Two t-SNE coordinates a row ``[n, 2]`` (perplexity 30, of 50 principal components); a picture, not evidence.
 
-    A space of one column is its own picture, on a line.
+    The rows are brought to a common scale first: scikit-learn works in single precision, and crashes on squares of
+    distances that overflow there. A space of one column is its own picture, on a line; so are a few rows, on two axes.
+
+    Raises:
+        ForesightError: a value is not finite.
     """
+    rows = _standardized(space.rotated[:, :50].numpy())
+    if rows.shape[1] < 2 or len(rows) < LEAST_MAPPED or not rows.any():
+        return np.pad(rows, ((0, 0), (0, 1)))[:, :2].astype(np.float32)
     from sklearn.manifold import TSNE
 
-    rows = space.rotated[:, :50].numpy()
-    if rows.shape[1] < 2:
-        return np.pad(rows, ((0, 0), (0, 1))).astype(np.float32)
-    perplexity = min(30.0, max(2.0, (len(rows) - 1) / 3))
+    perplexity = min(30.0, (len(rows) - 1) / 3)
     picture: np.ndarray = TSNE(perplexity=perplexity, init="pca", max_iter=500, random_state=seed).fit_transform(rows)
     return picture.astype(np.float32)
+
+
+def _standardized(rows: np.ndarray) -> np.ndarray:
+    """``rows [n, d]`` centred, over the standard deviation of all their values; zeros where they are all the same."""
+    largest = np.abs(rows).max(initial=0.0)
+    if not np.isfinite(largest):
+        raise ForesightError("its values are not finite")
+    if largest == 0:
+        return rows
+    rows = rows / largest  # so that no square overflows, or comes to nothing
+    rows = rows - rows.mean(axis=0)
+    deviation = rows.std()
+    return rows / deviation if deviation > ROUNDING else np.zeros_like(rows)
 
 
 def channel_arrays(flat: Representation, channels: int) -> dict[str, np.ndarray]:
@@ -91,7 +115,7 @@ def channel_arrays(flat: Representation, channels: int) -> dict[str, np.ndarray]
         cells = centred.view(n, channels, side, side)
         arrays["spatial/autocorrelation"] = _autocorrelation(cells).numpy()
         arrays["spatial/variance"] = cells.square().mean(dim=(0, 1)).numpy()
-    return {name: array.astype(np.float32) for name, array in arrays.items()}
+    return {name: stored(array) for name, array in arrays.items()}
 
 
 def _autocorrelation(cells: torch.Tensor) -> torch.Tensor:

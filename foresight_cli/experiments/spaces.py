@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foresight_cli.experiments.clusters import channel_arrays, cluster_scores, label_codes, tsne
+from foresight_cli.experiments.clusters import channel_arrays, cluster_scores, label_codes
 from foresight_cli.experiments.dimension import dimensions, spectrum
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.experiments.scored import Scored
@@ -40,16 +40,17 @@ def describe_space(space: Representation, rows: Scored, near_duplicates: int, se
     )
 
 
-def space_arrays(spaces: Sequence[Representation], rows: Scored, seed: int) -> dict[str, np.ndarray]:
-    """Spectra of all spaces; t-SNE of the targets and of the sources in one pooling; the target's channels."""
+def space_arrays(spaces: Sequence[Representation], rows: Scored) -> dict[str, np.ndarray]:
+    """The category of each row, spectra of all spaces, and the target's channels."""
     codes, _ = label_codes(rows.labels)
-    arrays = {"label": codes.astype(np.int32)}
-    pooling = _shown_pooling(spaces)
-    for i, space in enumerate(spaces):
-        arrays[f"spectrum/{i}"] = spectrum(space)
-        if space.side == "target" or space.pooling == pooling:
-            arrays[f"tsne/{i}"] = tsne(space, seed)
+    arrays = {"label": codes.astype(np.int32)} | {f"spectrum/{i}": spectrum(space) for i, space in enumerate(spaces)}
     return arrays | _channels([space for space in spaces if space.side == "target"])
+
+
+def mapped(spaces: Sequence[Representation]) -> list[int]:
+    """The spaces that a t-SNE is made of: the targets, and the sources in one pooling."""
+    pooling = _shown_pooling(spaces)
+    return [i for i, space in enumerate(spaces) if space.side == "target" or space.pooling == pooling]
 
 
 def layer_similarity(spaces: Sequence[Representation], pooling: str) -> tuple[list[int], list[list[float]]]:

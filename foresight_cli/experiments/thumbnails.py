@@ -8,6 +8,7 @@ import numpy as np
 from PIL import ImageOps
 
 from foresight_cli.data import Dataset
+from foresight_cli.data.dataset import FileDataset
 
 MOST_SETS, MOST_BESIDE = 5, 6
 NAMES = ("neighborhood/query", "neighborhood/source", "neighborhood/target")
@@ -19,11 +20,11 @@ def with_thumbnails(
     """Replace the rows of the examples by indices into ``thumbnails``; without the pictures, leave the examples out.
 
     Args:
-        arrays: with the examples as indices of scored rows.
+        arrays: with the examples as indices of scored rows, or without any.
         ids: sample id of each scored row.
         dataset: where the pictures are.
     """
-    if dataset is None:
+    if dataset is None or any(name not in arrays for name in NAMES):
         return {name: array for name, array in arrays.items() if name not in NAMES}
     rows = sorted({int(row) for name in NAMES for row in arrays[name].ravel()})
     at = {sample.id: i for i, sample in enumerate(dataset.samples)}
@@ -56,4 +57,5 @@ def duplicate_thumbnails(examples: Sequence[Sequence[str]], dataset: Dataset | N
 
 
 def _small(dataset: Dataset, index: int) -> np.ndarray:
-    return np.asarray(ImageOps.pad(dataset.clip(index).frames[0], (64, 64), color="white"), dtype=np.uint8)
+    frame = dataset.first_frame(index) if isinstance(dataset, FileDataset) else dataset.clip(index).frames[0]
+    return np.asarray(ImageOps.pad(frame, (64, 64), color="white"), dtype=np.uint8)

@@ -28,6 +28,18 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.latents.atomic import write_atomic
 
 
+def stored(array: np.ndarray) -> np.ndarray:
+    """``array`` as it is kept: numbers in single precision unless one of them is too large for it, counts in 32 bits.
+
+    Example:
+        >>> [stored(np.array([size])).dtype.name for size in (1.5, 1e60, 3)]
+        ['float32', 'float64', 'int32']
+    """
+    if array.dtype.kind == "f":
+        return array.astype(np.float32) if np.abs(array).max(initial=0.0) <= np.finfo(np.float32).max else array
+    return array.astype(np.float32 if array.dtype.kind == "b" else np.int32)
+
+
 def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
     """Write ``arrays`` to ``path`` as safetensors."""
     from safetensors.numpy import save

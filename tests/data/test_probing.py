@@ -19,7 +19,8 @@ from foresight_cli.data.webdataset import WebDataset
 from foresight_cli.errors import ForesightError
 from tests.data.video_files import encode
 
-KINDS = UNREAD
+FORMATS = "AVIF, BMP, GIF, HEIF, JPEG, JPEG2000, PNG, PPM, TIFF, WEBP"
+KINDS = f"not an image, or of a kind that is not read (formats: {FORMATS})"
 
 
 def png(i: int = 0, side: int = 8) -> bytes:

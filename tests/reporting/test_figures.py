@@ -13,6 +13,8 @@ from PIL import Image
 
 from foresight_cli.reporting.figures import FIGURES, Drawn, catalogue, draw_figures
 from foresight_cli.reporting.figures.style import NotMeasured, style
+from foresight_cli.reporting.findings import render_findings
+from foresight_cli.reporting.page import Pictures, render_page
 
 # The names that the Q1 study gave its figures; <layer> and <pooling> as the example has them.
 NAMES = [
@@ -206,6 +208,25 @@ def test_arrays_without_labels(example):
     for name in ("semantic_sim_categories", "semantic_sim_heatmaps", "neighborhood_by_category"):
         with style(), pytest.raises(NotMeasured):
             FIGURES[name](results, arrays)
+
+
+def test_a_figure_that_fails_is_named_and_the_others_are_drawn(example, caplog):
+    results, arrays = example.full(layers=("8",), per_label=6)
+    broken = {**arrays, "tsne/0": np.zeros(5, dtype=np.float32)}
+    wanted = ("vlm_tsne_layer_8", "neighborhood_recall_curve")
+    found = Drawn()
+    for name in wanted:
+        assert bool(found.draw(name, lambda name=name: catalogue(results)[name](results, broken))) == (
+            name != wanted[0]
+        )
+    reason = "too many indices for array: array is 1-dimensional, but 2 were indexed"
+    line = f"figure vlm_tsne_layer_8 could not be drawn: {reason}"
+    assert found.names == ["neighborhood_recall_curve"]
+    assert found.left_out == {"vlm_tsne_layer_8": f"could not be drawn: {reason}"}
+    assert found.failures == [line]
+    assert caplog.messages == [f"warning: {line}"]
+    assert line in render_findings(results, [], found).replace("\\", "")
+    assert line in render_page(results, [], found, Pictures({}, found.titles, {}))
 
 
 def test_odd_labels_are_drawn_as_they_are(example):

@@ -6,9 +6,12 @@ LTX-Video. One function draws one figure: ``draw(results, arrays) -> Figure``, i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+
+from matplotlib.figure import Figure
 
 from foresight_cli.reporting.figures import (
     attributes,
@@ -25,6 +28,8 @@ from foresight_cli.reporting.figures import (
 )
 from foresight_cli.reporting.figures.style import Arrays, Draw, NotMeasured, encode, style, title_of
 from foresight_cli.results import Analysis
+
+log = logging.getLogger(__name__)
 
 FIGURES: dict[str, Draw] = {
     "vlm_layer_comparison": clusters.vlm_layer_comparison,
@@ -62,11 +67,36 @@ class Drawn:
         names: of the figures drawn, in the order of the study.
         left_out: why the others were not, by name.
         titles: what each figure found, by name.
+        failures: a line for each figure that an error kept from being drawn.
     """
 
     names: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def draw(self, name: str, make: Callable[[], Figure]) -> dict[str, bytes]:
+        """PNG and SVG of the figure that ``make`` gives, by extension; {} where it cannot be drawn.
+
+        One that cannot be drawn costs neither the others nor the results.
+        """
+        try:
+            with style():
+                figure = make()
+                files = encode(figure)
+        except NotMeasured as error:
+            self.left_out[name] = str(error)
+            return {}
+        except Exception as error:
+            line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            self.left_out[name] = f"could not be drawn: {line}"
+            self.failures.append(f"figure {name} could not be drawn: {line}")
+            log.warning("warning: %s", self.failures[-1])
+            log.debug("figure %s", name, exc_info=error)
+            return {}
+        self.names.append(name)
+        self.titles[name] = title_of(figure)
+        return files
 
 
 def catalogue(results: Analysis) -> dict[str, Draw]:
@@ -82,14 +112,5 @@ def draw_figures(results: Analysis, arrays: Arrays, drawn: Drawn) -> Iterator[tu
     ``drawn`` is filled on the way.
     """
     for name, draw in catalogue(results).items():
-        try:
-            with style():
-                figure = draw(results, arrays)
-                files = encode(figure)
-        except NotMeasured as error:
-            drawn.left_out[name] = str(error)
-            continue
-        drawn.names.append(name)
-        drawn.titles[name] = title_of(figure)
-        for kind, data in files.items():
-            yield f"{name}.{kind}", data
+        files = drawn.draw(name, partial(draw, results, arrays))
+        yield from ((f"{name}.{kind}", data) for kind, data in files.items())

@@ -13,14 +13,23 @@ from foresight_cli.reporting.page.render import Pictures, page_environment, show
 from foresight_cli.reporting.traced import Numbers
 
 
-def render_comparison(compared: Sequence[Compared], pictures: Pictures, numbers_kept: Numbers | None = None) -> str:
-    """The text of the page: a ranked table, every gate of every analysis, and the reasons."""
+def render_comparison(
+    compared: Sequence[Compared],
+    pictures: Pictures,
+    numbers_kept: Numbers | None = None,
+    failures: Sequence[str] = (),
+) -> str:
+    """The text of the page: a ranked table, every gate of every analysis, and the reasons.
+
+    ``failures`` are lines on figures that could not be drawn.
+    """
     kept, figures = numbers_kept or Numbers(escape), Figures()
     environment = page_environment(kept)
     environment.globals |= {"figure": partial(shown_figure, figures, pictures), "more": lambda names: []}
     names = [criterion.name for one in compared for criterion in one.results.verdict.criteria]
     body = environment.get_template("comparison.html.j2").render(
         compared=compared,
+        failures=failures,
         count=len(compared),
         criteria=list(dict.fromkeys(names)),
         tiny=any(one.results.weights == "tiny" for one in compared),

@@ -1,0 +1,72 @@
+"""The arrays that nothing but figures needs. They are made after the results are known, and may fail one by one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import numpy as np
+
+from foresight_cli.data import Dataset
+from foresight_cli.experiments.assessment import Assessment
+from foresight_cli.experiments.chosen_arrays import arrays_of
+from foresight_cli.experiments.clusters import tsne
+from foresight_cli.experiments.representation import Representation
+from foresight_cli.experiments.spaces import mapped
+from foresight_cli.experiments.thumbnails import NAMES, duplicate_thumbnails, with_thumbnails
+
+log = logging.getLogger(__name__)
+
+Arrays = dict[str, np.ndarray]
+
+
+def figure_arrays(
+    found: Assessment, dataset: Dataset | None, alike: Sequence[Sequence[str]], seed: int
+) -> tuple[Arrays, list[str]]:
+    """What the figures are drawn from, and a line for each part of it that could not be made.
+
+    Args:
+        found: what was measured.
+        dataset: the pictures; None where they are gone.
+        alike: sets of ids of samples that are alike.
+        seed: of what is drawn for show.
+    """
+    arrays: Arrays = {}
+    failures = []
+    for name, make in _parts(found, dataset, alike, seed):
+        try:
+            arrays |= make()
+        except Exception as error:  # whatever it is, the results stand without the figure
+            failures.append(f"figure {name} could not be drawn: {one_line(error)}")
+            log.warning("warning: %s", failures[-1])
+    try:
+        arrays = with_thumbnails(arrays, found.scored.independent.ids, dataset)
+    except Exception as error:
+        failures.append(f"figure neighborhood_examples could not be drawn: {one_line(error)}")
+        log.warning("warning: %s", failures[-1])
+        arrays = {name: array for name, array in arrays.items() if name not in NAMES}
+    return arrays, failures
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of what an error says, or its kind."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _parts(
+    found: Assessment, dataset: Dataset | None, alike: Sequence[Sequence[str]], seed: int
+) -> Iterator[tuple[str, Callable[[], Arrays]]]:
+    source, target = found.chosen
+    labels, predicted = found.scored.independent.labels, found.probe.carried.numpy()
+    pair = f"of {source.name} -> {target.name}"
+    yield "duplicates", partial(duplicate_thumbnails, alike, dataset)
+    yield f"semantic_sim {pair}", partial(arrays_of, source, target, labels, predicted, seed)
+    spaces = [*found.sources, *found.targets]
+    for i in mapped(spaces):
+        yield f"tsne of {spaces[i].name}", partial(_map, i, spaces[i], seed)
+
+
+def _map(index: int, space: Representation, seed: int) -> Arrays:
+    return {f"tsne/{index}": tsne(space, seed)}
