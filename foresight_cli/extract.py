@@ -93,6 +93,7 @@ def extract(
     if not all(Entry.at(root, recipe).path.is_dir() for recipe in recipes.values()):
         model.check_layers(config.layers or ())  # before a folder is made for a layer that the checkpoint does not have
         model.check_files()
+        model.check_weights()
     if dataset.left_alone:
         log.info("%s", dataset.left_alone.line)
     entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}

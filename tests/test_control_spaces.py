@@ -193,8 +193,8 @@ def test_weights_that_are_gone_or_changed_are_said(tmp_path, weights, caplog):
     assert caplog.messages == [
         f"warning: the control random_init is not measured: {weights} has changed since {entry.path} was made: "
         "extract it again",
-        f"warning: the control random_init is not measured: no checkpoint in {weights}: it has no config.json. "
-        "model.checkpoint= wants a folder written by save_pretrained, a hub id, or leave it out and add weights=tiny",
+        f"warning: the control random_init is not measured: no folder {weights}. model.checkpoint= wants a "
+        "folder written by save_pretrained or a hub id; or leave it out and add weights=tiny",
     ]
 
 

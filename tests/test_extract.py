@@ -130,8 +130,8 @@ def test_checkpoint_folder_that_is_not_there(shell, tmp_path):
     result = shell("extract", "model.checkpoint=./nope")
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
-        "foresight extract: no checkpoint in nope: it has no config.json. model.checkpoint= wants a folder written by "
-        "save_pretrained, a hub id, or leave it out and add weights=tiny\n"
+        "foresight extract: no folder nope. model.checkpoint= wants a folder written by save_pretrained or a hub id; "
+        "or leave it out and add weights=tiny\n"
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from foresight_cli.config.checks import at_least, between, multiple, one_of
+from foresight_cli.errors import UsageError
 
 DTYPES = ("float32", "bfloat16", "float16")
 ONLY_FINAL = ("ltxv", "autoencoder", "precomputed", "pixels", "histogram", "random_network")
@@ -23,8 +25,13 @@ class NetworkConfig:
     dtype: str
     init: str
     init_seed: int
+    # Defaults, since caches that were made before there were these keys are read too.
+    variant: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.variant is not None and not re.fullmatch(r"[\w-]+", self.variant):
+            raise UsageError(f"model.variant: must be a word such as fp16, got {self.variant!r}")
+        _inside("model.subfolder", getattr(self, "subfolder", None))
         one_of("model.dtype", self.dtype, DTYPES)
         one_of("model.init", self.init, ("pretrained", "random"))
         at_least("model.init_seed", self.init_seed, 0)
@@ -38,7 +45,7 @@ class Qwen25VLConfig(NetworkConfig):
     tokens: str
     prompt: str
     final_norm: bool
-    # A default, since caches that were made before there was this key are read too.
+    subfolder: str | None = field(default=None, kw_only=True)
     device_map: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -144,3 +151,9 @@ ModelConfig = (
     | HistogramConfig
     | RandomNetworkConfig
 )
+
+
+def _inside(key: str, folder: str | None) -> None:
+    """Refuse a path that leaves the checkpoint."""
+    if folder is not None and (folder.startswith(("/", "~")) or ".." in folder.split("/")):
+        raise UsageError(f"{key}: must be a folder inside the checkpoint, such as vae, got {folder!r}")

@@ -46,6 +46,7 @@ def described(config: ExtractConfig, dataset: Dataset | None = None) -> str:
     model = open_model(config.model)
     model.check_layers(config.layers or ())
     model.check_files()
+    model.check_weights()
     root = cache_root(config.cache_dir)
     frames = getattr(config.data, "frames", 1)
     lines, shards = [], set[int]()

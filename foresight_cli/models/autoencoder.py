@@ -10,8 +10,9 @@ from foresight_cli.config import AutoencoderConfig
 from foresight_cli.config.checks import multiple
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models.autoencoder_outline import Outline
+from foresight_cli.models.harmless_weights import AUTOENCODER
 from foresight_cli.models.model import Prepared, Tap
-from foresight_cli.models.network import load_diffusers
+from foresight_cli.models.network import foresee_diffusers, load_diffusers
 from foresight_cli.models.vae_latents import VAELatents, encoded, square_pixels
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Autoencoder(VAELatents):
                 f"model.normalize=true: {outline.name} has no scale, as {given.unscaled}. Leave model.normalize= out"
             )
 
+    def check_weights(self) -> None:
+        """See :class:`LatentModel`."""
+        foresee_diffusers(self._outline.network, self.checkpoint, what=self._outline.name, harmless=AUTOENCODER)
+
     def row_bytes(self, tap: Tap, frames: int) -> int | None:
         """See :class:`LatentModel`."""
         given = self._outline.given(frames, self.config.resolution)
@@ -60,7 +65,9 @@ class Autoencoder(VAELatents):
         """Read the class that the checkpoint names through its ``from_pretrained``."""
         self.check_layers(())
         network = self._outline.network
-        self._vae = load_diffusers(network, self.config, self.checkpoint, device, what=self._outline.name)
+        self._vae = load_diffusers(
+            network, self.config, self.checkpoint, device, what=self._outline.name, harmless=AUTOENCODER
+        )
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
         """The frames at the configured square, in [-1, 1]: ``[3, r, r]``, or ``[3, T, r, r]`` where it takes clips.

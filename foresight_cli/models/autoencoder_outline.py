@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from math import prod
 from threading import Lock
@@ -63,9 +62,7 @@ class Outline:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The checkpoint's ``config.json``."""
-        file = self.checkpoint.file("config.json")
-        with self.checkpoint.reading():
-            return dict(json.loads(file.read_text(encoding="utf-8")))
+        return self.checkpoint.config
 
     @cached_property
     def network(self) -> Any:

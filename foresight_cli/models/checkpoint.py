@@ -1,10 +1,10 @@
-"""Where a checkpoint lies and what fixes its numbers: a hub revision, or the hash of local files."""
+"""Where a checkpoint is and what fixes its numbers: a hub revision, or the hash of local files."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.hashing import sha256_of_each
+from foresight_cli.models import quantised, weight_files
+from foresight_cli.models.checkpoint_files import SMALL_FILES, hash_files, small_files
+from foresight_cli.models.checkpoint_folder import ADAPTERS, MERGE, SHIPPED_FOR, near, why_no_checkpoint
+from foresight_cli.models.config_file import in_one_line, parsed
+from foresight_cli.models.hub_files import HubFiles, hub_files, refusal
+from foresight_cli.models.weight_files import Layout, Tensor, Unreadable
 
 TINY = Path(__file__).resolve().parent.parent / "checkpoints" / "tiny"
-PATTERNS = ("*.json", "*.jinja", "*.txt")  # what loading reads besides the weights; nothing pickled, no code
-WEIGHTS = "*.safetensors"
-UNREAD = ("generation_config.json",)
-"""Files of those patterns that change no latent: how text is sampled."""
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 @dataclass(frozen=True)
@@ -28,136 +31,252 @@ class Checkpoint:
     Attributes:
         name: ``tiny:<model>`` (shipped with foresight), a local folder, or a hub id.
         revision: a branch, tag or commit on the hub.
-        subfolder: where the model lies inside the checkpoint.
+        subfolder: where the model is inside the checkpoint.
         weights: whether the weights are wanted; a network with random ones is fixed by the other files alone.
+        variant: which of several sets of weights, as ``fp16`` in ``model.fp16.safetensors``.
+        library: ``transformers`` or ``diffusers``, which reads it.
+        model: the name of ``model=``, for messages.
+        beside: further folders of the checkpoint whose small files are read, such as ``tokenizer``.
     """
 
     name: str
     revision: str | None = None
     subfolder: str | None = None
     weights: bool = True
+    variant: str | None = None
+    library: str = "transformers"
+    model: str = ""
+    beside: tuple[str, ...] = ()
 
-    @property
-    def _patterns(self) -> tuple[str, ...]:
-        return (*PATTERNS, WEIGHTS) if self.weights else PATTERNS
-
-    @property
+    @cached_property
     def local(self) -> Path | None:
         """The folder, for a checkpoint that is on this machine by name; None for a hub id.
 
         Raises:
-            ForesightError: the name is that of a folder that is not there.
+            ForesightError: the name is that of a folder that is not there, or that holds no checkpoint.
         """
         if self.name.startswith("tiny:"):
             folder = TINY / self.name.removeprefix("tiny:")
-        elif self.name.startswith(("/", "./", "../", "~")) or Path(self.name).is_dir():
+        elif self.name.startswith(("/", ".", "~")) or not _HUB_ID.fullmatch(self.name) or Path(self.name).exists():
             folder = Path(self.name).expanduser()
         else:
             return None
-        inside = folder / (self.subfolder or "")
-        if not (inside / "config.json").is_file():
-            raise ForesightError(
-                f"no checkpoint in {inside}: it has no config.json. model.checkpoint= wants a folder written by "
-                "save_pretrained, a hub id, or leave it out and add weights=tiny"
-            )
+        if not (folder / (self.subfolder or "") / "config.json").is_file():
+            raise ForesightError(why_no_checkpoint(folder, self.subfolder, self.model))
         return folder
 
     def recipe(self) -> dict[str, Any]:
         """The part of a recipe that is known without looking: a local folder's place is not in it, only its bytes."""
         is_path = self.local is not None and not self.name.startswith("tiny:")
-        return {"checkpoint": "local" if is_path else self.name}
+        return {"checkpoint": "local" if is_path else self.name, **({"variant": self.variant} if self.variant else {})}
 
     def identity(self, *, reach_hub: bool) -> dict[str, Any]:
         """``{"sha256": ...}`` of local files, or ``{"revision": <commit>}`` of a hub id ({} where not asked for).
 
         Raises:
-            ForesightError: the hub cannot be reached and holds the only copy, or has no such checkpoint.
+            ForesightError: the hub cannot be reached and holds the only copy, or has no such checkpoint; the files
+                cannot be read as :meth:`check` says.
         """
         folder = self.local
         if folder is not None:
-            return {"sha256": _hash_folder(folder / (self.subfolder or ""), self._patterns)}
+            self.check()
+            place = folder / (self.subfolder or "")
+            weights = [place / name for name in self.layout.weights] if self.layout else []
+            return {"sha256": hash_files([*small_files(folder, self._folders), *weights])}
         return {"revision": self._hub_commit} if reach_hub else {}
 
     def file(self, name: str) -> Path:
         """One small file of the checkpoint, fetched from the hub where it is not on this machine."""
-        folder = self.local
+        folder = self._on_disk
         if folder is not None:
             return folder / (self.subfolder or "") / name
         from huggingface_hub import hf_hub_download
 
+        commit = self._hub_commit
         try:
-            return Path(hf_hub_download(self.name, name, subfolder=self.subfolder, revision=self._hub_commit))
+            return Path(hf_hub_download(self.name, name, subfolder=self.subfolder, revision=commit))
         except Exception as error:
-            raise self._no_hub(error) from None
+            raise ForesightError(refusal(self.name, error, self._hub_advice)) from None
+
+    def small_files(self) -> Path:
+        """The folder of the checkpoint with all but its weights: config, tokenizer, image processor."""
+        return self._fetched([]) if self._on_disk is None else self._on_disk
 
     def fetch(self) -> Path:
-        """The folder of all files that loading needs, fetched from the hub where they are not on this machine."""
-        folder = self.local
+        """The folder of the checkpoint with all files that loading needs, fetched where they are not on this machine.
+
+        The network is in its ``subfolder``.
+
+        Raises:
+            ForesightError: they cannot be fetched; they are not what :meth:`check` wants.
+        """
+        self.check()
+        folder = self._on_disk
         if folder is not None:
             return folder
+        inside = f"{self.subfolder}/" if self.subfolder else ""
+        fetched = self._fetched([inside + name for name in self.layout.weights] if self.layout else [])
+        self._refuse_unreadable(self._headers_in(fetched))
+        return fetched
+
+    def _fetched(self, weights: Sequence[str]) -> Path:
+        """The folder of what the hub has given: the small files, and these of the weights."""
         from huggingface_hub import snapshot_download
 
-        patterns = [f"{self.subfolder}/{p}" if self.subfolder else p for p in self._patterns]
+        small = [name for name in self._hub.names or () if self._is_small(name)]
         try:
-            return Path(snapshot_download(self.name, revision=self._hub_commit, allow_patterns=patterns))
+            return Path(snapshot_download(self.name, revision=self._hub_commit, allow_patterns=[*small, *weights]))
         except Exception as error:
-            raise self._no_hub(error) from None
+            raise ForesightError(refusal(self.name, error, self._hub_advice)) from None
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Of the files in the folder, or in its subfolder; a link to nothing is none."""
+        folder = self._on_disk
+        if folder is not None:
+            return frozenset(path.name for path in (folder / (self.subfolder or "")).iterdir() if path.is_file())
+        inside = f"{self.subfolder}/" if self.subfolder else ""
+        names = (name.removeprefix(inside) for name in self._hub.names or () if name.startswith(inside))
+        return frozenset(name for name in names if "/" not in name)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The content of ``config.json``.
+
+        Raises:
+            ForesightError: it is no JSON object.
+        """
+        try:
+            return parsed(self._text("config.json"), self.name)
+        except OSError as error:
+            raise ForesightError(f"cannot read config.json of {self.name}: {error.strerror}") from None
+
+    @cached_property
+    def layout(self) -> Layout | None:
+        """The weight files that loading reads; None where the weights are not wanted.
+
+        Raises:
+            ForesightError: there are none, or some are missing.
+        """
+        if not self.weights:
+            return None
+        explicit = self.config.get("transformers_weights") if self.library == "transformers" else None
+        try:
+            found = weight_files.layout(self.names, self.library, self.variant, self._text, explicit)
+        except Unreadable as fault:
+            raise self._unreadable(str(fault)) from None
+        if found is None:
+            raise self._unreadable(weight_files.unread(self.names, self.library, self.variant, self._convert))
+        return found
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """Every weight in the files, from their headers; empty where none are wanted or none is on this machine yet."""
+        folder = self._on_disk
+        return self._headers_in(folder) if folder is not None else {}
+
+    def check(self) -> None:
+        """Refuse files that loading would refuse, or read to wrong numbers, as far as their headers show.
+
+        Raises:
+            ForesightError: the config is no JSON object; beside the model is a LoRA; the weights are quantised in a
+                way that is not read here, missing, cut off, or of another format.
+        """
+        config = self.config
+        if not self.weights:
+            return
+        if adapters := [name for name in ADAPTERS if name in self.names]:
+            raise ForesightError(
+                f"{self.name} has a LoRA beside the model ({adapters[0]}), which would be left out: {MERGE}, or move "
+                "its files to another folder to measure the model without it"
+            )
+        how = quantised.quantisation(config, self.names)
+        if how and (reason := quantised.refusal(how, self.library)):
+            raise ForesightError(f"the checkpoint {self.name} {reason}")
+        self._refuse_unreadable(self.tensors)
+
+    def _refuse_unreadable(self, tensors: Mapping[str, Tensor]) -> None:
+        if not self.is_quantised and (reason := quantised.narrow_refusal(tensors)):
+            raise ForesightError(f"the checkpoint {self.name} {reason}")
+
+    @property
+    def is_quantised(self) -> bool:
+        """Whether its config says that its weights are quantised."""
+        return quantised.quantisation(self.config, self.names) is not None
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Have a library that cannot read this checkpoint say so in one line, and nothing besides."""
-        from safetensors import SafetensorError
-
+        """Have a library that cannot read this checkpoint say so in one line, whatever it raises."""
         loggers = [logging.getLogger(name) for name in ("transformers", "diffusers", "accelerate")]
         levels = [logger.level for logger in loggers]
         try:
             for logger in loggers:
                 logger.setLevel(logging.CRITICAL)
             yield
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ForesightError(f"cannot read the checkpoint {self.name}: {reason}") from error
+        except ForesightError:
+            raise
+        except Exception as error:
+            raise ForesightError(f"cannot read the checkpoint {self.name}: {in_one_line(error)}") from error
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
 
-    def refuse_missing(self, weights: Iterable[str], network: str) -> None:
-        """Stop where ``from_pretrained`` found no value for some ``weights``: it fills them at random, and goes on.
+    @property
+    def _folders(self) -> tuple[str, ...]:
+        return (self.subfolder or "", *self.beside)
 
-        Raises:
-            ForesightError: how many there are, and one of them.
-        """
-        if missing := sorted(weights):
-            raise ForesightError(
-                f"the checkpoint {self.name} lacks {len(missing)} weights of {network}, for instance {missing[0]}: "
-                "it is incomplete, or of another kind of model"
-            )
+    def _is_small(self, name: str) -> bool:
+        folder, _, file = name.rpartition("/")
+        return folder in self._folders and file.endswith(SMALL_FILES)
+
+    @cached_property
+    def _hub(self) -> HubFiles:
+        return hub_files(self.name, self.revision, self._hub_advice)
 
     @cached_property
     def _hub_commit(self) -> str:
-        """Asked once, so that what is fetched is the very revision that the recipe names."""
-        from huggingface_hub import HfApi, snapshot_download
+        return self._hub.commit
 
-        try:
-            return str(HfApi().model_info(self.name, revision=self.revision, timeout=20).sha)
-        except Exception as error:  # any failure to ask leaves what an earlier run has fetched
-            try:
-                return Path(snapshot_download(self.name, revision=self.revision, local_files_only=True)).name
-            except Exception:
-                raise self._no_hub(error) from None
+    @property
+    def _on_disk(self) -> Path | None:
+        """The folder that holds all files: a local one, or what an earlier run has fetched where the hub is away."""
+        if self.local is not None:
+            return self.local
+        folder = self._hub.folder
+        if folder is not None and not (folder / (self.subfolder or "") / "config.json").is_file():
+            raise ForesightError(why_no_checkpoint(folder, self.subfolder, self.model))
+        return folder
 
-    def _no_hub(self, error: Exception) -> ForesightError:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return ForesightError(
-            f"cannot get {self.name} from the Hugging Face hub ({reason}). Give a local copy with "
-            "model.checkpoint=DIR, or use the small checkpoints that ship for qwen25vl and ltxv: weights=tiny"
+    @property
+    def _hub_advice(self) -> str:
+        tiny = (
+            ", or use the small checkpoints that ship for qwen25vl and ltxv: weights=tiny"
+            if self.model in SHIPPED_FOR
+            else ""
         )
+        return f"Give a local copy with model.checkpoint=DIR{tiny}{near(Path(self.name))}"
 
+    @property
+    def _convert(self) -> str:
+        folder = self.local
+        if folder is None:
+            return weight_files.conversion(self.library, self.config, self.name, self.subfolder, "converted")
+        place = str(folder / (self.subfolder or ""))
+        return weight_files.conversion(self.library, self.config, place, None, place)
 
-def _hash_folder(folder: Path, patterns: Iterable[str]) -> str:
-    """SHA-256 over the names and bytes of the files that loading reads."""
-    total = hashlib.sha256()
-    paths = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.name not in UNREAD})
-    for path, digest in zip(paths, sha256_of_each(paths), strict=True):
-        total.update(path.name.encode() + b"\0" + digest)
-    return total.hexdigest()
+    def _text(self, name: str) -> str:
+        return self.file(name).read_text(encoding="utf-8", errors="replace")
+
+    def _headers_in(self, folder: Path) -> dict[str, Tensor]:
+        if self.layout is None:
+            return {}
+        try:
+            return weight_files.headers(folder / (self.subfolder or ""), self.layout, self.library)
+        except Unreadable as fault:
+            raise self._unreadable(str(fault)) from None
+        except OSError as error:
+            raise self._unreadable(f"{error.filename}: {error.strerror}") from None
+
+    def _unreadable(self, reason: str) -> ForesightError:
+        inside = f" ({self.subfolder})" if self.subfolder else ""
+        return ForesightError(f"cannot read the checkpoint {self.name}{inside}: {reason}")

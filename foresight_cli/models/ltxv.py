@@ -8,9 +8,12 @@ from math import prod
 
 from foresight_cli.clip import Clip
 from foresight_cli.errors import ForesightError
+from foresight_cli.models.harmless_weights import AUTOENCODER
 from foresight_cli.models.model import Prepared, Tap
-from foresight_cli.models.network import ITEMSIZE, load_diffusers
+from foresight_cli.models.network import ITEMSIZE, foresee_diffusers, load_diffusers
 from foresight_cli.models.vae_latents import VAELatents, square_pixels
+
+WHAT = "LTX-Video's autoencoder"
 
 
 class LTXV(VAELatents):
@@ -18,6 +21,12 @@ class LTXV(VAELatents):
 
     def check_layers(self, layers: Sequence[str]) -> None:
         """There is only ``final``, which the config has checked."""
+
+    def check_weights(self) -> None:
+        """See :class:`LatentModel`."""
+        from diffusers import AutoencoderKLLTXVideo
+
+        foresee_diffusers(AutoencoderKLLTXVideo, self.checkpoint, what=WHAT, harmless=AUTOENCODER)
 
     def row_bytes(self, tap: Tap, frames: int) -> int | None:
         """See :class:`LatentModel`."""
@@ -35,7 +44,7 @@ class LTXV(VAELatents):
         from diffusers import AutoencoderKLLTXVideo
 
         self._vae = load_diffusers(
-            AutoencoderKLLTXVideo, self.config, self.checkpoint, device, what="LTX-Video's autoencoder"
+            AutoencoderKLLTXVideo, self.config, self.checkpoint, device, what=WHAT, harmless=AUTOENCODER
         )
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:

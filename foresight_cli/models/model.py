@@ -74,6 +74,13 @@ class LatentModel(Protocol):
             ForesightError: a tokenizer, template or image processor is missing or does not fit the network.
         """
 
+    def check_weights(self) -> None:
+        """Refuse a checkpoint whose weights cannot be read, or not all of them, before they are read or fetched.
+
+        Raises:
+            ForesightError: which file or weight is the matter, and what to do.
+        """
+
     def all_layers(self) -> tuple[str, ...]:
         """What ``layer=all`` means, in the network's order; reads config files alone."""
 

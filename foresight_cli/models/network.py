@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from foresight_cli.config import NetworkConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.models.checkpoint import Checkpoint
+from foresight_cli.models.loading_report import (
+    Report,
+    foreseen_diffusers,
+    foreseen_transformers,
+    refuse_what_does_not_fit,
+)
+from foresight_cli.models.quantised import settings_of, unfit
 
 ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of one number, by dtype."""
 
 
-def checkpoint_of(config: NetworkConfig, subfolder: str | None = None) -> Checkpoint:
+def checkpoint_of(
+    config: NetworkConfig,
+    subfolder: str | None = None,
+    *,
+    library: str = "transformers",
+    beside: tuple[str, ...] = (),
+) -> Checkpoint:
     """The files behind ``config``; with ``init=random`` the weights are not among them."""
-    return Checkpoint(config.checkpoint, config.revision, subfolder, weights=config.init == "pretrained")
+    return Checkpoint(
+        config.checkpoint,
+        config.revision,
+        subfolder.strip("/") or None if subfolder else None,
+        weights=config.init == "pretrained",
+        variant=config.variant,
+        library=library,
+        model=config.name,
+        beside=beside,
+    )
 
 
 def network_recipe(config: NetworkConfig, checkpoint: Checkpoint) -> dict[str, Any]:
-    """The part of a recipe that every network shares; ``init`` stands only where the weights are random."""
+    """The part of a recipe that every network shares; ``init`` and ``variant`` appear only where they are set."""
     random = {} if config.init == "pretrained" else {"init": config.init, "init_seed": config.init_seed}
     return {"name": config.name, **checkpoint.recipe(), "dtype": config.dtype, **random}
 
@@ -33,6 +55,7 @@ def load_transformers(
     *,
     what: str,
     unused: Collection[str] = (),
+    harmless: Collection[str] = (),
     device_map: str | None = None,
 ) -> Any:
     """The transformers class (or auto class) ``network``, read from ``checkpoint``, in evaluation mode on ``device``.
@@ -44,10 +67,12 @@ def load_transformers(
         device: where it runs.
         what: the network's name in messages.
         unused: how the names of weights begin that no latent depends on: they may be missing.
+        harmless: regular expressions for weights that the checkpoint may hold though the network has no place for them.
         device_map: in place of ``device``, how accelerate spreads it over GPUs, memory and disk.
 
     Raises:
-        ForesightError: the files cannot be read, or lack weights; the network is to be spread without accelerate.
+        ForesightError: the files cannot be read, lack weights, or hold others; the network is to be spread without
+            accelerate.
     """
     import torch
     from transformers import AutoConfig
@@ -57,30 +82,69 @@ def load_transformers(
         disable_progress_bar()
     if device_map is not None:
         _need_accelerate()  # before gigabytes are fetched
-    folder, subfolder = checkpoint.fetch(), checkpoint.subfolder or ""
+    folder = checkpoint.fetch() / (checkpoint.subfolder or "")
     dtype = getattr(torch, config.dtype)
+    placed: dict[str, Any] = {"device_map": device_map}
+    if config.init == "pretrained" and checkpoint.is_quantised:
+        placed = {"device_map": device_map or {"": device}, **_dequantised(checkpoint.config)}
     with checkpoint.reading():
         if config.init == "random":
             shape = getattr(network, "config_class", None) or AutoConfig
             build = getattr(network, "_from_config", None) or network.from_config
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(config.init_seed)
-                made = build(shape.from_pretrained(folder, subfolder=subfolder), dtype=dtype)
+                made = build(shape.from_pretrained(folder), dtype=dtype)
         else:
-            made, report = network.from_pretrained(
+            made, info = network.from_pretrained(
                 folder,
-                subfolder=subfolder,
+                variant=checkpoint.variant,
                 dtype=dtype,
-                device_map=device_map,
                 use_safetensors=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # told below, with both shapes
+                **placed,
             )
-            missing = [weight for weight in report["missing_keys"] if not weight.startswith(tuple(unused))]
-            checkpoint.refuse_missing(missing, what)
-    made = made.eval().requires_grad_(False)
-    if device_map is None:
+            refuse_what_does_not_fit(Report.of(info), checkpoint, what, unused, harmless)
+        made = made.eval().requires_grad_(False)
+    if placed["device_map"] is None:
         return made.to(device)
-    return _spread(made, device_map) if config.init == "random" else made
+    return _spread(made, device_map) if device_map and config.init == "random" else made
+
+
+def foresee_transformers(
+    network: Any,
+    checkpoint: Checkpoint,
+    *,
+    what: str,
+    unused: Collection[str] = (),
+    harmless: Collection[str] = (),
+) -> None:
+    """Refuse what :func:`load_transformers` would refuse, before a weight is read; arguments and errors as there."""
+    checkpoint.check()
+    if not checkpoint.weights:
+        return
+    if checkpoint.is_quantised:
+        settings = (
+            checkpoint.config.get("quantization_config") or checkpoint.config["text_config"]["quantization_config"]
+        )
+        if reason := unfit(settings_of(checkpoint.config)):
+            raise ForesightError(f"the checkpoint {checkpoint.name} is quantised, and cannot be read here: {reason}")
+        return
+    if checkpoint.tensors:
+        with checkpoint.reading():
+            settings = network.config_class.from_pretrained(checkpoint.file("config.json").parent)
+            report = foreseen_transformers(network, settings, checkpoint.tensors)
+            if report is not None:
+                refuse_what_does_not_fit(report, checkpoint, what, unused, harmless)
+
+
+def _dequantised(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What has block-wise fp8 read to numbers of the wanted dtype: the same on a CPU and on any GPU."""
+    if settings_of(config).get("quant_method") != "fp8":
+        return {}
+    from transformers import FineGrainedFP8Config
+
+    return {"quantization_config": FineGrainedFP8Config(dequantize=True)}
 
 
 def input_device(network: Any) -> Any:
@@ -125,25 +189,45 @@ def _need_accelerate() -> None:
         raise ForesightError("model.device_map= needs accelerate: pip install 'foresight-latents[accelerate]'")
 
 
-def load_diffusers(network: Any, config: NetworkConfig, checkpoint: Checkpoint, device: str, *, what: str) -> Any:
+def load_diffusers(
+    network: Any,
+    config: NetworkConfig,
+    checkpoint: Checkpoint,
+    device: str,
+    *,
+    what: str,
+    harmless: Collection[str] = (),
+) -> Any:
     """The diffusers class ``network``; arguments and errors as in :func:`load_transformers`."""
     import torch
 
-    folder, dtype = checkpoint.fetch(), getattr(torch, config.dtype)
+    folder, dtype = checkpoint.fetch() / (checkpoint.subfolder or ""), getattr(torch, config.dtype)
     with checkpoint.reading():
         if config.init == "random":
-            shape = network.load_config(folder, subfolder=checkpoint.subfolder)
+            shape = network.load_config(folder)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(config.init_seed)
                 made = network.from_config(shape).to(dtype)
         else:
-            made, report = network.from_pretrained(
+            made, info = network.from_pretrained(
                 folder,
-                subfolder=checkpoint.subfolder,
+                variant=checkpoint.variant,
                 torch_dtype=dtype,
                 use_safetensors=True,
                 low_cpu_mem_usage=False,  # the other way wants accelerate
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # told below, with both shapes
             )
-            checkpoint.refuse_missing(report["missing_keys"], what)
+            refuse_what_does_not_fit(Report.of(info), checkpoint, what, (), harmless)
     return made.to(device).eval().requires_grad_(False)
+
+
+def foresee_diffusers(network: Any, checkpoint: Checkpoint, *, what: str, harmless: Collection[str] = ()) -> None:
+    """Refuse what :func:`load_diffusers` would refuse, before a weight is read; arguments and errors as there."""
+    checkpoint.check()
+    if not checkpoint.tensors or checkpoint.layout is None:
+        return
+    with checkpoint.reading():
+        sharded = checkpoint.layout.index is not None
+        report = foreseen_diffusers(network, checkpoint.config, checkpoint.tensors, sharded=sharded)
+        refuse_what_does_not_fit(report, checkpoint, what, (), harmless)

@@ -70,6 +70,9 @@ class Precomputed:
         if extra := len(known - wanted):
             log.info("%s: %d of its %d rows are no samples of the data, and left out", path, extra, len(known))
 
+    def check_weights(self) -> None:
+        """See :class:`LatentModel`: no file holds any."""
+
     def all_layers(self) -> tuple[str, ...]:
         """See :class:`LatentModel`."""
         return ("final",)

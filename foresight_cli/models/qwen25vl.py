@@ -6,7 +6,6 @@ final norm. ``layer=final`` is after all blocks and after the final norm (``mode
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -15,8 +14,16 @@ from typing import TYPE_CHECKING, Any
 from foresight_cli.clip import Clip
 from foresight_cli.config import Qwen25VLConfig
 from foresight_cli.errors import UsageError
+from foresight_cli.models.harmless_weights import QWEN25VL
 from foresight_cli.models.model import Prepared, Tap
-from foresight_cli.models.network import ITEMSIZE, checkpoint_of, input_device, load_transformers, network_recipe
+from foresight_cli.models.network import (
+    ITEMSIZE,
+    checkpoint_of,
+    foresee_transformers,
+    input_device,
+    load_transformers,
+    network_recipe,
+)
 from foresight_cli.models.qwen25vl_inputs import Inputs
 from foresight_cli.models.qwen25vl_processor import Processor, load_processor
 from foresight_cli.pooling import pool
@@ -26,6 +33,12 @@ if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration
 
     from foresight_cli.models.model import Vectors
+
+BESIDE = ("tokenizer", "processor")
+"""Folders of a pipeline, beside that of the network, that its tokenizer and image processor may be in."""
+
+UNUSED = ("lm_head.weight",)
+"""Weights that no hidden state depends on: they may be missing."""
 
 ALL_LAYERS = (4, 8, 16, 24)  # what layer=all means, with final: of 28, as the presets
 
@@ -41,7 +54,7 @@ class Qwen25VL:
 
     def __init__(self, config: Qwen25VLConfig) -> None:
         self.config = config
-        self.checkpoint = checkpoint_of(config)
+        self.checkpoint = checkpoint_of(config, config.subfolder, beside=BESIDE if config.subfolder else ())
         self._network: Qwen2_5_VLForConditionalGeneration | None = None
         self._inputs: Inputs | None = None
 
@@ -50,6 +63,7 @@ class Qwen25VL:
         config = self.config
         return {
             **network_recipe(config, self.checkpoint),
+            **({"subfolder": config.subfolder} if config.subfolder else {}),
             "resolution": config.resolution,
             "resize": "pil-bicubic",
             "tokens": config.tokens,
@@ -63,7 +77,7 @@ class Qwen25VL:
 
     def check_layers(self, layers: Sequence[str]) -> None:
         """See :class:`LatentModel`."""
-        said = json.loads(self.checkpoint.file("config.json").read_text(encoding="utf-8")).get("model_type")
+        said = self.checkpoint.config.get("model_type")
         if said != "qwen2_5_vl":
             raise UsageError(
                 f"{self.config.checkpoint} is of the kind {said!r}; model=qwen25vl takes qwen2_5_vl. Image encoders "
@@ -74,6 +88,13 @@ class Qwen25VL:
             if layer != "final" and int(layer) >= blocks:
                 has = f"It has 0 (the embeddings) to {blocks - 1}, and final"
                 raise UsageError(f"{self.config.checkpoint} has no layer {layer}. {has}")
+
+    def check_weights(self) -> None:
+        """See :class:`LatentModel`."""
+        from transformers import Qwen2_5_VLForConditionalGeneration
+
+        network = Qwen2_5_VLForConditionalGeneration
+        foresee_transformers(network, self.checkpoint, what="Qwen2.5-VL", unused=UNUSED, harmless=QWEN25VL)
 
     def all_layers(self) -> tuple[str, ...]:
         """See :class:`LatentModel`."""
@@ -93,7 +114,7 @@ class Qwen25VL:
 
     def _said(self, key: str) -> int:
         """A number of the decoder's config; it stands at the top in files of transformers 4."""
-        said = json.loads(self.checkpoint.file("config.json").read_text(encoding="utf-8"))
+        said = self.checkpoint.config
         return int((said.get("text_config") or said).get(key, said.get(key, 0)))
 
     def check_files(self) -> None:
@@ -116,7 +137,8 @@ class Qwen25VL:
             self.checkpoint,
             device,
             what="Qwen2.5-VL",
-            unused={"lm_head.weight"},
+            unused=UNUSED,
+            harmless=QWEN25VL,
             device_map=self.config.device_map,
         )
         self._inputs = Inputs(self.config, self._parts, self._network)

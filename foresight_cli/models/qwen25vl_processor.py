@@ -11,7 +11,7 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +126,7 @@ def load_processor(checkpoint: Checkpoint) -> Processor:
     """
     from transformers import Qwen2_5_VLConfig
 
-    folder = replace(checkpoint, weights=False).fetch()
+    folder = checkpoint.small_files() / (checkpoint.subfolder or "")
     for name in JSON_FILES:
         _refuse_broken(checkpoint, folder / name)
     with _reading(checkpoint, "config.json"):

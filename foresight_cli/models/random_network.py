@@ -66,6 +66,9 @@ class RandomNetwork:
     def check_files(self) -> None:
         """There are no such files."""
 
+    def check_weights(self) -> None:
+        """See :class:`LatentModel`: no file holds any."""
+
     def all_layers(self) -> tuple[str, ...]:
         """See :class:`LatentModel`."""
         return ("final",)

@@ -28,7 +28,7 @@ class VAELatents:
 
     def __init__(self, config: LTXVConfig | AutoencoderConfig) -> None:
         self.config = config
-        self.checkpoint = checkpoint_of(config, config.subfolder)
+        self.checkpoint = checkpoint_of(config, config.subfolder, library="diffusers")
         self._vae: Any = None
 
     def recipe(self, layer: str) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +18,9 @@ import numpy as np
 from foresight_cli.clip import Clip
 from foresight_cli.config import VisionConfig
 from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.models.harmless_weights import VISION
 from foresight_cli.models.model import Prepared, Tap
-from foresight_cli.models.network import checkpoint_of, load_transformers, network_recipe
+from foresight_cli.models.network import checkpoint_of, foresee_transformers, load_transformers, network_recipe
 from foresight_cli.models.vision_shape import VisionShape
 from foresight_cli.pooling import pool
 
@@ -72,6 +72,11 @@ class Vision:
         self._shape.network()
         self._read_processor()
 
+    def check_weights(self) -> None:
+        """See :class:`LatentModel`."""
+        kind = self._shape.network()
+        foresee_transformers(kind, self.checkpoint, what=kind.__name__, unused=UNUSED, harmless=VISION)
+
     def all_layers(self) -> tuple[str, ...]:
         """See :class:`LatentModel`."""
         return (*map(str, range(self._shape.depth)), "final")
@@ -99,9 +104,13 @@ class Vision:
                 f"the network wants {', '.join(lacking)}, which its image processor does not give"
             )
         try:
-            network = load_transformers(kind, self.config, self.checkpoint, device, what=kind.__name__, unused=UNUSED)
-        except ImportError as error:  # a network built on another package, as DETR on timm
-            raise self._shape.refusal(_line(error)) from None
+            network = load_transformers(
+                kind, self.config, self.checkpoint, device, what=kind.__name__, unused=UNUSED, harmless=VISION
+            )
+        except ForesightError as error:
+            if isinstance(error.__cause__, ImportError):  # a network built on another package, as DETR on timm
+                raise self._shape.refusal(_line(error.__cause__)) from None
+            raise
         with self.checkpoint.reading(), torch.inference_mode():
             self._encoder = Encoder(network, self._shape, _stacked(pictures, network))
         if self.config.tokens == "cls" and not self._encoder.before:
@@ -110,13 +119,11 @@ class Vision:
     def _read_processor(self) -> Any:
         from transformers import AutoImageProcessor
 
-        folder, subfolder = replace(self.checkpoint, weights=False).fetch(), self.config.subfolder or ""
+        folder = self.checkpoint.small_files() / (self.checkpoint.subfolder or "")
         processor = None
         # A class that has a torchvision version alone cannot be imported where torchvision is not installed.
         with self.checkpoint.reading(), suppress(ImportError):
-            processor = AutoImageProcessor.from_pretrained(
-                folder, subfolder=subfolder, backend="pil", trust_remote_code=False
-            )
+            processor = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
         if getattr(processor, "backend", None) != "pil":
             raise self._shape.refusal("transformers has no PIL version of its image processor")
         return processor

@@ -76,7 +76,7 @@ class VisionShape:
     @cached_property
     def _said(self) -> dict[str, Any]:
         """``config.json`` or its ``vision_config``. Plain JSON: reading it takes no torch."""
-        said: dict[str, Any] = json.loads(self.checkpoint.file("config.json").read_text(encoding="utf-8"))
+        said = self.checkpoint.config
         tower = said.get("vision_config")
         return tower if isinstance(tower, dict) else said
 

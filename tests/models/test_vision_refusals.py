@@ -160,7 +160,7 @@ def test_a_network_that_wants_another_package(checkpoint, monkeypatch):
     def wants_timm(*_, **__):
         raise ImportError("\nTimmBackbone requires the timm library but it was not found.\nInstall it")
 
-    monkeypatch.setattr("foresight_cli.models.vision.load_transformers", wants_timm)
+    monkeypatch.setattr(transformers.ViTModel, "from_pretrained", wants_timm)
     assert refusal(checkpoint("vit")) == (
         f"model=vision cannot take {checkpoint('vit')} (model_type vit): "
         f"TimmBackbone requires the timm library but it was not found.. {ANOTHER}"

@@ -209,8 +209,8 @@ def test_a_checkpoint_that_has_changed_is_a_warning(own, caplog, tmp_path):
 def test_a_checkpoint_that_is_gone_is_a_warning(own, caplog, tmp_path):
     shutil.rmtree(tmp_path / "mine")
     assert warning(*own, caplog) == (
-        f"warning: no previews: no checkpoint in {tmp_path / 'mine/vae'}: it has no config.json. model.checkpoint= "
-        "wants a folder written by save_pretrained, a hub id, or leave it out and add weights=tiny"
+        f"warning: no previews: no folder {tmp_path / 'mine'}. model.checkpoint= wants a folder written by "
+        "save_pretrained or a hub id; or leave it out and add weights=tiny"
     )
 
 

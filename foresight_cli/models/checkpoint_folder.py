@@ -1,0 +1,130 @@
+"""What is wrong with a folder that is no checkpoint, and what to type in its place."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from foresight_cli.models.quantised import gguf_refusal
+from foresight_cli.models.weight_files import PICKLED
+
+ADAPTERS = (
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "adapter_model.bin",
+    "pytorch_lora_weights.safetensors",
+    "pytorch_lora_weights.bin",
+)
+"""Files of a LoRA, or of another adapter, as peft and diffusers write them."""
+
+MERGE = (
+    "merge it into its model first (peft: PeftModel.from_pretrained(model, LORA_DIR).merge_and_unload()"
+    ".save_pretrained(NEW_DIR))"
+)
+
+_HOLDS = {"qwen25vl": ("text_encoder", "text_encoder_2"), "ltxv": ("vae",), "autoencoder": ("vae",),
+          "vision": ("image_encoder", "vision_encoder")}  # fmt: skip
+"""Which folder of a diffusers pipeline each model is in."""
+
+SHIPPED_FOR = ("qwen25vl", "ltxv")
+"""Models that foresight ships a small checkpoint for."""
+
+
+def wanted(model: str) -> str:
+    """What ``model.checkpoint=`` takes, for the end of a message."""
+    tiny = "; or leave it out and add weights=tiny" if model in SHIPPED_FOR else ""
+    return f"model.checkpoint= wants a folder written by save_pretrained or a hub id{tiny}"
+
+
+def why_no_folder(folder: Path, model: str) -> str:
+    """What is said of a path that is no folder."""
+    if folder.is_symlink() and not folder.exists():
+        return f"{folder} is a broken link: it points to {folder.readlink()}. {wanted(model)}"
+    if not folder.exists():
+        return f"no folder {folder}{near(folder)}. {wanted(model)}"
+    suffix = folder.suffix.lower()
+    head = f"{folder} is a file; model.checkpoint= wants a folder with config.json"
+    if suffix == ".gguf":
+        return gguf_refusal(str(folder))
+    if suffix == ".safetensors" and model == "ltxv":
+        return (
+            f'{head}. To make one of a single file of Lightricks: python -c "from diffusers import '
+            f"AutoencoderKLLTXVideo as V; V.from_single_file('{folder}').save_pretrained('ltxv/vae')\", then "
+            "model.checkpoint=ltxv"
+        )
+    if suffix == ".safetensors" and model == "autoencoder":
+        return (
+            f'{head}. To make one of a single file: python -c "from diffusers import AutoencoderKL as V; '
+            f"V.from_single_file('{folder}').save_pretrained('vae')\", then model.checkpoint=vae"
+        )
+    if folder.name == "config.json" or (suffix == ".safetensors" and (folder.parent / "config.json").is_file()):
+        return f"{head}. Give the folder: model.checkpoint={folder.parent}"
+    if suffix in PICKLED:
+        return f"{head} and weights in safetensors; foresight reads nothing pickled"
+    return head
+
+
+def near(folder: Path) -> str:
+    """The folder of nearly this name beside it, as a question; empty if there is none."""
+    try:
+        others = [path.name for path in folder.parent.iterdir() if path.is_dir()]
+    except OSError:
+        return ""
+    close = get_close_matches(folder.name, others, n=1)
+    return f". Did you mean {folder.parent / close[0]}?" if close else ""
+
+
+def why_no_checkpoint(folder: Path, subfolder: str | None, model: str) -> str:
+    """What is said of a folder, or of ``subfolder`` in it, that has no ``config.json``."""
+    if not folder.is_dir():
+        return why_no_folder(folder, model)
+    inside = folder / (subfolder or "")
+    if not inside.is_dir():
+        return f"{folder} has no folder {subfolder}{_instead(folder)}"
+    head = f"no checkpoint in {inside}: it has no config.json"
+    names = {path.name for path in inside.iterdir()}
+    if snapshot := _snapshot(inside):
+        return f"{inside} is a folder of the hub cache. Its checkpoint is in model.checkpoint={snapshot}"
+    if adapters := [name for name in ADAPTERS if name in names]:
+        return f"{inside} holds a LoRA alone ({adapters[0]}), without its model: {MERGE}"
+    if (inside / "config.json").is_symlink():
+        return f"{inside}/config.json is a broken link to {(inside / 'config.json').readlink()}. Fetch it again"
+    if holders := _with_config(inside):
+        likely = [name for name in _HOLDS.get(model, ()) if name in holders] or holders
+        kind = "a diffusers pipeline" if "model_index.json" in names else "a folder of folders"
+        at = f"{subfolder}/" if subfolder else ""
+        return f"{head}. It is {kind}: add model.subfolder={at}{' or model.subfolder='.join(likely)}"
+    if any(name.endswith(".gguf") for name in names):
+        return gguf_refusal(next(str(inside / name) for name in sorted(names) if name.endswith(".gguf")))
+    if subfolder and (folder / "config.json").is_file():
+        return f"{head}, but {folder} has one: leave model.subfolder= empty (model.subfolder=null)"
+    return f"{head}, only {_listing(inside)}. {wanted(model)}"
+
+
+def _instead(folder: Path) -> str:
+    """What to name in place of a subfolder that is not there."""
+    if (folder / "config.json").is_file():
+        return ", but a config.json itself: add model.subfolder=null"
+    holders = _with_config(folder)
+    return f"; model.subfolder= may be {' or '.join(holders)}" if holders else f", only {_listing(folder)}"
+
+
+def _with_config(folder: Path) -> list[str]:
+    return sorted(path.parent.name for path in folder.glob("*/config.json"))
+
+
+def _snapshot(folder: Path) -> Path | None:
+    """The newest snapshot under a folder of the hub's cache."""
+    snapshots = folder if folder.name == "snapshots" else folder / "snapshots"
+    if not folder.name.startswith("models--") and folder.name != "snapshots":
+        return None
+    held = [path for path in snapshots.glob("*") if path.is_dir()]
+    return max(held, key=lambda path: path.stat().st_mtime) if held else None
+
+
+def _listing(folder: Path) -> str:
+    """Some names of what is in ``folder``."""
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if not names:
+        return "nothing: the folder is empty"
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -1,0 +1,39 @@
+"""Weights that a checkpoint may hold although the network that is read has no place for them, by what is read.
+
+Regular expressions for their names. All of them come after the last layer that can be tapped, belong to another tower,
+or are no weights at all but numbers that the class works out by itself.
+"""
+
+from __future__ import annotations
+
+_WORKED_OUT = (
+    r"rotary(_pos)?_emb\.inv_freq$",
+    r"(^|\.)position_ids$",
+    r"(^|\.)num_batches_tracked$",
+    r"(^|\.)relative_position_index$",
+)
+
+QWEN25VL = (
+    *_WORKED_OUT,
+    r"^(model\.)?lm_head\.",
+    r"^(score|v_head|value_head|reward_head|classifier)\.",  # of a classifier, a value or a reward model
+)
+
+VISION = (
+    *_WORKED_OUT,
+    # heads of classification, detection, segmentation, masked and contrastive training, behind the last layer
+    r"^(\w+_)?classifier\.",
+    r"^(\w+_)?head\.",
+    r"^(decoder|neck|projector|bbox_predictor|patch_classifier|fpn\d*|qa_outputs|pre_classifier|fc_norm)\.",
+    r"(^|\.)mask_token$",
+    r"^(\w+\.)?pooler\.",
+    # the other towers of a network with two
+    r"^(text_model|text_encoder|text_decoder|language_model|qformer|q_former|multi_modal_projector)\.",
+    r"^(text_projection|visual_projection|text_proj|vision_proj|language_projection)(\.|$)",
+    r"^(logit_scale|logit_bias|query_tokens)$",
+)
+
+AUTOENCODER = (
+    r"^loss\.",  # the discriminator and the perceptual network that it was trained with
+    r"^model_ema\.",
+)

@@ -1,0 +1,78 @@
+"""A checkpoint on the Hugging Face hub: its commit, its list of files, and the copy that an earlier run has fetched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from foresight_cli.errors import ForesightError
+
+
+@dataclass(frozen=True)
+class HubFiles:
+    """What is known of a checkpoint on the hub before any of its files is fetched.
+
+    Attributes:
+        commit: of the revision that was asked for.
+        names: of all its files, with their folders; None where the hub could not be asked.
+        folder: the copy that an earlier run has fetched; None where the hub answered.
+    """
+
+    commit: str
+    names: frozenset[str] | None
+    folder: Path | None
+
+
+def hub_files(name: str, revision: str | None, advice: str) -> HubFiles:
+    """Ask the hub for ``name`` once, so that what is fetched is the very commit that the recipe names.
+
+    Args:
+        name: the hub id.
+        revision: a branch, tag or commit; None for main.
+        advice: what to do where it cannot be had.
+
+    Raises:
+        ForesightError: the hub cannot be asked, and no earlier run has fetched this revision.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+
+    try:
+        info = HfApi().model_info(name, revision=revision, timeout=20)
+        return HubFiles(str(info.sha), frozenset(file.rfilename for file in info.siblings or ()), None)
+    except Exception as error:  # any failure to ask leaves what an earlier run has fetched
+        try:
+            folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
+        except Exception:
+            raise ForesightError(_cached(name, revision) or refusal(name, error, advice)) from None
+        return HubFiles(folder.name, None, folder)
+
+
+def refusal(name: str, error: Exception, advice: str) -> str:
+    """What is said where the hub does not give a file."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return f"cannot get {name} from the Hugging Face hub ({reason}). {advice}"
+
+
+def _cached(name: str, revision: str | None) -> str:
+    """Why the hub's cache on this machine does not serve ``revision`` though it holds the checkpoint; empty if not."""
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
+    snapshots = folder / "snapshots"
+    try:
+        commits = sorted(path.name for path in snapshots.iterdir() if path.is_dir())
+    except OSError:
+        return ""
+    if not commits:
+        return ""
+    held = f"the hub cache {folder} holds the snapshot {commits[0]} of {name}"
+    if len(commits) > 1:
+        held = f"the hub cache {folder} holds {len(commits)} snapshots of {name}"
+    ref = folder / "refs" / (revision or "main")
+    if not ref.is_file():
+        why = f"but no file refs/{revision or 'main'} that says which one is {revision or 'main'}"
+    elif ref.read_text(encoding="utf-8", errors="replace") != ref.read_text(encoding="utf-8", errors="replace").strip():
+        why = f"but refs/{revision or 'main'} has white space around the commit"
+    else:
+        why = f"but not the one that refs/{revision or 'main'} names"
+    return f"{held}, {why}, and the hub cannot be asked. Add model.revision={commits[-1]}"
