@@ -71,7 +71,7 @@ def find_files(
             if entry.is_file():
                 paths.append(path)
             else:  # opening a pipe or a device would hang
-                others["that are no regular files"] += 1
+                others["pipe or device"] += 1
         elif path != "attributes.csv" and path.rpartition("/")[2].lower() not in SYSTEM_FILES:
             others[suffix_of(path)] += 1
     if not paths:

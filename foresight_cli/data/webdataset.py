@@ -1,9 +1,9 @@
 """WebDataset shards as a dataset: pictures are read where they lie in the tar files, nothing is unpacked.
 
 A sample's id is its key: the path inside the tar up to the first dot of the file's name. ``KEY.cls`` is its label,
-``KEY.json`` may give ``label``, ``group`` and numbers, which become attributes; other members are passed over. The
-``webdataset`` package reads shards as a stream; here any sample is wanted at any time, so an index of the members'
-places takes its part, and needs no package.
+``KEY.json`` may give ``label``, ``group`` and numbers, which become attributes; other members are left alone and
+counted. The ``webdataset`` package reads shards as a stream; here any sample is wanted at any time, so an index of the
+members' places takes its part, and needs no package.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
-import tarfile
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,62 +25,74 @@ from foresight_cli.config.data import MAX_PIXELS
 from foresight_cli.data.dataset import Sample
 from foresight_cli.data.decode import decode_rgb, header_pixels
 from foresight_cli.data.files import State, refuse_changed, states_of
-from foresight_cli.data.left_alone import LeftAlone
+from foresight_cli.data.labels import label_of, name_of
+from foresight_cli.data.left_alone import SYSTEM_FILES, LeftAlone, listed, suffix_of
 from foresight_cli.data.picture_formats import suffixes
+from foresight_cli.data.shard_files import tar_files
+from foresight_cli.data.tar_index import Member, members_of
 from foresight_cli.errors import ForesightError
 from foresight_cli.hashing import sha256_of_each
 
 LARGEST_TEXT = 1 << 20
 """Bytes of a label or JSON member; a larger one is a mistake, and is not read into memory."""
 
-
-@dataclass(frozen=True)
-class _Member:
-    """Bytes of a tar file."""
-
-    tar: str
-    offset: int
-    size: int
-
-    def read(self) -> bytes:
-        with Path(self.tar).open("rb") as file:
-            file.seek(self.offset)
-            data = file.read(self.size)
-        if len(data) < self.size:
-            raise ForesightError(f"{self.tar} ends early: it is not whole")
-        return data
+LABELS = ("cls", "json")
+"""Extensions of the members that tell of a sample."""
 
 
 @dataclass
-class _Parts:
-    """The members of one key, by extension."""
+class _Index:
+    """What the headers of all tars say.
 
-    members: dict[str, _Member] = field(default_factory=dict)
+    Attributes:
+        files: how many files of each suffix are beside the tars.
+        keys: the members of each key by extension, in the order of the keys' first members.
+        others: how many members of each suffix belong to no key.
+    """
+
+    files: Counter[str]
+    keys: dict[str, dict[str, Member]] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
 
 
 class WebDataset:
-    """The samples of tar files, in the order of the files' names and of their places within."""
+    """The samples of tar files, in the order of the files' names and of their places within.
+
+    A sample's picture is its one member with a picture's extension, whatever that is; where samples have several, as
+    ``rgb.png`` and ``seg.png``, ``data.image`` says which. A key without a picture is left alone and counted.
+    """
 
     def __init__(self, path: str, image: str | None, max_pixels: int = MAX_PIXELS) -> None:
         """Reads the headers of every tar and the labels; opens no picture.
 
+        Args:
+            path: a folder of tars, one tar, or a pattern of them.
+            image: the extension of the pictures; None for the one that each sample has.
+            max_pixels: a picture with more is not decoded.
+
         Raises:
-            ForesightError: no tar, one that is compressed or damaged, a key that stands twice, or no pictures.
+            ForesightError: no tar, one that is compressed, damaged or incomplete, a key that is there twice, or no
+                pictures.
         """
         self._max_pixels = max_pixels
-        self.left_alone = LeftAlone()
-        self._tars = _tar_files(path)
-        keys = _index(self._tars)
-        self._image = image or _only_extension(keys, path)
-        pictures = {key: parts.members[self._image] for key, parts in keys.items() if self._image in parts.members}
-        if not pictures:
-            raise ForesightError(
-                f"no member of {path} ends in .{self._image}; data.image= names the pictures' extension"
-            )
+        self._tars, files = tar_files(path)
+        index = _Index(files=files)
+        _read_headers(self._tars, index)
+        image = image.lower().removeprefix(".") if image else None
+        chosen = {key: image if image in members else None for key, members in index.keys.items()}
+        if image is None:
+            chosen = {key: _only_picture(key, members) for key, members in index.keys.items()}
+        extensions = {key: extension for key, extension in chosen.items() if extension is not None}
+        if not extensions:
+            raise ForesightError(_no_pictures(path, image, index))
         at = {tar: number for number, tar in enumerate(self._tars)}
+        pictures = {key: index.keys[key][extension] for key, extension in extensions.items()}
         pictures = dict(sorted(pictures.items(), key=lambda item: (at[item[1].tar], item[1].offset)))
         self._pictures = list(pictures.values())
-        self.samples: Sequence[Sample] = [_sample(key, keys[key]) for key in pictures]
+        self._image = ",".join(sorted(set(extensions.values())))
+        dropped: Counter[str] = Counter()
+        self.samples: Sequence[Sample] = [_sample(key, index.keys[key], dropped) for key in pictures]
+        self.left_alone = _left_alone(index, extensions, image, dropped)
         self._identity: dict[str, Any] | None = None
         self._states: dict[str, State] | None = None
 
@@ -128,124 +139,126 @@ class WebDataset:
             except OSError as error:
                 raise ForesightError(f"cannot read {error.filename}: {error.strerror}") from error
             self._identity = {
-                "name": "webdataset", "count": len(self.samples), "image": self._image, "sha256": total,
-            }  # fmt: skip
+                **{"name": "webdataset", "count": len(self.samples)},
+                **{"image": self._image, "sha256": total},
+            }
         return dict(self._identity)
 
 
-def expand(pattern: str) -> list[str]:
-    """What braces stand for, as a shell has it.
-
-    >>> expand("s/{08..10}-{a,b}.tar")[:3]
-    ['s/08-a.tar', 's/08-b.tar', 's/09-a.tar']
-    """
-    parts = re.split(r"(\{[^{}]*\})", pattern)
-    return ["".join(chosen) for chosen in product(*(_options(part) for part in parts))]
-
-
-def _options(part: str) -> list[str]:
-    if not part.startswith("{"):
-        return [part]
-    if found := re.fullmatch(r"\{(\d+)\.\.(\d+)\}", part):
-        first, last = found[1], found[2]
-        return [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
-    return part[1:-1].split(",")
-
-
-def _tar_files(path: str) -> list[str]:
-    whole = Path(path).expanduser()
-    if whole.is_dir():
-        found = sorted(str(file.absolute()) for file in whole.glob("*.tar") if file.is_file())
-        if not found:
-            raise ForesightError(f"no .tar files in {path}; data.path= wants WebDataset shards")
-        return found
-    named = [Path(name).expanduser() for name in expand(path)] if path else []
-    missing = [str(file) for file in named if not file.is_file()]
-    if not named or missing:
-        raise ForesightError(f"no file {missing[0] if missing else path!r}; data.path= wants a folder of .tar files, "
-                             "one .tar, or shards/{000..099}.tar")  # fmt: skip
-    return [str(file.absolute()) for file in named]
-
-
-def _index(tars: Sequence[str]) -> dict[str, _Parts]:
-    keys: dict[str, _Parts] = {}
+def _read_headers(tars: Iterable[str], index: _Index) -> None:
     for tar in tars:
-        for name, member in _members(tar):
+        for name, member in members_of(tar):
             folder, slash, base = name.rpartition("/")
             stem, dot, extension = base.partition(".")
-            if not dot or not stem:
-                continue
-            key, extension = f"{folder}{slash}{stem}", extension.lower()
-            parts = keys.setdefault(key, _Parts())
-            if extension in parts.members:
-                at = parts.members[extension].tar
-                where = tar if at == tar else f"{at} and {tar}"
-                raise ForesightError(f"{key}.{extension} stands twice in {where}: keys must be unique")
-            parts.members[extension] = member
-    return keys
+            if member is None:
+                index.others["link or device"] += 1
+            elif not stem or base.lower() in SYSTEM_FILES:
+                continue  # hidden, as .DS_Store
+            elif not dot:
+                index.others[suffix_of(name)] += 1
+            else:
+                _add(index.keys.setdefault(f"{folder}{slash}{stem}", {}), f"{folder}{slash}{stem}", extension, member)
 
 
-def _members(tar: str) -> Iterator[tuple[str, _Member]]:
-    """The regular files of a tar, by their headers; links and devices are passed over."""
-    try:
-        with tarfile.open(tar, "r:") as opened:
-            for info in opened:
-                if not info.isreg():
-                    continue
-                if info.issparse():
-                    raise ForesightError(f"{tar}: {info.name} is stored sparsely; pack it again with a plain tar")
-                yield info.name.removeprefix("./"), _Member(tar, info.offset_data, info.size)
-            end = opened.offset
-        if Path(tar).stat().st_size < end:
-            raise ForesightError(f"{tar} ends early: it is not whole")
-    except tarfile.ReadError as error:
-        with Path(tar).open("rb") as file:
-            compressed = file.read(2) in (b"\x1f\x8b", b"BZ", b"\xfd7", b"(\xb5")
-        why = "it is compressed, so that no sample can be read by itself: unpack it first, as with gunzip"
-        raise ForesightError(f"cannot read {tar}: {why if compressed else error}") from None
-    except OSError as error:
-        raise ForesightError(f"cannot read {tar}: {error.strerror or error}") from None
+def _add(members: dict[str, Member], key: str, extension: str, member: Member) -> None:
+    """Add a member to those of its key.
+
+    Raises:
+        ForesightError: the key has one of this extension already, or a picture in another tar.
+    """
+    extension = extension.lower()
+    same = [extension] if extension in members else [e for e in members if _is_picture(e)]
+    twins = [e for e in same if e == extension or (_is_picture(extension) and members[e].tar != member.tar)]
+    if twins:
+        at = members[twins[0]].tar
+        where = member.tar if at == member.tar else f"{at} and {member.tar}"
+        what = f"{key}.{extension} is there twice" if twins[0] == extension else f"the key {key!r} is there twice"
+        raise ForesightError(f"{what} in {where}: keys must be unique")
+    members[extension] = member
 
 
-def _only_extension(keys: dict[str, _Parts], path: str) -> str:
-    read = tuple(suffix[1:] for suffix in suffixes())
-    found = {e for parts in keys.values() for e in parts.members if e.rpartition(".")[2] in read}
-    if not found:
-        raise ForesightError(f"no pictures in {path}; the extensions read are {', '.join(read)}")
-    if len(found) > 1:
-        names = ", ".join(sorted(found))
+def _is_picture(extension: str) -> bool:
+    return f".{extension.rpartition('.')[2]}" in suffixes()
+
+
+def _only_picture(key: str, members: dict[str, Member]) -> str | None:
+    """The extension of the picture of a key; None where it has none.
+
+    Raises:
+        ForesightError: it has several.
+    """
+    pictures = sorted(extension for extension in members if _is_picture(extension))
+    if len(pictures) > 1:
         raise ForesightError(
-            f"the samples of {path} have pictures of several kinds ({names}): say which with data.image="
+            f"the sample {key!r} has {len(pictures)} pictures ({', '.join(pictures)}): "
+            f"say which with data.image={pictures[0]}"
         )
-    return found.pop()
+    return pictures[0] if pictures else None
 
 
-def _sample(key: str, parts: _Parts) -> Sample:
-    label, group, attributes = None, key, dict[str, float]()
-    if "cls" in parts.members:
-        label = _text(key, "cls", parts).strip() or None
-    if "json" in parts.members:
+def _no_pictures(path: str, image: str | None, index: _Index) -> str:
+    kinds = Counter(f".{extension}" for members in index.keys.values() for extension in members) + index.others
+    seen = f"; it holds {listed(kinds)}" if kinds else ""
+    if image is not None:
+        return f"no member of {path} ends in .{image}; data.image= names the pictures' extension{seen}"
+    read = ", ".join(suffix[1:] for suffix in suffixes())
+    return f"no pictures in {path}; the extensions read are {read}{seen}"
+
+
+def _left_alone(index: _Index, taken: dict[str, str], image: str | None, dropped: Counter[str]) -> LeftAlone:
+    """What is beside the pictures and labels; a key with labels alone is a sample without a picture."""
+    members, bare = Counter(index.others), list[str]()
+    for key, of_key in index.keys.items():
+        others = [e for e in of_key if e != taken.get(key) and e not in LABELS]
+        if key not in taken and (len(others) < len(of_key) or any(map(_is_picture, others))):
+            bare.append(key)
+        else:
+            members.update(f".{extension}" if len(extension) < 20 else suffix_of(extension) for extension in others)
+    without = f"without .{image}" if image else "without a picture"
+    counts = {
+        "samples": {without: len(bare)} if bare else {},
+        "members": dict(members),
+        "files": dict(index.files),
+        "labels": dict(dropped),
+    }
+    first = f"; the first sample {without} is {bare[0]!r}" if bare else ""
+    reads = f".{image}" if image else ", ".join(suffixes())
+    return LeftAlone(counts, f"data=webdataset reads {reads}, .cls and .json{first}")
+
+
+def _sample(key: str, members: dict[str, Member], dropped: Counter[str]) -> Sample:
+    label, group, attributes = None, None, dict[str, float]()
+    if "cls" in members:
+        label = label_of(_text(key, "cls", members), f"{key}.cls in {members['cls'].tar}", dropped)
+    if "json" in members:
+        where = f"{key}.json in {members['json'].tar}"
         try:
-            said = json.loads(_text(key, "json", parts))
-        except ValueError:
-            raise ForesightError(f"{key}.json in {parts.members['json'].tar} is not JSON") from None
-        if isinstance(said, dict):
-            label = str(said["label"]) if said.get("label") is not None else label
-            group = str(said["group"]) if said.get("group") is not None else group
-            attributes = {
-                str(name): float(value)
-                for name, value in said.items()
-                if name not in ("label", "group") and isinstance(value, int | float) and not isinstance(value, bool)
-                and math.isfinite(value)
-            }  # fmt: skip
-    return Sample(key, label, group, attributes)
+            fields = json.loads(_text(key, "json", members))
+        except (ValueError, RecursionError):
+            raise ForesightError(f"{where} is not JSON") from None
+        if isinstance(fields, dict):
+            said = label_of(fields.get("label"), f"label of {where}", dropped)
+            label = label if said is None else said
+            group = name_of(fields.get("group"), f"group of {where}", "a group")
+            attributes = _numbers({n: v for n, v in fields.items() if n not in ("label", "group")})
+    return Sample(key, label, key if group is None else group, attributes)
 
 
-def _text(key: str, extension: str, parts: _Parts) -> str:
-    member = parts.members[extension]
+def _numbers(fields: dict[str, Any]) -> dict[str, float]:
+    """The finite numbers among the fields of a JSON object; true and false are none."""
+    numbers = {}
+    for name, value in fields.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            with suppress(OverflowError):  # an integer of hundreds of digits
+                numbers[name] = float(value)
+    return {name: number for name, number in numbers.items() if math.isfinite(number)}
+
+
+def _text(key: str, extension: str, members: dict[str, Member]) -> str:
+    member = members[extension]
     if member.size > LARGEST_TEXT:
         raise ForesightError(f"{key}.{extension} in {member.tar} has {member.size:,} bytes: it is no label")
     try:
-        return member.read().decode()
+        return member.read().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ForesightError(f"{key}.{extension} in {member.tar} is not UTF-8 text") from None

@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import os
@@ -8,25 +9,11 @@ import pytest
 from PIL import Image
 
 from foresight_cli.data.imagefolder import ImageFolder
+from foresight_cli.data.picture_formats import suffixes
 from foresight_cli.data.webdataset import WebDataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, load
-
-
-def png(seed, size=(20, 16)):
-    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def pack(path, members, mode="w"):
-    with tarfile.open(path, mode) as tar:
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return path
+from tests.data.tars import pack, png
 
 
 @pytest.fixture
@@ -102,13 +89,92 @@ def test_as_the_package_itself_packs_and_reads_them(tmp_path):
         np.testing.assert_array_equal(dataset.clip(index).frames[0], Image.open(io.BytesIO(data)))
 
 
-def test_several_kinds_of_pictures(shards):
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves its files open
+def test_pictures_of_mixed_suffixes_are_the_samples_that_the_package_has(tmp_path):
+    webdataset = pytest.importorskip("webdataset")
+    names = ["a.jpg", "a.txt", "b.PNG", "x/c.d/e.webp", "./f.jpeg", "g.h.cls", "g.jfif", "i.rgb.png", "日本.png"]
+    long = "n" * 120 + ".png"  # beyond what the first tar format holds
+    for kind in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        with tarfile.open(tmp_path / "0.tar", "w", format=kind) as tar:
+            for name in (*names, long):
+                info = tarfile.TarInfo(name)
+                info.size = len(png(len(name)))
+                tar.addfile(info, io.BytesIO(png(len(name))))
+        dataset = WebDataset(str(tmp_path), None)
+        theirs = list(webdataset.WebDataset(str(tmp_path / "0.tar"), shardshuffle=False))
+        assert [s.id for s in dataset.samples] == [s["__key__"].removeprefix("./") for s in theirs]
+        for index, sample in enumerate(theirs):
+            (data,) = (value for key, value in sample.items() if key.endswith(("jpg", "png", "webp", "jpeg", "jfif")))
+            np.testing.assert_array_equal(dataset.clip(index).frames[0], Image.open(io.BytesIO(data)))
+    assert dataset.identity()["image"] == "jfif,jpeg,jpg,png,rgb.png,webp"
+
+
+def test_a_set_of_one_suffix_keeps_its_key(shards):
+    """Whether the suffix is named or not: it is the hash that older versions made."""
+    total = hashlib.sha256(b"".join(hashlib.sha256((shards / f"00{i}.tar").read_bytes()).digest() for i in range(2)))
+    for image in (None, "png", "PNG", ".png"):
+        identity = {"name": "webdataset", "count": 3, "image": "png", "sha256": total.hexdigest()}
+        assert WebDataset(str(shards), image).identity() == identity
+
+
+def test_a_sample_with_several_pictures_wants_a_choice(shards):
     pack(shards / "002.tar", [("d.rgb.png", png(5)), ("d.seg.png", png(6))])
-    with pytest.raises(ForesightError, match=r"several kinds \(png, rgb.png, seg.png\): say which with data.image="):
+    with pytest.raises(ForesightError) as caught:
         WebDataset(str(shards), None)
-    assert [s.id for s in WebDataset(str(shards), "seg.png").samples] == ["d"]
-    with pytest.raises(ForesightError, match=r"ends in \.jpg"):
+    assert str(caught.value) == ("the sample 'd' has 2 pictures (rgb.png, seg.png): say which with data.image=rgb.png")
+    dataset = WebDataset(str(shards), "seg.png")
+    assert [s.id for s in dataset.samples] == ["d"]
+    assert dataset.left_alone.line == (
+        "3 samples left alone: 3 without .seg.png; 2 members left alone: 1 .rgb.png, 1 without a suffix "
+        "(data=webdataset reads .seg.png, .cls and .json; the first sample without .seg.png is 'red/a')"
+    )
+    with pytest.raises(ForesightError) as caught:
         WebDataset(str(shards), "jpg")
+    assert str(caught.value) == (
+        f"no member of {shards} ends in .jpg; data.image= names the pictures' extension; it holds "
+        "3 .png, 1 .cls, 1 .d.json, 1 .json, 1 .rgb.png, 1 .seg.png, 1 .txt, 1 without a suffix"
+    )
+
+
+def test_what_is_left_alone_is_counted(run, tmp_path):
+    (tmp_path / "s").mkdir()
+    pack(tmp_path / "s/0.tar", [
+        ("a.png", png(0)), ("a.txt", b"words"), ("a.pyd", b""), ("b.cls", b"1"), ("b.txt", b""), ("c.json", b"{}"),
+        ("README.md", b""), ("LICENSE", b""), (".DS_Store", b""), ("e.png", png(1)), ("e.cls", b"0.5"),
+    ])  # fmt: skip
+    with tarfile.open(tmp_path / "s/1.tar", "w") as tar:
+        tar.addfile(link("f.png", "e.png"))
+    for name in ("0.parquet", "2.tar.gz", "x/3.tar"):
+        (tmp_path / "s" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "s" / name).write_bytes(b"")
+    done = run("extract", "model=pixels", "data=webdataset", "data.path=s")
+    assert done.exit_code == 0, done.output
+    line = (
+        "2 samples left alone: 2 without a picture; "
+        "5 members left alone: 1 .md, 1 .pyd, 1 .txt, 1 link or device, 1 without a suffix; "
+        "3 files left alone: 1 .gz, 1 .parquet, 1 .tar in sub-folders; "
+        "1 label left alone: 1 number with a fraction "
+        f"(data=webdataset reads {', '.join(suffixes())}, .cls and .json; the first sample without a picture is 'b')\n"
+    )
+    assert line in done.output
+    assert line in run("extract", "model=pixels", "data=webdataset", "data.path=s", "dry_run=true").output
+    (manifest,) = tmp_path.glob("outputs/cache/*/*/*/*/manifest.json")
+    assert json.loads(manifest.read_bytes())["provenance"]["left_alone"] == {
+        "files": {".gz": 1, ".parquet": 1, ".tar in sub-folders": 1},
+        "labels": {"number with a fraction": 1},
+        "members": {".md": 1, ".pyd": 1, ".txt": 1, "link or device": 1, "without a suffix": 1},
+        "samples": {"without a picture": 2},
+    }
+
+
+def test_a_folder_without_tars_says_what_it_holds(tmp_path):
+    for name in ("0.tar.gz", "1.tgz", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ForesightError) as caught:
+        WebDataset(str(tmp_path), None)
+    assert str(caught.value) == (
+        f"no .tar files in {tmp_path}; it holds 1 .gz, 1 .tgz, 1 .txt; data.path= wants WebDataset shards"
+    )
 
 
 def link(name, target):
@@ -130,8 +196,12 @@ def test_hostile_members_are_names_and_nothing_more(tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda f: pack(f / "001.tar", [("b.png", png(0))]), "b.png stands twice in .*000.tar and .*001.tar"),
+        (
+            lambda f: pack(f / "001.tar", [("b.png", png(0))]),
+            "b.png is there twice in .*000.tar and .*001.tar: keys must be unique",
+        ),
         (lambda f: pack(f / "001.tar", [("c.png", png(0))], "w:gz"), "it is compressed, so that no sample can be read"),
+        (lambda f: pack(f / "001.tar", [("b.jpg", png(0))]), "the key 'b' is there twice in .*000.tar and .*001.tar"),
         (lambda f: (f / "001.tar").write_bytes(b"no tar at all" * 100), "cannot read .*001.tar: "),
         (lambda f: (f / "001.tar").write_bytes((f / "001.tar").read_bytes()[:700]), "001.tar"),
         (lambda f: pack(f / "001.tar", [("c.png", png(0)), ("c.json", b"{")]), "c.json in .*001.tar is not JSON"),

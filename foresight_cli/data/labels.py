@@ -1,0 +1,64 @@
+"""Labels and groups as people's files hold them: a name, or nothing where there is none."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from foresight_cli.errors import ForesightError
+
+LONGEST = 1000
+"""Letters of a label or a group: a longer text is something else that went under that name."""
+
+FRACTION = "number with a fraction"
+
+
+def label_of(value: Any, where: str, dropped: Counter[str]) -> str | None:
+    """The category that ``value`` names; None where it names none.
+
+    Nothing, white space and NaN are no label. Nor is a number with a fraction: a category of one sample each would be
+    made of every such number; it is counted in ``dropped``.
+
+    Args:
+        value: text or a number, as a file or a column holds it.
+        where: its place, for messages.
+        dropped: counts values that were not taken, by reason.
+
+    Raises:
+        ForesightError: it is neither text nor a number, or no text that a person wrote.
+    """
+    text = name_of(value, where, "a label")
+    if text is not None and _has_fraction(text):
+        dropped[FRACTION] += 1
+        return None
+    return text
+
+
+def name_of(value: Any, where: str, what: str) -> str | None:
+    """``value`` as the text that names something; None for nothing, white space and NaN.
+
+    Raises:
+        ForesightError: it is neither text nor a number, or no text that a person wrote.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if not isinstance(value, str | int | float):
+        raise ForesightError(f"{where} is of the type {type(value).__name__}: {what} is text or a number")
+    text = str(value).strip()
+    if text.lower() in ("", "nan"):
+        return None
+    if len(text) > LONGEST:
+        raise ForesightError(f"{where} has {len(text):,} letters: it is no {what.removeprefix('a ')}")
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        raise ForesightError(f"{where} is {text[:40]!r}: {what} holds no control characters")
+    return text
+
+
+def _has_fraction(text: str) -> bool:
+    """Whether ``text`` is a number with a fraction, or infinite."""
+    try:
+        number = float(text)
+    except ValueError:
+        return False
+    return "_" not in text and not number.is_integer()

@@ -1,0 +1,59 @@
+"""Which tar files ``data=webdataset`` reads: those of a folder, or those that a pattern with braces names."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import product
+from pathlib import Path
+
+from foresight_cli.data.left_alone import SYSTEM_FILES, listed, suffix_of
+from foresight_cli.errors import ForesightError
+
+
+def tar_files(path: str) -> tuple[list[str], Counter[str]]:
+    """The absolute paths of the tars that ``path`` means, and how many files of each suffix are beside them.
+
+    Raises:
+        ForesightError: there are none, or one of those that are named is missing.
+    """
+    whole, others = Path(path).expanduser(), Counter[str]()
+    if whole.is_dir():
+        tars = []
+        for file in sorted(whole.iterdir()):
+            if file.suffix.lower() == ".tar" and file.is_file():
+                tars.append(str(file.absolute()))
+            elif file.is_dir():
+                others[".tar in sub-folders"] += sum(1 for _ in file.glob("*.tar"))
+            elif not file.name.startswith(".") and file.name.lower() not in SYSTEM_FILES:
+                others[suffix_of(file.name)] += 1
+        others += Counter()  # drops what is zero
+        if not tars:
+            seen = f"; it holds {listed(others)}" if others else ""
+            raise ForesightError(f"no .tar files in {path}{seen}; data.path= wants WebDataset shards")
+        return tars, others
+    named = [Path(name).expanduser() for name in expand(path)] if path else []
+    missing = [str(file) for file in named if not file.is_file()]
+    if not named or missing:
+        raise ForesightError(f"no file {missing[0] if missing else path!r}; data.path= wants a folder of .tar files, "
+                             "one .tar, or shards/{000..099}.tar")  # fmt: skip
+    return [str(file.absolute()) for file in named], others
+
+
+def expand(pattern: str) -> list[str]:
+    """What braces stand for, as a shell has it.
+
+    >>> expand("s/{08..10}-{a,b}.tar")[:3]
+    ['s/08-a.tar', 's/08-b.tar', 's/09-a.tar']
+    """
+    parts = re.split(r"(\{[^{}]*\})", pattern)
+    return ["".join(chosen) for chosen in product(*(_options(part) for part in parts))]
+
+
+def _options(part: str) -> list[str]:
+    if not part.startswith("{"):
+        return [part]
+    if found := re.fullmatch(r"\{(\d+)\.\.(\d+)\}", part):
+        first, last = found[1], found[2]
+        return [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
+    return part[1:-1].split(",")
