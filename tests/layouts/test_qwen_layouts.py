@@ -1,0 +1,150 @@
+"""``model=qwen25vl`` on checkpoints as people have them, against plain transformers on a copy that it wrote itself."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from foresight_cli.clip import Clip
+from foresight_cli.models import Tap, open_model
+from tests.builders import qwen_model
+from tests.layouts.qwen_layouts import BLOCKS, SIZES, Layout, network, published, write, write_processor
+from tests.layouts.qwen_tokenizer import IMAGES, write_tokenizer
+from tests.models.qwen_reference import StillProcessor, picture
+
+PROMPT = "What is that thing?"
+PICTURES = (picture(0, 112, 112), picture(1, 140, 84))
+LAYERS = ("0", "2", "4", "final")
+Reference = Callable[[str, Image.Image], dict[str, torch.Tensor]]
+
+
+@pytest.fixture(scope="session")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """``copy("7B")`` -> the folder that ``save_pretrained`` of the installed transformers writes."""
+    from transformers import AutoTokenizer
+
+    @lru_cache
+    def written(size: str) -> Path:
+        folder, source = tmp_path_factory.mktemp(size), tmp_path_factory.mktemp(f"{size}-source")
+        write_tokenizer(source)
+        write_processor(source, "published", None)
+        processor = StillProcessor(
+            Qwen2VLImageProcessorPil.from_pretrained(source),
+            AutoTokenizer.from_pretrained(source),
+            chat_template=IMAGES,
+        )
+        processor.save_pretrained(folder)
+        network(size).save_pretrained(folder)
+        return folder
+
+    return written
+
+
+@pytest.fixture(scope="session")
+def reference(copy: Callable[[str], Path]) -> Reference:
+    """``reference("7B", picture)`` -> hidden states ``[tokens, d]`` by layer, by plain calls of transformers."""
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    @lru_cache
+    def loaded(size: str):
+        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(copy(size), dtype=torch.float32)
+        return model.eval(), StillProcessor.from_pretrained(copy(size))
+
+    def states(size: str, image: Image.Image) -> dict[str, torch.Tensor]:
+        model, processor = loaded(size)
+        content = [{"type": "image", "image": image}, {"type": "text", "text": PROMPT}]
+        inputs = processor.apply_chat_template(
+            [{"role": "user", "content": content}],
+            tokenize=True,
+            add_generation_prompt=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+        with torch.no_grad():
+            hidden = model(**inputs, output_hidden_states=True).hidden_states
+        return {str(k): layer[0] for k, layer in enumerate(hidden[:-1])} | {"final": hidden[-1][0]}
+
+    return states
+
+
+def assert_equal_to_transformers(reference: Reference, size: str, checkpoint: str | Path, **settings) -> None:
+    """The latents of both pictures, all tokens, are those of plain transformers."""
+    config = qwen_model(Path(checkpoint), resolution=None, tokens="all", prompt=PROMPT, **settings)
+    model = open_model(config)
+    model.check_layers(LAYERS)
+    model.check_weights()
+    model.check_files()
+    model.load("cpu")
+    prepared = [model.prepare(Clip((image,)), str(i)) for i, image in enumerate(PICTURES)]
+    taps = [Tap(layer, pooling) for layer in LAYERS for pooling in ("channel_mean", "flat")]
+    got = model.features(prepared, taps)
+    for row, image in enumerate(PICTURES):
+        states = reference(size, image)
+        for tap in taps:
+            want = states[tap.layer].mean(dim=0) if tap.pooling == "channel_mean" else states[tap.layer].flatten()
+            torch.testing.assert_close(got[tap][row], want, rtol=1e-5, atol=1e-5)
+
+
+TRAINER = {
+    "optimizer.pt": b"never read",
+    "scheduler.pt": b"never read",
+    "rng_state.pth": b"never read",
+    "training_args.bin": b"never read",
+    "trainer_state.json": b'{"global_step": 500, "log_history": []}',
+    "latest": b"global_step500",
+    "zero_to_fp32.py": b"raise SystemExit('never run')",
+    "global_step500/mp_rank_00_model_states.pt": b"never read",
+}
+STALE = {"README.md": b"---\nlibrary_name: peft\nbase_model: Qwen/Qwen2.5-VL-7B-Instruct\n---\n"}
+JINJA = "chat_template.jinja"
+OLD = {"legacy": True}
+LAYOUTS = {
+    **{f"published {size}": published(size) for size in ("3B", "7B", "32B", "72B")},
+    "transformers 4.49": Layout(config="4.49", processor="4.49", shards=2, tokenizer=OLD),
+    "transformers 4.49, tied": Layout("3B", config="4.49", processor="4.49", tokenizer=OLD),
+    "transformers 4.53": Layout(config="4.53", keys="new", processor="4.57", template=JINJA, tokenizer=OLD),
+    "transformers 4.57": Layout(config="4.57", processor="4.57", template=JINJA, text_template=False, shards=3),
+    "transformers 4.57, tied": Layout("3B", config="4.57", keys="new", processor="4.57", template=JINJA),
+    "transformers 5": Layout(config="4.57", processor="5", template=JINJA, text_template=False),
+    "a template in processor_config.json": Layout(processor="5", template="processor_config.json"),
+    "a trainer's folder": Layout(config="4.57", processor="4.57", template=JINJA, tokenizer=OLD, files=TRAINER),
+    "merged": Layout(
+        config="4.53", processor="4.57", template=JINJA, files={"README.md": b"---\nlibrary_name: peft\n---\n"}
+    ),
+    "float16": Layout(dtype=torch.float16),
+    "float32, sharded": Layout(dtype=torch.float32, shards=4),
+    "no tokenizer.json": Layout(tokenizer={"fast": False, "legacy": True}),
+    "no vocab.json": Layout(tokenizer={"slow": False}),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_latents_equal_plain_transformers(reference, tmp_path, name):
+    layout = LAYOUTS[name]
+    assert_equal_to_transformers(reference, layout.size, write(tmp_path / "checkpoint-500", layout))
+
+
+def test_what_the_installed_transformers_writes(reference, copy, tmp_path):
+    """In one file, and in several; the template and the image processor are in the files of transformers 5."""
+    assert (copy("7B") / "processor_config.json").exists()
+    assert_equal_to_transformers(reference, "7B", copy("7B"))
+    shutil.copytree(copy("7B"), tmp_path / "q", ignore=shutil.ignore_patterns("*.safetensors"))
+    network("7B").save_pretrained(tmp_path / "q", max_shard_size="1MB")
+    assert len(list((tmp_path / "q").glob("model-*.safetensors"))) > 2
+    assert_equal_to_transformers(reference, "7B", tmp_path / "q")
+
+
+def test_every_block_and_size_counts(reference):
+    """Were layers or sizes alike, a wrong one would go unseen."""
+    for size in SIZES:
+        states = reference(size, PICTURES[0])
+        assert min((states[str(k)] - states[str(k + 1)]).abs().max() for k in range(BLOCKS - 1)) > 0.1
+    widths = {size: reference(size, PICTURES[0])["final"].mean().item() for size in SIZES}
+    assert len(set(widths.values())) == len(SIZES)
