@@ -32,6 +32,7 @@ class Found:
 
     source: list[Entry]
     target: list[Entry]
+    dataset: Dataset | None = None  # where it was opened to find them
 
     @property
     def data(self) -> dict[str, Any]:
@@ -60,9 +61,13 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
     """
     root = cache_root(cache_dir)
     cached = [entry for entry in complete_entries(root) if ONLY not in entry.recipe.data]  # those are of controls
-    identity = open_dataset(data).identity() if data else None
+    dataset = open_dataset(data) if data else None
+    place = _place(data, cache_dir)
+    for space, side in ((source, "source"), (target, "target")):
+        _refuse_absent(cached, space, side, weights, place)
+    identity = dataset.identity() if dataset else None
     sides = [
-        _matching(cached, space, side, identity, weights, _place(data, cache_dir))
+        _matching(cached, space, side, identity, weights, place)
         for space, side in ((source, "source"), (target, "target"))
     ]
     common = _the_users_own(_common_data(*sides))
@@ -77,7 +82,8 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
             f"with the same data= settings{one}"
         )
     on_data = [[e for e in side if canonical_json(e.recipe.data) == canonical_json(common[0])] for side in sides]
-    found = Found(*(_one_of_each(side) for side in on_data))
+    chosen, other = (_one_of_each(side) for side in on_data)
+    found = Found(chosen, other, dataset)
     _refuse_two_tables(found)
     return found
 
@@ -105,7 +111,7 @@ def reopen(found: Found, data: DataConfig | None) -> tuple[Dataset, DataConfig] 
         return None
     try:
         config = data or GROUPS["data"][found.provenance["name"]](**found.provenance)
-        dataset = open_dataset(config)
+        dataset = found.dataset or open_dataset(config)
         if canonical_json(dataset.identity()) == canonical_json(found.data):
             return dataset, config
         reason = "its pictures have changed since"
@@ -113,6 +119,20 @@ def reopen(found: Found, data: DataConfig | None) -> tuple[Dataset, DataConfig] 
         reason = str(error)
     log.warning("warning: the pictures behind the latents cannot be read (%s): controls are not measured", reason)
     return None
+
+
+def _refuse_absent(cached: Sequence[Entry], space: SpaceConfig, side: str, weights: str, place: str) -> None:
+    """Stop where nothing of a side's network is cached, before gigabytes of weights or pictures are hashed.
+
+    Raises:
+        ForesightError: the checkpoint's folder is none, or nothing of that network is cached.
+    """
+    checkpoint = getattr(model := open_model(space.model), "checkpoint", None)
+    if checkpoint is None or any(entry.recipe.model.get("name") == space.model.name for entry in cached):
+        return
+    if checkpoint.local is not None:
+        model.all_layers()  # a mistyped folder is said first
+    raise ForesightError(_nothing(space, side, weights, set(), place))
 
 
 def _matching(

@@ -98,3 +98,22 @@ def test_adapt_takes_one_layer_and_pooling(cached):
         "foresight adapt: adapt takes one layer and one pooling of the target, as target.layer=final "
         "target.pooling=flat. To try several, sweep: foresight adapt -m target.layer=4,8,final"
     )
+
+
+@pytest.mark.parametrize("stage", ["analyze", "adapt"])
+def test_an_empty_cache_is_said_before_anything_is_hashed(run, tmp_path, monkeypatch, stage):
+    """Neither the pictures nor the weights: both may be gigabytes. A mistyped folder is said first."""
+    from PIL import Image
+
+    from foresight_cli.data.imagefolder import ImageFolder
+    from foresight_cli.models.checkpoint import TINY, Checkpoint
+
+    (tmp_path / "p").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "p/a.png")
+    for hashed in (ImageFolder, Checkpoint):
+        monkeypatch.setattr(hashed, "identity", lambda *_, **__: pytest.fail("it was hashed"))
+    words = ("layer=final", "data=imagefolder", "data.path=p")
+    message = says(run, stage, f"source.model.checkpoint={TINY / 'qwen25vl'}", *words)
+    assert message.startswith(f"foresight {stage}: source=qwen25vl layer=final pooling=")
+    assert ": no such latents in the cache. Type: foresight extract model=qwen25vl" in message
+    assert "nowhere" in says(run, stage, "source.model.checkpoint=./nowhere", *words)
