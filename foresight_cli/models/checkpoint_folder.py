@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from foresight_cli.models.quantised import gguf_refusal
+from foresight_cli.models.single_file import single_file_advice
 from foresight_cli.models.weight_files import PICKLED
 
 ADAPTERS = (
@@ -98,6 +99,8 @@ def why_no_checkpoint(folder: Path, subfolder: str | None, model: str) -> str:
         return gguf_refusal(next(str(inside / name) for name in sorted(names) if name.endswith(".gguf")))
     if subfolder and (folder / "config.json").is_file():
         return f"{head}, but {folder} has one: leave model.subfolder= empty (model.subfolder=null)"
+    if conversion := single_file_advice(inside):
+        return f"{head}. {conversion}"
     return f"{head}, only {_listing(inside)}. {wanted(model)}"
 
 
@@ -105,7 +108,8 @@ def _instead(folder: Path) -> str:
     """What to name in place of a subfolder that is not there."""
     if (folder / "config.json").is_file():
         return ", but a config.json itself: add model.subfolder=null"
-    holders = _with_config(folder)
+    if not (holders := _with_config(folder)) and (conversion := single_file_advice(folder)):
+        return f". {conversion}"
     return f"; model.subfolder= may be {' or '.join(holders)}" if holders else f", only {_listing(folder)}"
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from math import prod
 
 from foresight_cli.clip import Clip
+from foresight_cli.config import LTXVConfig
+from foresight_cli.config.checks import multiple
 from foresight_cli.errors import ForesightError
 from foresight_cli.models.harmless_weights import AUTOENCODER
+from foresight_cli.models.ltxv_outline import LTXVOutline
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import ITEMSIZE, foresee_diffusers, load_diffusers
 from foresight_cli.models.vae_latents import VAELatents, square_pixels
@@ -19,8 +21,19 @@ WHAT = "LTX-Video's autoencoder"
 class LTXV(VAELatents):
     """``AutoencoderKLLTXVideo``: a still picture is a clip of one frame, scaled to [-1, 1]."""
 
+    def __init__(self, config: LTXVConfig) -> None:
+        super().__init__(config)
+        self._outline = LTXVOutline(self.checkpoint)
+
     def check_layers(self, layers: Sequence[str]) -> None:
-        """There is only ``final``, which the config has checked."""
+        """There is only ``final``, which the config has checked; the checkpoint and the resolution are checked here.
+
+        Raises:
+            ForesightError: the checkpoint holds another autoencoder than LTX-Video's.
+            UsageError: a resolution that this checkpoint does not divide into latents.
+        """
+        self._outline.check_class()
+        multiple("model.resolution", self.config.resolution, self._outline.side_factor)
 
     def check_weights(self) -> None:
         """See :class:`LatentModel`."""
@@ -35,14 +48,15 @@ class LTXV(VAELatents):
 
     def latent_shape(self, frames: int) -> tuple[int, ...]:
         """See :meth:`VAELatents.latent_shape`."""
-        said = json.loads(self.checkpoint.file("config.json").read_text(encoding="utf-8"))
-        side = self.config.resolution // 32
-        return int(said["latent_channels"]), 1 + (frames - 1) // 8, side, side
+        outline = self._outline
+        side = self.config.resolution // outline.side_factor
+        return outline.channels, 1 + (frames - 1) // outline.frame_factor, side, side
 
     def load(self, device: str) -> None:
         """Read the autoencoder through ``from_pretrained``."""
         from diffusers import AutoencoderKLLTXVideo
 
+        self.check_layers(())
         self._vae = load_diffusers(
             AutoencoderKLLTXVideo, self.config, self.checkpoint, device, what=WHAT, harmless=AUTOENCODER
         )
@@ -53,8 +67,8 @@ class LTXV(VAELatents):
         Raises:
             ForesightError: a number of frames that the network would not take in whole.
         """
-        frames = len(clip.frames)
-        if frames % 8 != 1:
-            raise ForesightError(f"{sample_id!r} has {frames} frames; LTX-Video's autoencoder takes 1 + 8k")
+        frames, factor = len(clip.frames), self._outline.frame_factor
+        if frames < 1 or (frames - 1) % factor:
+            raise ForesightError(f"{sample_id!r} has {frames} frames; LTX-Video's autoencoder takes 1 + {factor}k")
         pixels = square_pixels(clip, self.config.resolution)
         return Prepared(sample_id, {"pixels": pixels}, (frames,), length=frames)
