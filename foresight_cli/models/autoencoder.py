@@ -13,7 +13,7 @@ from foresight_cli.models.autoencoder_outline import Outline
 from foresight_cli.models.harmless_weights import AUTOENCODER
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import foresee_diffusers, load_diffusers
-from foresight_cli.models.vae_latents import VAELatents, encoded, square_pixels
+from foresight_cli.models.vae_latents import VAELatents, encoded, patched_shape, square_pixels
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +36,8 @@ class Autoencoder(VAELatents):
         outline, config = self._outline, self.config
         multiple("model.resolution", config.resolution, outline.factor)
         given = outline.given(outline.usual_frames or 1, config.resolution)
+        if config.normalize:
+            multiple("model.resolution", config.resolution, outline.factor * max(given.patch))
         if config.sample and not given.draws:
             raise UsageError(
                 f"model.sample=true: {outline.name} has no posterior to draw from. Leave model.sample= out"
@@ -53,13 +55,14 @@ class Autoencoder(VAELatents):
         """See :class:`LatentModel`."""
         given = self._outline.given(frames, self.config.resolution)
         if tap.pooling == "channel_mean":
-            return 4 * given.shape[0]
+            return 4 * self.latent_shape(frames)[0]
         stays_exact = self.config.dtype != "float32" and getattr(self._outline.network, "_keep_in_fp32_modules", None)
         return None if stays_exact else given.bytes  # which of its layers keep float32 is seen only once it runs
 
     def latent_shape(self, frames: int) -> tuple[int, ...]:
         """See :meth:`VAELatents.latent_shape`; raises :class:`ForesightError` where it does not take so many frames."""
-        return self._outline.given(frames, self.config.resolution).shape
+        given = self._outline.given(frames, self.config.resolution)
+        return patched_shape(given.shape, given.patch) if self.config.normalize else given.shape
 
     def load(self, device: str) -> None:
         """Read the class that the checkpoint names through its ``from_pretrained``."""
@@ -75,12 +78,16 @@ class Autoencoder(VAELatents):
         Raises:
             ForesightError: the network does not take so many frames.
         """
+        import torch
+
         frames = len(clip.frames)
         try:
             self._outline.given(frames, self.config.resolution)
         except ForesightError as error:
             raise ForesightError(f"{sample_id!r}: {error}") from None
         pixels = square_pixels(clip, self.config.resolution)
+        if self._outline.channels == 4:
+            pixels = torch.cat([pixels, torch.ones_like(pixels[:1])])  # opaque, as the pipelines make of any picture
         if not self._outline.takes_clips:
             pixels = pixels[:, 0]
         return Prepared(sample_id, {"pixels": pixels}, (frames,), length=frames)

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.models.checkpoint import Checkpoint
-from foresight_cli.models.vae_latents import encoded, statistics
+from foresight_cli.models.vae_latents import encoded, patch, statistics
 
 SIDES = (256, 512)  # pictures whose latents tell how many pixels make one of theirs
 FRAMES = (1, 9)  # a still picture, or the shortest clip of 1 + 8k: what a video autoencoder is tried with
+CHANNELS = (3, 4)  # red, green, blue; and opacity, as Qwen-Image-Layered and Qwen-Image-2.1 want
 NEAR = 16  # frames more or fewer, where another number is looked for
 
 
@@ -25,6 +26,7 @@ class Given(NamedTuple):
         draws: whether there is a posterior to draw from.
         unscaled: why the latents cannot be normalized; empty where they can.
         batches: whether it takes several samples at once.
+        patch: latents along height and width that normalizing makes one of, with so many times the channels.
     """
 
     shape: tuple[int, ...]
@@ -32,6 +34,7 @@ class Given(NamedTuple):
     draws: bool
     unscaled: str
     batches: bool
+    patch: tuple[int, int]
 
     @property
     def bytes(self) -> int:
@@ -57,6 +60,7 @@ class Outline:
         self.checkpoint = checkpoint
         self.dtype = dtype
         self._known: dict[tuple[int, int], Given] = {}
+        self._meta: Any = None
         self._lock = Lock()
 
     @cached_property
@@ -95,22 +99,35 @@ class Outline:
         """Whether the network takes ``[b, 3, T, H, W]``, and not ``[b, 3, H, W]``; raises as :attr:`usual_frames`."""
         return self.usual_frames is not None
 
-    @cached_property
+    @property
     def usual_frames(self) -> int | None:
         """Frames that a network of clips takes, 1 if it can; None for a network of pictures, which have no such axis.
 
         Raises:
             ForesightError: it takes neither pictures nor clips; its own words on both.
         """
+        return self._input[1]
+
+    @property
+    def channels(self) -> int:
+        """Of the pictures that it takes: 3, or 4 where there is transparency; raises as :attr:`usual_frames`."""
+        return self._input[0]
+
+    @cached_property
+    def _input(self) -> tuple[int, int | None]:
+        """:attr:`channels` and :attr:`usual_frames`, found by trying: no config says both, and none in one way."""
         side, reasons = SIDES[0], []
-        for frames in (None, *FRAMES):
-            try:
-                self._known[frames or 1, side] = self._encode((3, frames, side, side) if frames else (3, side, side))
-            except CannotEncode as error:
-                reasons.append(str(error))
-            else:
-                return frames
-        raise ForesightError(f"{self.name} encodes neither pictures ({reasons[0]}) nor clips ({reasons[-1]})")
+        for channels in CHANNELS:
+            for frames in (None, *FRAMES):
+                try:
+                    given = self._encode((channels, frames, side, side) if frames else (channels, side, side))
+                except CannotEncode as error:
+                    reasons.append(str(error))
+                else:
+                    self._known[frames or 1, side] = given
+                    return channels, frames
+        tried = len(FRAMES)
+        raise ForesightError(f"{self.name} encodes neither pictures ({reasons[0]}) nor clips ({reasons[tried]})")
 
     @cached_property
     def factor(self) -> int:
@@ -144,7 +161,8 @@ class Outline:
         with self._lock:  # prepare() runs in several threads, and each would ask for the same answer
             if (frames, side) not in self._known:
                 try:
-                    self._known[frames, side] = self._encode((3, frames, side, side) if clips else (3, side, side))
+                    count = (self.channels, frames) if clips else (self.channels,)
+                    self._known[frames, side] = self._encode((*count, side, side))
                 except CannotEncode as error:
                     raise ForesightError(self._refusal(frames, side, str(error))) from None
             return self._known[frames, side]
@@ -161,7 +179,7 @@ class Outline:
     def _first_taken(self, numbers: range, side: int) -> int | None:
         for number in numbers:
             try:
-                self._encode((3, number, side, side))
+                self._encode((self.channels, number, side, side))
             except CannotEncode:
                 continue
             return number
@@ -175,16 +193,19 @@ class Outline:
             return self._encode_batch(1, shape)
 
     def _encode_batch(self, count: int, shape: tuple[int, ...]) -> Given:
-        """The same for so many samples; by a new network, as some keep state after they have failed."""
+        """The same for so many samples; after a failure by a new network, as some keep state of it."""
         import torch
 
         network, dtype = self.network, getattr(torch, self.dtype)  # its module is imported here, not on meta
-        with self.checkpoint.reading(), torch.device("meta"):
-            vae = self._build(network).to(device="meta", dtype=dtype).eval()  # some buffers are made on the CPU
+        if self._meta is None:
+            with self.checkpoint.reading(), torch.device("meta"):
+                self._meta = self._build(network).to(device="meta", dtype=dtype).eval()  # some buffers are on the CPU
+        vae = self._meta
         try:
             with torch.device("meta"), torch.no_grad():
                 latents, posterior = encoded(vae, torch.empty((count, *shape), dtype=dtype))
         except Exception as error:  # whatever a network raises for pixels that it does not take
+            self._meta = None
             raise CannotEncode((str(error).strip() or type(error).__name__).splitlines()[0]) from error
         if latents.ndim != len(shape) + 1 or len(latents) != count:
             raise CannotEncode(f"its latents have the shape {list(latents.shape)}")
@@ -194,6 +215,7 @@ class Outline:
             draws=posterior is not None,
             unscaled=_why_unscaled(vae, latents.shape[1]),
             batches=count > 1,
+            patch=patch(vae),
         )
 
     def _build(self, network: Any) -> Any:
@@ -205,6 +227,8 @@ class Outline:
 
 def _why_unscaled(vae: Any, channels: int) -> str:
     """What keeps the latents of ``vae`` from being normalized; empty where nothing does."""
+    if patch(vae) != (1, 1):
+        return ""
     if found := statistics(vae):
         sizes = [len(values) for values in found]
         if sizes != [channels, channels]:

@@ -61,8 +61,9 @@ def _beside(vae: Any, name: str) -> dict[str, Any]:
 
 
 def _in_range(pixels: torch.Tensor, name: str, frames: int, side: int) -> torch.Tensor:
-    """``[1, 3, H, W]`` or ``[1, 3, T, H, W]`` in [-1, 1] as ``[1, T, H, W, 3]`` in [0, 1]."""
+    """``[1, 3, H, W]`` or ``[1, 3, T, H, W]`` in [-1, 1] as ``[1, T, H, W, 3]`` in [0, 1]; no opacity."""
     pixels = pixels.unsqueeze(2) if pixels.ndim == 4 else pixels
+    pixels = pixels[:, :3] if pixels.shape[1] == 4 else pixels
     if tuple(pixels.shape) != (1, 3, frames, side, side):
         wanted = [1, 3, frames, side, side]
         raise ForesightError(f"{name} decodes to the shape {list(pixels.shape)}, where {wanted} went in")

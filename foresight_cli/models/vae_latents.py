@@ -138,35 +138,83 @@ def statistics(vae: Any) -> tuple[Any, Any] | None:
     return None if mean is None or std is None else (mean, std)
 
 
+def patch(vae: Any) -> tuple[int, int]:
+    """Latents along the height and the width that the diffusion model sees as one: FLUX.2 has 2 x 2, others 1 x 1.
+
+    Its statistics are those of a batch norm over the ``C * 4`` channels of such a patch.
+    """
+    if getattr(vae, "bn", None) is None:
+        return 1, 1
+    height, width = vae.config.patch_size
+    return int(height), int(width)
+
+
+def patched_shape(shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, ...]:
+    """The shape of latents ``(C, h, w)`` or ``(C, T, h, w)`` with patches of ``size`` among their channels."""
+    height, width = size
+    return (shape[0] * height * width, *shape[1:-2], shape[-2] // height, shape[-1] // width)
+
+
 def normalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
     """``latents`` ``[b, C, ...]`` as the checkpoint's diffusion model sees them.
 
     ``(z - latents_mean) / latents_std * scaling_factor``, or ``(z - shift_factor) * scaling_factor`` where the
-    checkpoint has no mean and deviation of its channels. What its config leaves out changes nothing.
+    checkpoint has no mean and deviation of its channels. What its config leaves out changes nothing. FLUX.2 gives
+    ``[b, 4C, h / 2, w / 2]``, see :func:`patch`.
 
-    Source: the pipelines of diffusers (LTX, Mochi, Stable Diffusion XL and 3), which invert this before they decode.
+    Source: the pipelines of diffusers (LTX, Mochi, Stable Diffusion XL and 3, FLUX.2), which invert this before they
+    decode.
     """
-    import torch
-
+    size = patch(vae)
+    if size != (1, 1):
+        batch, channels, height, width = latents.shape
+        grid = latents.view(batch, channels, height // size[0], size[0], width // size[1], size[1])
+        mean, std = _batch_statistics(vae, latents)
+        packed = grid.permute(0, 1, 3, 5, 2, 4).reshape(batch, *patched_shape((channels, height, width), size))
+        return (packed - mean) / std
     if found := statistics(vae):
-        axes = (1, -1) + (1,) * (latents.ndim - 2)
-        mean, std = (torch.as_tensor(values).view(axes).to(latents) for values in found)
+        mean, std = _along_channels(found, latents)
         latents = (latents - mean) / std
     elif (shift := vae.config.get("shift_factor")) is not None:
         latents = latents - shift
-    scale = vae.config.get("scaling_factor")
-    return latents if scale is None else latents * scale
+    return latents * _factor(vae, latents.shape[1])
 
 
 def denormalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
     """``latents`` ``[b, C, ...]`` as the decoder of the checkpoint takes them: :func:`normalized`, undone."""
-    import torch
-
-    scale = vae.config.get("scaling_factor")
-    latents = latents if scale is None else latents / scale
+    size = patch(vae)
+    if size != (1, 1):
+        mean, std = _batch_statistics(vae, latents)
+        batch, channels, height, width = latents.shape
+        grid = (latents * std + mean).view(batch, channels // prod(size), *size, height, width)
+        return grid.permute(0, 1, 4, 2, 5, 3).reshape(batch, -1, height * size[0], width * size[1])
+    latents = latents / _factor(vae, latents.shape[1])
     if found := statistics(vae):
-        axes = (1, -1) + (1,) * (latents.ndim - 2)
-        mean, std = (torch.as_tensor(values).view(axes).to(latents) for values in found)
+        mean, std = _along_channels(found, latents)
         return latents * std + mean
     shift = vae.config.get("shift_factor")
     return latents if shift is None else latents + shift
+
+
+def _factor(vae: Any, channels: int) -> float:
+    """``scaling_factor``; 1 where it has none, or has one that its pipeline does not read.
+
+    An ``AutoencoderKL`` with a mean and a deviation of its channels is one of Stable Diffusion XL, whose pipelines want
+    4 channels and scale too, or that of GLM-Image, whose config has the class's default and whose pipeline leaves it.
+    """
+    scale = vae.config.get("scaling_factor")
+    ignored = type(vae).__name__ == "AutoencoderKL" and channels != 4 and statistics(vae) is not None
+    return 1.0 if scale is None or ignored else float(scale)
+
+
+def _along_channels(values: tuple[Any, Any], latents: torch.Tensor) -> list[torch.Tensor]:
+    import torch
+
+    axes = (1, -1) + (1,) * (latents.ndim - 2)
+    return [torch.as_tensor(numbers).view(axes).to(latents) for numbers in values]
+
+
+def _batch_statistics(vae: Any, latents: torch.Tensor) -> list[torch.Tensor]:
+    """Mean and deviation of FLUX.2's batch norm."""
+    deviation = (vae.bn.running_var + vae.config.batch_norm_eps).sqrt()
+    return _along_channels((vae.bn.running_mean, deviation), latents)

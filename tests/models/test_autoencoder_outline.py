@@ -120,7 +120,7 @@ def test_config_that_is_no_json(settings, tmp_path):
 @pytest.mark.parametrize(
     ("name", "said", "why"),
     [
-        ("AutoencoderKLFlux2", {}, "it has no latents_mean and latents_std, and no scaling_factor"),
+        ("AutoencoderKLKVAEVideo", {"ch": 32}, "it has no latents_mean and latents_std, and no scaling_factor"),
         (
             "AutoencoderKLWan",
             {"base_dim": 8, "z_dim": 4},
