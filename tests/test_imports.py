@@ -17,6 +17,7 @@ GROUND = (
     "hashing",
     "clip",
     "csv_table",
+    "brace_patterns",
     "latent_file",
     "config",
     "config_groups",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from itertools import product
 from pathlib import Path
 
+from foresight_cli.brace_patterns import expand
 from foresight_cli.data.left_alone import SYSTEM_FILES, listed, suffix_of
 from foresight_cli.errors import ForesightError
 
@@ -38,22 +37,3 @@ def tar_files(path: str) -> tuple[list[str], Counter[str]]:
         raise ForesightError(f"no file {missing[0] if missing else path!r}; data.path= wants a folder of .tar files, "
                              "one .tar, or shards/{000..099}.tar")  # fmt: skip
     return [str(file.absolute()) for file in named], others
-
-
-def expand(pattern: str) -> list[str]:
-    """What braces stand for, as a shell has it.
-
-    >>> expand("s/{08..10}-{a,b}.tar")[:3]
-    ['s/08-a.tar', 's/08-b.tar', 's/09-a.tar']
-    """
-    parts = re.split(r"(\{[^{}]*\})", pattern)
-    return ["".join(chosen) for chosen in product(*(_options(part) for part in parts))]
-
-
-def _options(part: str) -> list[str]:
-    if not part.startswith("{"):
-        return [part]
-    if found := re.fullmatch(r"\{(\d+)\.\.(\d+)\}", part):
-        first, last = found[1], found[2]
-        return [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
-    return part[1:-1].split(",")
