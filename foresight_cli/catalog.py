@@ -16,6 +16,7 @@ from foresight_cli.config_groups import as_override, changed_settings, conf_dir,
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
+from foresight_cli.latent_file import Undecided
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
@@ -139,7 +140,10 @@ def _matching(
     cached: Sequence[Entry], space: SpaceConfig, side: str, data: dict[str, Any] | None, weights: str, place: str
 ) -> list[Entry]:
     model = open_model(space.model)
-    identity = model.identity(reach_hub=getattr(space.model, "revision", None) is not None)
+    try:
+        identity = model.identity(reach_hub=getattr(space.model, "revision", None) is not None)
+    except Undecided as error:
+        raise error.of(f"{side}.model") from None
     name = space.model.name
     fitting = []
     near_misses: set[str] = set()
@@ -198,7 +202,11 @@ def _place(data: DataConfig | None, cache_dir: str) -> str:
 
 def _path_of(space: SpaceConfig, group: str) -> str:
     """The file of latents that a command line has to name, as a setting of ``group``; "" for other models."""
-    return f" {group}.path={shlex.quote(space.model.path)}" if isinstance(space.model, PrecomputedConfig) else ""
+    if not isinstance(space.model, PrecomputedConfig):
+        return ""
+    columns = {key: value for key in ("id", "values") if (value := getattr(space.model, key)) is not None}
+    named = "".join(f" {shlex.quote(as_override(f'{group}.{key}', value))}" for key, value in columns.items())
+    return f" {group}.path={shlex.quote(space.model.path)}{named}"
 
 
 def _refuse_two_tables(found: Found) -> None:

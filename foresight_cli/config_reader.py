@@ -137,7 +137,20 @@ def _group(cfg: DictConfig, group: str, side: str | None = None) -> Any:
     schema = GROUPS[group].get(str(node.name))
     if schema is None:
         raise UsageError(f"{at}={node.name}: choose one of {', '.join(GROUPS[group])}")
-    return _typed(schema, node, at)
+    return _typed(schema, _with_own_columns(node) if group == "data" else node, at)
+
+
+def _with_own_columns(node: DictConfig) -> DictConfig:
+    """``data=precomputed`` with the columns of its own file: those of the model's, where that is another, say nothing.
+
+    They are the model's by interpolation, as its path is.
+    """
+    raw = OmegaConf.to_container(node, resolve=False)
+    assert isinstance(raw, dict)
+    if node.name != "precomputed" or "${" in str(raw["path"]) or node.path == OmegaConf.select(node, "..model.path"):
+        return node
+    inherited = [key for key in ("id", "values") if "${oc.select:model." in str(raw.get(key))]
+    return OmegaConf.merge(node, dict.fromkeys(inherited))  # type: ignore[return-value]
 
 
 def _typed(schema: type, node: DictConfig | None, at: str) -> Any:

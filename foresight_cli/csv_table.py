@@ -23,17 +23,20 @@ class Row:
 
     Attributes:
         where: where it starts, "FILE, line 3".
-        id: the sample it is about; "" where it names none.
-        cells: the other cells that are not blank, by column.
+        cells: the cells that are not blank, by column.
     """
 
     where: str
-    id: str
     cells: dict[str, str]
+
+    @property
+    def id(self) -> str:
+        """The sample it is about; "" where it names none."""
+        return self.cells.get("id", "")
 
     def names(self) -> dict[str, str]:
         """The label and the group, as far as they are given."""
-        return {name: self.cells[name].strip() for name in ("label", "group") if name in self.cells}
+        return {name: self.text(name) for name in ("label", "group") if name in self.cells}
 
     def attributes(self) -> dict[str, float]:
         """Every other cell as a number.
@@ -41,27 +44,63 @@ class Row:
         Raises:
             ForesightError: one is not a finite number.
         """
-        cells = {name: cell for name, cell in self.cells.items() if name not in ("label", "group")}
-        return {name: _number(cell, f"{self.where}: column {name!r}") for name, cell in cells.items()}
+        return {name: self.number(name) for name in self.cells if name not in ("id", "label", "group")}
+
+    def text(self, column: str) -> str:
+        """The cell without white space around it; "" where it is blank."""
+        return self.cells.get(column, "").strip()
+
+    def number(self, column: str) -> float:
+        """The cell as a number; NaN where it is blank.
+
+        Raises:
+            ForesightError: it is not a finite number.
+        """
+        cell = self.cells.get(column)
+        if cell is not None and not is_number(cell):
+            raise ForesightError(f"{self.where}: column {column!r} wants a finite number, got {cell!r}")
+        return math.nan if cell is None else float(cell)
 
 
 def csv_table(file: Path) -> Iterator[Row]:
     """The rows of ``file``, in order; its first row names the columns, ``id`` among them.
 
     Raises:
+        ForesightError: see :func:`csv_cells`, or there is no column ``id``.
+    """
+    header, rows = csv_cells(file)
+    if "id" not in header:
+        raise ForesightError(f"{file}: no column 'id' among {header}")
+    return rows
+
+
+def csv_cells(file: Path) -> tuple[list[str], Iterator[Row]]:
+    """The columns of ``file``, and its rows in order.
+
+    Raises:
         ForesightError: which line and cell cannot be used, and what was wanted.
     """
     rows = _csv_rows(file)
     header = [PLURALS.get(name.strip(), name.strip()) for name in next(rows, ("", list[str]()))[1]]
-    if "id" not in header:
-        raise ForesightError(f"{file}: no column 'id' among {header}")
     if twice := [name for name in header if name and header.count(name) > 1]:
         raise ForesightError(f"{file}: column {twice[0]!r} stands twice")
+    return header, _rows(header, rows)
+
+
+def _rows(header: list[str], rows: Iterator[tuple[str, list[str]]]) -> Iterator[Row]:
     for where, cells in rows:
         row = {name: cell for name, cell in zip_longest(header, cells, fillvalue="") if cell.strip()}
         if "" in row:
             raise ForesightError(f"{where}: {row['']!r} stands under no column name")
-        yield Row(where, row.pop("id", ""), row)
+        yield Row(where, row)
+
+
+def is_number(cell: str) -> bool:
+    """Whether it is a finite number."""
+    try:
+        return math.isfinite(float(cell)) and "_" not in cell  # float() reads 1_0 as 10
+    except ValueError:
+        return False
 
 
 def _csv_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
@@ -82,13 +121,3 @@ def _csv_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
             line = reader.line_num + 1
     except csv.Error as error:
         raise ForesightError(f"{file}, line {line}: {error}") from None
-
-
-def _number(cell: str, where: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or "_" in cell:  # float() reads 1_0 as 10
-        raise ForesightError(f"{where} wants a finite number, got {cell!r}")
-    return value

@@ -17,18 +17,17 @@ from omegaconf import DictConfig
 
 from foresight_cli.config import ExtractConfig, RayConfig, RunnerConfig
 from foresight_cli.config_reader import extract_config
-from foresight_cli.data import Dataset, open_dataset
+from foresight_cli.data import Dataset
 from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.data.probing import refuse_undecodable, skips_undecodable
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.job import Job
-from foresight_cli.extraction.plan import described, planned
+from foresight_cli.extraction.plan import described, open_data, opened, planned
 from foresight_cli.latents import Entry
 from foresight_cli.latents.lock import Holder, locked
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import write_samples
-from foresight_cli.models import LatentModel, Tap, open_model
-from foresight_cli.models.precomputed import Precomputed
+from foresight_cli.models import LatentModel, Tap
 from foresight_cli.progress import ShardProgress
 from foresight_cli.sample_size import shortage_of
 from foresight_cli.suggest.next_step import after_extract
@@ -52,7 +51,7 @@ PACKAGES = (
 def run(cfg: DictConfig) -> None:
     """The stage's entry point."""
     config = extract_config(cfg)
-    dataset = open_dataset(config.data)
+    dataset = open_data(config)
     if message := shortage_of(dataset.samples, config.data.name):
         log.warning("warning: %s", message)
     if config.dry_run:
@@ -84,10 +83,7 @@ def extract(
     Raises:
         ForesightError: the data, the checkpoint or the cache cannot be used; what is already cached stays.
     """
-    dataset = open_dataset(config.data) if dataset is None else dataset
-    model = open_model(config.model)
-    if isinstance(model, Precomputed):
-        model.check_samples([sample.id for sample in dataset.samples])
+    dataset, model = opened(config, dataset)
     recipes = planned(config, dataset, model)
     root = cache_root(config.cache_dir)
     if not all(Entry.at(root, recipe).path.is_dir() for recipe in recipes.values()):
@@ -160,7 +156,10 @@ def _provenance(config: ExtractConfig, device: str, left_alone: LeftAlone) -> di
     """What tells of the run without changing its numbers: no time and no place of work, so that reruns are equal."""
     data, model = asdict(config.data), asdict(config.model)
     for said, key in ((data, "path"), (model, "path"), (model, "checkpoint")):
-        if key in said and Path(said[key]).expanduser().exists():  # no hub id, and no tiny:<model>
+        if key not in said:
+            continue
+        pattern = said["name"] == "precomputed" and not said[key].startswith("{")
+        if pattern or Path(said[key]).expanduser().exists():  # no hub id, and no tiny:<model>
             said[key] = str(Path(said[key]).expanduser().resolve())
     versions = {}
     for name in PACKAGES:

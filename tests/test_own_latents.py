@@ -170,7 +170,7 @@ def photos(tmp_path):
 def test_rows_are_joined_to_pictures_by_id(run, tmp_path, photos):
     data = ("data=imagefolder", "data.path=photos")
     said = extract(run, "mine.npz", *data)
-    assert said.splitlines()[0] == "mine.npz: 1 of its 31 rows are no samples of the data, and left out"
+    assert said.splitlines()[0] == "1 of the 31 rows of mine.npz match no sample of the data and were skipped"
     typed(run, "extract", "model=pixels", *data)
     (entry,) = entries(tmp_path)
     held = load(entry)
@@ -263,6 +263,11 @@ def test_files_that_differ_in_what_they_know_of_the_samples(run, tmp_path):
 def test_the_dry_run_knows_the_size(run):
     save("a.npz", A.astype(np.float16))
     said = typed(run, "extract", "model=precomputed", "model.path=a.npz", "pooling=flat", "dry_run=true")
+    Path("b.csv").write_text("id\nnobody\n")
+    np.save("b.npy", A[:1])
+    assert says(run, "extract", "model=precomputed", "model.path=a.npz", "data.path=b.npy", "dry_run=true").startswith(
+        "foresight extract: a.npz: no row for 1 of 1 samples, such as 'nobody'"
+    )
     assert "160 rows, 1.9 kB of latents, 0 of 1 shards in the cache" in said
 
 
@@ -270,4 +275,4 @@ def test_the_settings_are_in_the_provenance(run, tmp_path):
     save("a.npz", A)
     extract(run, "a.npz")
     said = json.loads((entries(tmp_path)[0] / "manifest.json").read_bytes())["provenance"]
-    assert said["data"] == {"name": "precomputed", "path": str(tmp_path / "a.npz")}
+    assert said["data"] == {"name": "precomputed", "path": str(tmp_path / "a.npz"), "id": None, "values": None}

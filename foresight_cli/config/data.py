@@ -74,6 +74,9 @@ class PrecomputedDataConfig:
 
     name: str
     path: str
+    # Defaults, since caches that were made before there were these keys are read too.
+    id: str | None = None
+    values: str | None = None
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def open_dataset(config: DataConfig) -> Dataset:
     if isinstance(config, PrecomputedDataConfig):
         from foresight_cli.data.precomputed import Precomputed
 
-        return Precomputed(config.path)
+        return Precomputed(config.path, id=config.id, values=config.values)
     if isinstance(config, HFConfig):
         from foresight_cli.data.hf import HFDataset
 

@@ -17,15 +17,16 @@ from foresight_cli.latent_file import open_latent_file
 class Precomputed:
     """The rows of a file of latents, in its order: see :func:`open_latent_file` for what it may hold."""
 
-    def __init__(self, path: str | Path) -> None:
-        """Reads all but the values.
+    def __init__(self, path: str | Path, *, id: str | None = None, values: str | None = None) -> None:
+        """Reads all but the values; for ``id`` and ``values`` see :func:`open_latent_file`.
 
         Raises:
             ForesightError: there is no such file, or something in it cannot be used.
         """
         if not path:
             raise UsageError("data.path is needed: add data.path=X.npz, a file of latents")
-        file = open_latent_file(path)
+        file = open_latent_file(path, id=id, values=values, at="data")
+        self.notes = file.notes
         table = file.table
         numbers = {name: column.tolist() for name, column in table.attributes.items()}
         self.samples: Sequence[Sample] = [

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from foresight_cli.config import ExtractConfig
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.probing import refuse_undecodable, skips_undecodable, undecodable
+from foresight_cli.latent_file import Undecided
 from foresight_cli.latents import Entry, Recipe
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.models import LatentModel, Tap, open_model
+from foresight_cli.models.precomputed import Precomputed
+
+log = logging.getLogger(__name__)
 
 
 def planned(config: ExtractConfig, dataset: Dataset, model: LatentModel) -> dict[Tap, Recipe]:
@@ -32,6 +38,38 @@ def planned(config: ExtractConfig, dataset: Dataset, model: LatentModel) -> dict
     }
 
 
+def open_data(config: ExtractConfig) -> Dataset:
+    """The dataset of ``config``; where it is the model's own file of latents, its columns are asked for once.
+
+    Raises:
+        ForesightError: there is no such data.
+    """
+    try:
+        return open_dataset(config.data)
+    except Undecided as error:
+        same = getattr(config.model, "path", None) == getattr(config.data, "path", None)
+        raise error.of("model" if same else "data") from None
+
+
+def opened(config: ExtractConfig, dataset: Dataset | None = None) -> tuple[Dataset, LatentModel]:
+    """The data and the model, neither read; of latents from a file, that every sample has a row.
+
+    Args:
+        config: what to extract.
+        dataset: that of ``config.data`` or some of its samples, where it is open already.
+
+    Raises:
+        ForesightError: one of them cannot be used.
+    """
+    dataset = open_data(config) if dataset is None else dataset
+    model = open_model(config.model)
+    if isinstance(model, Precomputed):
+        for note in dict.fromkeys([*getattr(dataset, "notes", ()), *model.notes]):
+            log.info("%s", note)
+        model.check_samples([sample.id for sample in dataset.samples])
+    return dataset, model
+
+
 def described(config: ExtractConfig, dataset: Dataset | None = None) -> str:
     """What ``foresight extract`` would do with these settings, one line for each layer and pooling.
 
@@ -42,8 +80,7 @@ def described(config: ExtractConfig, dataset: Dataset | None = None) -> str:
     Raises:
         ForesightError: the data or the checkpoint cannot be used.
     """
-    dataset = open_dataset(config.data) if dataset is None else dataset
-    model = open_model(config.model)
+    dataset, model = opened(config, dataset)
     model.check_layers(config.layers or ())
     model.check_files()
     model.check_weights()

@@ -1,23 +1,37 @@
-"""What a file of latents says of its rows: ids, labels, groups, and a column for each attribute."""
+"""The table of a file of latents: ids, labels, groups, and a column for each attribute."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from foresight_cli.csv_table import PLURALS
 from foresight_cli.errors import ForesightError
 
 Column: TypeAlias = "list[Any] | np.ndarray"
-WORDS = ("ids", "labels", "groups")
-NUMBERS = ("b", "i", "u", "f")
 KINDS = {"O": "Python objects", "U": "text", "S": "bytes"}
 """By numpy's letter for a kind of dtype."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a file as they were read, one entry a row.
+
+    Attributes:
+        ids: text or whole numbers.
+        labels: likewise; None where the file has no such column.
+        groups: likewise.
+        attributes: numbers, by name.
+    """
+
+    ids: Column
+    labels: Column | None = None
+    groups: Column | None = None
+    attributes: Mapping[str, Column] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,7 @@ class Table:
     Attributes:
         ids: unique, in Unicode form NFC as those of every dataset.
         labels: the category, None where there is none.
-        groups: the id, where the file says no other.
+        groups: the id, where the file names no other.
         attributes: float64 ``[n]`` by name; NaN where a row has none.
     """
 
@@ -37,29 +51,12 @@ class Table:
     attributes: dict[str, np.ndarray]
 
 
-def meant(path: Path, names: Collection[str]) -> dict[str, str]:
-    """What each name in the file stands for: ``group`` is ``groups``, an attribute is itself.
-
-    Raises:
-        ForesightError: the file has both ``group`` and ``groups``, or no ids.
-    """
-    plural = {one: many for many, one in PLURALS.items()}
-    for one, many in plural.items():
-        if one in names and many in names:
-            raise ForesightError(f"{path}: it has both {one!r} and {many!r}: keep one of them")
-    if not {"id", "ids"} & set(names):
-        raise ForesightError(
-            f"{path}: nothing named 'ids' among {sorted(names)}. Latents are matched by id, never by position"
-        )
-    return {name: plural.get(name, name) for name in names}
-
-
-def check_column(path: Path, name: str, shape: Sequence[int], dtype: np.dtype[Any] | str, rows: int) -> None:
-    """Refuse an array that is no column, before it is read.
+def check_names(path: Path, name: str, shape: Sequence[int], dtype: np.dtype[Any] | str, rows: int) -> None:
+    """Refuse ids, labels or groups that are no column of text or whole numbers, before they are read.
 
     Args:
         path: of the file.
-        name: as :func:`meant` has it.
+        name: ids, labels or groups.
         shape: of the array.
         dtype: of the array; what the format calls it, where numpy has none like it.
         rows: of the values.
@@ -68,35 +65,28 @@ def check_column(path: Path, name: str, shape: Sequence[int], dtype: np.dtype[An
         ForesightError: what it is, and what was wanted.
     """
     kind = "" if isinstance(dtype, str) else dtype.kind
-    called = KINDS.get(kind, dtype)
-    if name not in WORDS:
-        if kind not in NUMBERS or tuple(shape) != (rows,):
-            raise ForesightError(
-                f"{path}: {name!r} has shape {list(shape)} and holds {called}: an attribute is one number for each of "
-                f"the {rows} rows. Leave it out"
-            )
-    elif kind not in ("i", "u", "U"):
-        raise ForesightError(f"{path}: {name} are {called}: save them with np.array({name}, dtype=str)")
-    elif tuple(shape) != (rows,):
+    if kind not in ("i", "u", "U"):
+        raise ForesightError(f"{path}: {name} are {KINDS.get(kind, dtype)}: save them with np.array({name}, dtype=str)")
+    if tuple(shape) != (rows,):
         raise ForesightError(f"{path}: {name} has shape {list(shape)}: wanted [{rows}], one for each row of values")
 
 
-def table_of(path: Path, columns: Mapping[str, Column], rows: int) -> Table:
-    """The table that ``columns`` make; arrays among them have passed :func:`check_column`.
+def table_of(path: Path, columns: Columns, rows: int) -> Table:
+    """The table that ``columns`` make; arrays among them have passed :func:`check_names`.
 
     Raises:
         ForesightError: a column is too long or too short, an id is missing or stands twice, a number is infinite.
     """
-    names = meant(path, columns)
-    words = {names[name]: _words(path, names[name], columns[name], rows) for name in columns if names[name] in WORDS}
-    ids = [unicodedata.normalize("NFC", text) for text in words["ids"]]
+    ids = [unicodedata.normalize("NFC", text) for text in _words(path, "ids", columns.ids, rows)]
     _refuse_unusable(path, ids)
-    groups = words.get("groups", [""] * rows)
+    blank = [""] * rows
+    labels = blank if columns.labels is None else _words(path, "labels", columns.labels, rows)
+    groups = blank if columns.groups is None else _words(path, "groups", columns.groups, rows)
     return Table(
         ids=ids,
-        labels=[label or None for label in words.get("labels", [""] * rows)],
+        labels=[label or None for label in labels],
         groups=[group or sample_id for group, sample_id in zip(groups, ids, strict=True)],
-        attributes={name: _numbers(path, name, columns[name], ids) for name in columns if names[name] not in WORDS},
+        attributes={name: _numbers(path, name, column, ids) for name, column in columns.attributes.items()},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latent_file.columns import Column, Table, table_of
+from foresight_cli.latent_file.columns import Columns, Table, table_of
 
 ITEMSIZE = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 CHUNK = 1 << 26
@@ -32,6 +32,9 @@ class LatentFile:
         dtype: of the values: float16, bfloat16, float32 or float64.
         table: id, label, group and attributes of each row.
         read: how the values are read.
+        notes: what to tell the user of the columns: which were taken, and which were left alone.
+        columns: of ``labels`` and ``groups``, those that the file has.
+        other_ids: columns of text that could hold ids too.
     """
 
     path: Path
@@ -39,6 +42,9 @@ class LatentFile:
     dtype: str
     table: Table
     read: Callable[[], np.ndarray]
+    notes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    other_ids: tuple[str, ...] = ()
 
     @cached_property
     def values(self) -> np.ndarray:
@@ -61,11 +67,15 @@ class LatentFile:
         """
         said = {"dtype": self.dtype, "ids": self.table.ids, "shape": list(self.shape)}
         total = hashlib.sha256(_json(said))
-        step = max(1, CHUNK // row_bytes(self.shape, self.dtype))
-        for start in range(0, self.shape[0], step):
-            rows = self.values[start : start + step]
+        for rows in self.chunks():
             total.update(np.ascontiguousarray(rows, rows.dtype.newbyteorder("<")).tobytes())
         return total.hexdigest()
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        """The values in row order, some at a time."""
+        step = max(1, CHUNK // row_bytes(self.shape, self.dtype))
+        for start in range(0, self.shape[0], step):
+            yield self.values[start : start + step]
 
     @property
     def ids_sha256(self) -> str:
@@ -73,28 +83,45 @@ class LatentFile:
         return hashlib.sha256(_json(self.table.ids)).hexdigest()
 
 
+About = tuple[tuple[str, ...], tuple[str, ...]]
+"""What to tell of a table: notes for the user, and columns of text that could hold ids too."""
+
+
 def latent_file(
-    path: Path, shape: Sequence[int], dtype: str, columns: Mapping[str, Column], read: Callable[[], np.ndarray]
+    path: Path,
+    shape: Sequence[int],
+    dtype: str,
+    columns: Columns,
+    read: Callable[[], np.ndarray],
+    about: About = ((), ()),
 ) -> LatentFile:
-    """A :class:`LatentFile` of values that :func:`check_values` has passed; ``columns`` go by the names in the file.
+    """A :class:`LatentFile` of values that :func:`check_values` has passed.
 
     Raises:
         ForesightError: see :func:`table_of`.
     """
-    return LatentFile(path, tuple(shape), dtype, table_of(path, columns, shape[0]), read)
+    notes, other_ids = about
+    has = tuple(role for role in ("labels", "groups") if getattr(columns, role) is not None)
+    return LatentFile(path, tuple(shape), dtype, table_of(path, columns, shape[0]), read, notes, has, other_ids)
 
 
-def check_values(path: Path, shape: Sequence[int], dtype: str) -> None:
+def check_values(path: Path, shape: Sequence[int], dtype: str, line: Callable[[], str | None]) -> None:
     """Refuse values of a dtype or shape that latents do not have.
+
+    Args:
+        path: of the file.
+        shape: of the values.
+        dtype: of the values, by its name.
+        line: what to type to make floats of them, None where no line does.
 
     Raises:
         ForesightError: what they are, and what was wanted.
     """
     if dtype not in ITEMSIZE:
-        kind = "Python objects" if dtype == "object" else dtype
-        raise ForesightError(
-            f"{path}: values are {kind}: wanted floats of 16, 32 or 64 bits. Save them with values.astype(np.float32)"
-        )
+        kind = "Python objects" if dtype == "object" else "records" if dtype.startswith("void") else dtype
+        remedy = line()
+        way = f"Type: {remedy}" if remedy else "Unpack them with what wrote them, and save them as float32"
+        raise ForesightError(f"{path}: values are {kind}: wanted floats of 16, 32 or 64 bits. {way}")
     if len(shape) not in (2, 3, 4, 5):
         raise ForesightError(
             f"{path}: values has shape {list(shape)}: wanted [n, d], [n, tokens, d], [n, C, H, W] or [n, C, T, H, W]"

@@ -1,34 +1,49 @@
-"""``X.npy``: values alone; ids, labels, groups and attributes in ``X.csv`` beside it."""
+"""``X.npy``: values alone; ids, labels, groups and attributes in a table beside it.
+
+The table is ``X.csv``, ``X.parquet``, or, as clip-retrieval writes them, ``metadata_3.parquet`` for ``img_emb_3.npy``,
+in the same folder or in ``metadata/`` beside it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
 
-from foresight_cli.csv_table import csv_table
+from foresight_cli.csv_table import PLURALS, Row, csv_cells, is_number
 from foresight_cli.errors import ForesightError
-from foresight_cli.latent_file.columns import Column
-from foresight_cli.latent_file.file import LatentFile, check_values, latent_file, reading
+from foresight_cli.latent_file.columns import Column, Columns
+from foresight_cli.latent_file.conversions import npy_line
+from foresight_cli.latent_file.fields import Field, Naming, Undecided, id_column, no_ids, roles_of
+from foresight_cli.latent_file.file import About, LatentFile, check_values, latent_file, reading
+
+NUMBERED = re.compile(r"(.*?)[_-]?([0-9]+)")
 
 
-def read_npy(path: Path) -> LatentFile:
+def read_npy(path: Path, naming: Naming) -> LatentFile:
     """See :func:`open_latent_file`."""
     with reading(path, ValueError, EOFError):
         with path.open("rb") as file:
             shape, dtype = array_header(file)
-        check_values(path, shape, dtype.name)
+        check_values(path, shape, dtype.name, partial(npy_line, path, dtype, shape))
         values = np.load(path, mmap_mode="r", allow_pickle=False)
-    beside = path.with_suffix(".csv")
-    if not beside.exists():
+    if naming.values is not None and not path.stem.startswith(naming.values):
+        raise Undecided(f"{path} is one array: leave {{at}}.values={naming.values} out", naming.at)
+    table = table_beside(path)
+    if table is None:
+        beside = path.with_suffix(".csv")
         raise ForesightError(
             f"{path} holds values alone: put a column id, and label, group and attributes where there are any, in "
             f"{beside}, one row for each row of values"
         )
-    return latent_file(path, shape, dtype.name, csv_columns(beside, path, shape[0]), lambda: values)
+    naming = Naming(naming.id, None, naming.at)
+    columns, about = columns_beside(table, path, shape[0], naming)
+    return latent_file(path, shape, dtype.name, columns, lambda: values, about)
 
 
 def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -48,29 +63,79 @@ def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
-def csv_columns(file: Path, path: Path, rows: int, taken: Collection[str] = ()) -> dict[str, Column]:
+def table_beside(path: Path) -> Path | None:
+    """The file that holds ids and more for the rows of ``path``; None where there is none."""
+    files = [path.with_suffix(".csv"), path.with_suffix(".parquet")]
+    numbered = NUMBERED.fullmatch(path.stem)
+    for folder in (path.parent, path.parent.parent / "metadata"):
+        if numbered is None:
+            files.append(folder / "metadata.parquet")
+        elif folder.is_dir():
+            tables = {file for file in folder.glob("metadata*.parquet") if NUMBERED.fullmatch(file.stem)}
+            files += sorted(file for file in tables if part_number(file) == int(numbered[2]))
+    return next((file for file in files if file.is_file()), None)
+
+
+def part_number(path: Path) -> int | None:
+    """The number that the file's name ends with."""
+    numbered = NUMBERED.fullmatch(path.stem)
+    return None if numbered is None else int(numbered[2])
+
+
+def columns_beside(table: Path, path: Path, rows: int, naming: Naming) -> tuple[Columns, About]:
+    """The columns of a table that lies beside the latents ``path``, in the order of its rows, and what to tell of them.
+
+    Raises:
+        ForesightError: see :func:`csv_columns`, or the table has another number of rows than the values.
+    """
+    if table.suffix == ".parquet":
+        from foresight_cli.latent_file.parquet import parquet_columns
+
+        return parquet_columns(table, path, rows, naming)
+    return csv_columns(table, path, rows, naming)
+
+
+def csv_columns(
+    file: Path, path: Path, rows: int, naming: Naming, taken: Collection[str] = ()
+) -> tuple[Columns, About]:
     """The columns of the CSV ``file`` that lies beside the latents ``path``, in the order of its rows.
 
+    A column in which most cells are no numbers is text, and left alone.
+
     Args:
-        file: the CSV: column ``id``, maybe ``label`` and ``group``; every other one is an attribute.
+        file: the CSV: a column of ids, maybe ``label`` and ``group``; every other one of numbers is an attribute.
         path: of the latents.
         rows: how many it must have.
+        naming: what the user named.
         taken: names that the latents' own file has given.
 
     Raises:
-        ForesightError: see :func:`csv_table`, or another number of rows, a row without id, a name that is taken.
+        ForesightError: see :func:`csv_cells`, or another number of rows, a row without id, a name that is taken.
     """
-    table = list(csv_table(file))
+    header, rows_of_cells = csv_cells(file)
+    table = list(rows_of_cells)
     if len(table) != rows:
         raise ForesightError(f"{file} has {len(table)} rows and {path} has {rows}: wanted one for each, in its order")
-    if nameless := [row for row in table if not row.id]:
+    named = Naming(PLURALS.get(naming.id, naming.id) if naming.id else None, None, naming.at)
+    words = {name: Field((rows,), np.dtype("U1")) for name in header if name}
+    name = id_column(file, words, named)
+    if name is None:
+        raise no_ids(file, words, named)
+    if nameless := [row for row in table if not row.cells.get(name, "").strip()]:
         raise ForesightError(f"{nameless[0].where}: no id")
-    names, numbers = [row.names() for row in table], [row.attributes() for row in table]
-    columns: dict[str, Column] = {"id": [row.id for row in table]}
-    for word in sorted({word for given in names for word in given}):
-        columns[word] = [given.get(word) for given in names]
-    for name in sorted({name for given in numbers for name in given}):
-        columns[name] = np.array([given.get(name, np.nan) for given in numbers])
-    if twice := [name for name in columns if name in taken or f"{name}s" in taken]:
-        raise ForesightError(f"{file}: the column {twice[0]!r} stands in {path} too: keep one of them")
-    return columns
+    numbers = {
+        column: Field((rows,), np.dtype("f8")) for column in words if column != name and _is_number(table, column)
+    }
+    roles = roles_of(file, words | numbers, named, values=False)
+    names: dict[str, Column] = {role: [row.text(column) for row in table] for role, column in roles.names.items()}
+    attributes = {column: np.array([row.number(column) for row in table]) for column in sorted(roles.attributes)}
+    for column in [name, *roles.names.values(), *attributes]:
+        if column in taken or f"{column}s" in taken:
+            raise ForesightError(f"{file}: the column {column!r} stands in {path} too: keep one of them")
+    return Columns([row.cells[name] for row in table], **names, attributes=attributes), roles.about(file)
+
+
+def _is_number(table: Sequence[Row], column: str) -> bool:
+    """Whether most cells that are not blank are numbers: the others are then mistakes, not text."""
+    cells = [row.cells[column] for row in table if column in row.cells]
+    return 2 * sum(map(is_number, cells)) > len(cells)

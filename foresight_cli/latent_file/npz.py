@@ -1,41 +1,57 @@
-"""``.npz``: arrays ``ids`` and ``values``, maybe ``labels`` and ``groups``; each other array is an attribute."""
+"""``.npz``: arrays of ids and values, maybe labels and groups; each other array of one number a row is an attribute."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from foresight_cli.errors import ForesightError
-from foresight_cli.latent_file.columns import check_column, meant
+from foresight_cli.latent_file.columns import Columns, check_names
+from foresight_cli.latent_file.conversions import npz_line
+from foresight_cli.latent_file.fields import Field, Naming, no_ids, roles_of
 from foresight_cli.latent_file.file import LatentFile, check_values, latent_file, reading
 from foresight_cli.latent_file.npy import array_header
 
 
-def read_npz(path: Path) -> LatentFile:
+def read_npz(path: Path, naming: Naming) -> LatentFile:
     """See :func:`open_latent_file`. The values are read whole: an archive cannot be mapped into memory."""
     with _opened(path) as archive:
-        headers = {}
+        fields: dict[str, Field] = {}
         for file in archive.namelist():
             with archive.open(file) as member:
-                headers[file.removesuffix(".npy")] = array_header(member)
-        if "values" not in headers:
-            raise ForesightError(f"{path}: nothing named 'values' among {sorted(headers)}")
-        shape, dtype = headers.pop("values")
-        check_values(path, shape, dtype.name)
-        for name, means in meant(path, headers).items():
-            check_column(path, means, *headers[name], shape[0])
-        columns = {name: _array(archive, name) for name in headers}
-    return latent_file(path, shape, dtype.name, columns, lambda: _values(path))
+                fields[file.removesuffix(".npy")] = Field(*array_header(member))
+        roles = roles_of(path, fields, naming)
+        first = fields[roles.values[0]]
+        shape, dtype = stacked(first.shape, [np.dtype(fields[name].dtype) for name in roles.values])
+        check_values(path, shape, dtype.name, partial(npz_line, path, roles.values[0], dtype))
+        if roles.ids is None:
+            raise no_ids(path, fields, naming)
+        for role, name in {"ids": roles.ids, **roles.names}.items():
+            check_names(path, role, fields[name].shape, fields[name].dtype, shape[0])
+        columns = Columns(
+            _array(archive, roles.ids),
+            **{role: _array(archive, name) for role, name in roles.names.items()},
+            attributes={name: _array(archive, name) for name in roles.attributes},
+        )
+    read = partial(_values, path, roles.values)
+    return latent_file(path, shape, dtype.name, columns, read, roles.about(path))
 
 
-def _values(path: Path) -> np.ndarray:
+def stacked(shape: Sequence[int], dtypes: Sequence[np.dtype]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of the values: of one array, or of columns of one number each side by side."""
+    return (tuple(shape) if len(dtypes) == 1 else (shape[0], len(dtypes))), np.result_type(*dtypes)
+
+
+def _values(path: Path, names: Sequence[str]) -> np.ndarray:
     with _opened(path) as archive:
-        return _array(archive, "values")
+        if len(names) == 1:
+            return _array(archive, names[0])
+        return np.column_stack([_array(archive, name) for name in names])
 
 
 def _array(archive: ZipFile, name: str) -> np.ndarray:

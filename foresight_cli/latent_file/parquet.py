@@ -1,42 +1,61 @@
-"""``.parquet``: columns ``id`` and ``values`` (lists of floats), maybe ``label`` and ``group``, and attributes."""
+"""``.parquet``: columns of ids and of values (lists of floats, maybe of lists), labels, groups, and attributes."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latent_file.columns import WORDS, Column, check_column, meant
-from foresight_cli.latent_file.file import CHUNK, LatentFile, check_values, latent_file, reading, row_bytes
+from foresight_cli.latent_file.columns import Column, Columns
+from foresight_cli.latent_file.conversions import parquet_line
+from foresight_cli.latent_file.fields import Field, Naming, Roles, no_ids, roles_of
+from foresight_cli.latent_file.file import CHUNK, About, LatentFile, check_values, latent_file, reading, row_bytes
+from foresight_cli.latent_file.npz import stacked
 
-PANDAS_INDEX = re.compile(r"__index_level_\d+__")
-"""pandas writes the index of a data frame under such a name: row numbers, mostly, and no attribute."""
 
-
-def read_parquet(path: Path) -> LatentFile:
+def read_parquet(path: Path, naming: Naming) -> LatentFile:
     """See :func:`open_latent_file`. The values are read whole, one part of the file after another."""
     with _opened(path) as file:
-        schema = file.schema_arrow
-        if twice := [name for name in schema.names if schema.names.count(name) > 1]:
-            raise ForesightError(f"{path}: the column {twice[0]!r} stands twice")
-        kinds = {field.name: field.type for field in schema if not PANDAS_INDEX.fullmatch(field.name)}
-        if "values" not in kinds:
-            raise ForesightError(f"{path}: nothing named 'values' among {sorted(kinds)}")
-        dtype = _dtype(path, kinds.pop("values"))
-        shape = (file.metadata.num_rows, _width(file))
-        check_values(path, shape, dtype)
-        columns = {}
-        for name, means in meant(path, kinds).items():
-            if means not in WORDS:
-                check_column(path, name, shape[:1], _number_dtype(kinds[name]), shape[0])
-            columns[name] = _column(file, name, words=means in WORDS)
-    ids = columns["id" if "id" in columns else "ids"]
-    return latent_file(path, shape, dtype, columns, lambda: _values(path, shape, dtype, ids))
+        kinds = _kinds(path, file)
+        fields = _fields(kinds, file)
+        roles = roles_of(path, fields, naming)
+        first = kinds[roles.values[0]]
+        shape, dtype = _shape(path, file, roles.values, fields)
+        line = partial(_line, path, roles.values[0], first)
+        if len(roles.values) == 1 and not _depth(first):
+            remedy = f". Type: {line()}" if line() else ""
+            raise ForesightError(
+                f"{path}: the column {roles.values[0]!r} is {first}: wanted a list of floats in each row{remedy}"
+            )
+        check_values(path, shape, dtype, line)
+        if roles.ids is None:
+            raise no_ids(path, fields, naming)
+        columns = _columns(file, roles)
+    read = partial(_values, path, roles.values, shape, dtype, columns.ids)
+    return latent_file(path, shape, dtype, columns, read, roles.about(path))
+
+
+def parquet_columns(table: Path, path: Path, rows: int, naming: Naming) -> tuple[Columns, About]:
+    """The columns of a ``.parquet`` that lies beside the latents ``path``, in the order of its rows.
+
+    Raises:
+        ForesightError: it has another number of rows, or no ids.
+    """
+    with _opened(table) as file:
+        if file.metadata.num_rows != rows:
+            raise ForesightError(
+                f"{table} has {file.metadata.num_rows} rows and {path} has {rows}: wanted one for each, in its order"
+            )
+        fields = _fields(_kinds(table, file), file)
+        roles = roles_of(table, fields, naming, values=False)
+        if roles.ids is None:
+            raise no_ids(table, fields, naming)
+        return _columns(file, roles), roles.about(table)
 
 
 @contextmanager
@@ -53,62 +72,135 @@ def _opened(path: Path) -> Iterator[Any]:
         yield file
 
 
-def _dtype(path: Path, kind: Any) -> str:
-    """The numpy name of the numbers in a column of lists."""
+def _kinds(path: Path, file: Any) -> dict[str, Any]:
+    """The Arrow type of each column."""
+    schema = file.schema_arrow
+    if twice := [name for name in schema.names if schema.names.count(name) > 1]:
+        raise ForesightError(f"{path}: the column {twice[0]!r} stands twice")
+    return {field.name: _plain(field.type) for field in schema}
+
+
+def _plain(kind: Any) -> Any:
+    """The type that an extension is stored as, or that a dictionary is of."""
     import pyarrow as pa
 
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-        raise ForesightError(f"{path}: the column 'values' is {kind}: wanted a list of floats in each row")
-    if pa.types.is_nested(kind.value_type):
-        raise ForesightError(
-            f"{path}: the column 'values' is {kind}: wanted one list of floats in each row. Save tokens and grids "
-            "as .npz"
-        )
-    known = _number_dtype(kind.value_type)
-    return known if isinstance(known, str) else known.name
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain(kind.storage_type)
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _number_dtype(kind: Any) -> np.dtype[Any] | str:
+def _fields(kinds: Mapping[str, Any], file: Any) -> dict[str, Field]:
+    rows = file.metadata.num_rows
+    return {name: Field((rows, *[-1] * _depth(kind)), _dtype(_innermost(kind))) for name, kind in kinds.items()}
+
+
+def _depth(kind: Any) -> int:
+    """How many lists are in one another."""
+    import pyarrow as pa
+
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return 1 + _depth(kind.value_type) if is_list else 0
+
+
+def _innermost(kind: Any) -> Any:
+    return _innermost(kind.value_type) if _depth(kind) else kind
+
+
+def _dtype(kind: Any) -> np.dtype[Any] | str:
     import pyarrow as pa
 
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        known: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
-        return known
-    return str(kind)
+        numbers: np.dtype[Any] = np.dtype(kind.to_pandas_dtype())
+        return numbers
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return np.dtype("U1") if is_text else str(kind)
 
 
-def _width(file: Any) -> int:
-    """How many numbers the first row has that has some: those of all, unless :func:`_values` refuses one."""
-    for batch in file.iter_batches(batch_size=1, columns=["values"]):
-        if numbers := batch.column(0)[0].as_py():
-            return len(numbers)
-    return 0
-
-
-def _column(file: Any, name: str, *, words: bool) -> Column:
+def _line(path: Path, name: str, kind: Any) -> str | None:
+    """What to type about a column of values that is no list of floats."""
     import pyarrow as pa
 
-    column = file.read(columns=[name]).column(name)
-    held: Column = column.to_pylist() if words else column.cast(pa.float64(), safe=False).to_numpy()
-    return held
+    inner = _innermost(kind)
+    if pa.types.is_integer(inner) or pa.types.is_boolean(inner) or pa.types.is_decimal(inner):
+        return parquet_line(path, name, "number", _depth(kind))
+    is_bytes = pa.types.is_binary(inner) or pa.types.is_large_binary(inner) or pa.types.is_fixed_size_binary(inner)
+    text = pa.types.is_string(inner) or pa.types.is_large_string(inner)
+    return parquet_line(path, name, "bytes" if is_bytes else "text" if text else "", _depth(kind))
 
 
-def _values(path: Path, shape: tuple[int, int], dtype: str, ids: Column) -> np.ndarray:
-    from pyarrow import compute
+def _shape(path: Path, file: Any, names: Sequence[str], fields: Mapping[str, Field]) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype of the values; the lengths of lists are those of the first row that has some."""
+    first = fields[names[0]]
+    if len(names) == 1:
+        sizes = _sizes(file, names[0], len(first.shape) - 1)
+        kind = first.dtype if isinstance(first.dtype, str) else "string" if first.kind == "U" else first.dtype.name
+        return (first.shape[0], *sizes), kind
+    unlike = [name for name in names if fields[name].kind != "f"]
+    if unlike:
+        raise ForesightError(f"{path}: the values' column {unlike[0]!r} holds {fields[unlike[0]].dtype}: wanted floats")
+    shape, dtype = stacked(first.shape, [np.dtype(fields[name].dtype) for name in names])
+    return shape, dtype.name
 
+
+def _sizes(file: Any, name: str, depth: int) -> list[int]:
+    for batch in file.iter_batches(batch_size=1, columns=[name]):
+        numbers, sizes = batch.column(0)[0].as_py(), list[int]()
+        while isinstance(numbers, list) and numbers:
+            sizes.append(len(numbers))
+            numbers = numbers[0]
+        if len(sizes) == depth:
+            return sizes
+    return [0] * depth
+
+
+def _columns(file: Any, roles: Roles) -> Columns:
+    assert roles.ids is not None
+    return Columns(
+        _words(file, roles.ids),
+        **{role: _words(file, name) for role, name in roles.names.items()},
+        attributes={name: _numbers(file, name) for name in roles.attributes},
+    )
+
+
+def _words(file: Any, name: str) -> Column:
+    words: list[Any] = file.read(columns=[name]).column(name).to_pylist()
+    return words
+
+
+def _numbers(file: Any, name: str) -> np.ndarray:
+    import pyarrow as pa
+
+    numbers: np.ndarray = file.read(columns=[name]).column(name).cast(pa.float64(), safe=False).to_numpy()
+    return numbers
+
+
+def _values(path: Path, names: Sequence[str], shape: tuple[int, ...], dtype: str, ids: Column) -> np.ndarray:
     values, start = np.empty(shape, dtype), 0
     with _opened(path) as file:
-        for batch in file.iter_batches(max(1, CHUNK // row_bytes(shape, dtype)), columns=["values"]):
-            rows = batch.column(0)
-            lengths = compute.fill_null(compute.list_value_length(rows), 0).to_numpy()
-            for wrong in np.flatnonzero(lengths != shape[1])[:1]:
-                raise ForesightError(
-                    f"{path}: the values of {ids[start + wrong]!r} have {lengths[wrong]} numbers: wanted {shape[1]}, "
-                    "as in the other rows"
-                )
-            numbers = rows.flatten()
-            for empty in np.flatnonzero(numbers.is_null().to_numpy(zero_copy_only=False))[:1]:
-                raise ForesightError(f"{path}: a number is missing in the values of {ids[start + empty // shape[1]]!r}")
-            values[start : start + len(rows)] = numbers.to_numpy(zero_copy_only=False).reshape(-1, shape[1])
-            start += len(rows)
+        for batch in file.iter_batches(max(1, CHUNK // row_bytes(shape, dtype)), columns=list(names)):
+            rows = slice(start, start + batch.num_rows)
+            parts = [_numbers_of(path, batch.column(name), shape[1:], ids[rows]) for name in names]
+            values[rows] = parts[0].reshape(-1, *shape[1:]) if len(names) == 1 else np.column_stack(parts)
+            start += batch.num_rows
     return values
+
+
+def _numbers_of(path: Path, column: Any, sizes: Sequence[int], ids: Column) -> np.ndarray:
+    """The numbers of some rows, flat: lists opened one after another, each of the length that it should have."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    numbers = column.storage if isinstance(column, pa.ExtensionArray) else column
+    each = 1  # entries that a row has at this depth
+    for size in sizes if _depth(numbers.type) else ():
+        lengths = compute.fill_null(compute.list_value_length(numbers), 0).to_numpy()
+        for wrong in np.flatnonzero(lengths != size)[:1]:
+            raise ForesightError(
+                f"{path}: the values of {ids[wrong // each]!r} have {lengths[wrong]} numbers: wanted {size}, "
+                "as in the other rows"
+            )
+        numbers, each = numbers.flatten(), each * size
+    for empty in np.flatnonzero(numbers.is_null().to_numpy(zero_copy_only=False))[:1]:
+        raise ForesightError(f"{path}: a number is missing in the values of {ids[empty // each]!r}")
+    flat: np.ndarray = numbers.to_numpy(zero_copy_only=False)
+    return flat

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latent_file.columns import WORDS, Column, check_column, meant
-from foresight_cli.latent_file.file import LatentFile, check_values, latent_file, reading
+from foresight_cli.latent_file.columns import Column, Columns, check_names
+from foresight_cli.latent_file.conversions import safetensors_line
+from foresight_cli.latent_file.fields import (
+    BFLOAT16,
+    ID_NAMES,
+    LINK_NAMES,
+    PLACE_NAMES,
+    ROLES,
+    Field,
+    Naming,
+    Roles,
+    roles_of,
+)
+from foresight_cli.latent_file.file import About, LatentFile, check_values, latent_file, reading
 from foresight_cli.latent_file.npy import csv_columns
+from foresight_cli.latent_file.npz import stacked
 
 DTYPES = {
     **{"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "uint16", "BOOL": "bool"},
@@ -28,29 +43,58 @@ class Tensor(NamedTuple):
     start: int
 
 
-def read_safetensors(path: Path) -> LatentFile:
+def read_safetensors(path: Path, naming: Naming) -> LatentFile:
     """See :func:`open_latent_file`. The values are mapped into memory, not read."""
     metadata, tensors = _header(path)
-    if "values" not in tensors:
-        raise ForesightError(f"{path}: nothing named 'values' among {sorted(tensors)}")
-    values = tensors.pop("values")
-    dtype = "bfloat16" if values.dtype == "BF16" else DTYPES.get(values.dtype, values.dtype)
-    check_values(path, values.shape, dtype)
-    columns = _lists(path, metadata)
-    if twice := sorted(set(columns) & set(tensors)):
+    lists = _lists(path, metadata, naming)
+    if twice := sorted(set(lists) & set(tensors)):
         raise ForesightError(f"{path}: {twice[0]!r} stands in the metadata and among the tensors: keep one of them")
+    fields = {name: Field(tensor.shape, _numpy_dtype(tensor.dtype)) for name, tensor in tensors.items()}
+    fields |= {name: Field((len(column),), np.dtype("U1")) for name, column in lists.items()}
+    roles = roles_of(path, fields, naming)
+    parts = [tensors[name] for name in roles.values if name in tensors]
+    if not parts:
+        raise ForesightError(f"{path}: {roles.values[0]!r} is a list in the metadata: wanted a tensor")
+    shape, dtype = _stacked(parts)
+    check_values(path, shape, dtype, partial(safetensors_line, path, roles.values[0], parts[0].dtype))
+    read, about = partial(_mapped_together, path, parts), roles.about(path)
+    if roles.ids is None:
+        columns, more = _from_csv(path, roles, lists, tensors, shape[0], naming)
+        return latent_file(path, shape, dtype, columns, read, (about[0] + more[0], more[1]))
+    return latent_file(path, shape, dtype, _columns(path, roles, lists, tensors, shape[0]), read, about)
+
+
+def _from_csv(
+    path: Path, roles: Roles, lists: Mapping[str, Column], tensors: Mapping[str, Tensor], rows: int, naming: Naming
+) -> tuple[Columns, About]:
+    """The columns of a file without ids: they are in the CSV beside it, which may add others."""
     beside = path.with_suffix(".csv")
-    if not {"id", "ids"} & {*columns, *tensors}:
-        if not beside.exists():
-            raise ForesightError(
-                f"{path}: no ids. Put them in its metadata, as save_file(..., metadata={{'ids': json.dumps(ids)}}), "
-                f"or in a column id of {beside}"
-            )
-        columns |= csv_columns(beside, path, values.shape[0], taken=[*columns, *tensors])
-    for name, means in meant(path, [*columns, *tensors]).items():
+    if not beside.exists():
+        raise ForesightError(
+            f"{path}: no ids. Put them in its metadata, as save_file(..., metadata={{'ids': json.dumps(ids)}}), "
+            f"or in a column id of {beside}"
+        )
+    own = _columns(path, roles, lists, tensors, rows)
+    more, about = csv_columns(beside, path, rows, naming, taken=[*roles.names.values(), *roles.attributes])
+    return Columns(
+        more.ids,
+        own.labels if own.labels is not None else more.labels,
+        own.groups if own.groups is not None else more.groups,
+        {**own.attributes, **more.attributes},
+    ), about
+
+
+def _columns(
+    path: Path, roles: Roles, lists: Mapping[str, Column], tensors: Mapping[str, Tensor], rows: int
+) -> Columns:
+    words = {"ids": roles.ids, **roles.names} if roles.ids is not None else dict(roles.names)
+    for role, name in words.items():
         if name in tensors:
-            columns[name] = _column(path, means, tensors[name], values.shape[0])
-    return latent_file(path, values.shape, dtype, columns, lambda: _mapped(path, values))
+            check_names(path, role, tensors[name].shape, _numpy_dtype(tensors[name].dtype), rows)
+    read = {role: lists[name] if name in lists else _column(path, tensors[name]) for role, name in words.items()}
+    return Columns(
+        read.pop("ids", []), **read, attributes={name: _column(path, tensors[name]) for name in roles.attributes}
+    )
 
 
 def _header(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -67,26 +111,44 @@ def _header(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     return metadata, places
 
 
-def _lists(path: Path, metadata: dict[str, str]) -> dict[str, Column]:
+def _lists(path: Path, metadata: dict[str, str], naming: Naming) -> dict[str, Column]:
     """Ids, labels and groups as the metadata has them; what else it holds says nothing of the rows."""
-    columns: dict[str, Column] = {}
-    for name in sorted({*WORDS, *(word.removesuffix("s") for word in WORDS)} & set(metadata)):
+    lists: dict[str, Column] = {}
+    for name in sorted({*ID_NAMES, *PLACE_NAMES, *LINK_NAMES, *ROLES, naming.id} & set(metadata), key=str):
+        assert name is not None
         try:
             column = json.loads(metadata[name])
         except ValueError:
             column = None
-        if not isinstance(column, list):
+        if isinstance(column, list):
+            lists[name] = column
+        elif name in ("id", "ids", *ROLES, naming.id):
             raise ForesightError(f"{path}: {name!r} in its metadata is no JSON list: write it with json.dumps(list)")
-        columns[name] = column
-    return columns
+    return lists
 
 
-def _column(path: Path, name: str, tensor: Tensor, rows: int) -> np.ndarray:
-    is_bfloat16 = tensor.dtype == "BF16"
-    known = np.dtype(DTYPES[tensor.dtype]) if tensor.dtype in DTYPES else tensor.dtype
-    check_column(path, name, tensor.shape, np.dtype(np.float32) if is_bfloat16 else known, rows)
+def _numpy_dtype(name: str) -> np.dtype[Any] | str:
+    """What a tensor's dtype is called by numpy, where it has one like it."""
+    return BFLOAT16 if name == "BF16" else np.dtype(DTYPES[name]) if name in DTYPES else name
+
+
+def _stacked(parts: Sequence[Tensor]) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype of one tensor, or of several of one number a row side by side."""
+    dtypes = [_numpy_dtype(part.dtype) for part in parts]
+    if len(parts) == 1 or BFLOAT16 in dtypes or any(isinstance(dtype, str) for dtype in dtypes):
+        shape = parts[0].shape if len(parts) == 1 else (parts[0].shape[0], len(parts))
+        return shape, dtypes[0] if isinstance(dtypes[0], str) else dtypes[0].name
+    shape, dtype = stacked(parts[0].shape, [np.dtype(dtype) for dtype in dtypes])
+    return shape, dtype.name
+
+
+def _column(path: Path, tensor: Tensor) -> np.ndarray:
     column = np.array(_mapped(path, tensor))
-    return (column.astype(np.uint32) << 16).view(np.float32) if is_bfloat16 else column
+    return (column.astype(np.uint32) << 16).view(np.float32) if tensor.dtype == "BF16" else column
+
+
+def _mapped_together(path: Path, parts: Sequence[Tensor]) -> np.ndarray:
+    return _mapped(path, parts[0]) if len(parts) == 1 else np.column_stack([_mapped(path, part) for part in parts])
 
 
 def _mapped(path: Path, tensor: Tensor) -> np.ndarray:

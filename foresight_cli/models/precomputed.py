@@ -13,6 +13,7 @@ from foresight_cli.clip import Clip
 from foresight_cli.config import PrecomputedConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.latent_file import LatentFile, open_latent_file
+from foresight_cli.latent_file.fields import options
 from foresight_cli.latent_file.file import row_bytes
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.pooling import pool
@@ -38,7 +39,12 @@ class Precomputed:
 
     @cached_property
     def _file(self) -> LatentFile:
-        return open_latent_file(self.config.path)
+        return open_latent_file(self.config.path, id=self.config.id, values=self.config.values)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to tell of the file's columns and parts."""
+        return self._file.notes
 
     def recipe(self, layer: str) -> dict[str, Any]:
         """The file's place changes no number: see :meth:`identity`."""
@@ -63,12 +69,14 @@ class Precomputed:
         path, table = self._file.path, self._file.table
         known, wanted = set(table.ids), set(ids)
         if missing := [sample_id for sample_id in ids if sample_id not in known]:
+            others = options("id", self._file.other_ids).format(at="model") if self._file.other_ids else ""
+            way = f". Its ids may be in another column: add {others}" if others else ""
             raise ForesightError(
                 f"{path}: no row for {len(missing)} of {len(ids)} samples, such as {missing[0]!r}; its own ids are "
-                f"such as {table.ids[0]!r}. Rows are matched to the data by id: each sample must have one"
+                f"such as {table.ids[0]!r}. Rows are matched to the data by id: each sample must have one{way}"
             )
         if extra := len(known - wanted):
-            log.info("%s: %d of its %d rows are no samples of the data, and left out", path, extra, len(known))
+            log.info("%d of the %d rows of %s match no sample of the data and were skipped", extra, len(known), path)
 
     def check_weights(self) -> None:
         """See :class:`LatentModel`: no file holds any."""

@@ -73,5 +73,6 @@ def test_refusals(tmp_path):
     with pytest.raises(ForesightError) as missing:
         Precomputed(tmp_path / "a.npz")
     assert str(missing.value) == (
-        f"no file '{tmp_path}/a.npz'; wanted a file of latents: .npz, .npy, .safetensors or .parquet"
+        f"no file '{tmp_path}/a.npz'; data.path= takes .npz, .npy, .safetensors or .parquet, a folder of them, or a "
+        "pattern"
     )

@@ -16,7 +16,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.latent_file import open_latent_file
 from tests.latent_file.refusal import refusal
 
-WANTED = "wanted a file of latents: .npz, .npy, .safetensors or .parquet"
+WANTED = "model.path= takes .npz, .npy, .safetensors or .parquet, a folder of them, or a pattern"
 
 
 def not_whole(path: Path) -> str:
@@ -42,13 +42,11 @@ def whole(path: Path) -> Path:
 def test_what_is_no_file_of_latents(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    Path("photos.npz").mkdir()
-    Path("a.pt").write_bytes(b"pickled")
+    Path("a.index").write_bytes(b"faiss")
     Path("values").write_bytes(b"")
     assert refusal("a.npz") == f"no file 'a.npz'; {WANTED}"
     assert refusal("~/a.npz") == f"no file '{tmp_path}/a.npz'; {WANTED}"
-    assert refusal("photos.npz") == f"'photos.npz' is a folder; {WANTED}"
-    assert refusal("a.pt") == f"'a.pt' is of another kind; {WANTED}"
+    assert refusal("a.index") == f"'a.index' is of another kind; {WANTED}"
     assert refusal("values") == f"'values' is of another kind; {WANTED}"
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.latent_file.refusal import FLOATS, SHAPES, refusal
+from tests.latent_file.refusal import FLOATS, SHAPES, first_sentence, refusal
 
 VALUES = np.arange(6, dtype=np.float32).reshape(3, 2)
 NPY = [
     (None, "{x}.npy holds values alone: put a column id, and label, group and attributes where there are any, in "
      "{x}.csv, one row for each row of values"),
-    ("name\na\nb\nc\n", "{x}.csv: no column 'id' among ['name']"),
+    ("name\na\nb\nc\n", "{x}.csv: no ids among ['name']: latents are matched by id, never by position. Name their "
+     "column: model.id=name"),
     ("id\na\nb\n", "{x}.csv has 2 rows and {x}.npy has 3: wanted one for each, in its order"),
     ("id,x\na,1\n,2\nc,3\n", "{x}.csv, line 3: no id"),
     ("id,x\na,1\nb,two\nc,3\n", "{x}.csv, line 3: column 'x' wants a finite number, got 'two'"),
@@ -37,4 +38,4 @@ def test_npy_and_its_csv(tmp_path, text, message):
 )
 def test_npy_values(tmp_path, values, message):
     np.save(tmp_path / "x.npy", values)
-    assert refusal(tmp_path / "x.npy") == f"{tmp_path}/x.npy: {message}"
+    assert first_sentence(tmp_path / "x.npy") == f"{tmp_path}/x.npy: {message}"
