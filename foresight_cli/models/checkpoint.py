@@ -190,7 +190,7 @@ class Checkpoint:
                 f"{self.name} has a LoRA beside the model ({adapters[0]}), which would be left out: {MERGE}, or move "
                 "its files to another folder to measure the model without it"
             )
-        how = quantised.quantisation(config, self.names)
+        how = quantised.quantisation(config, self.names, self.model)
         if how and (reason := quantised.refusal(how, self.library)):
             raise ForesightError(f"the checkpoint {self.name} {reason}")
         self._refuse_unreadable(self.tensors)
@@ -202,7 +202,7 @@ class Checkpoint:
     @property
     def is_quantised(self) -> bool:
         """Whether its config says that its weights are quantised."""
-        return quantised.quantisation(self.config, self.names) is not None
+        return quantised.quantisation(self.config, self.names, self.model) is not None
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -105,6 +105,8 @@ def load_transformers(
                 **placed,
             )
             refuse_what_does_not_fit(Report.of(info), checkpoint, what, unused, harmless)
+            if "quantization_config" in placed:  # what was not quantised is still in the file's dtype
+                made = made.to(dtype)
         made = made.eval().requires_grad_(False)
     if placed["device_map"] is None:
         return made.to(device)

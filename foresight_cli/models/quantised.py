@@ -66,11 +66,15 @@ class Quantisation(NamedTuple):
     top: bool
 
 
-def quantisation(config: Mapping[str, Any], names: Collection[str]) -> Quantisation | None:
-    """How a checkpoint with this ``config.json`` and files of these ``names`` is quantised; None if it says nothing."""
+def quantisation(config: Mapping[str, Any], names: Collection[str], model: str) -> Quantisation | None:
+    """How a checkpoint with this ``config.json`` and files of these ``names`` is quantised; None if it says nothing.
+
+    Of a network with two towers, ``model=vision`` reads one with its own part of the config, which does not say it.
+    """
+    tower = model == "vision" and "vision_config" in config
     for place, settings in _settings(config):
         method, label = _named(settings)
-        top = place in ("quantization_config", "text_config.quantization_config")
+        top = not tower and place in ("quantization_config", "text_config.quantization_config")
         return Quantisation(method, label, f"{place} in config.json", top)
     for name in SIDE_FILES:
         if name in names:

@@ -6,10 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from foresight_cli.clip import Clip
 from foresight_cli.errors import ForesightError
 from foresight_cli.models import Tap, open_model
 from foresight_cli.models.checkpoint import TINY
@@ -157,3 +160,38 @@ def test_random_weights_are_not_quantised(folder):
     model = open_model(qwen_model(folder, init="random"))
     model.check_weights()
     assert set(model.identity(reach_hub=True)) == {"sha256"}
+
+
+def test_block_wise_fp8_is_read_to_the_numbers_that_its_scales_give(folder, tmp_path):
+    """As Qwen publishes its FP8 checkpoints: a block of 32 x 32 weights shares a scale."""
+    weights, plain = load_file(folder / "model.safetensors"), {}
+    for name, weight in list(weights.items()):
+        plain[name] = weight
+        if name.startswith("model.layers.") and name.endswith("proj.weight"):
+            blocks = weight.float().unflatten(1, (-1, 32)).unflatten(0, (-1, 32))  # [rows, 32, columns, 32]
+            scale = blocks.abs().amax(dim=(1, 3), keepdim=True) / 448
+            eight = (blocks / scale).to(torch.float8_e4m3fn)
+            weights[name] = eight.flatten(2).flatten(0, 1).contiguous()
+            weights[name + "_scale_inv"] = scale[:, 0, :, 0].contiguous()
+            plain[name] = (eight.float() * scale).flatten(2).flatten(0, 1).contiguous()
+    reference = Path(shutil.copytree(folder, tmp_path / "plain"))
+    save_file(plain, reference / "model.safetensors", metadata={"format": "pt"})
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    set_config(
+        folder,
+        quantization_config={
+            "quant_method": "fp8",
+            "activation_scheme": "dynamic",
+            "weight_block_size": [32, 32],
+            "modules_to_not_convert": ["lm_head", "model.visual"],
+        },
+    )
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (56, 56, 3), dtype=np.uint8))
+    latents = {}
+    for place in (folder, reference):
+        model = open_model(qwen_model(place))
+        model.check_weights()
+        model.load("cpu")
+        latents[place] = model.features([model.prepare(Clip((picture,)), "a")], [FLAT])[FLAT]
+    assert latents[reference].norm() > 1
+    torch.testing.assert_close(latents[folder], latents[reference], rtol=1e-5, atol=1e-5)
