@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -61,8 +62,8 @@ def settings(group: str, name: str, **changes):
         kind = str(field.type)
         made[field.name] = None if "None" in kind else KINDS[kind]
     good = {"name": name, "dtype": "float32", "init": "pretrained", "tokens": "all", "resolution": 224, "bins": 4,
-            "checkpoint": "hub/id", "variant": "default", "per_category": 1, "size": 32, "frames": 9, "fps": 8.0,
-            "on_error": "raise", "max_pixels": 89_478_485}  # fmt: skip
+            "checkpoint": "hub/id", "variant": "default" if group == "data" else None, "per_category": 1, "size": 32,
+            "frames": 9, "fps": 8.0, "on_error": "raise", "max_pixels": 89_478_485}  # fmt: skip
     return schema(**{**made, **{key: value for key, value in {**good, **changes}.items() if key in made}})
 
 
@@ -75,15 +76,27 @@ def latent_file(tmp_path) -> str:
 
 
 @pytest.fixture
+def two_templates(tmp_path) -> str:
+    """A checkpoint with one chat template of its tokenizer, and another of its processor."""
+    folder = Path(shutil.copytree(TINY / "qwen25vl", tmp_path / "two", ignore=shutil.ignore_patterns("*.safetensors")))
+    template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": f"other {template}"}), encoding="utf-8")
+    return str(folder)
+
+
+@pytest.fixture
 def _hub(monkeypatch):
     monkeypatch.setattr(Checkpoint, "_hub_commit", "0" * 40)
 
 
 @pytest.mark.usefixtures("_hub")
 @pytest.mark.parametrize("name", GROUPS["model"])
-def test_the_fields_of_a_model(name, latent_file):
+def test_the_fields_of_a_model(name, latent_file, two_templates):
     said = set[str]()
-    for changes in ({}, {"checkpoint": str(TINY / "qwen25vl")}, {"init": "random"}, {"sample": True}):
+    vae = {"checkpoint": str(TINY / "ltxv"), "subfolder": "vae"}
+    whole = vae if name in ("ltxv", "autoencoder") else {"checkpoint": str(TINY / "qwen25vl")}
+    local = (whole, {"checkpoint": two_templates, "init": "random"})
+    for changes in ({}, *local, {"init": "random"}, {"sample": True}, {"variant": "fp16"}, {"subfolder": "vae"}):
         model = open_model(settings("model", name, path=latent_file, **changes))
         said |= model.recipe("final").keys() | model.recipe("4").keys() | model.identity(reach_hub=True).keys()
     assert fields_of("model", name) == said
