@@ -14,9 +14,9 @@ from typing import Any
 from foresight_cli.errors import ForesightError
 from foresight_cli.models import quantised, weight_files
 from foresight_cli.models.checkpoint_files import SMALL_FILES, hash_files, small_files
-from foresight_cli.models.checkpoint_folder import ADAPTERS, MERGE, SHIPPED_FOR, near, why_no_checkpoint
+from foresight_cli.models.checkpoint_folder import ADAPTERS, MERGE, SHIPPED_FOR, broken_link, near, why_no_checkpoint
 from foresight_cli.models.config_file import in_one_line, parsed
-from foresight_cli.models.hub_files import HubFiles, hub_files, refusal
+from foresight_cli.models.hub_files import HubFiles, hub_files, refusal, remember
 from foresight_cli.models.weight_files import Layout, Tensor, Unreadable
 
 TINY = Path(__file__).resolve().parent.parent / "checkpoints" / "tiny"
@@ -125,9 +125,11 @@ class Checkpoint:
 
         small = [name for name in self._hub.names or () if self._is_small(name)]
         try:
-            return Path(snapshot_download(self.name, revision=self._hub_commit, allow_patterns=[*small, *weights]))
+            folder = Path(snapshot_download(self.name, revision=self._hub_commit, allow_patterns=[*small, *weights]))
         except Exception as error:
             raise ForesightError(refusal(self.name, error, self._hub_advice)) from None
+        remember(self.name, self.revision, self._hub_commit)
+        return folder
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -164,9 +166,10 @@ class Checkpoint:
         try:
             found = weight_files.layout(self.names, self.library, self.variant, self._text, explicit)
         except Unreadable as fault:
-            raise self._unreadable(str(fault)) from None
+            raise self._unreadable(self._broken_link or str(fault)) from None
         if found is None:
-            raise self._unreadable(weight_files.unread(self.names, self.library, self.variant, self._convert))
+            reason = weight_files.unread(self.names, self.library, self.variant, self._convert)
+            raise self._unreadable(self._broken_link or reason)
         return found
 
     @cached_property
@@ -193,7 +196,8 @@ class Checkpoint:
         how = quantised.quantisation(config, self.names, self.model)
         if how and (reason := quantised.refusal(how, self.library)):
             raise ForesightError(f"the checkpoint {self.name} {reason}")
-        self._refuse_unreadable(self.tensors)
+        if self.layout is not None:
+            self._refuse_unreadable(self.tensors)
 
     def _refuse_unreadable(self, tensors: Mapping[str, Tensor]) -> None:
         if not self.is_quantised and (reason := quantised.narrow_refusal(tensors)):
@@ -255,7 +259,7 @@ class Checkpoint:
             if self.model in SHIPPED_FOR
             else ""
         )
-        return f"Give a local copy with model.checkpoint=DIR{tiny}{near(Path(self.name))}"
+        return f"Give a local copy with model.checkpoint=DIR{tiny}.{near(Path(self.name))}".removesuffix(".")
 
     @property
     def _convert(self) -> str:
@@ -264,6 +268,11 @@ class Checkpoint:
             return weight_files.conversion(self.library, self.config, self.name, self.subfolder, "converted")
         place = str(folder / (self.subfolder or ""))
         return weight_files.conversion(self.library, self.config, place, None, place)
+
+    @property
+    def _broken_link(self) -> str:
+        folder = self._on_disk
+        return broken_link(folder / (self.subfolder or "")) if folder else ""
 
     def _text(self, name: str) -> str:
         return self.file(name).read_text(encoding="utf-8", errors="replace")

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from foresight_cli.models.quantised import gguf_refusal
-from foresight_cli.models.single_file import single_file_advice
+from foresight_cli.models.single_file import class_of, convert_line, single_file_advice
 from foresight_cli.models.weight_files import PICKLED
 
 ADAPTERS = (
@@ -27,6 +27,9 @@ _HOLDS = {"qwen25vl": ("text_encoder", "text_encoder_2"), "ltxv": ("vae",), "aut
           "vision": ("image_encoder", "vision_encoder")}  # fmt: skip
 """Which folder of a diffusers pipeline each model is in."""
 
+_USUAL = {"ltxv": "AutoencoderKLLTXVideo", "autoencoder": "AutoencoderKL"}
+"""The class that a single file is read with, where its names do not tell."""
+
 SHIPPED_FOR = ("qwen25vl", "ltxv")
 """Models that foresight ships a small checkpoint for."""
 
@@ -42,24 +45,18 @@ def why_no_folder(folder: Path, model: str) -> str:
     if folder.is_symlink() and not folder.exists():
         return f"{folder} is a broken link: it points to {folder.readlink()}. {wanted(model)}"
     if not folder.exists():
-        return f"no folder {folder}{near(folder)}. {wanted(model)}"
+        return f"no folder {folder}.{near(folder)} {wanted(model)}"
     suffix = folder.suffix.lower()
     head = f"{folder} is a file; model.checkpoint= wants a folder with config.json"
     if suffix == ".gguf":
         return gguf_refusal(str(folder))
-    if suffix == ".safetensors" and model == "ltxv":
-        return (
-            f'{head}. To make one of a single file of Lightricks: python -c "from diffusers import '
-            f"AutoencoderKLLTXVideo as V; V.from_single_file('{folder}').save_pretrained('ltxv/vae')\", then "
-            "model.checkpoint=ltxv"
-        )
-    if suffix == ".safetensors" and model == "autoencoder":
-        return (
-            f'{head}. To make one of a single file: python -c "from diffusers import AutoencoderKL as V; '
-            f"V.from_single_file('{folder}').save_pretrained('vae')\", then model.checkpoint=vae"
-        )
     if folder.name == "config.json" or (suffix == ".safetensors" and (folder.parent / "config.json").is_file()):
         return f"{head}. Give the folder: model.checkpoint={folder.parent}"
+    if suffix == ".safetensors" and (kind := class_of(folder) or _USUAL.get(model)):
+        return (
+            f"{head}. It may be a whole model in one file: convert its autoencoder, once, with the hub in reach: "
+            f"{convert_line(kind, str(folder))} and take model.checkpoint=converted model.subfolder=vae"
+        )
     if suffix in PICKLED:
         return f"{head} and weights in safetensors; foresight reads nothing pickled"
     return head
@@ -72,7 +69,7 @@ def near(folder: Path) -> str:
     except OSError:
         return ""
     close = get_close_matches(folder.name, others, n=1)
-    return f". Did you mean {folder.parent / close[0]}?" if close else ""
+    return f" Did you mean {folder.parent / close[0]}?" if close else ""
 
 
 def why_no_checkpoint(folder: Path, subfolder: str | None, model: str) -> str:
@@ -94,7 +91,7 @@ def why_no_checkpoint(folder: Path, subfolder: str | None, model: str) -> str:
         likely = [name for name in _HOLDS.get(model, ()) if name in holders] or holders
         kind = "a diffusers pipeline" if "model_index.json" in names else "a folder of folders"
         at = f"{subfolder}/" if subfolder else ""
-        return f"{head}. It is {kind}: add model.subfolder={at}{' or model.subfolder='.join(likely)}"
+        return f"{head}. It is {kind}: add {' or '.join(f'model.subfolder={at}{name}' for name in likely)}"
     if any(name.endswith(".gguf") for name in names):
         return gguf_refusal(next(str(inside / name) for name in sorted(names) if name.endswith(".gguf")))
     if subfolder and (folder / "config.json").is_file():
@@ -111,6 +108,13 @@ def _instead(folder: Path) -> str:
     if not (holders := _with_config(folder)) and (conversion := single_file_advice(folder)):
         return f". {conversion}"
     return f"; model.subfolder= may be {' or '.join(holders)}" if holders else f", only {_listing(folder)}"
+
+
+def broken_link(folder: Path) -> str:
+    """What is said of the first weight file in ``folder`` that is a link to nothing; empty if there is none."""
+    links = sorted(path for path in folder.iterdir() if path.is_symlink() and not path.exists())
+    weights = [link for link in links if ".safetensors" in link.name]
+    return f"{weights[0].name} is a broken link to {weights[0].readlink()}. Fetch it again" if weights else ""
 
 
 def _with_config(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +54,28 @@ def refusal(name: str, error: Exception, advice: str) -> str:
     return f"cannot get {name} from the Hugging Face hub ({reason}). {advice}"
 
 
-def _cached(name: str, revision: str | None) -> str:
-    """Why the hub's cache on this machine does not serve ``revision`` though it holds the checkpoint; empty if not."""
+def remember(name: str, revision: str | None, commit: str) -> None:
+    """Note in the hub's cache which commit a branch is at, so that it is found there once the hub cannot be asked.
+
+    The client does so itself only where it is asked for the branch, which may have moved on since the commit was read.
+    """
+    if revision == commit:
+        return
+    ref = _cache_folder(name) / "refs" / (revision or "main")
+    with suppress(OSError):
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        ref.write_text(commit, encoding="utf-8")
+
+
+def _cache_folder(name: str) -> Path:
     from huggingface_hub import constants
 
-    folder = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
+    return Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
+
+
+def _cached(name: str, revision: str | None) -> str:
+    """Why the hub's cache on this machine does not serve ``revision`` though it holds the checkpoint; empty if not."""
+    folder = _cache_folder(name)
     snapshots = folder / "snapshots"
     try:
         commits = sorted(path.name for path in snapshots.iterdir() if path.is_dir())

@@ -127,6 +127,7 @@ class Qwen25VL:
         """Read tokenizer, image processor and network through ``from_pretrained``."""
         from transformers import Qwen2_5_VLForConditionalGeneration
 
+        self.checkpoint.check()
         self.check_files()
         network = Qwen2_5_VLForConditionalGeneration
         self._network = load_transformers(

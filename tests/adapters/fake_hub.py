@@ -86,12 +86,14 @@ class _Handler(BaseHTTPRequestHandler):
         files = self.server.files
         path = self.path.partition("?")[0]
         if (match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(/revision/main)?", path)) and match[1] in files:
-            self._json({"id": match[1], "sha": SHA})
+            self._json({"id": match[1], "sha": SHA, "siblings": [{"rfilename": name} for name in files[match[1]]]})
         elif (match := re.fullmatch(rf"/api/models/([^/]+/[^/]+)/tree/{SHA}", path)) and match[1] in files:
             tree = [{"type": "file", "path": name, "size": len(data), "oid": _oid(data)}
                     for name, data in files[match[1]].items()]  # fmt: skip
             self._json(tree)
-        elif (match := re.fullmatch(rf"/([^/]+/[^/]+)/resolve/{SHA}/(.+)", path)) and match[1] in files:
+        elif (match := re.fullmatch(rf"/([^/]+/[^/]+)/resolve/{SHA}/(.+)", path)) and match[2] in files.get(
+            match[1], ()
+        ):
             data = files[match[1]][match[2]]
             self._send(200, data, {"ETag": f'"{_oid(data)}"', "X-Repo-Commit": SHA})
         else:
