@@ -15,6 +15,7 @@ from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.suggest.extract_again import extract_command
+from foresight_cli.text_settings import shell_line
 
 NO_COMPANION = (
     "latents that a file brings cannot be computed for drawn shapes: give attributes, as x and y, in the file itself"
@@ -50,7 +51,7 @@ def companion_commands(found: Found, pair: tuple[int, int], cache_dir: str) -> l
         if entry.recipe.model["name"] == "precomputed" or command is None:
             return None
         words = [word for word in shlex.split(command) if not word.startswith(("data=", "data."))]
-        commands.append(shlex.join([*words, "data=shapes"]))
+        commands.append(shell_line([*words, "data=shapes"]))
     return commands
 
 

@@ -33,6 +33,7 @@ from foresight_cli.latents.rows import load_some
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import open_model
 from foresight_cli.suggest.extract_again import extract_command
+from foresight_cli.text_settings import shell_line
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +157,7 @@ def random_init_command(entry: Entry, cache_dir: str) -> str | None:
     command = extract_command(entry, cache_dir)
     if command is None or not _trained(entry):
         return None
-    return shlex.join([*shlex.split(command), "model.init=random"])
+    return shell_line([*shlex.split(command), "model.init=random"])
 
 
 def _trained(entry: Entry) -> bool:

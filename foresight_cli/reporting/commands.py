@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -15,7 +16,9 @@ from foresight_cli.results import AdapterResults, Analysis
 from foresight_cli.runs import analysis_of, newest_analyses
 from foresight_cli.suggest.pair import typed_for_both
 from foresight_cli.suggest.words import layer_words, shown_path
+from foresight_cli.text_settings import shell_line
 
+_COMMAND = re.compile(r"(foresight (?:extract|analyze|adapt|report|cache) .+?(?= && |$))")
 _DEFAULTS = ("qwen25vl", "ltxv")
 
 
@@ -27,12 +30,12 @@ def adapt_command(results: Analysis) -> str:
     words += layer_words("target.layer", [target.layer]) if target.layer != "final" else []
     words += [f"pooling={target.pooling}"] if target.pooling != "channel_mean" else []
     words += fitting(_default_adapter(), source.dimension, target.dimension)
-    return shlex.join(["foresight", "adapt", *words])
+    return shell_line(["foresight", "adapt", *words])
 
 
 def analyze_command(results: Analysis) -> str:
     """``foresight analyze`` over all that is cached of the two models."""
-    return shlex.join(["foresight", "analyze", *_spaces(results)])
+    return shell_line(["foresight", "analyze", *_spaces(results)])
 
 
 def report_commands(results: Analysis) -> list[str]:
@@ -50,10 +53,21 @@ def after_adapt(results: AdapterResults, typed: Sequence[str], outputs: Path = P
     """
     found = analysis_of(outputs, results.provenance["keys"])
     if found is None:
-        return shlex.join(["foresight", "analyze", *typed_for_both(typed)])
+        return shell_line(["foresight", "analyze", *typed_for_both(typed)])
     if [found] == newest_analyses(outputs):
         return "foresight report"
-    return shlex.join(["foresight", "report", as_override("run", shown_path(str(found.absolute())))])
+    return shell_line(["foresight", "report", as_override("run", shown_path(str(found.absolute())))])
+
+
+def with_commands(text: str) -> Iterator[tuple[str, bool]]:
+    """The pieces of ``text``, each with whether it is a command, to be typed as it is.
+
+    >>> list(with_commands("not measured: foresight extract a && foresight extract b"))
+    [('not measured: ', False), ('foresight extract a', True), (' && ', False), ('foresight extract b', True)]
+    """
+    for number, piece in enumerate(_COMMAND.split(text)):
+        if piece:
+            yield piece, number % 2 == 1
 
 
 def _spaces(results: Analysis) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.reporting.wording import threshold
 from foresight_cli.results import Analysis, Attribute, Control
 from foresight_cli.suggest.words import shown_path
+from foresight_cli.text_settings import shell_line
 
 _ORDER = {"PROCEED": 0, "INCONCLUSIVE": 1, "PIVOT": 2}
 OUTCOMES = ("PASS", "UNCLEAR", "NOT MEASURED", "WAIVED", "FAIL")
@@ -47,7 +47,7 @@ class Compared:
     @property
     def command(self) -> str:
         """What prints and writes its whole report."""
-        return shlex.join(["foresight", "report", as_override("run", shown_path(str(self.folder)))])
+        return shell_line(["foresight", "report", as_override("run", shown_path(str(self.folder)))])
 
     @property
     def passed(self) -> int:

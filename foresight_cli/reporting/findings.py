@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from foresight_cli.reporting import numbers
 from foresight_cli.reporting.captions import caption
+from foresight_cli.reporting.commands import with_commands
 from foresight_cli.reporting.context import report_context
 from foresight_cli.reporting.figures import Drawn
 from foresight_cli.reporting.markdown import Markdown, code_block, code_span, escape, yaml_block
@@ -32,6 +33,7 @@ def render_findings(
         autoescape=False,  # HTML's; _only_text escapes for Markdown
     )
     environment.filters |= kept.filters() | {"yaml": yaml_block, "fence": code_block, "code": code_span}
+    environment.filters["commands"] = _with_code
     environment.globals |= {
         "figures": lambda names: _embed(names, drawn),
         "others": lambda names: _links(names, drawn),
@@ -47,6 +49,11 @@ def _only_text(value: Any) -> str:
     if isinstance(value, str):
         return escape(value)
     raise TypeError(f"{value!r} is not text: a number goes through a filter of Numbers")
+
+
+def _with_code(text: str) -> Markdown:
+    """``text`` with its commands as code, where no character is escaped."""
+    return Markdown("".join(code_span(piece) if command else escape(piece) for piece, command in with_commands(text)))
 
 
 def _embed(names: Sequence[str], drawn: Drawn) -> Markdown:

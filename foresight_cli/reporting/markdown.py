@@ -57,7 +57,7 @@ def code_span(text: str) -> Markdown:
 
 def yaml_block(value: Any) -> Markdown:
     """Settings and provenance as YAML; long lists are cut, since ``results.yaml`` has all of them."""
-    return code_block(yaml.safe_dump(shortened(value), sort_keys=False, allow_unicode=True, width=110), "yaml")
+    return code_block(yaml.safe_dump(shortened(value), sort_keys=False, allow_unicode=True, width=10_000), "yaml")
 
 
 def shortened(value: Any) -> Any:

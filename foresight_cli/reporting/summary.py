@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from foresight_cli.reporting.numbers import fixed, percent, with_interval
 from foresight_cli.reporting.traced import Numbers
 from foresight_cli.reporting.wording import limiting
 from foresight_cli.results import AdapterResults, Analysis, Criterion
+from foresight_cli.text_settings import shell_line
 
 _COLORS = {"PROCEED": "green", "PIVOT": "red", "INCONCLUSIVE": "yellow"}
 _OUTCOMES = {"PASS": "green", "FAIL": "bold red", "UNCLEAR": "yellow", "NOT MEASURED": "yellow", "WAIVED": "cyan"}
@@ -55,7 +55,7 @@ def print_summary(
     console.print(
         _line("", f"beside it {fixed(figures)} figures, FINDINGS.md, and every number in results.yaml", "dim")
     )
-    then = shlex.join(["python", "-m", "webbrowser", str(page)]) if adapters else adapt_command(results)
+    then = shell_line(["python", "-m", "webbrowser", str(page)]) if adapters else adapt_command(results)
     console.print(_line("Next", then), soft_wrap=True)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -24,6 +23,7 @@ from foresight_cli.suggest.words import (
     stage_words,
     weights_words,
 )
+from foresight_cli.text_settings import shell_line
 
 
 def extract_command(entry: Entry, cache_dir: str) -> str | None:
@@ -45,7 +45,7 @@ def extract_command(entry: Entry, cache_dir: str) -> str | None:
     words = [first, *weights_words(weights), *changed, *layer_words("layer", [recipe.layer])]
     words += [f"pooling={recipe.pooling}", *data_words(data, model)]
     words += stage_words("extract", rows_per_shard=recipe.rows_per_shard, cache_dir=cache_dir)
-    return shlex.join(["foresight", "extract", *words])
+    return shell_line(["foresight", "extract", *words])
 
 
 def settings_of(entry: Entry) -> tuple[Settings, Settings] | None:

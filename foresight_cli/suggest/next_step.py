@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import read_samples
 from foresight_cli.models import open_model
+from foresight_cli.sample_size import LEAST_GROUPS
 from foresight_cli.suggest.extract_again import settings_of
 from foresight_cli.suggest.pair import analyze_command
 from foresight_cli.suggest.words import (
@@ -29,6 +29,7 @@ from foresight_cli.suggest.words import (
     stage_words,
     weights_words,
 )
+from foresight_cli.text_settings import shell_line
 
 CONTROLS = ("pixels", "histogram", "random_network")
 """Made by analyze for itself: no side of a bridge that a user has in mind."""
@@ -42,8 +43,8 @@ PARTNERS = {
 """Which kind of model to look for beside one, the likeliest first."""
 SOURCE_FIRST = ("encoder", "file", "autoencoder")
 """Of a bridge between two kinds, the earlier is the source; between two of one kind, what was extracted earlier."""
-LEAST_GROUPS = 20
-"""Independent samples that analyze and adapt want at least."""
+LEAST_TO_CHOOSE = 28
+"""Independent samples that leave `LEAST_GROUPS` after 30 % are set aside for choosing among layers and poolings."""
 
 
 def after_extract(config: ExtractConfig, entries: Sequence[Entry]) -> str:
@@ -68,8 +69,9 @@ def after_extract(config: ExtractConfig, entries: Sequence[Entry]) -> str:
     partner, others = found
     if config.data.name == "precomputed" and read_samples(own.path) != read_samples(partner.path):
         return _extract_on(config, (settings_of(partner) or ({}, {}))[1])
-    if _groups(own) < LEAST_GROUPS:
-        return f"the same with more samples: analyze needs {LEAST_GROUPS} independent ones at least"
+    least = _least_groups(own, partner, cached)
+    if _groups(own) < least:
+        return f"the same with more samples: analyze needs {least} independent ones at least"
     source, target = (others, settings) if _order(partner) <= _order(own) else (settings, others)
     data: Settings | None = asdict(config.data)
     if _is_default(config):
@@ -88,7 +90,9 @@ def report_command(folder: Path, stage: str, outputs: str = "outputs") -> str:
     """
     if folder.absolute().is_relative_to(Path(outputs, stage).absolute()):
         return "foresight report"
-    return shlex.join(["foresight", "report", as_override("runs", [shown_path(str(folder.absolute()))])])
+    where = shown_path(str(folder.absolute()))
+    several = (folder / "multirun.yaml").is_file()
+    return shell_line(["foresight", "report", as_override("runs", [where]) if several else as_override("run", where)])
 
 
 def _extract_on(config: ExtractConfig, data: Settings) -> str:
@@ -99,7 +103,7 @@ def _extract_on(config: ExtractConfig, data: Settings) -> str:
         [] if config.poolings == ("channel_mean",) else ["pooling=all" if len(config.poolings) > 1 else "pooling=flat"]
     )
     same = {key: getattr(config, key) for key in ("cache_dir", "rows_per_shard")}
-    return shlex.join(["foresight", "extract", *words, *stage_words("extract", **same)])
+    return shell_line(["foresight", "extract", *words, *stage_words("extract", **same)])
 
 
 def _kind(entry: Entry) -> str:
@@ -172,6 +176,14 @@ def _groups(entry: Entry) -> int:
     return len({group for sample, group in zip(table.ids, table.groups, strict=True) if sample not in skipped})
 
 
+def _least_groups(own: Entry, partner: Entry, cached: Sequence[Entry]) -> int:
+    """How many independent samples the analysis of two models needs."""
+    data = canonical_json(own.recipe.data)
+    on_data = [entry for entry in cached if canonical_json(entry.recipe.data) == data]
+    counts = [sum(_checkpoint(entry) == _checkpoint(one) for entry in on_data) for one in (own, partner)]
+    return LEAST_GROUPS if max(counts) == 1 else LEAST_TO_CHOOSE
+
+
 def _only_data(own: Entry, partner: Entry, cached: Sequence[Entry]) -> bool:
     """Whether the two models are cached on no other data, so that analyze needs not be told."""
     names = {own.recipe.model["name"], partner.recipe.model["name"]}
@@ -211,7 +223,7 @@ def _extract_other(config: ExtractConfig, own: Entry) -> str:
     name, checkpoint = str(own.recipe.model["name"]), str(own.recipe.model.get("checkpoint", "local"))
     if isinstance(config.data, PrecomputedDataConfig):
         path = as_override("data.path", shown_path(config.data.path))
-        return f"extract the other file's rows of the same ids, with data=precomputed {shlex.quote(path)}"
+        return f"extract the other file's rows of the same ids, with {shell_line(['data=precomputed', path])}"
     if checkpoint == "local":  # the hub may be out of reach
         return "extract the other model on the same data, then analyze both"
     other = "qwen25vl" if KINDS.get(name) == "autoencoder" else "ltxv"
@@ -219,4 +231,4 @@ def _extract_other(config: ExtractConfig, own: Entry) -> str:
     words += [] if _is_default(config) else data_words(asdict(config.data))
     words += weights_words("tiny" if checkpoint.startswith("tiny:") else "hub")
     same = {key: getattr(config, key) for key in ("cache_dir", "device", "rows_per_shard")}
-    return shlex.join(["foresight", "extract", *words, *stage_words("extract", **same)])
+    return shell_line(["foresight", "extract", *words, *stage_words("extract", **same)])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from foresight_cli.suggest.words import data_words, model_words, stage_words, weights_for, weights_words
+from foresight_cli.text_settings import shell_line
 
 
 def analyze_command(
@@ -30,7 +30,7 @@ def analyze_command(
         model, weights, side)]  # fmt: skip
     words += data_words(data) if data is not None else []
     words += [*weights_words(weights), *stage_words("analyze", cache_dir=cache_dir), *more]
-    return shlex.join(["foresight", "analyze", *words])
+    return shell_line(["foresight", "analyze", *words])
 
 
 def typed_for_both(typed: Sequence[str]) -> list[str]:

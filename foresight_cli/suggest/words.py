@@ -56,7 +56,7 @@ def model_words(settings: Mapping[str, Any], weights: str, side: str | None = No
     chosen = [f"{side or 'model'}={name}"]
     if side and primary_defaults("analyze")[f"model@{key}"] == name:
         chosen = []
-    return chosen + changed_settings(key, shown(settings), shown(model_defaults(name, weights)))
+    return chosen + _changed(key, settings, model_defaults(name, weights))
 
 
 def data_words(settings: Mapping[str, Any], model: Mapping[str, Any] | None = None) -> list[str]:
@@ -67,16 +67,22 @@ def data_words(settings: Mapping[str, Any], model: Mapping[str, Any] | None = No
         model: settings of the model in the same ``extract``; None in other stages.
     """
     name = str(settings["name"])
-    return [f"data={name}", *changed_settings("data", shown(settings), shown(data_defaults(name, model)))]
+    return [f"data={name}", *_changed("data", settings, data_defaults(name, model))]
+
+
+def _changed(key: str, settings: Mapping[str, Any], at_first: Settings) -> list[str]:
+    """The overrides from the defaults to ``settings``, in the order in which ``conf/`` has them."""
+    ordered = {**{name: settings[name] for name in at_first if name in settings}, **settings}
+    return changed_settings(key, shown(ordered), shown(at_first))
 
 
 def weights_for(*models: Mapping[str, Any]) -> str:
-    """The option of ``weights=`` under which the settings of ``models`` need the fewest words."""
+    """The option of ``weights=`` under which the settings of ``models`` need the fewest words.
 
-    def count(weights: str) -> int:
-        return sum(len(model_words(model, weights)) for model in models) + (weights != WEIGHTS[0])
-
-    return min(WEIGHTS, key=count)
+    ``tiny`` changes the default of ``model.dtype`` too, but says something else: it is only for tiny checkpoints.
+    """
+    tiny = [model for model in models if str(model.get("checkpoint", "")).startswith("tiny:")]
+    return min(WEIGHTS if tiny else WEIGHTS[:1], key=lambda w: sum(len(model_words(model, w)) for model in models))
 
 
 def weights_words(weights: str) -> list[str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from tests.suggest.printed_lines import Session
+from tests.models.vision_networks import NETWORKS
+from tests.suggest.printed_lines import Session, commands
 
 
 @pytest.fixture
@@ -27,14 +31,33 @@ def latents(tmp_path) -> Callable[..., None]:
     """Writes files of latents of the same 40 samples, each a noisy linear image of the same factors."""
 
     def write(*names: str, ids=None, width: int = 6) -> None:
-        factors = np.random.default_rng(0).normal(size=(40, 4))
+        factors = np.random.default_rng(0).normal(size=(len(ids or range(40)), 4))
         for number, name in enumerate(names):
             rng = np.random.default_rng(number + 1)
-            values = factors @ rng.normal(size=(4, width)) + 0.1 * rng.normal(size=(40, width))
+            values = factors @ rng.normal(size=(4, width)) + 0.1 * rng.normal(size=(len(factors), width))
             own = np.array(ids or [f"s{i}" for i in range(40)])
             np.savez(tmp_path / name, ids=own, values=values.astype(np.float32))
 
     return write
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    """32 pictures in two folders, in a folder whose name wants quotes."""
+    folder = tmp_path / "my photos, été"
+    rng = np.random.default_rng(0)
+    for number in range(32):
+        path = folder / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        blocks = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+        Image.fromarray(blocks).save(path)
+    return folder
+
+
+@pytest.fixture
+def vit(tmp_path) -> None:
+    """A small ViT in the folder ``vit``."""
+    NETWORKS["vit"].write(tmp_path / "vit")
 
 
 def test_two_files_of_latents(session, latents, without_figures):
@@ -42,6 +65,113 @@ def test_two_files_of_latents(session, latents, without_figures):
     assert "Next: extract the other file's rows of the same ids, with data=precomputed data.path=a.npz\n" in (
         session.type("foresight extract model=precomputed model.path=a.npz")
     )
-    session.follow(["foresight extract model=precomputed model.path=b.npz"])
-    stages = [line.split()[1] for line in session.typed]
-    assert stages == ["extract", "extract", "analyze", "report", "adapt"]
+    pair = (
+        "source=precomputed source.model.path=a.npz target=precomputed target.model.path=b.npz "
+        "data=precomputed data.path=b.npz"
+    )
+    assert session.follow("foresight extract model=precomputed model.path=b.npz") == [
+        "foresight extract model=precomputed model.path=b.npz",
+        f"foresight analyze {pair}",
+        "foresight report",
+        f"foresight adapt {pair} layer=final",
+    ]
+
+
+SMALL = "data.per_category=4 data.size=64"
+
+
+def test_the_two_tiny_models(session, without_figures):
+    typed = session.follow(f"foresight extract model=qwen25vl weights=tiny layer.index=9 {SMALL}")
+    on = f"data=shapes {SMALL}"
+    assert typed == [
+        f"foresight extract model=qwen25vl weights=tiny layer.index=9 {SMALL}",
+        f"foresight extract model=ltxv pooling=all {on} weights=tiny",
+        f"foresight analyze {on} weights=tiny",
+        "foresight report",
+        f"foresight adapt {on} weights=tiny layer.index=9 pooling=flat",
+        f"foresight extract model=qwen25vl weights=tiny layer.index=9 pooling=channel_mean {on} model.init=random",
+    ]
+
+
+def test_a_network_of_ones_own_and_a_file(session, vit, photos, latents, without_figures):
+    latents("other features.npz", ids=[f"{'ab'[i % 2]}/{i}.png" for i in range(32)])
+    on = "data=imagefolder \"data.path='my photos, été'\""
+    vision = "model.checkpoint=vit model.dtype=float32 model.tokens=cls"
+    said = session.type(f"foresight extract model=vision {vision} layer.index=2 {on}")
+    assert "Next: extract the other model on the same data, then analyze both\n" in said
+    file = "foresight extract model=precomputed 'model.path=other features.npz'"
+    said = session.type(f"{file} {on} \"cache_dir='elsewhere, too'\"")
+    assert "Next: extract the other model on the same data, then analyze both\n" in said
+    pair = f"source=vision {vision.replace('model', 'source.model')} target=precomputed "
+    pair += f"'target.model.path=other features.npz' {on}"
+    assert session.follow(f"{file} {on}") == [
+        f"{file} {on}",
+        f"foresight analyze {pair}",
+        "foresight report",
+        f"foresight adapt {pair} layer.index=2",
+        f"foresight extract model=vision {vision} layer.index=2 pooling=channel_mean {on} model.init=random",
+    ]
+
+
+@pytest.fixture
+def saved_dataset(tmp_path, photos) -> None:
+    """The pictures as a dataset that ``datasets`` saved, in the folder ``set #1``."""
+    datasets = pytest.importorskip("datasets")
+    rows = {"image": [str(path) for path in sorted(photos.rglob("*.png"))], "x": [float(i) for i in range(32)]}
+    features = datasets.Features({"image": datasets.Image(), "x": datasets.Value("float32")})
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "set #1")
+
+
+@pytest.fixture
+def autoencoder(tmp_path) -> None:
+    """A small autoencoder in the folder ``vaes/small``."""
+    from diffusers import AutoencoderTiny
+
+    torch.manual_seed(0)
+    widths = {f"{half}_block_out_channels": (8, 8) for half in ("encoder", "decoder")}
+    blocks = {f"num_{half}_blocks": (1, 1) for half in ("encoder", "decoder")}
+    AutoencoderTiny(**widths, **blocks).save_pretrained(tmp_path / "vaes/small")
+
+
+def test_a_network_and_an_autoencoder_in_another_cache(session, vit, autoencoder, saved_dataset, without_figures):
+    on = "data=hf 'data.path=set #1' data.attributes=[x]"
+    decoder = "model.checkpoint=vaes/small model.dtype=float32 model.resolution=32"
+    session.type(f"foresight extract model=autoencoder {decoder} {on} 'cache_dir=my cache'")
+    vision = "model.checkpoint=vit model.dtype=float32"
+    pair = (
+        "source=vision source.model.checkpoint=vit source.model.dtype=float32 target=autoencoder "
+        "target.model.checkpoint=vaes/small target.model.dtype=float32 target.model.resolution=32"
+    )
+    on = "data=hf 'data.path=set #1' 'data.attributes=[x]'"
+    cache = "'cache_dir=my cache'"
+    assert session.follow(f"foresight extract model=vision {vision} pooling=flat {on} {cache}") == [
+        f"foresight extract model=vision {vision} pooling=flat {on} {cache}",
+        f"foresight analyze {pair} {on} {cache}",
+        "foresight report",
+        f"foresight adapt {pair} {on} {cache} layer=final source.pooling=flat",
+        f"foresight extract model=vision {vision} layer=final pooling=flat {on} {cache} model.init=random",
+    ]
+
+
+def test_sweeps(session, without_figures):
+    pair = "source=pixels target=histogram"
+    for model in ("pixels 'model.resolution=4,8'", "histogram"):
+        session.type(f"foresight extract -m model={model} data.per_category=4 data.size=32")
+    quick = "permutations=19 controls=[mean_rgb]"
+    typed = session.follow(f"foresight analyze -m {pair} source.model.resolution=4,8 {quick}")
+    assert [line.split()[1] for line in typed] == ["analyze", "report", "report", "adapt", "analyze", "analyze"]
+    assert typed[2].startswith("foresight report run=outputs/analyze/multirun/")
+
+
+def test_a_run_elsewhere_is_named(session, latents, without_figures):
+    latents("a.npz", "b.npz")
+    for name in "ab":
+        session.type(f"foresight extract model=precomputed model.path={name}.npz data=precomputed data.path=a.npz")
+    pair = "source=precomputed source.model.path=a.npz target=precomputed target.model.path=b.npz"
+    assert session.follow(f"foresight adapt {pair} adapter=linear")[:2] == [
+        f"foresight adapt {pair} adapter=linear",
+        f"foresight analyze {pair}",
+    ]
+    said = session.type(f"foresight analyze {pair} permutations=19 'hydra.run.dir=my runs/1'")
+    assert commands(said) == ["foresight report 'run=my runs/1'"]
+    assert session.follow(*commands(said))[0] == "foresight report 'run=my runs/1'"

@@ -18,6 +18,7 @@ from PIL import Image
 
 from foresight_cli.reporting import numbers
 from foresight_cli.reporting.captions import caption
+from foresight_cli.reporting.commands import with_commands
 from foresight_cli.reporting.context import report_context
 from foresight_cli.reporting.derived import ranked
 from foresight_cli.reporting.figures import Drawn
@@ -85,7 +86,7 @@ def page_environment(kept: Numbers) -> Environment:
         finalize=_only_text,
         autoescape=True,
     )
-    environment.filters |= kept.filters() | {"yaml": _yaml}
+    environment.filters |= kept.filters() | {"yaml": _yaml, "commands": _with_code}
     return environment
 
 
@@ -114,7 +115,14 @@ def _data_uri(data: bytes) -> str:
 
 
 def _yaml(value: Any) -> str:
-    return str(yaml.safe_dump(shortened(value), sort_keys=False, allow_unicode=True, width=100))
+    return str(yaml.safe_dump(shortened(value), sort_keys=False, allow_unicode=True, width=10_000))
+
+
+def _with_code(text: str) -> Markup:
+    """``text`` with its commands as code."""
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if command else piece for piece, command in with_commands(text)
+    )
 
 
 def _only_text(value: Any) -> Any:
