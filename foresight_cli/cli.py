@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from foresight_cli.stage import Overrides, Stage, add_stage, run_stage
+from foresight_cli.stage import Overrides, Stage, StageCommand, add_stage, run_stage, say_error
 
 # OpenBLAS waits for work in a busy loop, 20 ms long unless told otherwise, on the cores that torch needs by then:
 # small spaces took four times as long. It reads this when it is loaded, which is after this line.
@@ -62,7 +62,9 @@ class CacheAction(StrEnum):
     GC = "gc"
 
 
-@app.command("cache", help="List the latent cache (ls), check every byte of it (verify), or make room (gc).")
+@app.command(
+    "cache", cls=StageCommand, help="List the latent cache (ls), check every byte of it (verify), or make room (gc)."
+)
 def cache(
     action: Annotated[
         CacheAction, typer.Argument(help="ls: list the entries. verify: check every hash. gc: list what could go.")
@@ -75,7 +77,7 @@ def cache(
     for word in words:
         if word.lstrip("+~").partition("=")[0] == "action":
             actions = ", ".join(f"foresight cache {known}" for known in CacheAction)
-            typer.secho(f"foresight cache: {word}: the action is a word of its own: {actions}", fg="red", err=True)
+            say_error("cache", f"{word}: the action is a word of its own: {actions}")
             raise typer.Exit(2)
     words += [*(["delete=true"] if yes else []), f"action={action}"]
     run_stage(Stage("cache", "foresight_cli.cache:run", ""), [], words)

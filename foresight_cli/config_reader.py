@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
 
 from foresight_cli.config import (
     GROUPS,
@@ -26,6 +28,20 @@ from foresight_cli.errors import UsageError
 from foresight_cli.text_settings import PATHS
 
 
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turn OmegaConf's errors about a value, for instance of a ``${...}`` that is no setting, into one line."""
+    try:
+        yield
+    except OmegaConfBaseException as error:
+        raise UsageError(f"{error.full_key}: {_first_line(error)}") from None
+
+
+def _first_line(error: OmegaConfBaseException) -> str:
+    return str(error.msg or error).splitlines()[0]
+
+
+@_readable()
 def extract_config(cfg: DictConfig) -> ExtractConfig:
     """The settings of ``foresight extract``, checked.
 
@@ -49,6 +65,7 @@ def extract_config(cfg: DictConfig) -> ExtractConfig:
     )
 
 
+@_readable()
 def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
     """The settings of ``foresight analyze``, checked; raises as :func:`extract_config` does."""
     return AnalyzeConfig(
@@ -75,6 +92,7 @@ def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
     )
 
 
+@_readable()
 def adapt_config(cfg: DictConfig) -> AdaptConfig:
     """The settings of ``foresight adapt``, checked; raises as :func:`extract_config` does."""
     return AdaptConfig(
@@ -96,6 +114,7 @@ def adapt_config(cfg: DictConfig) -> AdaptConfig:
     )
 
 
+@_readable()
 def report_config(cfg: DictConfig) -> ReportConfig:
     """The settings of ``foresight report``, checked.
 
@@ -134,9 +153,9 @@ def _chosen(cfg: DictConfig, group: str, side: str | None = None) -> DictConfig:
 def _group(cfg: DictConfig, group: str, side: str | None = None) -> Any:
     node = _chosen(cfg, group, side)
     at = f"{side}.{group}" if side else group
-    schema = GROUPS[group].get(str(node.name))
+    schema = GROUPS[group].get(str(node.get("name")))
     if schema is None:
-        raise UsageError(f"{at}={node.name}: choose one of {', '.join(GROUPS[group])}")
+        raise UsageError(f"{at}={node.get('name')}: choose one of {', '.join(GROUPS[group])}")
     return _typed(schema, _with_own_columns(node) if group == "data" else node, at)
 
 
@@ -163,9 +182,11 @@ def _typed(schema: type, node: DictConfig | None, at: str) -> Any:
     except MissingMandatoryValue as error:
         key = str(error.full_key or str(error).rsplit(maxsplit=1)[-1]).rpartition(".")[2]
         raise UsageError(f"{at}.{key} is needed: add {at}.{key}=...") from None
+    except InterpolationResolutionError:
+        raise
     except OmegaConfBaseException as error:
         key = str(error.full_key).rpartition(".")[2]
-        raise UsageError(f"{at}.{key}: {str(error.msg or error).splitlines()[0]}") from None
+        raise UsageError(f"{at}.{key}: {_first_line(error)}") from None
 
 
 def _literal(value: Any) -> Any:

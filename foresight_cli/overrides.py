@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from foresight_cli.config_groups import config_groups, group_aliases
+from foresight_cli.did_you_mean import no_option, no_override, no_setting
 from foresight_cli.errors import UsageError
 from foresight_cli.latents.remote import refuse_secrets
 from foresight_cli.text_settings import (
@@ -31,7 +32,7 @@ from foresight_cli.text_settings import (
 _KEY = re.compile(r"(?P<prefix>\+\+?|~)?(?P<key>[A-Za-z_$][\w$-]*([./][\w$-]+)*(@[\w.$-]*)?)", re.ASCII)
 
 
-def for_hydra(stage: str, overrides: Sequence[str], *, multirun: bool = False) -> list[str]:
+def for_hydra(stage: str, overrides: Sequence[str], *, multirun: bool = False, more_options: bool = False) -> list[str]:
     """Rewrite ``overrides`` for Hydra: short names in full, text and the numbers among a group's options quoted.
 
     ``layer=4,8`` becomes ``layer='4','8'``: Hydra reads a bare ``4`` as an integer, wants text for the name of an
@@ -45,6 +46,7 @@ def for_hydra(stage: str, overrides: Sequence[str], *, multirun: bool = False) -
         stage: whose settings they are.
         overrides: as typed, each a word of the command line.
         multirun: whether commas and functions part the values of a sweep.
+        more_options: whether a group may have options that are not in ``conf/``, as with ``--config-dir``.
 
     Raises:
         UsageError: an override is not ``KEY=VALUE``, a group is given a list, which Hydra would merge into one option,
@@ -58,26 +60,51 @@ def for_hydra(stage: str, overrides: Sequence[str], *, multirun: bool = False) -
     aliases = group_aliases(stage)
     if stage == "extract" and "model=precomputed" in overrides and not any(o.startswith("data=") for o in overrides):
         overrides = [*overrides, "data=precomputed"]  # a file of latents lists its own samples
-    written = [_rewrite(override, aliases, multirun) for override in overrides]
+    written = []
+    for place, override in enumerate(overrides):
+        match = _KEY.fullmatch(override.partition("=")[0])
+        if match is None or not ("=" in override or match["prefix"] == "~"):
+            raise UsageError(_unreadable(stage, overrides, place))
+        if override == f"{match['key']}=" and match["key"] in aliases:
+            raise UsageError(no_override(stage, overrides, place))
+        written.append(_rewrite(override, match, aliases, multirun))
+        if not more_options:
+            _refuse_option(stage, written[-1], match["key"])
     _refuse_two_values(overrides, written)
     return written
 
 
-def _rewrite(line: str, aliases: dict[str, str], multirun: bool) -> str:
-    typed, equals, value = line.partition("=")
-    match = _KEY.fullmatch(typed)
-    if match is None or not (equals or match["prefix"] == "~"):
-        raise UsageError(f"cannot read the override {line!r}. Write KEY=VALUE")
+def _unreadable(stage: str, overrides: Sequence[str], place: int) -> str:
+    key, equals, value = overrides[place].partition("=")
+    name = key.lstrip("+~")
+    return (
+        no_setting(stage, name, value, ()) if equals and name.isidentifier() else no_override(stage, overrides, place)
+    )
+
+
+def _refuse_option(stage: str, line: str, typed: str) -> None:
+    """Stop where an option is chosen that its group lacks; Hydra would, too, without looking what the user may mean."""
+    key, _, value = line.lstrip("+").partition("=")
+    options = config_groups().get(key.partition("@")[0])
+    if options is not None and key in group_aliases(stage).values():
+        for name in split_values(value):
+            option = name[1:-1] if name[:1] == "'" else name
+            if option not in options and option != "null":
+                raise UsageError(no_option(stage, typed, option))
+
+
+def _rewrite(line: str, match: re.Match[str], aliases: dict[str, str], multirun: bool) -> str:
+    _, equals, value = line.partition("=")
     prefix, key = match["prefix"] or "", match["key"]
     group = aliases.get(key, key)
     options = config_groups().get(group.partition("@")[0])
     if options is not None and (key in aliases or "@" in key):
-        return _of_a_group(line, prefix, key, group, options)
+        return _of_a_group(line, prefix, key, group, options, multirun)
     full = _setting_of_a_group(key, aliases)
     return f"{prefix}{full}={_value(full, value, multirun)}" if equals else f"{prefix}{full}"
 
 
-def _of_a_group(line: str, prefix: str, key: str, group: str, options: list[str]) -> str:
+def _of_a_group(line: str, prefix: str, key: str, group: str, options: list[str], multirun: bool) -> str:
     """``line`` as a choice among the options of a group."""
     from hydra.core.override_parser.types import Glob
 
@@ -97,6 +124,8 @@ def _of_a_group(line: str, prefix: str, key: str, group: str, options: list[str]
     else:
         chosen = [value]
     names = [_name(option) for option in chosen]
+    if len(names) > 1 and not multirun:
+        raise UsageError(f"{line}: a group takes one option. To run one job for each, add -m")
     numbers = [name for name in names if re.fullmatch(r"-?\d+", name) and name not in options]
     if group.partition("@")[0] == "layer" and numbers and all(name in (*options, *numbers) for name in names):
         package = group.partition("@")[2] or "layer"
@@ -134,7 +163,11 @@ def _value(key: str, value: str, multirun: bool) -> str:
     """The value of a setting as Hydra reads it."""
     kind = kind_of(key)
     if kind is None:
-        return value if parsed(f"{key}={value}") is not None else quoted(value)
+        override = parsed(f"{key}={value}")
+        if override is not None and override.is_sweep_override() and not multirun:
+            raise UsageError(f"{key}={value}: one value, or several? To run one job for each, add -m")
+        text = override is None or (key in config_groups() and not isinstance(override.value(), str))
+        return quoted(value) if text else value
     if kind is Kind.LIST and value.strip()[:1] == "[" and value.strip()[-1:] == "]":
         values = split_values(value) if multirun else [value]
         return ",".join(_list(one.strip()) for one in values)

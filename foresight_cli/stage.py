@@ -74,6 +74,29 @@ class Topic(StrEnum):
 class StageCommand(TyperCommand):
     """A command whose help ends with the config groups that its overrides choose from."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse as Typer does; an override that is typed as a flag (``--model ltxv``) is answered with its spelling."""
+        flags = {name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        flags |= {*ctx.help_option_names, "--"}
+        for place, word in enumerate(args):
+            name = word.partition("=")[0]
+            if word == "--":
+                break
+            if (
+                name.startswith("-")
+                and len(name.lstrip("-")) > 1
+                and name not in flags
+                and word[:2] not in ("-c", "-p")
+            ):
+                from foresight_cli.did_you_mean import no_flag
+
+                after = args[place + 1] if place + 1 < len(args) else ""
+                message = no_flag(self.name or "", word, after)
+                if message:
+                    say_error(self.name or "", message)
+                    raise typer.Exit(2)
+        return super().parse_args(ctx, args)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print Typer's help, then a panel of groups and options."""
         super().format_help(ctx, formatter)
@@ -95,6 +118,12 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Config choices and values.", autocompletion=complete_override),
 ]
+
+
+def say_error(stage: str, message: str) -> None:
+    """Print the line for an error of ``stage``."""
+    plain = os.environ.get("NO_COLOR") or None  # which typer does not look at
+    typer.secho(f"foresight {stage}: {message}", fg="red", err=True, color=False if plain else None)
 
 
 def add_stage(app: typer.Typer, stage: Stage) -> None:
@@ -145,8 +174,7 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
     from foresight_cli.overrides import for_hydra
 
     def stop(message: str, status: int) -> typer.Exit:
-        plain = os.environ.get("NO_COLOR") or None  # which typer does not look at
-        typer.secho(f"foresight {stage.name}: {message}", fg="red", err=True, color=False if plain else None)
+        say_error(stage.name, message)
         return typer.Exit(status)
 
     def single(cfg: Any) -> Any:
@@ -159,12 +187,12 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
     multirun = "--multirun" in flags or any("hydra.mode=multirun" in word.lower() for word in overrides)
     task = stage if multirun else single
     program = hydra.main(config_path=str(conf_dir()), config_name=stage.name, version_base="1.3")(task)
+    words: list[str] = []
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        with (
-            _argv([f"foresight {stage.name}", *flags, *for_hydra(stage.name, overrides, multirun=multirun)]),
-            _hydra_raises(),
-        ):
+        own = "--config-dir" in flags or "--config-name" in flags or any("hydra.searchpath" in w for w in overrides)
+        words = for_hydra(stage.name, overrides, multirun=multirun, more_options=own)
+        with _argv([f"foresight {stage.name}", *flags, *words]), _hydra_raises():
             try:
                 program()
             except _UserError as wrapped:
@@ -175,12 +203,14 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
         if full_error:
             raise
         if isinstance(error, HydraException):
-            raise stop(stage_errors.explain(error, stage.name), 2) from None
+            raise stop(stage_errors.explain(error, stage.name, overrides, words), 2) from None
         if isinstance(error, ForesightError):
             raise stop(str(error), error.status) from None
         if isinstance(error, OSError) and not stage_errors.in_job(error):
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             raise stop(f"cannot write the run's folder, {what}. Put it elsewhere with hydra.run.dir=DIR", 1) from None
+        if not stage_errors.in_job(error):  # Hydra's own checks raise whatever Python did
+            raise stop(stage_errors.outside_a_job(error), 2) from None
         stage_errors.print_job_traceback(error)
         raise typer.Exit(1) from None
 

@@ -4,42 +4,43 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Sequence
 from types import TracebackType
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from foresight_cli.config_groups import conf_dir, config_groups, group_aliases
+from foresight_cli.config_groups import config_groups, group_aliases
+from foresight_cli.did_you_mean import no_option, no_setting
 from foresight_cli.stage import Stage
 
 
-def explain(error: HydraException, config_name: str) -> str:
-    """What is wrong with the overrides, and the nearest thing that would be right."""
+def explain(error: HydraException, stage: str, typed: Sequence[str] = (), written: Sequence[str] = ()) -> str:
+    """What is wrong with the overrides, and the nearest thing that would be right.
+
+    Args:
+        error: Hydra's.
+        stage: of the command.
+        typed: the overrides, as they were typed.
+        written: the same as Hydra was given them; empty where it was given none.
+    """
     if isinstance(error, MissingConfigException) and error.options:
         group, _, wrong = (error.missing_cfg_file or "").rpartition("/")
-        options = config_groups().get(group, error.options)
         if group == "hydra/launcher" and wrong == "joblib":
             return f"hydra/launcher={wrong} needs a package: pip install 'foresight-latents[joblib]'"
-        hint = f" For another layer write layer.index={wrong}." if group == "layer" and wrong.isdigit() else ""
-        hint = hint or _hint(wrong, options)
-        return f"no option {wrong!r} in group {group!r}.{hint}\n  {group}: {', '.join(options)}"
+        return no_option(stage, group, wrong, config_groups().get(group, error.options))
     if isinstance(error, OverrideParseException):
         return f"cannot read the override {error.override!r}. Write KEY=VALUE"
     cause = error.__cause__ or error
     key = getattr(cause, "full_key", None)
     if key:
-        known = sorted({*_keys(config_name), *group_aliases(config_name)})
-        if key not in known:
-            return f"no setting {key!r}.{_hint(key, known)}"
-        if key in config_groups():
-            options = ", ".join(config_groups()[key])
-            return f"{key}.* is of one {key}: add {key}=NAME before it\n  {key}: {options}"
-        if isinstance(cause, ConfigAttributeError | ConfigKeyError):
-            there = ", ".join(map(str, cause.parent_node or ()))
-            return f"no setting {key!r} with the options chosen here. {key.rpartition('.')[0]} has {there}"
+        unknown = isinstance(cause, ConfigAttributeError | ConfigKeyError)
+        pairs = list(zip(typed, written, strict=False))
+        exact = [word for word, hydras in pairs if _key(hydras) == key]
+        inside = [word for word, hydras in pairs if _key(hydras).startswith(f"{key}.")]
+        line = next(iter([*exact, *inside]), f"{key}=")
+        if unknown or key in group_aliases(stage):
+            return _no_setting(stage, line, written)
         return f"{key}: {getattr(cause, 'msg', None) or cause}".splitlines()[0]
     message = str(error).splitlines()[0]
     if "hydra/launcher/submitit_slurm" in message:
@@ -48,12 +49,28 @@ def explain(error: HydraException, config_name: str) -> str:
         return f"{message}. To run one job for each value, add -m"
     if "Could not override" in message:
         wrong = message.split("'")[1]
-        aliases = group_aliases(config_name)
-        here = [f"{name}=" for name, group in aliases.items() if group.partition("@")[0] == wrong and "." not in name]
-        if here:
-            return f"no config group {wrong!r} here. Write {' or '.join(here)}"
-        return f"no config group {wrong!r} here.{_hint(wrong, [*aliases, *_keys(config_name)])}"
+        aliases = group_aliases(stage)
+        sides = [f"{name}=" for name, group in aliases.items() if group.partition("@")[0] == wrong and "." not in name]
+        if sides:
+            return f"no config group {wrong!r} here. Write {' or '.join(sides)}"
+        return _no_setting(stage, next((word for word in typed if _key(word) == wrong), f"{wrong}="), written)
     return message
+
+
+def _no_setting(stage: str, line: str, written: Sequence[str]) -> str:
+    groups = group_aliases(stage).values()
+    choices = [word for word in written if _key(word) in groups]
+    return no_setting(stage, _key(line), line.partition("=")[2], choices)
+
+
+def _key(word: str) -> str:
+    return word.lstrip("+~").partition("=")[0]
+
+
+def outside_a_job(error: Exception) -> str:
+    """One line for an error of Hydra's that is none of its kinds; where it arose is shown on request."""
+    text = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return f"cannot set up the run: {text} (HYDRA_FULL_ERROR=1 shows where)"
 
 
 def in_job(error: Exception) -> bool:
@@ -72,24 +89,3 @@ def print_job_traceback(error: Exception) -> None:
     """Print the traceback of a failed job from the stage's own code on, without Typer's and Hydra's frames."""
     frame = _job_frame(error)
     traceback.print_exception(type(error), error, frame.tb_next if frame else error.__traceback__, file=sys.stderr)
-
-
-def _hint(wrong: str, known: list[str]) -> str:
-    near = get_close_matches(wrong, known, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def _keys(config_name: str) -> Iterator[str]:
-    """Every dotted key of the config that ``config_name`` composes to by default."""
-    from hydra import compose, initialize_config_dir
-
-    def dotted(cfg: DictConfig, prefix: str) -> Iterator[str]:
-        for key in map(str, cfg):
-            yield f"{prefix}{key}"
-            if OmegaConf.is_missing(cfg, key) or OmegaConf.is_interpolation(cfg, key):
-                continue
-            if isinstance(cfg[key], DictConfig):
-                yield from dotted(cfg[key], f"{prefix}{key}.")
-
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        yield from dotted(compose(config_name, return_hydra_config=True), "")

@@ -49,7 +49,7 @@ LAYERS = (
     ("paired", "token_grid", "analysis_inputs", "every_row"),
     ("adapter_report", "sweep"),
     ("analyze", "adapt", "report", "cache"),
-    ("stage", "stage_errors", "overrides", "completion", "cli", "__main__"),
+    ("stage", "stage_errors", "overrides", "did_you_mean", "path_kinds", "completion", "cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate((GROUND, *LAYERS)) for name in names}
 

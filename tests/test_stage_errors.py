@@ -25,10 +25,14 @@ WRONG = [
     ("extract bath_size=4", "no setting 'bath_size'. Did you mean 'batch_size'?"),
     ("extract model.resoluton=4", "no setting 'model.resoluton'. Did you mean 'model.resolution'?"),
     ("extract foo", "cannot read the override 'foo'. Write KEY=VALUE"),
-    ("extract layer=[", "no option '[' in group 'layer'.\n  layer: 4, 8, 16, 24, all, final"),
+    (
+        "extract layer=[",
+        "no option '[' in group 'layer'. A layer is a whole number from 0 on, final or all\n"
+        "  layer: 4, 8, 16, 24, all, final",
+    ),
     (
         "extract layer=4,8",
-        "Ambiguous value for argument 'layer='4','8''. To run one job for each value, add -m",
+        "layer=4,8: a group takes one option. To run one job for each, add -m",
     ),
     (
         "extract layer=[4,8]",
@@ -40,12 +44,15 @@ WRONG = [
         "model=null: choose one of autoencoder, histogram, ltxv, pixels, precomputed, qwen25vl, random_network, vision",
     ),
     ("extract +layer=4", "Multiple values for layer. To override a value use 'override layer: 4'"),
-    ("extract source=ltxv", "no setting 'source'."),
-    ("extract model@source.model=ltxv", "no config group 'model@source.model' here."),
+    ("extract source=ltxv", "no setting 'source' in extract, which takes one model. Write model=..."),
+    (
+        "extract model@source.model=ltxv",
+        "no setting 'model@source.model'. To see all that there are: foresight extract --cfg job",
+    ),
     ("analyze model=ltxv", "no config group 'model' here. Write source= or target="),
     (
         "adapt adapter=linear adapter.hidden=64",
-        "no setting 'adapter.hidden' with the options chosen here. adapter has name, max_parameters",
+        "no setting 'adapter.hidden' with adapter=linear; it belongs to adapter=mlp",
     ),
     ("analyze surce=ltxv", "no setting 'surce'. Did you mean 'source'?"),
     ("analyze source.layr=4", "no setting 'source.layr'. Did you mean 'source.layer'?"),
@@ -166,7 +173,9 @@ def test_ctrl_c_stops_a_process_which_then_goes_on(tmp_path, shell):
 def test_settings_of_a_group_that_is_not_chosen(run):
     done = run("analyze", "data.per_category=20")
     assert done.exit_code == 2
-    assert done.output.startswith("foresight analyze: data.* is of one data: add data=NAME before it\n  data: hf, ")
+    assert done.output == (
+        "foresight analyze: no setting 'data.per_category': no data is chosen; it belongs to data=shapes\n"
+    )
 
 
 def test_nobody_at_the_address_of_a_cluster_is_said_at_once(run):

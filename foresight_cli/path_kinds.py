@@ -1,0 +1,110 @@
+"""What a file or folder on the disk would be given as: which ``data=`` reads it, which ``model=`` loads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+MOST_FILES = 500
+"""Files of a folder that are looked at."""
+
+
+class PathKind(NamedTuple):
+    """What a path would be given as.
+
+    Attributes:
+        option: of the group.
+        path: to be given: the folder, where a file of it was named.
+        what: the path in words, "small is a folder".
+        setting: that takes the path.
+    """
+
+    option: str
+    path: str
+    what: str
+    setting: str = "path"
+
+
+def data_of_path(text: str) -> PathKind | None:
+    """Which ``data=`` reads what is at the path ``text``; None if nothing is there, or nothing that is data."""
+    path = _existing(text)
+    if path is None:
+        return None
+    what = f"{text} is a {'folder' if path.is_dir() else 'file'}"
+    if path.is_dir() and any((path / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
+        return PathKind("hf", text, what)
+    counts = _suffixes(path)
+    options = {suffix: option for option, suffixes in _readers().items() for suffix in suffixes}
+    by_option: Counter[str] = Counter()
+    for suffix, count in counts.items():
+        if suffix in options:
+            by_option[options[suffix]] += count
+    if not by_option:
+        return PathKind("imagefolder", text, what) if path.is_dir() else None
+    option = by_option.most_common(1)[0][0]
+    if option in ("imagefolder", "video") and not path.is_dir():
+        return PathKind(option, str(Path(text).parent), f"{text} is a file, and data.path= takes its folder")
+    return PathKind(option, text, what)
+
+
+def _readers() -> dict[str, tuple[str, ...]]:
+    from foresight_cli.data import picture_formats, video_suffixes
+
+    pictures = tuple(suffix for suffixes in picture_formats.SUFFIXES.values() for suffix in suffixes)
+    return {
+        "imagefolder": pictures,
+        "video": video_suffixes.SUFFIXES,
+        "webdataset": (".tar",),
+        "hf": (".parquet", ".arrow"),
+        "precomputed": (".npz", ".npy", ".safetensors"),
+    }
+
+
+def _suffixes(path: Path) -> Counter[str]:
+    """How many files of each suffix there are, in the folder and below; of a file, its own."""
+    if not path.is_dir():
+        return Counter([path.suffix.lower()])
+    names = (name for _, _, files in os.walk(path) for name in files)
+    return Counter(Path(name).suffix.lower() for name in islice(names, MOST_FILES))
+
+
+def model_of_checkpoint(text: str) -> PathKind | None:
+    """Which ``model=`` a path or a hub id is a checkpoint of; None if it is neither."""
+    path = _existing(text)
+    if path is None:
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", text) or text.startswith("."):
+            return None
+        return PathKind(_by_name(text), text, "A hub id is given as the checkpoint", "checkpoint")
+    if path.is_dir():
+        return PathKind(_by_config(path) or _by_name(path.name), text, f"{text} is a folder", "checkpoint")
+    latents = path.suffix.lower() in (".npz", ".npy", ".parquet", ".safetensors")
+    return PathKind("precomputed", text, f"{text} is a file") if latents else None
+
+
+def _by_name(text: str) -> str:
+    name = re.sub(r"[^a-z0-9]", "", text.lower())
+    words = {"qwen25vl": "qwen25vl", "ltx": "ltxv", **dict.fromkeys(("vae", "taesd", "autoenc"), "autoencoder")}
+    return next((option for word, option in words.items() if word in name), "vision")
+
+
+def _by_config(folder: Path) -> str | None:
+    for name in ("config.json", "vae/config.json"):
+        try:
+            config = json.loads((folder / name).read_bytes())
+        except (OSError, ValueError):
+            continue
+        kind = str(config.get("_class_name") or config.get("model_type")) if isinstance(config, dict) else ""
+        if kind.startswith("Autoencoder"):
+            return "ltxv" if "LTX" in kind else "autoencoder"
+        return "qwen25vl" if kind.startswith("qwen2_5_vl") else "vision"
+    return None
+
+
+def _existing(text: str) -> Path | None:
+    path = os.path.expanduser(text)  # noqa: PTH111 (Path.expanduser raises where no such user exists)
+    return Path(path) if text and os.path.exists(path) else None  # noqa: PTH110 (Path.exists raises on a long name)
