@@ -93,11 +93,17 @@ def adapt(config: AdaptConfig, folder: Path, tracking: Tracking) -> AdapterResul
     recipes = {"source": paired.source.recipe.to_dict(), "target": paired.target.recipe.to_dict()}
     scored = held_out_results(config, paired, split, parts, ridge, fitted, shuffled)
     tested = [paired.table.ids[i] for i in split.test.tolist()]
+    adapter = scored.kept.adapter
+
+    def save(results: AdapterResults, pictures: list[str]) -> None:
+        card = render_model_card(adapter, recipes, results, repo_id=config.push, previews=pictures)
+        save_adapter(adapter, folder, recipes, card=card)
+        save_results(results, folder / "results.yaml")
+
+    save(scored.results, [])  # what comes now runs the target's network again, and may fail
     results = _with_ceiling(scored, config, paired, tested)
     pictures = _decoded(scored, config, paired, tested, folder)
-    card = render_model_card(scored.kept.adapter, recipes, results, repo_id=config.push, previews=pictures)
-    save_adapter(scored.kept.adapter, folder, recipes, card=card)
-    save_results(results, folder / "results.yaml")
+    save(results, pictures)
     _track(results, folder, pictures, tracking)
     if config.push:
         log.info("published: %s", push_adapter(folder, config.push))
@@ -137,8 +143,13 @@ def _decoded(scored: Scored, config: AdaptConfig, paired: Paired, tested: list[s
         return []
     rows, labels = best_median_worst(scored.fit.residual, scored.fit.total)
     ids = [tested[row] for row in rows]
-    made = preview(paired.target, scored.predicted(rows), ids, labels, paired.opened[0], config.device)
-    return [path.name for path in write_previews(made, folder)] if made else []
+    try:
+        made = preview(paired.target, scored.predicted(rows), ids, labels, paired.opened[0], config.device)
+        return [path.name for path in write_previews(made, folder)] if made else []
+    except Exception as error:  # the adapter and its scores are kept without them
+        line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        log.warning("warning: figure previews could not be drawn: %s", line)
+        return []
 
 
 def _fit(
