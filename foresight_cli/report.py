@@ -26,6 +26,7 @@ from foresight_cli.errors import ForesightError, VerdictRefused
 from foresight_cli.reporting.adapter_sizes import named, sizes_figure
 from foresight_cli.reporting.compared import Compared, compare, comparison_figure
 from foresight_cli.reporting.figures import Drawn, draw_figures
+from foresight_cli.reporting.figures.fonts import no_font
 from foresight_cli.reporting.figures.style import Arrays
 from foresight_cli.reporting.findings import render_findings
 from foresight_cli.reporting.page import Pictures, as_webp, render_comparison, render_page
@@ -114,7 +115,8 @@ def write_comparison(compared: Sequence[Compared], folder: Path) -> None:
         for kind, data in drawn.draw("comparison", partial(comparison_figure, compared)).items():
             (folder / "figures" / f"comparison.{kind}").write_bytes(data)
             svg |= {"comparison": data} if kind == "svg" else {}
-        page = render_comparison(compared, Pictures(svg, drawn.titles), failures=drawn.failures)
+        _warn_of_boxes(drawn)
+        page = render_comparison(compared, Pictures(svg, drawn.titles), notes=drawn.notes)
         (folder / PAGE).write_bytes(page.encode())
 
 
@@ -157,11 +159,17 @@ def write_report(
             (folder / "figures" / name).write_bytes(data)
             if name.endswith(".svg"):
                 svg[name.removesuffix(".svg")] = data
+        _warn_of_boxes(drawn)
         (folder / FINDINGS).write_bytes(render_findings(results, adapters, drawn).encode())
         decoded = _previews(trained)
         page = render_page(results, adapters, drawn, Pictures(svg, drawn.titles, decoded))
         (folder / PAGE).write_bytes(page.encode())
     return drawn
+
+
+def _warn_of_boxes(drawn: Drawn) -> None:
+    if drawn.lost:
+        log.warning("warning: %s", no_font(drawn.lost))
 
 
 def _previews(trained: Sequence[tuple[Path, AdapterResults]]) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
 
 HEADINGS = ("original", "autoencoder's reconstruction", "adapter's prediction, decoded")
 NAMED = 36  # characters that fit under a picture
@@ -38,12 +41,14 @@ def write_previews(previews: Previews, folder: Path) -> list[Path]:
     Raises:
         ForesightError: the folder cannot be written to.
     """
+    from foresight_cli.reporting.figures.fonts import lay_out, no_font
     from foresight_cli.reporting.figures.style import DPI, style
 
     written = [folder / "previews.png"]
     with style():
         figure, axes = _figure(previews)
-        figure.draw_without_rendering()  # lays out once, for both
+        if lost := lay_out(figure):  # once, for both
+            log.warning("warning: %s", no_font(lost))
         figure.set_layout_engine("none")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
@@ -85,7 +90,7 @@ def caption(found: Likeness, to: str = "original") -> str:
 
 def _end(name: str) -> str:
     """The end of a name, which tells the files of a folder and the clips of a film apart."""
-    from foresight_cli.reporting.figures.style import clean
+    from foresight_cli.reporting.figures.labels import clean
 
     name = clean(name)
     return name if len(name) <= NAMED else f"…{name[1 - NAMED :]}"
@@ -93,7 +98,7 @@ def _end(name: str) -> str:
 
 def _columns(sample: Preview) -> tuple[tuple[torch.Tensor, str], ...]:
     """The pictures of a row of the sheet, each with the lines under it."""
-    from foresight_cli.reporting.figures.style import shorten
+    from foresight_cli.reporting.figures.labels import shorten
 
     return (
         (sample.original, f"{shorten(sample.label, NAMED)}\n{_end(sample.id)}"),

@@ -10,7 +10,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from foresight_cli.reporting.figures.style import CONTROL, NOTE, SERIES, new_figure, shorten
+from foresight_cli.reporting.figures.labels import shorten
+from foresight_cli.reporting.figures.style import CONTROL, NOTE, SERIES, new_figure
 from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.results import AdapterResults, AdapterScore, Estimate
 

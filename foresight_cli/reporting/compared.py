@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from foresight_cli.config_groups import as_override
+from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import (
     CONTROL,
     SOURCE,
@@ -19,7 +20,6 @@ from foresight_cli.reporting.figures.style import (
     new_figure,
     nice_limits,
     rows_down,
-    shorten,
 )
 from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.reporting.wording import threshold

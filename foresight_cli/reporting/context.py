@@ -52,7 +52,7 @@ def report_context(
         "vlm_maps": [name for name in maps if name.startswith("vlm_") and name != chosen],
         "ltx_maps": [name for name in maps if name.startswith("ltx_")],
         "left_out": drawn.left_out,
-        "failures": drawn.failures,
+        "notes": drawn.notes,
         "provenance": {"data": results.data, **results.provenance},
         "clusters_band": clusters_band,
         "against": against,

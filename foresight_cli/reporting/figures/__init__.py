@@ -26,6 +26,7 @@ from foresight_cli.reporting.figures import (
     probe,
     similarity,
 )
+from foresight_cli.reporting.figures.fonts import no_font
 from foresight_cli.reporting.figures.style import Arrays, Draw, NotMeasured, encode, style, title_of
 from foresight_cli.results import Analysis
 
@@ -68,12 +69,19 @@ class Drawn:
         left_out: why the others were not, by name.
         titles: what each figure found, by name.
         failures: a line for each figure that an error kept from being drawn.
+        lost: characters that no font on this machine has.
     """
 
     names: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader must know of the figures: which failed, and characters that show as boxes."""
+        return [*self.failures, *([no_font(self.lost)] if self.lost else [])]
 
     def draw(self, name: str, make: Callable[[], Figure]) -> dict[str, bytes]:
         """PNG and SVG of the figure that ``make`` gives, by extension; {} where it cannot be drawn.
@@ -83,7 +91,7 @@ class Drawn:
         try:
             with style():
                 figure = make()
-                files = encode(figure)
+                files = encode(figure, self.lost)
         except NotMeasured as error:
             self.left_out[name] = str(error)
             return {}

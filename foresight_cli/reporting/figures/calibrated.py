@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 
 from foresight_cli.reporting.derived import names_within, ranked
+from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import (
     NOTE,
     SERIES,
@@ -14,7 +15,6 @@ from foresight_cli.reporting.figures.style import (
     new_figure,
     nice_limits,
     rows_down,
-    shorten,
 )
 from foresight_cli.reporting.numbers import RHO, fixed
 from foresight_cli.results import Analysis

@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 
 from foresight_cli.reporting.derived import best_pair, capital, layer_name, names_within, short_name, spaces_of
 from foresight_cli.reporting.figures.heatmap import colour_bar, heatmap
+from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import (
     CONTROL,
     NOTE,
@@ -20,7 +21,6 @@ from foresight_cli.reporting.figures.style import (
     label_right,
     new_figure,
     nice_limits,
-    shorten,
 )
 from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.results import Analysis, Pair

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foresight_cli.reporting.derived import capital, layer_name, one_pooling, spaces_of
+from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import (
     MOST_CATEGORIES,
     MOST_VECTOR,
@@ -24,7 +25,6 @@ from foresight_cli.reporting.figures.style import (
     need,
     new_figure,
     nice_limits,
-    shorten,
     sorted_labels,
 )
 from foresight_cli.reporting.numbers import fixed, percent

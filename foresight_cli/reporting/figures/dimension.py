@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from foresight_cli.reporting.derived import ratio, short_name, spaces_of
+from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import (
     NOTE,
     SERIES,
@@ -22,7 +23,6 @@ from foresight_cli.reporting.figures.style import (
     log_ticks,
     new_figure,
     rows_down,
-    shorten,
     ticks_1_2_5,
 )
 from foresight_cli.reporting.numbers import fixed

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from foresight_cli.reporting.figures.style import NOTE, Arrays, NotMeasured, need, new_figure, shorten
+from foresight_cli.reporting.figures.labels import shorten
+from foresight_cli.reporting.figures.style import NOTE, Arrays, NotMeasured, need, new_figure
 from foresight_cli.reporting.numbers import fixed
 from foresight_cli.results import Analysis
 

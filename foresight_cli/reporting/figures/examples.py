@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from foresight_cli.reporting.figures.style import SOURCE, TARGET, Arrays, need, new_figure, shorten
+from foresight_cli.reporting.figures.labels import shorten
+from foresight_cli.reporting.figures.style import SOURCE, TARGET, Arrays, need, new_figure
 from foresight_cli.results import Analysis
 
 MOST_QUERIES = 6

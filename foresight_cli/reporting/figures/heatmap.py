@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
-from foresight_cli.reporting.figures.style import ON_DARK, ON_LIGHT, shorten
+from foresight_cli.reporting.figures.labels import shorten
+from foresight_cli.reporting.figures.style import ON_DARK, ON_LIGHT
 from foresight_cli.reporting.numbers import fixed
 
 Matrix = np.ndarray[Any, np.dtype[Any]]

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foresight_cli.reporting.derived import ratio
+from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import (
     MOST_CATEGORIES,
     NOTE,
@@ -25,7 +26,6 @@ from foresight_cli.reporting.figures.style import (
     new_figure,
     nice_limits,
     rows_down,
-    shorten,
     ticks_1_2_5,
 )
 from foresight_cli.reporting.numbers import fixed, percent, percent_with_interval

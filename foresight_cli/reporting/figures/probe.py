@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from foresight_cli.reporting.derived import best_control_r2, hopeful_r2, names_within
 from foresight_cli.reporting.figures.heatmap import Matrix
+from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import (
     CONTROL,
     MOST_VECTOR,
@@ -25,7 +26,6 @@ from foresight_cli.reporting.figures.style import (
     new_figure,
     nice_limits,
     rows_down,
-    shorten,
 )
 from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.reporting.wording import against, threshold

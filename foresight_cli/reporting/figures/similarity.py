@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from foresight_cli.reporting.figures.heatmap import Matrix, colour_bar, heatmap
+from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import (
     MOST_CATEGORIES,
     NOTE,
@@ -20,7 +21,6 @@ from foresight_cli.reporting.figures.style import (
     new_figure,
     nice_limits,
     rows_down,
-    shorten,
     sorted_labels,
 )
 from foresight_cli.reporting.numbers import RHO, fixed, p_value, with_interval

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import textwrap
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from foresight_cli.reporting.figures.fonts import BASE, lay_out
+from foresight_cli.reporting.figures.labels import balanced, clean
 from foresight_cli.results import Analysis
 
 Arrays = Mapping[str, "np.ndarray[Any, np.dtype[Any]]"]
@@ -39,7 +41,7 @@ _RC: dict[Any, Any] = {
     "text.parse_math": False,  # a label with dollars is a label
     "svg.hashsalt": "foresight",
     "figure.dpi": DPI,
-    "font.family": ["DejaVu Sans"],
+    "font.family": [BASE],
     "font.size": 9,
     "text.color": "#111111",  # black would be left out of an SVG, and could not follow a page's theme
     "axes.titlesize": 9.5,
@@ -84,15 +86,26 @@ _WHY = {
 @contextmanager
 def style() -> Iterator[None]:
     """Draw and save figures inside this; global settings come back as they were."""
+    finder = logging.getLogger("matplotlib.font_manager")  # warns of fonts that have no bold letters
+    level = finder.level
     with mpl.rc_context(_RC), warnings.catch_warnings():
-        # A label in a script that the font lacks shows as boxes: no reason to stop or to talk of fonts.
+        # Characters that no font has show as boxes; encode() tells which, and the report says so once.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font", category=UserWarning)
-        yield
+        finder.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            finder.setLevel(level)
 
 
-def encode(figure: Figure) -> dict[str, bytes]:
-    """PNG and SVG of a figure, by extension; the same bytes at every run. Call inside :func:`style`."""
-    figure.draw_without_rendering()  # lays out once, for both
+def encode(figure: Figure, lost: set[str] | None = None) -> dict[str, bytes]:
+    """PNG and SVG of a figure, by extension; the same bytes at every run. Call inside :func:`style`.
+
+    Characters that no font on this machine has are added to ``lost``.
+    """
+    boxes = lay_out(figure)  # once, for both
+    if lost is not None:
+        lost.update(boxes)
     figure.set_layout_engine("none")
     files = {}
     metadata: dict[str, dict[str, str | None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
@@ -126,31 +139,6 @@ def new_figure(title: str, height: float, *, square: bool = False) -> Figure:
 def title_of(figure: Figure) -> str:
     """The finding that ``figure`` states, on one line."""
     return " ".join(figure.get_suptitle().split())
-
-
-def balanced(title: str, width: int = 76) -> str:
-    """``title`` in as few lines as ``width`` allows, all about as long."""
-    words = clean(title)
-    lines = len(textwrap.wrap(words, width))
-    while width > 1 and len(textwrap.wrap(words, width - 1)) == lines:
-        width -= 1
-    return textwrap.fill(words, width)
-
-
-def clean(text: str) -> str:
-    """``text`` on one line, without control characters."""
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
-def shorten(text: str, width: int = 22) -> str:
-    """``text`` cut to ``width`` characters with an ellipsis.
-
-    >>> shorten("a category with a long name", 12)
-    'a category …'
-    """
-    text = clean(text) or "(empty)"  # a legend leaves out an empty name too
-    text = text if len(text) <= width else text[: width - 1] + "…"
-    return f" {text}" if text.startswith("_") else text  # a legend leaves out what starts with an underscore
 
 
 def sorted_labels(results: Analysis) -> list[str]:

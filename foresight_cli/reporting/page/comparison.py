@@ -17,11 +17,11 @@ def render_comparison(
     compared: Sequence[Compared],
     pictures: Pictures,
     numbers_kept: Numbers | None = None,
-    failures: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> str:
     """The text of the page: a ranked table, every gate of every analysis, and the reasons.
 
-    ``failures`` are lines on figures that could not be drawn.
+    ``notes`` are lines on what is wrong with its figure.
     """
     kept, figures = numbers_kept or Numbers(escape), Figures()
     environment = page_environment(kept)
@@ -29,7 +29,7 @@ def render_comparison(
     names = [criterion.name for one in compared for criterion in one.results.verdict.criteria]
     body = environment.get_template("comparison.html.j2").render(
         compared=compared,
-        failures=failures,
+        notes=notes,
         count=len(compared),
         criteria=list(dict.fromkeys(names)),
         tiny=any(one.results.weights == "tiny" for one in compared),

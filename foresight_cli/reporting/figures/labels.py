@@ -1,0 +1,43 @@
+"""Text as figures show it: on one line, without control characters, cut to the room there is."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from bisect import bisect_right
+from itertools import accumulate
+
+JOINERS = "\u200c\u200d"
+"""Characters that shape their neighbours, in Persian and Hindi and among emoji."""
+SELECTORS = "\ufe0e\ufe0f"
+"""Characters that choose between an emoji's plain and coloured form: figures have one form."""
+
+
+def balanced(title: str, width: int = 76) -> str:
+    """``title`` in as few lines as ``width`` allows, all about as long."""
+    words = clean(title)
+    lines = len(textwrap.wrap(words, width))
+    while width > 1 and len(textwrap.wrap(words, width - 1)) == lines:
+        width -= 1
+    return textwrap.fill(words, width)
+
+
+def clean(text: str) -> str:
+    """``text`` on one line, without control characters; letters and their accents in one, where Unicode has them so."""
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(c if c.isprintable() or c in JOINERS else " " for c in composed if c not in SELECTORS)
+
+
+def shorten(text: str, width: int = 22) -> str:
+    """``text`` cut to the room of ``width`` Latin letters with an ellipsis; a Chinese character takes that of two.
+
+    >>> shorten("a category with a long name", 12)
+    'a category …'
+    >>> shorten("很长的类别名称", 8)
+    '很长的…'
+    """
+    text = clean(text) or "(empty)"  # a legend leaves out an empty name too
+    room = [0, *accumulate(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)]
+    if room[-1] > width:
+        text = text[: bisect_right(room, width - 1) - 1] + "…"
+    return f" {text}" if text.startswith("_") else text  # a legend leaves out what starts with an underscore
