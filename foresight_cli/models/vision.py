@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models.harmless_weights import VISION
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import checkpoint_of, foresee_transformers, load_transformers, network_recipe
+from foresight_cli.models.vision_processor import folders_of_processor, read_processor
 from foresight_cli.models.vision_shape import VisionShape
 from foresight_cli.pooling import pool
 
@@ -40,7 +40,7 @@ class Vision:
 
     def __init__(self, config: VisionConfig) -> None:
         self.config = config
-        self.checkpoint = checkpoint_of(config, config.subfolder)
+        self.checkpoint = checkpoint_of(config, config.subfolder, beside=folders_of_processor(config))
         self._shape = VisionShape(self.checkpoint)
         self._processor: Any = None
         self._takes: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Vision:
     def check_files(self) -> None:
         """See :class:`LatentModel`."""
         self._shape.network()
-        self._read_processor()
+        read_processor(self.checkpoint, self._shape)
 
     def check_weights(self) -> None:
         """See :class:`LatentModel`."""
@@ -93,7 +93,7 @@ class Vision:
         from foresight_cli.models.vision_layers import Encoder
 
         kind = self._shape.network()
-        self._processor = self._read_processor()
+        self._processor = read_processor(self.checkpoint, self._shape)
         parameters = inspect.signature(kind.forward).parameters
         self._takes = tuple(parameters)
         noise = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
@@ -109,24 +109,12 @@ class Vision:
             )
         except ForesightError as error:
             if isinstance(error.__cause__, ImportError):  # a network built on another package, as DETR on timm
-                raise self._shape.refusal(_line(error.__cause__)) from None
+                raise self._shape.refusal(_line(error.__cause__).rstrip(".")) from None
             raise
         with self.checkpoint.reading(), torch.inference_mode():
             self._encoder = Encoder(network, self._shape, _stacked(pictures, network))
         if self.config.tokens == "cls" and not self._encoder.before:
             raise UsageError(f"{self.config.checkpoint} has no class token; choose model.tokens=patch")
-
-    def _read_processor(self) -> Any:
-        from transformers import AutoImageProcessor
-
-        folder = self.checkpoint.small_files() / (self.checkpoint.subfolder or "")
-        processor = None
-        # A class that has a torchvision version alone cannot be imported where torchvision is not installed.
-        with self.checkpoint.reading(), suppress(ImportError):
-            processor = AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
-        if getattr(processor, "backend", None) != "pil":
-            raise self._shape.refusal("transformers has no PIL version of its image processor")
-        return processor
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
         """What the image processor makes of a still picture; the shape is that of the pixels.

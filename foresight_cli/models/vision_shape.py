@@ -8,6 +8,7 @@ from typing import Any
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.models.checkpoint import Checkpoint
+from foresight_cli.models.config_file import in_one_line
 from foresight_cli.models.model import Tap
 from foresight_cli.models.network import ITEMSIZE
 
@@ -34,12 +35,23 @@ class VisionShape:
 
     @cached_property
     def config(self) -> Any:
-        """The encoder's config as transformers reads it."""
+        """The encoder's config as transformers reads it.
+
+        Raises:
+            ForesightError: it is that of timm, or of a network on a package that is not installed.
+        """
         from transformers import AutoConfig
 
-        with self.checkpoint.reading():
-            folder = self.checkpoint.file("config.json").parent
-            whole = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        if "pretrained_cfg" in self._said:
+            raise self.refusal("it is a checkpoint of timm, not of transformers")
+        folder = self.checkpoint.file("config.json").parent
+        try:
+            with self.checkpoint.reading():
+                whole = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        except ForesightError as error:
+            if isinstance(error.__cause__, ImportError):
+                raise self.refusal(in_one_line(error.__cause__).rstrip(".")) from None
+            raise
         return getattr(whole, "vision_config", None) or whole
 
     def network(self) -> Any:
