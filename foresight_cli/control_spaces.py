@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from foresight_cli.catalog import complete_entries
@@ -20,15 +21,16 @@ from foresight_cli.config import (
     RandomNetworkConfig,
 )
 from foresight_cli.config.checks import one_of
-from foresight_cli.data import Dataset
+from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import Subset
 from foresight_cli.errors import ForesightError
-from foresight_cli.extract import extract
+from foresight_cli.extract import extract, extract_together
 from foresight_cli.extraction.plan import planned
 from foresight_cli.latents import Entry, Latents, load
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.rows import load_some
+from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import open_model
 from foresight_cli.suggest.extract_again import extract_command
 from foresight_cli.text_settings import shell_line
@@ -63,36 +65,58 @@ def control_latents(
     """
     for name in names:
         one_of("controls", name, tuple(CONTROLS))
+    dataset = open_dataset(data) if dataset is None else dataset
+    configs = {name: _config_of(name, data, cache_dir) for name in names}
+    whole = dataset.whole if isinstance(dataset, Subset) else dataset
+    lacking = {name: config for name, config in configs.items() if not _entry_of(config, whole).complete}
+    with suppress(ForesightError):  # each says below what is wrong with it
+        if lacking:
+            extract_together(lacking, dataset)
     found = {}
-    for name in names:
-        config = ExtractConfig(
-            model=CONTROLS[name],
-            layers=("final",),
-            poolings=("flat",),
-            data=data,
-            weights="none",
-            runner=LocalConfig("local", workers=1),
-            cache_dir=cache_dir,
-            device="cpu",
-            batch_size=256,
-            rows_per_shard=256,
-        )
+    for name, config in configs.items():
         try:
-            cached = _part_of_cached(config, dataset) if isinstance(dataset, Subset) else None
-            if cached is None:
-                (entry,) = extract(config, dataset=dataset, probe=False).values()
-                cached = load(entry)
-            found[name] = cached
+            found[name] = _latents_of(config, dataset, whole)
         except ForesightError as error:  # a cache that cannot be written: the verdict will say what is missing
             log.warning("warning: the control %s is not measured: %s", name, error)
     return found
 
 
-def _part_of_cached(config: ExtractConfig, part: Subset) -> Latents | None:
-    """The rows of ``part`` out of the entry over the whole dataset, if that is in the cache."""
-    (recipe,) = planned(config, part.whole, open_model(config.model)).values()
-    entry = Entry.at(cache_root(config.cache_dir), recipe)
-    return load_some(entry, [sample.id for sample in part.samples]) if entry.complete else None
+def _config_of(name: str, data: DataConfig, cache_dir: str) -> ExtractConfig:
+    return ExtractConfig(
+        model=CONTROLS[name],
+        layers=("final",),
+        poolings=("flat",),
+        data=data,
+        weights="none",
+        runner=LocalConfig("local", workers=1),
+        cache_dir=cache_dir,
+        device="cpu",
+        batch_size=256,
+        rows_per_shard=256,
+    )
+
+
+def _entry_of(config: ExtractConfig, dataset: Dataset) -> Entry:
+    """The place of a control's latents in the cache, whether they are there or not."""
+    (recipe,) = planned(config, dataset, open_model(config.model)).values()
+    return Entry.at(cache_root(config.cache_dir), recipe)
+
+
+def _latents_of(config: ExtractConfig, dataset: Dataset, whole: Dataset) -> Latents:
+    """A control's latents: out of the entry over the whole dataset where that is in the cache.
+
+    Raises:
+        ForesightError: the cache cannot be written, or a picture cannot be decoded.
+    """
+    entry = _entry_of(config, whole)
+    if dataset is not whole and entry.complete:
+        return load_some(entry, [sample.id for sample in dataset.samples])
+    entry = _entry_of(config, dataset)
+    if entry.complete:
+        write_samples(entry.path, dataset.samples)  # labels may have been corrected since
+    else:
+        (entry,) = extract(config, dataset=dataset, probe=False).values()
+    return load(entry)
 
 
 def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str] | None = None) -> Latents | None:

@@ -23,11 +23,12 @@ from foresight_cli.data.probing import refuse_undecodable, skips_undecodable
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.job import Job
 from foresight_cli.extraction.plan import described, open_data, opened, planned
+from foresight_cli.extraction.together import Together
 from foresight_cli.latents import Entry
 from foresight_cli.latents.lock import Holder, locked
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import write_samples
-from foresight_cli.models import LatentModel, Tap
+from foresight_cli.models import LatentModel, Tap, open_model
 from foresight_cli.progress import ShardProgress
 from foresight_cli.sample_size import shortage_of
 from foresight_cli.suggest.next_step import after_extract
@@ -107,6 +108,62 @@ def extract(
         write_samples(entry.path, dataset.samples)
     _report_skipped(config, next(iter(entries.values())))
     return entries
+
+
+def extract_together(configs: Mapping[str, ExtractConfig], dataset: Dataset) -> None:
+    """Fill what several extractions lack, one process and one pass over the samples for all: each is decoded once.
+
+    The entries hold the same bytes as those of :func:`extract`, and what a killed run has committed is kept.
+
+    Args:
+        configs: by a name each, of models that do not pad; over one dataset, in shards of one size, on one device.
+        dataset: the samples.
+
+    Raises:
+        ForesightError: the cache cannot be written, or a sample cannot be decoded; what is committed stays.
+    """
+    models = {name: open_model(config.model) for name, config in configs.items()}
+    recipes = {
+        (name, tap): recipe
+        for name, config in configs.items()
+        for tap, recipe in planned(config, dataset, models[name]).items()
+    }
+    first = next(iter(configs.values()))
+    root = cache_root(first.cache_dir)
+    lacking = [of for of, recipe in recipes.items() if not Entry.at(root, recipe).complete]
+    if len({name for name, _ in lacking}) < 2:
+        return
+    entries = {of: Entry.create(root, recipes[of]) for of in lacking}
+    with locked([entry.path for entry in entries.values()], _say_waiting):
+        todo = {of: entry for of in lacking if not (entry := Entry.create(root, recipes[of])).complete}
+        if todo:
+            joined = {Together.tap(name, tap): entry for (name, tap), entry in todo.items()}
+            model = Together({name: models[name] for name in dict.fromkeys(name for name, _ in todo)})
+            _fill_here(joined, first, dataset, model)
+        for (name, _), entry in todo.items():
+            entry.seal(_provenance(configs[name], first.device, dataset.left_alone))
+
+
+def _fill_here(entries: Mapping[Tap, Entry], config: ExtractConfig, dataset: Dataset, model: Together) -> None:
+    """Compute the shards that any of ``entries`` lacks, in this process."""
+    from foresight_cli.extraction.batching import BatchSize
+    from foresight_cli.extraction.filling import fill
+
+    recipe = next(iter(entries.values())).recipe
+    left = sorted({number for entry in entries.values() for number in entry.missing()})
+    model.load(config.device)
+    with ShardProgress("controls", recipe.rows, {number: len(recipe.slice(number)) for number in left}) as progress:
+        numbers = iter(left)
+        fill(
+            entries,
+            lambda wait: next(numbers, None),
+            dataset,
+            model,
+            batch_size=BatchSize(config.batch_size, config.device),
+            skip_undecodable=skips_undecodable(config.data),
+            on_samples=progress.on_samples,
+            on_shard=progress.on_shard,
+        )
 
 
 def _say_waiting(folder: Path, holder: Holder) -> None:

@@ -17,7 +17,7 @@ from foresight_cli.extraction.priority import step_back
 from foresight_cli.extraction.reading import Reader, Ready
 from foresight_cli.latents import Entry, Recipe, Shard
 from foresight_cli.latents.shard import refuse_other_width
-from foresight_cli.models import LatentModel, Prepared, Tap
+from foresight_cli.models import Encoder, Prepared, Tap
 
 if TYPE_CHECKING:
     from foresight_cli.models.model import Vectors
@@ -31,7 +31,7 @@ def fill(
     entries: Mapping[Tap, Entry],
     next_shard: Callable[[bool], int | None],
     dataset: Dataset,
-    model: LatentModel,
+    model: Encoder,
     *,
     batch_size: BatchSize,
     skip_undecodable: bool,
@@ -154,7 +154,7 @@ class _Writer:
 class _Making:
     """One shard of every tap, in the making."""
 
-    model: LatentModel
+    model: Encoder
     taps: Sequence[Tap]
     batch_size: BatchSize
     skip_undecodable: bool

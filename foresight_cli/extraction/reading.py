@@ -12,7 +12,7 @@ import torch
 
 from foresight_cli.data import Dataset, UndecodableImage
 from foresight_cli.extraction.priority import step_back
-from foresight_cli.models import LatentModel, Prepared
+from foresight_cli.models import Encoder, Prepared
 
 AHEAD_BYTES = 1 << 30
 """Prepared samples that wait for the network take about so much memory at most."""
@@ -31,7 +31,7 @@ class Ready:
 class Reader:
     """Reads ahead of whoever asks; use as a context manager."""
 
-    def __init__(self, dataset: Dataset, model: LatentModel) -> None:
+    def __init__(self, dataset: Dataset, model: Encoder) -> None:
         self._dataset = dataset
         self._model = model
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from foresight_cli.models.model import LatentModel, Prepared, Tap
+from foresight_cli.models.model import Encoder, LatentModel, Prepared, Tap
 
 if TYPE_CHECKING:
     from foresight_cli.config import ModelConfig
 
-__all__ = ["LatentModel", "Prepared", "Tap", "open_model"]
+__all__ = ["Encoder", "LatentModel", "Prepared", "Tap", "open_model"]
 
 
 CLASSES = {

@@ -231,6 +231,7 @@ class Checkpoint:
 
     def _is_small(self, name: str) -> bool:
         folder, _, file = name.rpartition("/")
+        folder = folder.removesuffix("additional_chat_templates").rstrip("/")
         return folder in self._folders and file.endswith(SMALL_FILES)
 
     @cached_property

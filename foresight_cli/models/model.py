@@ -44,11 +44,24 @@ class Prepared:
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
 
-class LatentModel(Protocol):
-    """A network, or a control without one. Making one reads no weights; :meth:`load` does."""
+class Encoder(Protocol):
+    """What a forward pass asks of a model that is loaded."""
 
     pads: bool
     """Whether samples of different shapes may share a batch."""
+
+    def prepare(self, clip: Clip, sample_id: str) -> Prepared:
+        """One sample as the network takes it. Called from several threads at once."""
+
+    def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, Vectors]:
+        """The latents of each tap, ``[len(batch), d]`` or a vector each where sizes differ, on the CPU.
+
+        The batch's shapes are all equal, unless the model :attr:`pads`.
+        """
+
+
+class LatentModel(Encoder, Protocol):
+    """A network, or a control without one. Making one reads no weights; :meth:`load` does."""
 
     def recipe(self, layer: str) -> dict[str, Any]:
         """All that fixes the latents of ``layer``, but for the checkpoint's own identity, as JSON values."""
@@ -89,12 +102,3 @@ class LatentModel(Protocol):
 
     def load(self, device: str) -> None:
         """Read the weights and move them to ``device``."""
-
-    def prepare(self, clip: Clip, sample_id: str) -> Prepared:
-        """One sample as the network takes it. Called from several threads at once."""
-
-    def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, Vectors]:
-        """The latents of each tap, ``[len(batch), d]`` or a vector each where sizes differ, on the CPU.
-
-        The batch's shapes are all equal, unless the model :attr:`pads`.
-        """

@@ -24,6 +24,7 @@ from foresight_cli.models.network import (
     load_transformers,
     network_recipe,
 )
+from foresight_cli.models.qwen25vl_files import BESIDE, template_identity
 from foresight_cli.models.qwen25vl_inputs import Inputs
 from foresight_cli.models.qwen25vl_processor import Processor, load_processor
 from foresight_cli.pooling import pool
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration
 
     from foresight_cli.models.model import Vectors
-
-BESIDE = ("tokenizer", "processor")
-"""Folders of a pipeline, beside that of the network, that its tokenizer and image processor may be in."""
 
 UNUSED = ("lm_head.weight",)
 """Weights that no hidden state depends on: they may be missing."""
@@ -73,7 +71,7 @@ class Qwen25VL:
 
     def identity(self, *, reach_hub: bool) -> dict[str, Any]:
         """See :class:`LatentModel`."""
-        return self.checkpoint.identity(reach_hub=reach_hub)
+        return {**self.checkpoint.identity(reach_hub=reach_hub), **template_identity(self.checkpoint)}
 
     def check_layers(self, layers: Sequence[str]) -> None:
         """See :class:`LatentModel`."""

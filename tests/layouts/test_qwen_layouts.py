@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,10 +14,20 @@ from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from foresight_cli.clip import Clip
+from foresight_cli.errors import ForesightError
 from foresight_cli.models import Tap, open_model
 from tests.builders import qwen_model
-from tests.layouts.qwen_layouts import BLOCKS, SIZES, Layout, network, published, write, write_processor
-from tests.layouts.qwen_tokenizer import IMAGES, write_tokenizer
+from tests.layouts.qwen_layouts import (
+    BLOCKS,
+    SIZES,
+    Layout,
+    network,
+    published,
+    write,
+    write_network,
+    write_processor,
+)
+from tests.layouts.qwen_tokenizer import IMAGES, TEXT, write_tokenizer
 from tests.models.qwen_reference import StillProcessor, picture
 
 PROMPT = "What is that thing?"
@@ -148,3 +159,131 @@ def test_every_block_and_size_counts(reference):
         assert min((states[str(k)] - states[str(k + 1)]).abs().max() for k in range(BLOCKS - 1)) > 0.1
     widths = {size: reference(size, PICTURES[0])["final"].mean().item() for size in SIZES}
     assert len(set(widths.values())) == len(SIZES)
+
+
+# --- in a pipeline
+
+
+JUNK = {
+    "model_index.json": b'{"_class_name": "QwenImageEditPipeline"}',
+    "transformer/config.json": b"not even JSON",
+    "transformer/diffusion_pytorch_model.safetensors": b"never read",
+    "vae/config.json": b"{}",
+}
+ENCODER = Layout(config="4.53", shards=4)
+
+
+def pipeline(folder: Path) -> Path:
+    """The network of a diffusers pipeline, such as Qwen-Image, in ``text_encoder``; its other networks are junk."""
+    for name, content in JUNK.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    (folder / "text_encoder").mkdir()
+    write_network(folder / "text_encoder", ENCODER)
+    return folder
+
+
+def qwen_image_edit(folder: Path) -> Path:
+    """Text alone in ``tokenizer``, which has no tokenizer.json; pictures in ``processor``."""
+    write_tokenizer(pipeline(folder) / "tokenizer", fast=False, legacy=True, template=TEXT)
+    (folder / "tokenizer" / JINJA).write_text(TEXT)
+    write_tokenizer(folder / "processor")
+    write_processor(folder / "processor", "4.57", JINJA)
+    return folder
+
+
+def longcat_image(folder: Path) -> Path:
+    """As LongCat-Image: ``text_processor``, and settings of the image processor in every folder."""
+    write_processor(pipeline(folder) / "text_encoder", "4.49", None)
+    for name in ("tokenizer", "text_processor"):
+        write_tokenizer(folder / name, template=TEXT)
+        write_processor(folder / name, "4.49", "chat_template.json")
+    return folder
+
+
+def all_in_one_folder(folder: Path) -> Path:
+    write(pipeline(folder) / "text_encoder", ENCODER)
+    return folder
+
+
+def files_in_the_root(folder: Path) -> Path:
+    write_tokenizer(pipeline(folder), template=TEXT)
+    write_processor(folder, "published", "chat_template.json")
+    return folder
+
+
+@pytest.mark.parametrize("built", [qwen_image_edit, longcat_image, all_in_one_folder, files_in_the_root])
+def test_the_text_encoder_of_a_pipeline(reference, tmp_path, built):
+    assert_equal_to_transformers(reference, "7B", built(tmp_path), subfolder="text_encoder")
+
+
+def test_a_pipeline_without_an_image_processor_is_one_line(tmp_path):
+    """As Qwen-Image, which is made from text."""
+    write_tokenizer(pipeline(tmp_path) / "tokenizer", fast=False, legacy=True, template=TEXT)
+    model = open_model(qwen_model(tmp_path, subfolder="text_encoder"))
+    with pytest.raises(ForesightError) as caught:
+        model.check_files()
+    assert str(caught.value) == (
+        f"{tmp_path} has no image processor (preprocessor_config.json, or image_processor in processor_config.json) in "
+        "text_encoder, tokenizer or beside them. To add it: hf download Qwen/Qwen2.5-VL-7B-Instruct "
+        f"preprocessor_config.json --local-dir {tmp_path}/processor"
+    )
+    write_processor(tmp_path / "processor", "published", None)
+    model = open_model(qwen_model(tmp_path, subfolder="text_encoder"))
+    with pytest.raises(ForesightError) as caught:
+        model.check_files()
+    assert str(caught.value) == (
+        f"the chat template of {tmp_path}, in tokenizer/tokenizer_config.json, takes text alone, no image (can only "
+        'concatenate str (not "list") to str). The published one with pictures is chat_template.json. To add it: '
+        f"hf download Qwen/Qwen2.5-VL-7B-Instruct chat_template.json --local-dir {tmp_path}/processor"
+    )
+    write_processor(tmp_path / "processor", "published", "chat_template.json")
+    open_model(qwen_model(tmp_path, subfolder="text_encoder")).check_files()
+
+
+def test_a_pipeline_without_a_tokenizer_is_one_line(tmp_path):
+    write_processor(pipeline(tmp_path) / "processor", "published", "chat_template.json")
+    with pytest.raises(ForesightError) as caught:
+        open_model(qwen_model(tmp_path, subfolder="text_encoder")).check_files()
+    assert str(caught.value) == (
+        f"{tmp_path} has no tokenizer (tokenizer.json, or vocab.json and merges.txt) in text_encoder, processor or "
+        "beside them. Copy its files from the checkpoint that it was made from"
+    )
+
+
+def test_the_identity_covers_what_is_read_from_beside(tmp_path):
+    def identity(folder: Path) -> dict[str, str]:
+        return open_model(qwen_model(folder, subfolder="text_encoder")).identity(reach_hub=False)
+
+    first = identity(qwen_image_edit(tmp_path / "a"))
+    second = qwen_image_edit(tmp_path / "b")
+    assert identity(second) == first
+    (second / "transformer" / "config.json").write_text("other junk")
+    assert identity(second) == first
+    seen = {first["sha256"]}
+    for name in ("processor/chat_template.jinja", "tokenizer/merges.txt", "processor/preprocessor_config.json"):
+        (second / name).write_text((second / name).read_text() + "\n")
+        seen.add(identity(second)["sha256"])
+    assert len(seen) == 4
+
+
+# --- in the cache of the hub
+
+
+def test_the_cache_of_the_hub_without_a_network(reference, tmp_path, monkeypatch):
+    """As ``hf download`` lays it out: snapshots of links to blobs, and a ref; by its hub id."""
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    home = tmp_path / "models--Qwen--Qwen2.5-VL-7B-Instruct"
+    snapshot, blobs = home / "snapshots" / ("c" * 40), home / "blobs"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for file in write(tmp_path / "files", published("7B")).iterdir():
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        shutil.move(file, blobs / digest)
+        (snapshot / file.name).symlink_to(Path("../../blobs") / digest)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text("c" * 40)
+    assert_equal_to_transformers(reference, "7B", "Qwen/Qwen2.5-VL-7B-Instruct")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from foresight_cli.errors import UsageError
+from foresight_cli.models import open_model
 from foresight_cli.models.qwen25vl_processor import load_processor
+from tests.builders import qwen_model
 from tests.conftest import TEMPLATE
 from tests.models.qwen_files import CONFIG, DEFAULT, JINJA, JSON, TEXT_ALONE, TOKENIZER, refusal
 from tests.models.qwen_reference import StillProcessor
@@ -64,7 +68,7 @@ def test_the_prompt_is_that_of_the_template_with_pictures(qwen_files, kind):
 
 
 ADVICE = (
-    "The published one with pictures is chat_template.json of Qwen/Qwen2.5-VL-7B-Instruct. "
+    "The published one with pictures is chat_template.json. "
     "To add it: hf download Qwen/Qwen2.5-VL-7B-Instruct chat_template.json --local-dir {}"
 )
 
@@ -108,10 +112,43 @@ def test_named_templates_without_a_default_are_one_line(qwen_files):
     )
 
 
+def test_a_placeholder_in_the_prompt_is_one_line(qwen_files):
+    with pytest.raises(UsageError) as caught:
+        load_processor(qwen_files({JSON: TEMPLATE})).prompt_ids("image", "What is <|image_pad|>?")
+    assert str(caught.value) == (
+        "model.prompt= has <|image_pad|>, which the chat template puts in for the image. Leave it out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("templates", "has_its_own"),
+    [
+        ({JINJA: TEMPLATE}, False),
+        ({JSON: TEMPLATE}, False),
+        ({TOKENIZER: TEMPLATE}, False),
+        ({JSON: TEMPLATE, TOKENIZER: TEXT_ALONE}, False),
+        ({JSON: TEMPLATE, JINJA: TEMPLATE}, False),
+        ({JSON: marked("other"), JINJA: TEMPLATE}, True),
+        ({JSON: marked("other"), TOKENIZER: TEMPLATE}, True),
+        ({CONFIG: marked("other"), TOKENIZER: [{"name": "default", "template": TEMPLATE}]}, True),
+        ({DEFAULT: TEMPLATE}, True),
+        ({JINJA: TEMPLATE, DEFAULT: marked("other")}, False),
+    ],
+)
+def test_latents_of_another_template_than_before_have_another_key(qwen_files, templates, has_its_own):
+    """Where both the tokenizer's template and the processor's show pictures, the first was taken until now."""
+    made = qwen_files(templates)
+    identity = open_model(qwen_model(Path(made.name), init="random")).identity(reach_hub=False)
+    assert identity.keys() == {"sha256"} | ({"chat_template"} if has_its_own else set())
+    if has_its_own:
+        assert identity["chat_template"] == hashlib.sha256(load_processor(made).template.encode()).hexdigest()
+
+
 @pytest.mark.parametrize("also", [[], ["dry_run=true"]], ids=["extract", "dry_run"])
 def test_what_loading_would_refuse_is_refused_before_anything_is_made(qwen_files, run, also):
-    made = qwen_files({TOKENIZER: TEXT_ALONE})  # without weights
-    result = run("extract", "model=qwen25vl", f"model.checkpoint={made.name}", "model.resolution=56", *also)
+    made = qwen_files({TOKENIZER: TEXT_ALONE})
+    random = ("model.init=random", "model.resolution=56")
+    result = run("extract", "model=qwen25vl", f"model.checkpoint={made.name}", *random, *also)
     assert result.exit_code == 1
     assert f"foresight extract: the chat template of {made.name}, in {TOKENIZER}, takes text alone" in result.output
     assert not Path("cache").exists()

@@ -1,0 +1,99 @@
+"""Pictures are decoded once for all controls, and what is cached is what each alone would have cached."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import torch
+
+from foresight_cli import control_spaces
+from foresight_cli.control_spaces import CONTROLS, control_latents
+from foresight_cli.data import UndecodableImage
+from foresight_cli.data.shapes import Shapes
+from tests.builders import SHAPES
+
+
+class Counted(Shapes):
+    """Drawings that count how often each is drawn."""
+
+    def __init__(self):
+        super().__init__("default", SHAPES.per_category, SHAPES.seed, SHAPES.size)
+        self.decoded = Counter()
+
+    def clip(self, index):
+        self.decoded[index] += 1
+        return super().clip(index)
+
+
+def small_shards(monkeypatch):
+    """Shards of 5 of the 16 pictures, so that there is something to resume."""
+    plain = control_spaces._config_of
+    monkeypatch.setattr(control_spaces, "_config_of", lambda *args: replace(plain(*args), rows_per_shard=5))
+
+
+def files_in(folder):
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_picture_is_decoded_once_for_all_controls(tmp_path, monkeypatch):
+    """Keys and bytes are those of four extractions, one after another."""
+    small_shards(monkeypatch)
+    together = Counted()
+    got = control_latents(list(CONTROLS), SHAPES, str(tmp_path / "together"), together)
+    assert together.decoded == dict.fromkeys(range(16), 1)
+    apart = Counted()
+    for name in CONTROLS:
+        control_latents([name], SHAPES, str(tmp_path / "apart"), apart)
+    assert apart.decoded == dict.fromkeys(range(16), 4)
+    files = files_in(tmp_path / "together")
+    assert files == files_in(tmp_path / "apart")
+    assert sum(path.endswith(".safetensors") for path in files) == 4 * 4
+    again = control_latents(list(CONTROLS), SHAPES, str(tmp_path / "together"), together)
+    assert set(together.decoded.values()) == {1}
+    for name, held in got.items():
+        assert torch.equal(held.values, again[name].values)
+
+
+def test_what_one_control_has_is_not_made_again(tmp_path, monkeypatch):
+    small_shards(monkeypatch)
+    control_latents(["histogram"], SHAPES, str(tmp_path))
+    control_latents(["pixels", "random_network"], SHAPES, str(tmp_path))
+    before = files_in(tmp_path)
+    (folder,) = tmp_path.glob("random_network/*/*/*")
+    lost = sorted(folder.glob("*.safetensors"))[1:3]
+    for path in lost:
+        path.unlink()
+    dataset = Counted()
+    control_latents(list(CONTROLS), SHAPES, str(tmp_path), dataset)  # mean_rgb lacks all, random_network two shards
+    assert set(dataset.decoded.values()) == {1}
+    assert {path: data for path, data in files_in(tmp_path).items() if path in before} == before
+
+
+def test_a_broken_picture_stops_no_other_and_loses_nothing(tmp_path, caplog, monkeypatch):
+    """Met late, that is: what was committed before stays, and is taken up by the same command."""
+    small_shards(monkeypatch)
+
+    class Broken(Counted):
+        broken = True
+
+        def clip(self, index):
+            if index == 12 and self.broken:
+                raise UndecodableImage(self.samples[index].id, "it is broken")
+            return super().clip(index)
+
+    dataset = Broken()
+    assert control_latents(["pixels", "mean_rgb"], SHAPES, str(tmp_path), dataset) == {}
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 4  # two of four shards of both
+    reason = f"cannot decode {dataset.samples[12].id!r}: it is broken. To leave such files out, add data.on_error=skip"
+    assert caplog.messages[-2:] == [
+        f"warning: the control {name} is not measured: {reason}" for name in ("pixels", "mean_rgb")
+    ]
+    dataset.broken = False
+    dataset.decoded.clear()
+    got = control_latents(["pixels", "mean_rgb"], SHAPES, str(tmp_path), dataset)
+    assert dataset.decoded == dict.fromkeys(range(10, 16), 1)
+    whole = control_latents(["pixels", "mean_rgb"], SHAPES, str(tmp_path / "other"))
+    for name, held in whole.items():
+        assert torch.equal(got[name].values, held.values)
