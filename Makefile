@@ -16,7 +16,7 @@ SIDE_BY_SIDE := $(shell echo $$(($$(nproc 2> /dev/null || echo 2) + 1)))
 CALM         := $(wildcard tests/runners/test_*.py tests/extraction/test_*.py)
 SLOWEST      := tests/runners/test_ray.py tests/runners/test_ray_cluster.py tests/runners/test_torture.py
 
-.PHONY: help setup demo test lint types format bench bench-scale calibration sweep tiny-weights clean
+.PHONY: help setup demo test lint types format bench bench-scale rehearsal calibration sweep tiny-weights clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ bench: $(VENV)/.bench ## Time extraction and analysis against plain scripts; wri
 
 bench-scale: $(VENV)/.dev ## A million rows: speed against the machine's limits, memory; writes benchmarks/SCALE.md (8 GB of disk)
 	@$(BIN)/python -m benchmarks.scale
+
+rehearsal: $(VENV)/.dev ## The real job at full size with random weights: Qwen2.5-VL-7B, 3B, LTX-Video; writes benchmarks/REHEARSAL.md (17 GB of disk)
+	@$(BIN)/python -m benchmarks.rehearsal
 
 calibration: $(VENV)/.dev ## How often the verdict errs, on made-up spaces (hours); writes benchmarks/CALIBRATION.md
 	@$(BIN)/python -m benchmarks.calibration
