@@ -153,6 +153,8 @@ def _matching(
             continue
         wanted = {**model.recipe(recipe.layer), **identity}
         named = [*wanted, *(key for key in recipe.model if key in ("init", "init_seed") and key not in wanted)]
+        if wanted.get("dtype") == "auto":  # whatever the machine that extracted made of it
+            named.remove("dtype")
         differing = [f"{key}={recipe.model.get(key)}" for key in named if recipe.model.get(key) != wanted.get(key)]
         if differing:
             near_misses.add(", ".join(differing))

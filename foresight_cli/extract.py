@@ -21,8 +21,10 @@ from foresight_cli.data import Dataset
 from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.data.probing import refuse_undecodable, skips_undecodable
 from foresight_cli.errors import ForesightError
+from foresight_cli.extraction.fit import check_fit, check_fit_before_hashing
 from foresight_cli.extraction.job import Job
 from foresight_cli.extraction.plan import described, open_data, opened, planned
+from foresight_cli.extraction.precision import with_dtype
 from foresight_cli.extraction.together import Together
 from foresight_cli.latents import Entry
 from foresight_cli.latents.lock import Holder, locked
@@ -84,7 +86,9 @@ def extract(
     Raises:
         ForesightError: the data, the checkpoint or the cache cannot be used; what is already cached stays.
     """
+    config = with_dtype(config)
     dataset, model = opened(config, dataset)
+    check_fit_before_hashing(config, model)
     recipes = planned(config, dataset, model)
     root = cache_root(config.cache_dir)
     if not all(Entry.at(root, recipe).path.is_dir() for recipe in recipes.values()):
@@ -181,6 +185,7 @@ def _fill(
     if not todo:
         return
 
+    check_fit(config, model)
     job = Job(todo, dataset, config.model, config.device, config.batch_size, skips_undecodable(config.data))
     recipe = next(iter(todo.values())).recipe
     missing = {number: len(recipe.slice(number)) for number in job.missing()}

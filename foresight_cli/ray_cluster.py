@@ -15,6 +15,7 @@ from secrets import token_hex
 from typing import Any
 
 from foresight_cli.config import RayConfig
+from foresight_cli.devices import has_gpu
 from foresight_cli.errors import ForesightError
 
 log = logging.getLogger(__name__)
@@ -136,6 +137,18 @@ def _no_answer(asked: str, why: str) -> ForesightError:
         f"runner.address={asked}: no Ray cluster answers ({why}). Start one with ray start --head, or use "
         f"runner.address=local{token}"
     )
+
+
+def cluster_has_gpus(config: RayConfig) -> bool:
+    """Whether a node of the cluster has a GPU; a cluster that is yet to be started has what this machine has.
+
+    Raises:
+        ForesightError: no cluster answers.
+    """
+    if _address(config) == "local":
+        return has_gpu()
+    with connected(config) as ray:
+        return any(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"])
 
 
 @dataclass(frozen=True)

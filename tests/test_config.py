@@ -140,7 +140,7 @@ def test_defaults_of_extract():
     assert (config.model.name, config.layers, config.poolings) == ("qwen25vl", ("final",), ("channel_mean",))
     assert (config.weights, config.model.dtype, config.model.checkpoint) == (
         "hub",
-        "bfloat16",
+        "auto",
         "Qwen/Qwen2.5-VL-7B-Instruct",
     )
 
@@ -163,7 +163,7 @@ def test_all_layers_and_poolings():
 
 def test_weights_tiny_reaches_both_models():
     config = read("extract", "weights=tiny")
-    assert (config.model.checkpoint, config.model.dtype, config.model.resolution) == ("tiny:qwen25vl", "float32", 112)
+    assert (config.model.checkpoint, config.model.dtype, config.model.resolution) == ("tiny:qwen25vl", "auto", 112)
     assert read("analyze", "weights=tiny").target.model.checkpoint == "tiny:ltxv"
 
 
@@ -213,8 +213,8 @@ REFUSED = [
     ),
     ("extract data=imagefolder", "data.path is needed: add data.path=..."),
     ("extract data=imagefolder data.path=x data.on_error=stop", "data.on_error=stop: choose one of raise, skip"),
-    ("extract model.dtype=float64", "model.dtype=float64: choose one of float32, bfloat16, float16"),
-    ("extract model=ltxv model.dtype=int8", "model.dtype=int8: choose one of float32, bfloat16, float16"),
+    ("extract model.dtype=float64", "model.dtype=float64: choose one of auto, float32, bfloat16, float16"),
+    ("extract model=ltxv model.dtype=int8", "model.dtype=int8: choose one of auto, float32, bfloat16, float16"),
     ("extract model.tokens=first", "model.tokens=first: choose one of image, text, last, all"),
     ("extract model.resolution=100", f"model.resolution=100: {MULTIPLE} 28, for instance 112"),
     ("extract model.resolution=0", f"model.resolution=0: {MULTIPLE} 28, for instance 28"),

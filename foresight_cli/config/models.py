@@ -32,7 +32,7 @@ class NetworkConfig:
         if self.variant is not None and not re.fullmatch(r"[\w-]+", self.variant):
             raise UsageError(f"model.variant: must be a word such as fp16, got {self.variant!r}")
         _inside("model.subfolder", getattr(self, "subfolder", None))
-        one_of("model.dtype", self.dtype, DTYPES)
+        one_of("model.dtype", self.dtype, ("auto", *DTYPES))
         one_of("model.init", self.init, ("pretrained", "random"))
         at_least("model.init_seed", self.init_seed, 0)
 

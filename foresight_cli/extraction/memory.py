@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
+
+def total_bytes() -> int | None:
+    """Memory of this machine, or of the container that this process runs in; None where the system does not say."""
+    limits = [limit for limit in (_of_machine("MemTotal"), _container_limit()) if limit is not None]
+    return min(limits, default=None)
 
 
 def free_bytes(device: str) -> int | None:
     """Memory that this process may still take on ``device``; None where the system does not say."""
     if device.startswith("cuda"):
+        import torch
+
         at = torch.device(device)
         free, _ = torch.cuda.mem_get_info(at)
         return free + torch.cuda.memory_reserved(at) - torch.cuda.memory_allocated(at)
-    free_here = [free for free in (_machine(), _container()) if free is not None]
+    free_here = [free for free in (_of_machine("MemAvailable"), _container_free()) if free is not None]
     return min(free_here, default=None)
 
 
 def peak_of(work: Callable[[], object], device: str) -> int | None:
     """Bytes that ``work`` took at its highest, over what was held before; None where that cannot be measured."""
     if device.startswith("cuda"):
+        import torch
+
         at = torch.device(device)
         torch.cuda.reset_peak_memory_stats(at)
         before = torch.cuda.memory_allocated(at)
@@ -41,21 +49,32 @@ def _status(key: str) -> int:
     return int(dict(line.split(":", 1) for line in lines)[key].split()[0]) * 1024
 
 
-def _machine() -> int | None:
+def _of_machine(key: str) -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return int(dict(line.split(":", 1) for line in lines)["MemAvailable"].split()[0]) * 1024
+        return int(dict(line.split(":", 1) for line in lines)[key].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return None
 
 
-def _container() -> int | None:
-    """What a control group (a container, a Slurm job) still allows; its page cache can be given back."""
-    group = Path("/sys/fs/cgroup")
+_GROUP = Path("/sys/fs/cgroup")
+
+
+def _container_limit() -> int | None:
+    """What a control group (a container, a Slurm job) allows in all."""
     try:
-        most = int((group / "memory.max").read_text())
-        used = int((group / "memory.current").read_text())
-        said = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return most - used + int(said["inactive_file"]) + int(said["active_file"])
-    except (OSError, KeyError, ValueError):  # no such group, or "max"
+        return int((_GROUP / "memory.max").read_text())
+    except (OSError, ValueError):  # no such group, or "max"
         return None
+
+
+def _container_free() -> int | None:
+    """What the control group still allows; its page cache can be given back."""
+    limit = _container_limit()
+    try:
+        used = int((_GROUP / "memory.current").read_text())
+        statistics = dict(line.split() for line in (_GROUP / "memory.stat").read_text().splitlines())
+        reclaimable = int(statistics["inactive_file"]) + int(statistics["active_file"])
+    except (OSError, KeyError, ValueError):
+        return None
+    return None if limit is None else limit - used + reclaimable

@@ -7,6 +7,8 @@ import logging
 from foresight_cli.config import ExtractConfig
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.probing import refuse_undecodable, skips_undecodable, undecodable
+from foresight_cli.extraction.fit import check_fit
+from foresight_cli.extraction.precision import with_dtype
 from foresight_cli.latent_file import Undecided
 from foresight_cli.latents import Entry, Recipe
 from foresight_cli.latents.remote import cache_root
@@ -80,6 +82,7 @@ def described(config: ExtractConfig, dataset: Dataset | None = None) -> str:
     Raises:
         ForesightError: the data or the checkpoint cannot be used.
     """
+    config = with_dtype(config)
     dataset, model = opened(config, dataset)
     model.check_layers(config.layers or ())
     model.check_files()
@@ -100,6 +103,8 @@ def described(config: ExtractConfig, dataset: Dataset | None = None) -> str:
     noun = "shard" if len(shards) == 1 else "shards"
     runs = f"would run on {rows} of {recipe.rows} samples ({len(shards)} {noun}), once for all layers and poolings"
     lines.append(f"{config.model.name} {runs if shards else 'would not run: all is in the cache'}")
+    if shards and (memory := check_fit(config, model)):
+        lines.append(memory)
     lines += [dataset.left_alone.line] * bool(dataset.left_alone)
     return "\n".join([*lines, *_left_out(config, dataset)] if shards else lines)
 

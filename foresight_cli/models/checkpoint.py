@@ -175,8 +175,15 @@ class Checkpoint:
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
         """Every weight in the files, from their headers; empty where none are wanted or none is on this machine yet."""
-        folder = self._on_disk
-        return self._headers_in(folder) if folder is not None else {}
+        return {} if self._on_disk is None else self._headers_in(self._on_disk)
+
+    @property
+    def weight_file_bytes(self) -> int | None:
+        """Size of the weight files as the hub tells it; None where it has not been asked, or tells none."""
+        if self.layout is None or self._on_disk is not None:
+            return None
+        inside = f"{self.subfolder}/" if self.subfolder else ""
+        return sum(self._hub.sizes.get(inside + name, 0) for name in self.layout.weights) or None
 
     def check(self) -> None:
         """Refuse files that loading would refuse, or read to wrong numbers, as far as their headers show.

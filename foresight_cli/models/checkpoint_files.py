@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from foresight_cli.hashing import sha256_of_each
+from foresight_cli.hashing import sha256_of_each, unread_bytes
+
+log = logging.getLogger(__name__)
 
 SMALL_FILES = (".json", ".jinja", ".txt")
 """How the names of files end that loading reads besides the weights; nothing pickled, no code."""
 
 UNREAD = ("generation_config.json",)
 """Files of those suffixes that change no latent: how text is sampled."""
+
+LARGE = 1_000_000_000
+"""Bytes that take long enough to hash for a line that says so."""
 
 
 def small_files(folder: Path, inside: Iterable[str]) -> list[Path]:
@@ -23,8 +30,12 @@ def small_files(folder: Path, inside: Iterable[str]) -> list[Path]:
 
 def hash_files(files: Iterable[Path]) -> str:
     """SHA-256 over the names and bytes of ``files``."""
-    total = hashlib.sha256()
+    total, start = hashlib.sha256(), time.monotonic()
     paths = sorted(set(files))
+    unread = unread_bytes(paths)
     for path, digest in zip(paths, sha256_of_each(paths), strict=True):
         total.update(path.name.encode() + b"\0" + digest)
+    if unread > LARGE:
+        seconds = time.monotonic() - start
+        log.info("hashed %.1f GB of weights in %.1f s, remembered until they change", unread / 1e9, seconds)
     return total.hexdigest()

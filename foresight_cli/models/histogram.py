@@ -38,6 +38,9 @@ class Histogram:
     def check_files(self) -> None:
         """There are no such files."""
 
+    def size(self, frames: int) -> None:
+        """See :class:`LatentModel`: no weights."""
+
     def check_weights(self) -> None:
         """See :class:`LatentModel`: no file holds any."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from foresight_cli.errors import ForesightError
@@ -16,12 +18,14 @@ class HubFiles:
     Attributes:
         commit: of the revision that was asked for.
         names: of all its files, with their folders; None where the hub could not be asked.
+        sizes: bytes of each, where the hub tells.
         folder: the copy that an earlier run has fetched; None where the hub answered.
     """
 
     commit: str
     names: frozenset[str] | None
     folder: Path | None
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def hub_files(name: str, revision: str | None, advice: str) -> HubFiles:
@@ -35,11 +39,20 @@ def hub_files(name: str, revision: str | None, advice: str) -> HubFiles:
     Raises:
         ForesightError: the hub cannot be asked, and no earlier run has fetched this revision.
     """
+    from huggingface_hub import constants
+
+    return _asked_once(name, revision, advice, str(constants.HF_HUB_CACHE))
+
+
+@lru_cache(maxsize=64)
+def _asked_once(name: str, revision: str | None, advice: str, cache: str) -> HubFiles:
+    """See :func:`hub_files`; a run opens a model several times, and ``cache`` may be another one by then."""
     from huggingface_hub import HfApi, snapshot_download
 
     try:
-        info = HfApi().model_info(name, revision=revision, timeout=20)
-        return HubFiles(str(info.sha), frozenset(file.rfilename for file in info.siblings or ()), None)
+        info = HfApi().model_info(name, revision=revision, timeout=20, files_metadata=True)
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        return HubFiles(str(info.sha), frozenset(sizes), None, sizes)
     except Exception as error:  # any failure to ask leaves what an earlier run has fetched
         try:
             folder = Path(snapshot_download(name, revision=revision, local_files_only=True))

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import torch
 
     from foresight_cli.clip import Clip
+    from foresight_cli.models.size import Size
 
     Vectors = torch.Tensor | Sequence[torch.Tensor]
     """One vector a sample: ``[n, d]``, or a list where their sizes differ."""
@@ -85,6 +86,13 @@ class LatentModel(Encoder, Protocol):
 
         Raises:
             ForesightError: a tokenizer, template or image processor is missing or does not fit the network.
+        """
+
+    def size(self, frames: int) -> Size | None:
+        """Numbers that the network and a sample of so many frames take; None without weights. Reads no tensor.
+
+        Raises:
+            ForesightError: the checkpoint's files cannot be read.
         """
 
     def check_weights(self) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from foresight_cli.config import NetworkConfig
@@ -16,6 +19,12 @@ from foresight_cli.models.loading_report import (
     refuse_what_does_not_fit,
 )
 from foresight_cli.models.quantised import settings_of, unfit
+from foresight_cli.models.size import weight_count
+
+log = logging.getLogger(__name__)
+
+LARGE = 500_000_000
+"""Bytes of weights that take long enough to read for a line that says so."""
 
 ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of one number, by dtype."""
@@ -87,7 +96,7 @@ def load_transformers(
     placed: dict[str, Any] = {"device_map": device_map}
     if config.init == "pretrained" and checkpoint.is_quantised:
         placed = {"device_map": device_map or {"": device}, **_dequantised(checkpoint.config)}
-    with checkpoint.reading():
+    with checkpoint.reading(), _timed(config, checkpoint):
         if config.init == "random":
             shape = getattr(network, "config_class", None) or AutoConfig
             build = getattr(network, "_from_config", None) or network.from_config
@@ -149,6 +158,16 @@ def _dequantised(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"quantization_config": FineGrainedFP8Config(dequantize=True)}
 
 
+@contextmanager
+def _timed(config: NetworkConfig, checkpoint: Checkpoint) -> Iterator[None]:
+    """Say how long large weights took to read: minutes in which nothing else is said."""
+    size, start = ITEMSIZE[config.dtype] * (weight_count(checkpoint) or 0), time.monotonic()
+    yield
+    if size > LARGE:
+        seconds = time.monotonic() - start
+        log.info("%s: read %.1f GB of weights in %s in %.1f s", config.name, size / 1e9, config.dtype, seconds)
+
+
 def input_device(network: Any) -> Any:
     """The ``torch.device`` that a network of transformers takes its inputs on: of one that is spread, the first GPU."""
     import torch
@@ -204,7 +223,7 @@ def load_diffusers(
     import torch
 
     folder, dtype = checkpoint.fetch() / (checkpoint.subfolder or ""), getattr(torch, config.dtype)
-    with checkpoint.reading():
+    with checkpoint.reading(), _timed(config, checkpoint):
         if config.init == "random":
             shape = network.load_config(folder)
             with torch.random.fork_rng(devices=[]):

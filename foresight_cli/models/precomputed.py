@@ -78,6 +78,9 @@ class Precomputed:
         if extra := len(known - wanted):
             log.info("%d of the %d rows of %s match no sample of the data and were skipped", extra, len(known), path)
 
+    def size(self, frames: int) -> None:
+        """See :class:`LatentModel`: no weights."""
+
     def check_weights(self) -> None:
         """See :class:`LatentModel`: no file holds any."""
 

@@ -27,6 +27,7 @@ from foresight_cli.models.network import (
 from foresight_cli.models.qwen25vl_files import BESIDE, template_identity
 from foresight_cli.models.qwen25vl_inputs import Inputs
 from foresight_cli.models.qwen25vl_processor import Processor, load_processor
+from foresight_cli.models.size import TYPICAL_TOKENS, Size, transformer_activations, weight_count
 from foresight_cli.pooling import pool
 
 if TYPE_CHECKING:
@@ -86,6 +87,16 @@ class Qwen25VL:
             if layer != "final" and int(layer) >= blocks:
                 has = f"It has 0 (the embeddings) to {blocks - 1}, and final"
                 raise UsageError(f"{self.config.checkpoint} has no layer {layer}. {has}")
+
+    def size(self, frames: int) -> Size:
+        """See :class:`LatentModel`."""
+        tower = self.checkpoint.config.get("vision_config") or {}
+        side = self.config.resolution
+        visual = (TYPICAL_TOKENS if side is None else (side // 28) ** 2) * ((frames + 1) // 2)
+        prompt = 64  # about, with the template around it
+        seen = transformer_activations(4 * visual, tower.get("hidden_size", 1280), tower.get("intermediate_size", 3420))
+        read = transformer_activations(visual + prompt, self._said("hidden_size"), self._said("intermediate_size"))
+        return Size(weight_count(self.checkpoint), max(seen, read))
 
     def check_weights(self) -> None:
         """See :class:`LatentModel`."""

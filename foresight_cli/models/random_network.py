@@ -66,6 +66,9 @@ class RandomNetwork:
     def check_files(self) -> None:
         """There are no such files."""
 
+    def size(self, frames: int) -> None:
+        """See :class:`LatentModel`: no weights."""
+
     def check_weights(self) -> None:
         """See :class:`LatentModel`: no file holds any."""
 

@@ -15,6 +15,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.models.decoding import decoded
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import checkpoint_of, network_recipe
+from foresight_cli.models.size import Size, convolution_activations, weight_count
 from foresight_cli.pooling import pool
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class VAELatents:
 
     def check_files(self) -> None:
         """There are no such files."""
+
+    def size(self, frames: int) -> Size:
+        """See :class:`LatentModel`."""
+        activations = convolution_activations(self.checkpoint.config, self.config.resolution, frames)
+        return Size(weight_count(self.checkpoint), activations)
 
     def all_layers(self) -> tuple[str, ...]:
         """See :class:`LatentModel`."""

@@ -20,6 +20,7 @@ from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models.harmless_weights import VISION
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import checkpoint_of, foresee_transformers, load_transformers, network_recipe
+from foresight_cli.models.size import Size, weight_count
 from foresight_cli.models.vision_processor import folders_of_processor, read_processor
 from foresight_cli.models.vision_shape import VisionShape
 from foresight_cli.pooling import pool
@@ -71,6 +72,10 @@ class Vision:
         """See :class:`LatentModel`."""
         self._shape.network()
         read_processor(self.checkpoint, self._shape)
+
+    def size(self, frames: int) -> Size:
+        """See :class:`LatentModel`."""
+        return Size(weight_count(self.checkpoint), self._shape.activations)
 
     def check_weights(self) -> None:
         """See :class:`LatentModel`."""

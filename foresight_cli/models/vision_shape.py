@@ -11,6 +11,7 @@ from foresight_cli.models.checkpoint import Checkpoint
 from foresight_cli.models.config_file import in_one_line
 from foresight_cli.models.model import Tap
 from foresight_cli.models.network import ITEMSIZE
+from foresight_cli.models.size import transformer_activations
 
 
 class VisionShape:
@@ -76,6 +77,14 @@ class VisionShape:
             return 4 * int(width)
         positions = {"cls": 1, "patch": self._patches()}.get(tokens)
         return None if positions is None else ITEMSIZE[dtype] * int(width) * positions
+
+    @property
+    def activations(self) -> int | None:
+        """Numbers that one picture takes in a block; None where the files do not say how many tokens it has."""
+        width, tokens = self._said.get("hidden_size"), self._patches()
+        if not isinstance(width, int) or tokens is None:
+            return None
+        return transformer_activations(tokens + 1, width, self._said.get("intermediate_size") or 4 * width)
 
     def refusal(self, reason: str) -> ForesightError:
         """What is said of a checkpoint that ``model=vision`` cannot take."""

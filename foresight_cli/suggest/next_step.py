@@ -129,8 +129,14 @@ def _partner(own: Entry, cached: Sequence[Entry]) -> tuple[Entry, Settings] | No
     for entry in sorted(others, key=lambda entry: (wanted.index(_kind(entry)), -_made_at(entry))):
         settings = settings_of(entry)
         if settings is not None and _lead_to(entry, settings[0]):
-            return entry, settings[0]
+            return entry, _without_needless_dtype(settings[0], entry, others)
     return None
+
+
+def _without_needless_dtype(settings: Settings, entry: Entry, cached: Sequence[Entry]) -> Settings:
+    """``settings`` of ``entry`` without its dtype, where the cache holds the same model in no other: auto finds it."""
+    dtypes = {other.recipe.model.get("dtype") for other in cached if _checkpoint(other) == _checkpoint(entry)}
+    return {**settings, "dtype": "auto"} if "dtype" in settings and len(dtypes) == 1 else settings
 
 
 def _checkpoint(entry: Entry) -> tuple[object, ...]:
