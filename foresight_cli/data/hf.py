@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,21 @@ from foresight_cli.clip import Clip
 from foresight_cli.config.data import HFConfig
 from foresight_cli.data.dataset import Sample, UndecodableImage
 from foresight_cli.data.decode import decode_rgb, header_pixels
-from foresight_cli.data.left_alone import LeftAlone
+from foresight_cli.data.hf_pictures import Pictures, picture_column
+from foresight_cli.data.labels import label_of, name_of
+from foresight_cli.data.left_alone import SYSTEM_FILES, LeftAlone, suffix_of
 from foresight_cli.errors import ForesightError
 
-BATCH = 256
+READ = {
+    "arrow": (".arrow",),
+    "csv": (".csv", ".tsv"),
+    "json": (".json", ".jsonl"),
+    "parquet": (".parquet",),
+}
+"""The suffixes that the library's readers of tables take; other files it passes over without a word."""
+
+ABOUT = ("readme.md", "dataset_infos.json", "metadata.csv", "metadata.jsonl", "metadata.parquet")
+"""Files that tell of the data."""
 
 
 class HFDataset:
@@ -35,14 +49,14 @@ class HFDataset:
         """
         if find_spec("datasets") is None:
             raise ForesightError("data=hf needs the package datasets: pip install 'foresight-latents[hf]'")
-        from datasets import Image
-
+        folder = Path(config.path).expanduser()
+        inside = folder if folder.is_dir() else None
         rows = _open(config)
-        self._image = _image_column(rows, config.image)
         # The bytes as they are: decoding is this package's own, so that a picture is the same from any source.
-        self._rows = rows.cast_column(self._image, Image(decode=False))
-        self.samples: Sequence[Sample] = _samples(self._rows, config)
-        self.left_alone = LeftAlone()
+        self._pictures = Pictures(rows, picture_column(rows, config.image, inside), inside)
+        dropped: Counter[str] = Counter()
+        self.samples: Sequence[Sample] = _samples(rows, config, dropped)
+        self.left_alone = _left_alone(rows, config, inside, dropped)
         self._max_pixels = config.max_pixels
         self._identity: dict[str, Any] | None = None
 
@@ -69,7 +83,7 @@ class HFDataset:
 
     def _encoded(self, index: int) -> bytes:
         sample_id = self.samples[index].id
-        data = _bytes(self._rows[index][self._image], sample_id)
+        data = self._pictures[range(len(self.samples))[index]]
         if data is None:
             raise UndecodableImage(sample_id, "the row has no picture")
         return data
@@ -82,17 +96,10 @@ class HFDataset:
         """
         if self._identity is None:
             total = hashlib.sha256()
-            pictures = (picture for batch in self._batches() for picture in batch)
-            for sample, picture in zip(self.samples, pictures, strict=True):
-                data = _bytes(picture, sample.id) or b""
-                total.update(sample.id.encode() + b"\0" + hashlib.sha256(data).digest())
+            for sample, data in zip(self.samples, self._pictures, strict=True):
+                total.update(sample.id.encode() + b"\0" + hashlib.sha256(data or b"").digest())
             self._identity = {"name": "hf", "count": len(self.samples), "sha256": total.hexdigest()}
         return dict(self._identity)
-
-    def _batches(self) -> Iterable[list[dict[str, Any]]]:
-        only = self._rows.select_columns([self._image])
-        for start in range(0, len(only), BATCH):
-            yield only[start : start + BATCH][self._image]
 
 
 def _open(config: HFConfig) -> Any:
@@ -119,23 +126,37 @@ def _open(config: HFConfig) -> Any:
     raise ForesightError(f"data.split={config.split}: {config.path} has {there}")
 
 
-def _image_column(rows: Any, wanted: str | None) -> str:
-    from datasets import Image
+def _left_alone(rows: Any, config: HFConfig, folder: Path | None, dropped: Counter[str]) -> LeftAlone:
+    """Rows of other splits, files of other kinds than the one that was read, and labels that are none."""
+    sizes = {str(name): int(split.num_examples) for name, split in (getattr(rows.info, "splits", None) or {}).items()}
+    named = set(re.findall(r"[\w.-]+", re.sub(r"\[[^]]*\]", "", config.split)))
+    others = {f"of the split {name}": size for name, size in sizes.items() if name not in named and "all" not in named}
+    builder = str(rows.info.builder_name)
+    read = _suffixes_read(builder)
+    files: Counter[str] = Counter()
+    if folder is not None and read:
+        for _, inner, names in os.walk(folder):
+            inner[:] = [name for name in inner if not name.startswith(".")]
+            files.update(suffix_of(name) for name in names if not _is_read(name, read))
+    note = f"data.split={config.split}" + (f", {builder} files are read" if files else "")
+    return LeftAlone({"rows": others, "files": dict(files), "labels": dict(dropped)}, note)
 
-    found = [name for name, kind in rows.features.items() if isinstance(kind, Image)]
-    if wanted is not None:
-        if wanted not in found:
-            raise ForesightError(f"data.image={wanted}: the columns of pictures are {', '.join(found) or 'none'}")
-        return wanted
-    if len(found) != 1:
-        what = (
-            f"the pictures are in {', '.join(found)}" if found else f"of {', '.join(rows.features)}, none has pictures"
-        )
-        raise ForesightError(f"{what}: say which column with data.image=")
-    return str(found[0])
+
+def _suffixes_read(builder: str) -> tuple[str, ...]:
+    if builder == "imagefolder":
+        from datasets.packaged_modules.imagefolder.imagefolder import ImageFolder
+
+        return tuple(ImageFolder.EXTENSIONS)
+    return READ.get(builder, ())
 
 
-def _samples(rows: Any, config: HFConfig) -> list[Sample]:
+def _is_read(name: str, suffixes: tuple[str, ...]) -> bool:
+    """Whether ``datasets`` reads a file of this name, or it only tells of the data."""
+    lower = name.lower()
+    return lower.endswith(suffixes) or lower in ABOUT or lower in SYSTEM_FILES or name.startswith(".")
+
+
+def _samples(rows: Any, config: HFConfig, dropped: Counter[str]) -> list[Sample]:
     columns = {name: rows.features[name] for name in rows.features}
     for key, name in (("id", config.id), ("group", config.group), *(("attributes", a) for a in config.attributes)):
         if name is not None and name not in columns:
@@ -147,8 +168,11 @@ def _samples(rows: Any, config: HFConfig) -> list[Sample]:
         if sample_id in first:
             raise ForesightError(f"data.id={config.id}: {sample_id!r} stands in rows {first[sample_id]} and {row}")
         first[sample_id] = row
-    labels = _labels(rows, _label_column(columns, config.label))
-    groups = ids if config.group is None else [str(value) for value in rows[config.group]]
+    labels = _labels(rows, _label_column(columns, config.label), dropped)
+    groups = list(ids)
+    if config.group is not None:
+        for row, value in enumerate(rows[config.group]):
+            groups[row] = name_of(value, f"data.group={config.group}: row {row}", "a group") or ids[row]
     numbers = {name: [_number(value, name) for value in rows[name]] for name in config.attributes}
     return [
         Sample(ids[i], labels[i], groups[i], {n: v[i] for n, v in numbers.items() if not math.isnan(v[i])})
@@ -171,15 +195,18 @@ def _label_column(columns: dict[str, Any], wanted: str | None) -> str | None:
     return "label" if "label" in columns else None
 
 
-def _labels(rows: Any, column: str | None) -> list[str | None]:
+def _labels(rows: Any, column: str | None, dropped: Counter[str]) -> list[str | None]:
     from datasets import ClassLabel
 
     if column is None:
         return [None] * len(rows)
     kind = rows.features[column]
-    name: Callable[[Any], str] = kind.int2str if isinstance(kind, ClassLabel) else str
-    # -1 is how a split without labels writes them
-    return [None if value is None or (name is not str and value == -1) else name(value) for value in rows[column]]
+    if isinstance(kind, ClassLabel):  # -1 is how a split without labels writes them
+        return [None if value is None or value == -1 else str(kind.int2str(value)) for value in rows[column]]
+    try:
+        return [label_of(value, f"row {row}", dropped) for row, value in enumerate(rows[column])]
+    except ForesightError as error:
+        raise ForesightError(f"data.label={column}: {error}. To go without labels, add data.label=null") from None
 
 
 def _id(value: Any) -> str:
@@ -194,20 +221,6 @@ def _number(value: Any, column: str) -> float:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ForesightError(f"data.attributes: the column {column!r} holds {value!r}, which is no number")
+    if math.isinf(value):
+        raise ForesightError(f"data.attributes: the column {column!r} holds {value}, which is no finite number")
     return float(value)
-
-
-def _bytes(picture: dict[str, Any] | None, sample_id: str) -> bytes | None:
-    """What a row has of its picture: bytes, or the path of a file."""
-    if picture is None:
-        return None
-    if picture["bytes"] is not None:
-        return bytes(picture["bytes"])
-    if picture["path"] is None:
-        return None
-    try:
-        return Path(picture["path"]).read_bytes()
-    except OSError as error:
-        raise ForesightError(
-            f"cannot read the picture of {sample_id!r}, {picture['path']}: {error.strerror}"
-        ) from error

@@ -24,6 +24,9 @@ SUFFIXES = {
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
 
+STARTS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP", b"\xffO\xffQ")
+"""The first bytes of formats that can be told by them; WebP, HEIF and AVIF are told by bytes further in."""
+
 _register = Lock()
 
 
@@ -72,6 +75,12 @@ def kind_by_content(data: bytes) -> str | None:
     if brands.intersection(AVIF_BRANDS):  # its major brand may be "mif1", as that of a HEIF file
         return "AVIF"
     return "HEIF" if data[8:12] in HEIF_BRANDS else None
+
+
+def looks_like_a_picture(data: bytes) -> bool:
+    """Whether the first bytes of a file are those of a picture."""
+    webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    return webp or data.startswith(STARTS) or kind_by_content(data) is not None
 
 
 def register_heif() -> None:
