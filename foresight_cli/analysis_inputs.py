@@ -18,6 +18,7 @@ from foresight_cli.evidence import representation_of
 from foresight_cli.experiments.inputs import Inputs
 from foresight_cli.experiments.rows import Alike, Rows, choose_rows, draw_rows, find_alike, sketched_labels
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
+from foresight_cli.latents.left_out import left_out, say_left_out, without
 from foresight_cli.latents.loading import refuse_not_finite
 from foresight_cli.latents.sketch import Sketch
 from foresight_cli.sample_size import refuse_few_groups
@@ -79,11 +80,13 @@ def open_inputs(config: AnalyzeConfig) -> Opened:
         pictures = opened[0] if whole or ids is None else Subset(opened[0], ids)
         return control_latents(config.controls, opened[1], config.cache_dir, pictures)
 
+    lacking = left_out(found.source, found.target)
+    say_left_out(found.source, found.target)
     if sum(_bytes(entry) for entry in entries) > IN_MEMORY:
-        read = _drawn([found.source, found.target], config, controls)
+        read = _drawn([found.source, found.target], config, controls, lacking)
     else:
         held = controls(None)
-        joined = join(*(load(entry) for entry in entries), *held.values())
+        joined = join(*(without(latents, lacking) for latents in (*map(load, entries), *held.values())))
         read = _Read(joined[: len(entries)], dict(zip(held, joined[len(entries) :], strict=True)))
     sources, targets = read.latents[: len(found.source)], read.latents[len(found.source) :]
     rows = choose_rows(
@@ -91,7 +94,7 @@ def open_inputs(config: AnalyzeConfig) -> Opened:
         max_rows=config.max_rows,
         select_share=SELECT_SHARE if len(found.source) * len(found.target) > 1 else 0.0,
         seed=config.seed,
-        skipped=found.source[0].manifest()["skipped"],
+        skipped=list(lacking.items()),
         order=read.order,
     )
     x, y = (
@@ -106,8 +109,8 @@ def open_inputs(config: AnalyzeConfig) -> Opened:
         near = {all_known.ids[i] for i in alike.near} | {known.ids[i] for i in rows.alike.near}
         rows = _among_all(rows, alike, near=len(near), groups=len(set(group_of.values())))
     spaces = {name: latents.values for name, latents in read.held.items()}
-    left_out = rows.duplicates.exact
-    return Opened(found, Inputs(x, y, spaces, known, rows), opened[0] if opened else None, group_of, left_out)
+    equal = rows.duplicates.exact
+    return Opened(found, Inputs(x, y, spaces, known, rows), opened[0] if opened else None, group_of, equal)
 
 
 def _bytes(entry: Entry) -> float:
@@ -116,16 +119,19 @@ def _bytes(entry: Entry) -> float:
 
 
 def _drawn(
-    sides: Sequence[Sequence[Entry]], config: AnalyzeConfig, controls: Callable[[Sequence[str]], dict[str, Latents]]
+    sides: Sequence[Sequence[Entry]],
+    config: AnalyzeConfig,
+    controls: Callable[[Sequence[str]], dict[str, Latents]],
+    lacking: Mapping[str, str],
 ) -> _Read:
     """The rows that ``config`` draws, read from the disk; every shard's bytes are checked all the same."""
     read = [
         [_reader(side, entry) for entry in entries] for side, entries in zip(("source", "target"), sides, strict=True)
     ]
     readers = [reader for side in read for reader, _ in side]
-    known = join(*(reader.latents for reader in readers))[0]
+    known = join(*(without(reader.latents, lacking) for reader in readers))[0]
     labels = [[found[reader.places(known.ids)] for reader, found in side] for side in read]
-    alike = find_alike(known, labels, sides[0][0].manifest()["skipped"])
+    alike = find_alike(known, labels, list(lacking.items()))
     drawn = draw_rows(alike, max_rows=config.max_rows, seed=config.seed)
     if len(drawn.rows) < len(alike.first):
         log.info("%d samples are more than fit in memory: %d of them are drawn and read", len(known), len(drawn.rows))

@@ -13,6 +13,37 @@ class UsageError(ForesightError):
     status = 2
 
 
+class UnusableSample(ForesightError):
+    """A sample that cannot be used; ``data.on_error=skip`` leaves it out and lists it with the reason."""
+
+    def __init__(self, message: str, sample_id: str, reason: str) -> None:
+        super().__init__(message)
+        self.sample_id = sample_id
+        self.reason = reason
+
+
+class UnfitSample(UnusableSample):
+    """A picture that can be read, and that the network or its image processor does not take.
+
+    Args:
+        sample_id: of the picture.
+        reason: what is wrong with it, with its size.
+        advice: a sentence, without its stop, on another remedy than to leave it out; "" for none.
+
+    Attributes:
+        alone: the message for data without ``on_error``, as drawn shapes.
+    """
+
+    def __init__(self, sample_id: str, reason: str, advice: str = "") -> None:
+        self.alone = f"cannot prepare {sample_id!r}: {reason}" + (f". {advice}" if advice else "")
+        super().__init__(f"{self.alone}. To leave such pictures out, add data.on_error=skip", sample_id, reason)
+        self.advice = advice
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        """Rebuild from the arguments, so that the error comes back from a worker process."""
+        return type(self), (self.sample_id, self.reason, self.advice)
+
+
 class VerdictRefused(ForesightError):
     """A verdict that ``fail_on=`` of ``foresight report`` stops at; the command line exits with status 3."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from foresight_cli.config import AnalyzeConfig, RayConfig
 from foresight_cli.experiments.whole_set import Slices, described, measurable, measure_slices, merge_sums
 from foresight_cli.latents import Entry
+from foresight_cli.latents.left_out import left_out
 from foresight_cli.latents.samples import read_samples
 from foresight_cli.metrics.streaming import SpacePair, hashed_folds
 from foresight_cli.progress import ShardProgress
@@ -63,7 +64,7 @@ def _summed(slices: Slices, config: AnalyzeConfig, on_samples: Callable[[int], N
 def _slices(source: Entry, target: Entry, group_of: Mapping[str, str], seed: int) -> Slices:
     """Every shard of ``source`` with the fold of each of its rows, by a hash of the row's group."""
     table = read_samples(source.path)
-    skipped = {str(pair[0]) for pair in source.manifest()["skipped"]}
+    skipped = left_out([source], [target])
     groups = list(group_of.values())
     fold_of = dict(zip(group_of, hashed_folds(groups, FOLDS, seed).tolist(), strict=True))
     folds = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -20,9 +20,10 @@ from foresight_cli.config_reader import extract_config
 from foresight_cli.data import Dataset
 from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.data.probing import refuse_undecodable, skips_undecodable
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, UnfitSample
 from foresight_cli.extraction.fit import check_fit, check_fit_before_hashing
 from foresight_cli.extraction.job import Job
+from foresight_cli.extraction.left_out import forget, report_left_out, shards_to_redo
 from foresight_cli.extraction.plan import described, open_data, opened, planned
 from foresight_cli.extraction.precision import with_dtype
 from foresight_cli.extraction.together import Together
@@ -98,19 +99,22 @@ def extract(
     if dataset.left_alone:
         log.info("%s", dataset.left_alone.line)
     entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
-    todo = {tap: entry for tap, entry in entries.items() if not entry.complete}
+    again = shards_to_redo(entries, dataset)
+    todo = {tap: entry for tap, entry in entries.items() if tap in again or not entry.complete}
     if len(todo) < len(entries):
         done = len(entries) - len(todo)
         log.info("%s: %d of %d layers x poolings already in the cache", config.model.name, done, len(entries))
     if todo:
         with locked([entry.path for entry in todo.values()], _say_waiting):
             todo = {tap: Entry.create(root, recipes[tap]) for tap in todo}  # again: they may be gone or done by now
+            for tap, numbers in again.items():
+                forget(todo[tap], numbers)
             if probe and not skips_undecodable(config.data):
                 refuse_undecodable(dataset)
             _fill({tap: entry for tap, entry in todo.items() if not entry.complete}, config, dataset, model, tracking)
     for entry in entries.values():
         write_samples(entry.path, dataset.samples)
-    _report_skipped(config, next(iter(entries.values())))
+    report_left_out(config.data, next(iter(entries.values())))
     return entries
 
 
@@ -194,7 +198,12 @@ def _fill(
         log.info("%s: %d of %d samples already in the cache", config.model.name, recipe.rows - left, recipe.rows)
     on_commit = None if tracking is None else partial(_track, tracking)
     with ShardProgress(config.model.name, recipe.rows, missing, on_commit=on_commit) as progress:
-        device = _run(job, model, config.runner, progress)
+        try:
+            device = _run(job, model, config.runner, progress)
+        except UnfitSample as error:
+            if hasattr(config.data, "on_error"):
+                raise
+            raise ForesightError(error.alone) from None  # drawn shapes cannot be left out
     for entry in todo.values():
         entry.seal(_provenance(config, device, dataset.left_alone))
 
@@ -236,20 +245,3 @@ def _provenance(config: ExtractConfig, device: str, left_alone: LeftAlone) -> di
         "versions": versions,
         **({"left_alone": left_alone.as_json()} if left_alone else {}),
     }
-
-
-def _report_skipped(config: ExtractConfig, entry: Entry) -> None:
-    skipped = entry.manifest()["skipped"]
-    if not skipped:
-        return
-    if not skips_undecodable(config.data):
-        raise ForesightError(
-            f"{_files(skipped)} cannot be decoded, for instance {skipped[0][0]!r}: {skipped[0][1]}. "
-            "To leave such files out, add data.on_error=skip"
-        )
-    named = f"{skipped[0][0]!r}: {skipped[0][1]}"
-    log.warning("warning: %s left out, for instance %s. All: %s", _files(skipped), named, entry.path / "manifest.json")
-
-
-def _files(skipped: Sequence[object]) -> str:
-    return "1 file" if len(skipped) == 1 else f"{len(skipped)} files"

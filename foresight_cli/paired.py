@@ -17,6 +17,7 @@ from foresight_cli.data import Dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments.rows import PAIR_ROWS, choose_rows
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
+from foresight_cli.latents.left_out import left_out, say_left_out, without
 from foresight_cli.latents.loading import refuse_not_finite
 from foresight_cli.latents.sketch import Sketch
 from foresight_cli.results import Duplicates
@@ -76,16 +77,16 @@ def open_pairs(config: AdaptConfig) -> Paired:
     if streamed:
         log.info("latents of %.2g GB are read from the cache as they are needed (memory_gb=%g)",
                  sum(_bytes(entry) for entry in (source, target)) / 1e9, config.memory_gb)  # fmt: skip
-    place = {sample_id: i for i, sample_id in enumerate(views[1].ids)}
-    x, y, *pixels = join(*views, *thumbnails)
-    y_rows = torch.tensor([place[sample_id] for sample_id in x.ids], dtype=torch.long)
-    everything = Pairs(stored[0], stored[1], torch.arange(len(x)), y_rows)
+    lacking = left_out([source], [target])
+    say_left_out([source], [target])
+    x, y, *pixels = join(*(without(latents, lacking) for latents in (*views, *thumbnails)))
+    everything = Pairs(stored[0], stored[1], *(_places(view, x.ids) for view in views))
     rows = choose_rows(
         [[x], [y], *([pixels] if pixels else [])],
         max_rows=len(x),
         select_share=0.0,
         seed=config.seed,
-        skipped=source.manifest()["skipped"],
+        skipped=list(lacking.items()),
     )
     return Paired(
         source=source,
@@ -96,6 +97,12 @@ def open_pairs(config: AdaptConfig) -> Paired:
         duplicates=rows.duplicates,
         opened=opened,
     )
+
+
+def _places(view: Latents, ids: Sequence[str]) -> torch.Tensor:
+    """The rows of the samples ``ids`` in ``view``."""
+    place = {sample_id: row for row, sample_id in enumerate(view.ids)}
+    return torch.tensor([place[sample_id] for sample_id in ids], dtype=torch.long)
 
 
 @dataclass(frozen=True)

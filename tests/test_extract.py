@@ -90,14 +90,14 @@ def test_a_broken_picture_is_left_out_and_listed(tmp_path, caplog):
     ((name, reason),) = entry.manifest()["skipped"]
     assert name == "x/b.png"
     assert caplog.messages == [
-        f"warning: 1 file left out, for instance 'x/b.png': {reason}. All: {entry.path}/manifest.json"
+        f"warning: 1 sample left out, for instance 'x/b.png': {reason}. All: {entry.path}/manifest.json"
     ]
     assert load(entry).ids == ["x/a.png", "x/c.png", "x/d.png"]
     assert read_samples(entry.path).ids == ["x/a.png", "x/b.png", "x/c.png", "x/d.png"]
     with pytest.raises(ForesightError) as caught:  # a hit too must not hide it from a run that wants them all
         extract(dataclasses.replace(config, data=dataclasses.replace(data, on_error="raise")))
     assert str(caught.value) == (
-        f"1 file cannot be decoded, for instance 'x/b.png': {reason}. To leave such files out, add data.on_error=skip"
+        f"1 sample cannot be used, for instance 'x/b.png': {reason}. To leave such samples out, add data.on_error=skip"
     )
 
 
@@ -105,10 +105,13 @@ def test_a_folder_of_broken_pictures(tmp_path):
     (tmp_path / "p").mkdir()
     (tmp_path / "p/a.png").write_bytes(b"no picture")
     data = ImageFolderConfig(name="imagefolder", path=str(tmp_path / "p"), on_error="skip")
-    entry = only(extract(pixels(tmp_path / "cache", data=data)))
     with pytest.raises(ForesightError) as caught:
-        load(entry)
-    assert str(caught.value) == f"{entry.path} holds no rows: every sample was skipped"
+        extract(pixels(tmp_path / "cache", data=data))
+    kinds = "AVIF, BMP, GIF, HEIF, JPEG, JPEG2000, PNG, PPM, TIFF, WEBP"
+    assert str(caught.value) == (
+        "none of the 1 sample can be used, for instance 'a.png': "
+        f"not an image, or of a kind that is not read (formats: {kinds})"
+    )
 
 
 # --- what is refused

@@ -125,8 +125,8 @@ def test_at_native_size_a_strip_is_refused_and_named(tmp_path, qwen_checkpoint):
     with pytest.raises(ForesightError) as caught:
         extract(qwen(tmp_path / "c", qwen_checkpoint, data=data, resolution=None))
     assert str(caught.value) == (
-        "cannot prepare 'strip.png' of 20000 x 10: absolute aspect ratio must be smaller than 200, got 2000.0. Resize "
-        "every picture to a square with model.resolution=252, or take this one out of the data"
+        "cannot prepare 'strip.png': 20000 x 10 pixels: absolute aspect ratio must be smaller than 200, got 2000.0. To "
+        "resize every picture to a square, add model.resolution=252. To leave such pictures out, add data.on_error=skip"
     )
 
 

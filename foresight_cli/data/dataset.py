@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from foresight_cli.clip import Clip
 from foresight_cli.data.left_alone import LeftAlone
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import UnusableSample
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,13 +31,12 @@ class Sample:
     attributes: dict[str, float] = field(default_factory=dict)
 
 
-class UndecodableImage(ForesightError):
-    """A sample whose picture cannot be read; ``data.on_error=skip`` leaves such samples out and lists them."""
+class UndecodableImage(UnusableSample):
+    """A sample whose picture cannot be read."""
 
     def __init__(self, sample_id: str, reason: str) -> None:
-        super().__init__(f"cannot decode {sample_id!r}: {reason}. To leave such files out, add data.on_error=skip")
-        self.sample_id = sample_id
-        self.reason = reason
+        message = f"cannot decode {sample_id!r}: {reason}. To leave such files out, add data.on_error=skip"
+        super().__init__(message, sample_id, reason)
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         """Rebuild from both arguments, so that the error comes back from a worker process."""

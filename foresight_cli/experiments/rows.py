@@ -81,7 +81,7 @@ def find_alike(known: Latents, views: Sequence[Sequence[np.ndarray]], skipped: S
     Args:
         known: the rows; its values may be empty.
         views: what `near_labels` says of each representation of each view; rows in the order of ``known``.
-        skipped: files that could not be decoded, for the record.
+        skipped: samples that could not be used, for the record.
     """
     first, exact = _first_of_equal_pixels(known)
     near = _coincide_twice(views, first)
@@ -151,7 +151,7 @@ def choose_rows(
         max_rows: at most so many rows are scored and selected on together; whole groups are drawn.
         select_share: share of groups set aside for choosing among pairs, 0 for none.
         seed: of the draw.
-        skipped: files that could not be decoded, for the record.
+        skipped: samples that could not be used, for the record.
         order: of the groups, where the rows were drawn before; else it is drawn now.
     """
     known = views[0][0]

@@ -18,7 +18,7 @@ def warnings_of(results: Analysis, rows: Scored, advice: Sequence[str] = ()) -> 
     if found.exact + found.near > 0.01 * found.rows:
         said.append(f"{found.exact} exact and {found.near} near-duplicates among {found.rows} samples")
     if found.skipped:
-        said.append(f"{len(found.skipped)} files could not be decoded and were left out")
+        said.append(f"{len(found.skipped)} samples could not be used and were left out")
     groups = len(set(rows.groups))
     if groups < 300:
         of = f" of {found.groups}" if groups < found.groups else ""

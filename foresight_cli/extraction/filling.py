@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
 from foresight_cli.data import Dataset
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, UnfitSample
 from foresight_cli.extraction.batching import BatchSize, batches
 from foresight_cli.extraction.priority import step_back
 from foresight_cli.extraction.reading import Reader, Ready
@@ -51,13 +52,14 @@ def fill(
         dataset: the samples.
         model: loaded.
         batch_size: samples a forward pass.
-        skip_undecodable: leave out samples that cannot be decoded, and list them in the shard.
+        skip_undecodable: leave out samples that cannot be decoded, or that the model does not take, and list them in
+            the shard.
         on_begin: called with a shard's number before the network runs on it.
         on_samples: called with the number of samples after each forward pass.
         on_shard: called with a shard's number after it is committed.
 
     Raises:
-        UndecodableImage: a sample cannot be read, and ``skip_undecodable`` is False.
+        UnusableSample: a sample cannot be used, and ``skip_undecodable`` is False.
         ForesightError: latents that are not finite, or of different sizes where one size is needed.
     """
     missing = {tap: set(entry.missing()) for tap, entry in entries.items()}
@@ -162,19 +164,24 @@ class _Making:
     ids: list[str] = field(default_factory=list)
     pixels: list[torch.Tensor] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    unfit: dict[int, str] = field(default_factory=dict)
     latents: dict[Tap, list[torch.Tensor]] = field(default_factory=dict)
     waiting: dict[int, Prepared] = field(default_factory=dict)
 
     def shards(self, samples: Iterator[Ready]) -> dict[Tap, Shard]:
         self.latents = {tap: [] for tap in self.taps}
+        order: list[str] = []
         for ready in samples:
             if ready.error is not None:
                 if not self.skip_undecodable:
                     raise ready.error
                 self.skipped.append((ready.error.sample_id, ready.error.reason))
+                order.append(ready.error.sample_id)
             if ready.prepared is not None:
+                order.append(ready.prepared.sample_id)
                 self._add(ready.prepared, ready.pixels)
         self._compute(list(self.waiting))
+        self._drop_unfit(order)
         if not self.ids:
             nothing = torch.empty(0, 0), torch.empty(0, 32, dtype=torch.uint8)
             return {tap: Shard([], *nothing, self.skipped) for tap in self.taps}
@@ -203,13 +210,39 @@ class _Making:
         samples = [self.waiting.pop(row) for row in rows]
         if not samples:
             return
-        self.batch_size.measure(self._forward, max(samples, key=lambda sample: sample.length))
+        with suppress(UnfitSample):  # it is met again below, where it is left out or stops the run
+            self.batch_size.measure(self._forward, max(samples, key=lambda sample: sample.length))
         for batch in batches(samples, self.batch_size.size, pads=self.model.pads):
-            for start, read in self.batch_size.run(self._forward, [samples[i] for i in batch]):
-                for tap, vectors in read.items():
-                    for i, vector in zip(batch[start:], vectors, strict=False):
-                        self.latents[tap][rows[i]] = vector
+            self._run([rows[i] for i in batch], [samples[i] for i in batch])
             self.on_samples(len(batch))
+
+    def _run(self, rows: Sequence[int], batch: Sequence[Prepared]) -> None:
+        """One forward pass; where the network does not take one of the batch, one pass for each, to know which."""
+        try:
+            for start, read in self.batch_size.run(self._forward, batch):
+                for tap, vectors in read.items():
+                    for row, vector in zip(rows[start:], vectors, strict=False):
+                        self.latents[tap][row] = vector
+        except UnfitSample as error:
+            if not self.skip_undecodable:
+                raise
+            if len(batch) == 1:
+                self.unfit[rows[0]] = error.reason
+                return
+            for row, sample in zip(rows, batch, strict=True):
+                self._run([row], [sample])
+
+    def _drop_unfit(self, order: Sequence[str]) -> None:
+        """Move the samples that the network did not take to those left out, which are listed in the data's order."""
+        if not self.unfit:
+            return
+        self.skipped += [(self.ids[row], reason) for row, reason in self.unfit.items()]
+        place = {sample_id: i for i, sample_id in enumerate(order)}
+        self.skipped.sort(key=lambda pair: place[pair[0]])
+        kept = [row for row in range(len(self.ids)) if row not in self.unfit]
+        self.ids = [self.ids[row] for row in kept]
+        self.pixels = [self.pixels[row] for row in kept]
+        self.latents = {tap: [vectors[row] for row in kept] for tap, vectors in self.latents.items()}
 
     def _forward(self, batch: Sequence[Prepared]) -> dict[Tap, Vectors]:
         return self.model.features(batch, self.taps)

@@ -32,7 +32,7 @@ class Job:
         model: which model; each process reads its own copy.
         device: where the network runs; ``auto`` where a runner is yet to choose.
         batch_size: samples a forward pass; None for what fits in the free memory.
-        skip_undecodable: leave out samples that cannot be decoded.
+        skip_undecodable: leave out samples that cannot be decoded, or that the model does not take.
     """
 
     entries: Mapping[Tap, Entry]

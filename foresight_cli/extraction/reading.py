@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from foresight_cli.data import Dataset, UndecodableImage
+from foresight_cli.data import Dataset
+from foresight_cli.errors import UnusableSample
 from foresight_cli.extraction.priority import step_back
 from foresight_cli.models import Encoder, Prepared
 
@@ -21,11 +22,11 @@ AHEAD_SAMPLES = 128
 
 @dataclass(frozen=True)
 class Ready:
-    """A sample as the network takes it and the hash of its pixels, or why it cannot be decoded."""
+    """A sample as the network takes it and the hash of its pixels, or why it cannot be used."""
 
     prepared: Prepared | None
     pixels: torch.Tensor
-    error: UndecodableImage | None
+    error: UnusableSample | None
 
 
 class Reader:
@@ -76,7 +77,7 @@ class Reader:
     def _one(self, row: int) -> Ready:
         try:
             clip = self._dataset.clip(row)
-        except UndecodableImage as error:
+            prepared = self._model.prepare(clip, self._dataset.samples[row].id)
+        except UnusableSample as error:
             return Ready(None, torch.empty(0), error)
-        prepared = self._model.prepare(clip, self._dataset.samples[row].id)
         return Ready(prepared, torch.frombuffer(bytearray(clip.digest()), dtype=torch.uint8), None)

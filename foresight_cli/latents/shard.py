@@ -21,7 +21,7 @@ class Shard:
         ids: sample ids, in the dataset's order.
         latents: ``[n, d]``, in the dtype they are stored in.
         pixels: ``[n, 32]`` uint8, SHA-256 of each sample's decoded pixels: equal pictures have equal rows.
-        skipped: samples of this slice that could not be decoded, with the reason.
+        skipped: samples of this slice that could not be used, with the reason.
     """
 
     ids: Sequence[str]

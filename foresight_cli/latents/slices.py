@@ -18,8 +18,8 @@ def matched_slices(
     """The shards ``numbers`` of ``source`` beside the same samples of ``target``; the next is read meanwhile.
 
     Yields:
-        A shard's number, its latents ``[n, d1]``, and those of the same samples ``[n, d2]``; shards without rows are
-        left out.
+        A shard's number, its latents ``[n, d1]``, and those of the same samples ``[n, d2]``; samples that the target
+        left out, and shards without rows, are passed over.
 
     Raises:
         ForesightError: a shard is damaged, or the two hold different samples.
@@ -57,13 +57,19 @@ class _Beside:
         others = [other for other in self._kept.values() if other.ids]
         ids = [name for other in others for name in other.ids]
         values = torch.cat([other.latents for other in others]) if others else torch.empty(0, 0)
+        latents = shard.latents
         if ids != list(shard.ids):
             place = {name: i for i, name in enumerate(ids)}
-            gone = [name for name in shard.ids if name not in place]
+            left_out = {name for other in self._kept.values() for name, _ in other.skipped}
+            kept = [row for row, name in enumerate(shard.ids) if name not in left_out]
+            if not kept:
+                return []
+            names, latents = [shard.ids[row] for row in kept], latents[torch.tensor(kept)]
+            gone = [name for name in names if name not in place]
             if gone:
                 raise ForesightError(
                     f"{self._target.path} lacks {len(gone)} samples of shard {number}, for instance {gone[0]!r}. "
                     "Extract both models on the same data"
                 )
-            values = values[torch.tensor([place[name] for name in shard.ids])]
-        return [(number, shard.latents, values)]
+            values = values[torch.tensor([place[name] for name in names])]
+        return [(number, latents, values)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import UnfitSample
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ class Patches:
         A temporal patch is two frames in a row, the last of an odd number doubled; a still picture is doubled too.
 
         Raises:
-            ForesightError: the processor does not take pictures of this shape.
+            UnfitSample: the processor does not take pictures of this shape.
         """
         import torch
 
@@ -55,10 +55,10 @@ class Patches:
             if any(side % (patch * self.merge) for side in resized[0].size):
                 raise ValueError(f"its sides are no multiples of {patch * self.merge}, and do_resize is false")
         except ValueError as error:
-            size = f"{frames[0].width} x {frames[0].height}"
-            raise ForesightError(
-                f"cannot prepare {sample_id!r} of {size}: {error}. Resize every picture to a square with "
-                "model.resolution=252, or take this one out of the data"
+            raise UnfitSample(
+                sample_id,
+                f"{frames[0].width} x {frames[0].height} pixels: {error}",
+                "To resize every picture to a square, add model.resolution=252",
             ) from None
         each = []
         for frame in resized:

@@ -16,7 +16,7 @@ import numpy as np
 
 from foresight_cli.clip import Clip
 from foresight_cli.config import VisionConfig
-from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.errors import ForesightError, UnfitSample, UsageError
 from foresight_cli.models.harmless_weights import VISION
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import checkpoint_of, foresee_transformers, load_transformers, network_recipe
@@ -125,7 +125,8 @@ class Vision:
         """What the image processor makes of a still picture; the shape is that of the pixels.
 
         Raises:
-            ForesightError: it is not one picture, or the processor cannot take it.
+            ForesightError: it is not one picture.
+            UnfitSample: the processor cannot take it.
         """
         if len(clip.frames) != 1:
             raise ForesightError(
@@ -134,10 +135,8 @@ class Vision:
         frame = clip.frames[0]
         try:
             made = self._processor(images=[frame], return_tensors="pt")
-        except ValueError as error:
-            raise ForesightError(
-                f"cannot prepare {sample_id!r} of {frame.width} x {frame.height}: {_line(error)}"
-            ) from None
+        except (ValueError, ArithmeticError, IndexError) as error:
+            raise UnfitSample(sample_id, f"{frame.width} x {frame.height} pixels: {_line(error)}") from None
         tensors = {name: made[name][0] for name in self._takes if name in made}
         mask = tensors.get("pixel_attention_mask")
         if mask is not None and mask.ndim == 1:  # SigLIP 2 fills up every picture to one number of patches: cut it off
@@ -149,7 +148,7 @@ class Vision:
         """See :class:`LatentModel`.
 
         Raises:
-            ForesightError: the network does not take pictures of the size that the image processor gives.
+            UnfitSample: the network does not take pictures of the size that the image processor gives.
         """
         import torch
 
@@ -165,11 +164,9 @@ class Vision:
             with torch.inference_mode():
                 encoder.run(_stacked(batch, encoder.network), {tap.layer for tap in taps}, keep)
         except ValueError as error:
-            size = " x ".join(map(str, batch[0].shape))
-            raise ForesightError(
-                f"{type(encoder.network).__name__} cannot take {batch[0].sample_id!r}, which its image processor makes "
-                f"{size}: {_line(error)}"
-            ) from error
+            size, network = " x ".join(map(str, batch[0].shape)), type(encoder.network).__name__
+            reason = f"its image processor makes it {size}, which {network} cannot take: {_line(error).rstrip('.')}"
+            raise UnfitSample(batch[0].sample_id, reason) from error
         return {tap: read[tap].cpu() for tap in taps}
 
     def _wanted(self, tokens: torch.Tensor, encoder: Encoder) -> torch.Tensor:

@@ -183,7 +183,7 @@ def _data(results: Analysis) -> RenderableType:
         lines.append(_line("", duplicates, "yellow"))
         lines += [_line("", f"such as {', '.join(same[:4])}", "dim") for same in d.examples[:1]]
     if d.skipped:
-        lines.append(_line("", f"{fixed(len(d.skipped))} undecodable files left out", "yellow"))
+        lines.append(_line("", f"{fixed(len(d.skipped))} samples left out that could not be used", "yellow"))
     return Group(*lines)
 
 

@@ -189,7 +189,7 @@ class Duplicates:
         near: rows that nearly equal another in two of source, target and thumbnails; each such set is one group.
         groups: independent groups that remain: the effective n.
         examples: some sets of equal or nearly equal samples, by id.
-        skipped: files that could not be decoded.
+        skipped: samples that could not be decoded, or that one of the models did not take.
     """
 
     rows: int

@@ -149,7 +149,9 @@ def test_without_a_reader_files_are_left_alone_and_the_command_is_named(run, tmp
     advice = f"; for .avif type pip install --upgrade pillow; for .heic and .heif type {heif})\n"
     assert "3 files left alone: 1 .avif, 1 .heic, 1 .heif (data=imagefolder reads .apng, .bmp, " in done.output
     assert advice in done.output
-    assert f"1 file left out, for instance 'e.png': HEIF is not read on this machine yet: {heif}. All: " in done.output
+    assert (
+        f"1 sample left out, for instance 'e.png': HEIF is not read on this machine yet: {heif}. All: " in done.output
+    )
 
 
 def test_heif_is_imported_once_such_a_picture_is_met(tmp_path):

@@ -234,7 +234,7 @@ def test_same_latents_as_of_a_folder(run, tmp_path):
     ):
         done = run("extract", "model=pixels", *words)
         assert done.exit_code == 0, done.output
-    assert "1 file left out" in done.output
+    assert "1 sample left out" in done.output
 
     found = [
         load(Entry.open(folder)) for folder in (tmp_path / "outputs/cache/pixels/layer-final/channel_mean").iterdir()

@@ -220,8 +220,8 @@ def test_picture_too_narrow_for_the_processor(config):
     with pytest.raises(ForesightError) as caught:
         loaded(config).prepare(Clip((picture(0, 1000, 4),)), "thin")
     assert str(caught.value) == (
-        "cannot prepare 'thin' of 1000 x 4: absolute aspect ratio must be smaller than 200, got 250.0. Resize every "
-        "picture to a square with model.resolution=252, or take this one out of the data"
+        "cannot prepare 'thin': 1000 x 4 pixels: absolute aspect ratio must be smaller than 200, got 250.0. To resize "
+        "every picture to a square, add model.resolution=252. To leave such pictures out, add data.on_error=skip"
     )
 
 

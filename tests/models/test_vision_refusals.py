@@ -70,7 +70,10 @@ def test_a_picture_that_the_processor_cannot_take(tmp_path):
     model = loaded(dataclasses.replace(NETWORKS["dinov2"], processing=processing).write(tmp_path))
     with pytest.raises(ForesightError) as caught:
         model.prepare(Clip((blank(4000, 1),)), "thin")
-    assert str(caught.value) == "cannot prepare 'thin' of 4000 x 1: height and width must be > 0"
+    assert str(caught.value) == (
+        "cannot prepare 'thin': 4000 x 1 pixels: height and width must be > 0. "
+        "To leave such pictures out, add data.on_error=skip"
+    )
 
 
 def test_a_picture_that_the_network_cannot_take(tmp_path):
@@ -82,8 +85,8 @@ def test_a_picture_that_the_network_cannot_take(tmp_path):
     with pytest.raises(ForesightError) as caught:
         model.features([model.prepare(Clip((blank(64, 32),)), "wide")], [tap])
     assert str(caught.value) == (
-        "CLIPVisionModel cannot take 'wide', which its image processor makes 3 x 32 x 64: "
-        "Input image size (32*64) doesn't match model (32*32)."
+        "cannot prepare 'wide': its image processor makes it 3 x 32 x 64, which CLIPVisionModel cannot take: "
+        "Input image size (32*64) doesn't match model (32*32). To leave such pictures out, add data.on_error=skip"
     )
 
 

@@ -272,6 +272,6 @@ def test_long_lists_are_cut(example):
     results = dataclasses.replace(results, duplicates=duplicates, provenance={"entries": [f"e{i}" for i in range(20)]})
     text = render_findings(results, [], Drawn())
     assert text.count("- Alike: s0, s1, s2, s3, s4, s5 ...") == 5
-    assert "- Files that could not be decoded and were left out: 30" in text
+    assert "- Samples that could not be used and were left out: 30" in text
     assert "  - f19: broken\n  - and more: see `results.yaml`" in text
     assert "- e11\n- '... and 8 more'\n" in text

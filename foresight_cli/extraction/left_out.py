@@ -1,0 +1,85 @@
+"""Samples that a cache entry lacks, since they could not be used: how they are reported, and when tried again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from foresight_cli.config import DataConfig
+from foresight_cli.data import Dataset, UndecodableImage
+from foresight_cli.data.probing import skips_undecodable
+from foresight_cli.errors import ForesightError
+from foresight_cli.latents import Entry
+from foresight_cli.models import Tap
+
+log = logging.getLogger(__name__)
+
+CURABLE = ("data.max_pixels=", "pip install")
+"""What the reason of a sample says that another setting or a package makes readable."""
+
+
+def report_left_out(data: DataConfig, entry: Entry) -> None:
+    """Say which samples ``entry`` lacks.
+
+    Raises:
+        ForesightError: there are some, and ``data.on_error`` is not ``skip``; or no sample is left.
+    """
+    skipped = entry.manifest()["skipped"]
+    if not skipped:
+        return
+    example = f"for instance {skipped[0][0]!r}: {skipped[0][1]}"
+    if not skips_undecodable(data):
+        raise ForesightError(
+            f"{_samples(skipped)} cannot be used, {example}. To leave such samples out, add data.on_error=skip"
+        )
+    if len(skipped) == entry.recipe.rows:
+        raise ForesightError(f"none of the {_samples(skipped)} can be used, {example}")
+    log.warning("warning: %s left out, %s. All: %s", _samples(skipped), example, entry.path / "manifest.json")
+
+
+def _samples(skipped: Sequence[object]) -> str:
+    return "1 sample" if len(skipped) == 1 else f"{len(skipped)} samples"
+
+
+def shards_to_redo(entries: Mapping[Tap, Entry], dataset: Dataset) -> dict[Tap, list[int]]:
+    """The shards of complete entries that lack a sample which can be decoded by now.
+
+    They are those whose reason names a setting or a package, which are in no key: once a larger ``data.max_pixels`` is
+    given, or pillow-heif is installed, the entry has to get the sample that it lacks.
+    """
+    redo: dict[Tap, list[int]] = {}
+    row_of: dict[str, int] = {}
+    readable: dict[str, bool] = {}
+    for tap, entry in entries.items():
+        if not entry.complete:
+            continue
+        curable = [i for i, reason in entry.manifest()["skipped"] if any(words in reason for words in CURABLE)]
+        if curable and not row_of:
+            row_of = {sample.id: row for row, sample in enumerate(dataset.samples)}
+        for sample_id in curable:
+            if sample_id not in readable:
+                readable[sample_id] = _decodes(dataset, row_of[sample_id])
+        rows = [row_of[sample_id] for sample_id in curable if readable[sample_id]]
+        if rows:
+            redo[tap] = sorted({row // entry.recipe.rows_per_shard for row in rows})
+    if redo:
+        log.info(
+            "samples that were left out can be read now (%d): computing their shards again", sum(readable.values())
+        )
+    return redo
+
+
+def _decodes(dataset: Dataset, row: int) -> bool:
+    try:
+        dataset.clip(row)
+    except UndecodableImage:
+        return False
+    return True
+
+
+def forget(entry: Entry, numbers: Sequence[int]) -> None:
+    """Delete the shards ``numbers``, the manifest first: an entry with a hole is not complete."""
+    files = entry.shard_files()
+    (entry.path / "manifest.json").unlink(missing_ok=True)
+    for number in numbers:
+        files[number].unlink(missing_ok=True)
