@@ -226,7 +226,7 @@ def test_targets_that_are_not_finite_are_refused_by_name(cached, tmp_path, memor
     entry.seal(manifest["provenance"])
     assert refused(cached, "adapt", *PAIR, memory) == (
         f"the target's latents of {shard.ids[7]!r} are not finite (1 such rows in {folder.relative_to(tmp_path)}). "
-        "Extract them again in a wider dtype, as model.dtype=float32"
+        "Leave those samples out of the data"
     )
 
 

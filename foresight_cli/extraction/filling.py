@@ -19,6 +19,7 @@ from foresight_cli.extraction.reading import Reader, Ready
 from foresight_cli.latents import Entry, Recipe, Shard
 from foresight_cli.latents.shard import refuse_other_width
 from foresight_cli.models import Encoder, Prepared, Tap
+from foresight_cli.models.not_finite import not_finite_advice
 
 if TYPE_CHECKING:
     from foresight_cli.models.model import Vectors
@@ -257,6 +258,6 @@ class _Making:
             named = ", ".join(repr(self.ids[i]) for i in bad[:3])
             raise ForesightError(
                 f"layer={tap.layer}: the latents of {len(bad)} samples are not finite ({named}). "
-                "float16 overflows in large models: use model.dtype=bfloat16"
+                f"{not_finite_advice(self.model)}"
             )
         return stacked

@@ -97,9 +97,12 @@ def refuse_not_finite(side: str, entry: Entry, ids: Sequence[str], bad: Sequence
         ForesightError: there are such rows.
     """
     if bad:
+        dtype = entry.recipe.model.get("dtype")
+        advice = "Extract them again in a wider dtype: model.dtype=float32"
+        if dtype in (None, "float32"):
+            advice = "Leave those samples out of the data"
         raise ForesightError(
-            f"the {side}'s latents of {ids[bad[0]]!r} are not finite ({len(bad)} such rows in {entry.path}). "
-            "Extract them again in a wider dtype, as model.dtype=float32"
+            f"the {side}'s latents of {ids[bad[0]]!r} are not finite ({len(bad)} such rows in {entry.path}). {advice}"
         )
 
 

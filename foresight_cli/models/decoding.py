@@ -67,7 +67,10 @@ def _in_range(pixels: torch.Tensor, name: str, frames: int, side: int) -> torch.
     if tuple(pixels.shape) != (1, 3, frames, side, side):
         wanted = [1, 3, frames, side, side]
         raise ForesightError(f"{name} decodes to the shape {list(pixels.shape)}, where {wanted} went in")
+    narrow = pixels.element_size() < 4
     pixels = pixels.float().cpu()
     if not pixels.isfinite().all():
-        raise ForesightError(f"{name} decodes to pixels that are not finite. Extract with model.dtype=float32")
+        wider = "Extract with model.dtype=float32"
+        advice = wider if narrow else "Its latents, or an adapter's, are too large for it"
+        raise ForesightError(f"{name} decodes to pixels that are not finite. {advice}")
     return (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 4, 1)

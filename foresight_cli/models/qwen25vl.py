@@ -72,21 +72,26 @@ class Qwen25VL:
 
     def identity(self, *, reach_hub: bool) -> dict[str, Any]:
         """See :class:`LatentModel`."""
+        if self.checkpoint.local is not None:
+            self._refuse_other_kind()  # before gigabytes are hashed
         return {**self.checkpoint.identity(reach_hub=reach_hub), **template_identity(self.checkpoint)}
 
     def check_layers(self, layers: Sequence[str]) -> None:
         """See :class:`LatentModel`."""
+        self._refuse_other_kind()
+        blocks = self._said("num_hidden_layers")
+        for layer in layers:
+            if layer != "final" and int(layer) >= blocks:
+                has = f"It has 0 (the embeddings) to {blocks - 1}, and final"
+                raise UsageError(f"{self.config.checkpoint} has no layer {layer}. {has}")
+
+    def _refuse_other_kind(self) -> None:
         said = self.checkpoint.config.get("model_type")
         if said != "qwen2_5_vl":
             raise UsageError(
                 f"{self.config.checkpoint} is of the kind {said!r}; model=qwen25vl takes qwen2_5_vl. Image encoders "
                 "are read by model=vision, autoencoders by model=autoencoder"
             )
-        blocks = self._said("num_hidden_layers")
-        for layer in layers:
-            if layer != "final" and int(layer) >= blocks:
-                has = f"It has 0 (the embeddings) to {blocks - 1}, and final"
-                raise UsageError(f"{self.config.checkpoint} has no layer {layer}. {has}")
 
     def size(self, frames: int) -> Size:
         """See :class:`LatentModel`."""
@@ -124,7 +129,8 @@ class Qwen25VL:
     def _said(self, key: str) -> int:
         """A number of the decoder's config; it stands at the top in files of transformers 4."""
         said = self.checkpoint.config
-        return int((said.get("text_config") or said).get(key, said.get(key, 0)))
+        with self.checkpoint.reading():
+            return int((said.get("text_config") or said).get(key, said.get(key, 0)))
 
     def check_files(self) -> None:
         """See :class:`LatentModel`."""

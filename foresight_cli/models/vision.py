@@ -20,6 +20,7 @@ from foresight_cli.errors import ForesightError, UnfitSample, UsageError
 from foresight_cli.models.harmless_weights import VISION
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import checkpoint_of, foresee_transformers, load_transformers, network_recipe
+from foresight_cli.models.not_finite import refuse_spoiled
 from foresight_cli.models.size import Size, weight_count
 from foresight_cli.models.vision_processor import folders_of_processor, read_processor
 from foresight_cli.models.vision_shape import VisionShape
@@ -116,8 +117,12 @@ class Vision:
             if isinstance(error.__cause__, ImportError):  # a network built on another package, as DETR on timm
                 raise self._shape.refusal(_line(error.__cause__).rstrip(".")) from None
             raise
-        with self.checkpoint.reading(), torch.inference_mode():
-            self._encoder = Encoder(network, self._shape, _stacked(pictures, network))
+        try:
+            with self.checkpoint.reading(), torch.inference_mode():
+                self._encoder = Encoder(network, self._shape, _stacked(pictures, network))
+        except ForesightError:
+            refuse_spoiled(self.checkpoint)  # with NaN in its weights, a network looks like another kind
+            raise
         if self.config.tokens == "cls" and not self._encoder.before:
             raise UsageError(f"{self.config.checkpoint} has no class token; choose model.tokens=patch")
 

@@ -27,6 +27,8 @@ class VisionShape:
         Raises:
             ForesightError: neither the file nor the class says it.
         """
+        if "model_type" not in self.checkpoint.config:
+            raise self.refusal(self._unnamed)
         depth = _depth(self._said.get("depths"), self._said.get("num_hidden_layers"))
         if depth is None:
             depth = _depth(getattr(self.config, "depths", None), getattr(self.config, "num_hidden_layers", None))
@@ -39,12 +41,15 @@ class VisionShape:
         """The encoder's config as transformers reads it.
 
         Raises:
-            ForesightError: it is that of timm, or of a network on a package that is not installed.
+            ForesightError: it is not one of transformers, or of a network on a package that is not installed.
         """
-        from transformers import AutoConfig
+        from transformers import CONFIG_MAPPING, AutoConfig
 
-        if "pretrained_cfg" in self._said:
-            raise self.refusal("it is a checkpoint of timm, not of transformers")
+        kind = self.checkpoint.config.get("model_type")
+        if kind not in CONFIG_MAPPING and "auto_map" in self.checkpoint.config:
+            raise self.refusal("its network is code of its own (auto_map in config.json), which foresight does not run")
+        if kind is None or "pretrained_cfg" in self._said:
+            raise self.refusal(self._unnamed)
         folder = self.checkpoint.file("config.json").parent
         try:
             with self.checkpoint.reading():
@@ -94,6 +99,16 @@ class VisionShape:
             "Choose another image encoder, for instance model.checkpoint=facebook/dinov2-base"
         )
 
+    @property
+    def _unnamed(self) -> str:
+        """Why a ``config.json`` that names no ``model_type`` is no network of transformers."""
+        config = self.checkpoint.config
+        if "pretrained_cfg" in config or "num_features" in config:
+            return "it is a checkpoint of timm, not of transformers"
+        if "_class_name" in config:
+            return f"it is a network of diffusers ({config['_class_name']}); autoencoders are read by model=autoencoder"
+        return "its config.json names no model_type"
+
     @cached_property
     def _said(self) -> dict[str, Any]:
         """``config.json`` or its ``vision_config``. Plain JSON: reading it takes no torch."""
@@ -112,7 +127,9 @@ class VisionShape:
         """Height and width that every picture is brought to."""
         try:
             said = json.loads(self.checkpoint.file("preprocessor_config.json").read_text(encoding="utf-8"))
-        except (ForesightError, FileNotFoundError):  # an estimate: load() says what is wrong with the checkpoint
+        except (ForesightError, OSError, ValueError):  # an estimate: load() says what is wrong with the checkpoint
+            return None
+        if not isinstance(said, dict):
             return None
         if said.get("do_center_crop"):
             size = said.get("crop_size")

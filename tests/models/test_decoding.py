@@ -265,8 +265,12 @@ class Network(torch.nn.Module):
             "Network decodes to the shape [1, 3, 1, 16, 16], where [1, 3, 1, 8, 8] went in",
         ),
         (
-            torch.full((1, 3, 8, 8), torch.nan),
+            torch.full((1, 3, 8, 8), torch.nan, dtype=torch.bfloat16),
             "Network decodes to pixels that are not finite. Extract with model.dtype=float32",
+        ),
+        (
+            torch.full((1, 3, 8, 8), torch.nan),
+            "Network decodes to pixels that are not finite. Its latents, or an adapter's, are too large for it",
         ),
     ],
 )

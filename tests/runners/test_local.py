@@ -79,7 +79,7 @@ def test_latents_that_are_not_finite_are_refused_and_named(tmp_path, monkeypatch
         extract(dataclasses.replace(PIXELS, rows_per_shard=16))
     assert str(caught.value) == (
         "layer=final: the latents of 2 samples are not finite ('square-0000', 'ring-0001'). "
-        "float16 overflows in large models: use model.dtype=bfloat16"
+        "The samples themselves are not finite"
     )
     assert not list(tmp_path.rglob("shard-*"))
 
