@@ -90,12 +90,16 @@ def extract(
     config = with_dtype(config)
     dataset, model = opened(config, dataset)
     check_fit_before_hashing(config, model)
-    recipes = planned(config, dataset, model)
     root = cache_root(config.cache_dir)
-    if not all(Entry.at(root, recipe).path.is_dir() for recipe in recipes.values()):
-        model.check_layers(config.layers or ())  # before a folder is made for a layer that the checkpoint does not have
-        model.check_files()
-        model.check_weights()
+    probe = probe and not skips_undecodable(config.data)
+    fresh = not (root / config.model.name).is_dir()  # nothing of it is cached: checks first, then hash what is checked
+    if fresh:
+        _check_model(config, model)
+        if probe:
+            refuse_undecodable(dataset)
+    recipes = planned(config, dataset, model)
+    if not fresh and not all(Entry.at(root, recipe).path.is_dir() for recipe in recipes.values()):
+        _check_model(config, model)  # before a folder is made for a layer that the checkpoint does not have
     if dataset.left_alone:
         log.info("%s", dataset.left_alone.line)
     entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
@@ -109,13 +113,20 @@ def extract(
             todo = {tap: Entry.create(root, recipes[tap]) for tap in todo}  # again: they may be gone or done by now
             for tap, numbers in again.items():
                 forget(todo[tap], numbers)
-            if probe and not skips_undecodable(config.data):
+            if probe and not fresh:
                 refuse_undecodable(dataset)
             _fill({tap: entry for tap, entry in todo.items() if not entry.complete}, config, dataset, model, tracking)
     for entry in entries.values():
         write_samples(entry.path, dataset.samples)
     report_left_out(config.data, next(iter(entries.values())))
     return entries
+
+
+def _check_model(config: ExtractConfig, model: LatentModel) -> None:
+    """Refuse what loading the model would refuse; raises as its own checks do."""
+    model.check_layers(config.layers or ())
+    model.check_files()
+    model.check_weights()
 
 
 def extract_together(configs: Mapping[str, ExtractConfig], dataset: Dataset) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from foresight_cli.errors import ForesightError
+from foresight_cli.paired import refuse_small_split, split_rows
 from foresight_cli.sample_size import LEAST_GROUPS, shortage
 
 NEEDED = "at least 20 are needed to analyze or adapt, and 100 for a verdict."
@@ -71,3 +73,26 @@ def test_samples_that_were_left_out_do_not_count(run, tmp_path):
         assert run("extract", f"model={model}", *data).exit_code == 0
     result = run("analyze", "source=pixels", "target=histogram")
     assert result.output.splitlines()[-1] == f"foresight analyze: only 19 pictures: {NEEDED} Add more pictures"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "split", "fault"),
+    [
+        ([1] * 240, (0.99, 0.005, 0.005), "leaves 1 validation rows of 240"),
+        ([1] * 20, (0.8, 0.1, 0.1), "leaves 2 validation rows of 20"),
+        ([1] * 20, (0.05, 0.5, 0.45), "leaves 1 training rows of 20"),
+        ([2] * 20, (0.8, 0.1, 0.1), None),  # whichever two groups are drawn: four rows
+        ([9, *[1] * 19], (0.8, 0.1, 0.1), None),  # it depends on the draw, which is made once duplicates are known
+        ([1] * 20, (0.6, 0.2, 0.2), None),
+    ],
+)
+def test_a_split_that_cannot_do_is_refused_before_anything_is_read(sizes, split, fault):
+    groups = [f"g{i}" for i, size in enumerate(sizes) for _ in range(size)]
+    if fault is None:
+        refuse_small_split(groups, split)
+        return
+    with pytest.raises(ForesightError) as caught:
+        refuse_small_split(groups, split)
+    assert str(caught.value) == f"split={list(split)} {fault}: wanted 3 or more, so give it a larger share"
+    with pytest.raises(ForesightError, match=fault):  # as the draw itself says it
+        split_rows(groups, split, seed=0)

@@ -135,6 +135,9 @@ def test_extract_and_dry_run_stop_before_the_model_is_loaded(run, pictures, monk
 
     monkeypatch.setattr(Pixels, "load", lambda *_: pytest.fail("the model was loaded"))
     words = ("extract", "model=pixels", "data=imagefolder", f"data.path={pictures}")
+    with pytest.MonkeyPatch.context() as patched:  # nothing is cached yet, so that no hash can be of use
+        patched.setattr(ImageFolder, "identity", lambda _: pytest.fail("the pictures were hashed"))
+        assert "3 files cannot be decoded" in run(*words).output
     for more in ((), ("dry_run=true",)):
         result = run(*words, *more)
         assert result.exit_code == 1
