@@ -15,7 +15,6 @@ from foresight_cli.report import write_comparison
 from foresight_cli.reporting.compared import compare
 from foresight_cli.reporting.figures import Drawn, catalogue, fonts
 from foresight_cli.reporting.figures.fonts import families_for, foreign, no_font
-from foresight_cli.reporting.figures.labels import clean, shorten
 from foresight_cli.reporting.figures.style import encode, new_figure, style
 from foresight_cli.reporting.findings import render_findings
 from foresight_cli.reporting.page import Pictures, render_page
@@ -137,25 +136,3 @@ def test_it_is_said_once_in_the_log(installed, example, tmp_path, caplog):
     assert caplog.messages == [f"warning: {line}"]
     assert (tmp_path / "report.html").read_text().count(line) == 1
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"comparison.png", "comparison.svg"}
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("$x_1^2$", "$x_1^2$"),
-        ("_hidden", " _hidden"),
-        ("two\nlines\ttab\x1b[0m", "two lines tab [0m"),
-        ("e\u0301le\u0300ve", "élève"),
-        ("\u2764\ufe0f", "\u2764"),
-        (PERSIAN, PERSIAN),
-        ("\u202eabc", " abc"),
-        ("", "(empty)"),
-        ("l" * 300, "l" * 21 + "…"),
-        ("很" * 300, "很" * 10 + "…"),
-        ("很" * 11, "很" * 11),
-        ("\udc80", " "),
-    ],
-)
-def test_labels_as_they_are_shown(text, shown):
-    assert shorten(text) == shown
-    assert clean(text).isprintable() or "\u200c" in text

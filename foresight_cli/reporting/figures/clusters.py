@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from foresight_cli.reporting.derived import capital, layer_name, one_pooling, spaces_of
-from foresight_cli.reporting.figures.labels import shorten
+from foresight_cli.reporting.figures.labels import shorten, space_name
 from foresight_cli.reporting.figures.style import (
     MOST_CATEGORIES,
     MOST_VECTOR,
@@ -54,7 +54,7 @@ def tsne(results: Analysis, arrays: Arrays, index: int) -> Figure:
     ax.set(xticks=[], yticks=[], xlabel="t-SNE 1", ylabel="t-SNE 2")
     ax.set_aspect("equal", adjustable="datalim")
     ax.set_title(
-        f"{shorten(space.name, 60)}: {space.rows:,} rows. Distances between far groups mean nothing.", color=NOTE
+        f"{space_name(space, 42)}: {space.rows:,} rows. Distances between far groups mean nothing.", color=NOTE
     )
     return figure
 

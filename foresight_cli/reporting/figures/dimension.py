@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from foresight_cli.reporting.derived import ratio, short_name, spaces_of
-from foresight_cli.reporting.figures.labels import shorten
+from foresight_cli.reporting.figures.labels import shorten, space_name
 from foresight_cli.reporting.figures.style import (
     NOTE,
     SERIES,
@@ -65,8 +65,8 @@ def intrinsic_dim_pca(results: Analysis, arrays: Arrays) -> Figure:
     ax.set_ylim(0, 101)
     label_right(ax, [Rule(level, f"{level} %") for level in (90, 95, 99)])
     handles = [
-        Line2D([], [], color=SOURCE, linewidth=2.4, label=f"source: {shorten(source.name, 40)}"),
-        Line2D([], [], color=TARGET, linewidth=2.4, label=f"target: {shorten(target.name, 40)}"),
+        Line2D([], [], color=SOURCE, linewidth=2.4, label=f"source: {space_name(source, 40)}"),
+        Line2D([], [], color=TARGET, linewidth=2.4, label=f"target: {space_name(target, 40)}"),
         Line2D([], [], color=NOTE, linewidth=0.8, label="other layers and poolings"),
     ]
     ax.legend(handles=handles if len(spectra) > 2 else handles[:2], loc="lower right")

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from foresight_cli.reporting.figures.labels import shorten
+from foresight_cli.reporting.figures.labels import space_name
 from foresight_cli.reporting.figures.style import SOURCE, TARGET, Arrays, need, new_figure
 from foresight_cli.results import Analysis
 
@@ -45,8 +45,8 @@ def neighborhood_examples(results: Analysis, arrays: Arrays) -> Figure:
     ax.imshow(sheet, interpolation="antialiased")
     headings = (
         (0, "picture", "#333333"),
-        (1, shorten(f"nearest in the source: {results.chosen_source.name}", 54), SOURCE),
-        (1 + k, shorten(f"nearest in the target: {results.chosen_target.name}", 54), TARGET),
+        (1, f"nearest in the source: {space_name(results.chosen_source, 40)}", SOURCE),
+        (1 + k, f"nearest in the target: {space_name(results.chosen_target, 40)}", TARGET),
     )
     for place, text, colour in headings:
         ax.text(lefts[place], -6, text, fontsize=8, color=colour, va="bottom")

@@ -7,10 +7,19 @@ import unicodedata
 from bisect import bisect_right
 from itertools import accumulate
 
+from foresight_cli.reporting.derived import layer_name
+from foresight_cli.results import Space
+
 JOINERS = "\u200c\u200d"
 """Characters that shape their neighbours, in Persian and Hindi and among emoji."""
 SELECTORS = "\ufe0e\ufe0f"
 """Characters that choose between an emoji's plain and coloured form: figures have one form."""
+
+
+def space_name(space: Space, width: int) -> str:
+    """The name of a space cut to ``width``, as :func:`shorten` does: layer and pooling are kept, the model is cut."""
+    tail = f" {layer_name(space.layer)} {space.pooling}"
+    return shorten(space.name.removesuffix(tail), max(width - len(tail), 6)) + clean(tail)
 
 
 def balanced(title: str, width: int = 76) -> str:

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from foresight_cli.reporting.derived import best_control_r2, hopeful_r2, names_within
 from foresight_cli.reporting.figures.heatmap import Matrix
-from foresight_cli.reporting.figures.labels import shorten
+from foresight_cli.reporting.figures.labels import shorten, space_name
 from foresight_cli.reporting.figures.style import (
     CONTROL,
     MOST_VECTOR,
@@ -191,7 +191,7 @@ def _summary_title(results: Analysis) -> str:
 
 
 def _direction(results: Analysis) -> str:
-    return shorten(f"Ridge regression, {results.chosen_source.name} → {results.chosen_target.name}", 90)
+    return f"Ridge regression, {space_name(results.chosen_source, 36)} → {space_name(results.chosen_target, 36)}"
 
 
 def _r2_limits(values: list[float], include: tuple[float, ...]) -> tuple[float, float]:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from foresight_cli.reporting.figures.heatmap import Matrix, colour_bar, heatmap
-from foresight_cli.reporting.figures.labels import shorten
+from foresight_cli.reporting.figures.labels import shorten, space_name
 from foresight_cli.reporting.figures.style import (
     MOST_CATEGORIES,
     NOTE,
@@ -50,8 +50,8 @@ def semantic_sim_scatter(results: Analysis, arrays: Arrays) -> Figure:
         ax.legend(loc="upper left", handletextpad=0.1)
     ax.set_xlim(0, float(source.max()) * 1.02 or 1.0)
     ax.set_ylim(0, float(target.max()) * 1.08 or 1.0)
-    ax.set_xlabel(shorten(f"distance in {results.chosen_source.name}", 80))
-    ax.set_ylabel(shorten(f"distance in {results.chosen_target.name}", 48))
+    ax.set_xlabel(f"distance in {space_name(results.chosen_source, 68)}")
+    ax.set_ylabel(f"distance in {space_name(results.chosen_target, 34)}")
     ax.set_title(f"{len(source):,} pairs of rows, Euclidean", color=NOTE)
     return figure
 
