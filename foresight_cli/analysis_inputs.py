@@ -69,7 +69,7 @@ def open_inputs(config: AnalyzeConfig) -> Opened:
     """
     device = usable_device(config.device)
     found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
-    refuse_few_groups(found.source[0])
+    refuse_few_groups(found.source[0], found.target[0])
     opened = reopen(found, config.data)
     entries = [*found.source, *found.target]
 

@@ -60,7 +60,7 @@ def open_pairs(config: AdaptConfig) -> Paired:
     """
     found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
     source, target = found.source[0], found.target[0]
-    refuse_small_split(refuse_few_groups(source), config.split)
+    refuse_small_split(refuse_few_groups(source, target), config.split)
     opened = reopen(found, config.data)
     thumbnails = control_latents(["pixels"], opened[1], config.cache_dir).values() if opened else ()
     streamed = sum(_bytes(entry) for entry in (source, target)) > config.memory_gb * 1e9

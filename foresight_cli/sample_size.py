@@ -46,18 +46,18 @@ def shortage_of(samples: Sequence[SampleLike], data: str) -> str | None:
     return shortage(len({sample.group for sample in samples}), len(samples), data)
 
 
-def refuse_few_groups(entry: Entry) -> list[str]:
-    """Refuse an entry with too few groups, before its latents are read; returns the group of each of its samples.
+def refuse_few_groups(source: Entry, target: Entry) -> list[str]:
+    """Refuse spaces with too few groups, before their latents are read; returns the group of each sample of both.
 
     Near-duplicates are not known yet: merging them can only leave fewer groups.
 
     Raises:
         ForesightError: there are fewer than `LEAST_GROUPS`.
     """
-    table = read_samples(entry.path)
-    skipped = {sample_id for sample_id, _ in entry.manifest()["skipped"]}
+    table = read_samples(source.path)
+    skipped = {sample_id for entry in (source, target) for sample_id, _ in entry.manifest()["skipped"]}
     groups = [group for sample_id, group in zip(table.ids, table.groups, strict=True) if sample_id not in skipped]
-    if message := shortage(len(set(groups)), len(groups), str(entry.recipe.data.get("name"))):
+    if message := shortage(len(set(groups)), len(groups), str(source.recipe.data.get("name"))):
         raise ForesightError(message)
     return groups
 
