@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.models.checkpoint import Checkpoint
+from foresight_cli.models.single_file import foreign_class
 from foresight_cli.models.vae_latents import encoded, patch, statistics
 
 SIDES = (256, 512)  # pictures whose latents tell how many pixels make one of theirs
 FRAMES = (1, 9)  # a still picture, or the shortest clip of 1 + 8k: what a video autoencoder is tried with
-CHANNELS = (3, 4)  # red, green, blue; and opacity, as Qwen-Image-Layered and Qwen-Image-2.1 want
 NEAR = 16  # frames more or fewer, where another number is looked for
 
 
@@ -81,6 +81,8 @@ class Outline:
         found = getattr(diffusers, str(name), None)
         is_model = isinstance(found, type) and issubclass(found, diffusers.ModelMixin)
         inside = getattr(found, "__module__", "").startswith("diffusers.models.autoencoders.")
+        if foreign := foreign_class(str(name)):
+            raise ForesightError(f"config.json of the checkpoint {self.checkpoint.name} names {foreign}")
         if not (is_model and inside and hasattr(found, "encode")):
             what = f"{name} is" if name else "its config.json names no class (_class_name), so it is"
             raise ForesightError(
@@ -99,35 +101,28 @@ class Outline:
         """Whether the network takes ``[b, 3, T, H, W]``, and not ``[b, 3, H, W]``; raises as :attr:`usual_frames`."""
         return self.usual_frames is not None
 
-    @property
+    @cached_property
     def usual_frames(self) -> int | None:
         """Frames that a network of clips takes, 1 if it can; None for a network of pictures, which have no such axis.
 
         Raises:
             ForesightError: it takes neither pictures nor clips; its own words on both.
         """
-        return self._input[1]
-
-    @property
-    def channels(self) -> int:
-        """Of the pictures that it takes: 3, or 4 where there is transparency; raises as :attr:`usual_frames`."""
-        return self._input[0]
+        side, reasons = SIDES[0], []
+        for frames in (None, *FRAMES):
+            shape = (self.channels, frames, side, side) if frames else (self.channels, side, side)
+            try:
+                self._known[frames or 1, side] = self._encode(shape)
+            except CannotEncode as error:
+                reasons.append(str(error))
+            else:
+                return frames
+        raise ForesightError(f"{self.name} encodes neither pictures ({reasons[0]}) nor clips ({reasons[-1]})")
 
     @cached_property
-    def _input(self) -> tuple[int, int | None]:
-        """:attr:`channels` and :attr:`usual_frames`, found by trying: no config says both, and none in one way."""
-        side, reasons = SIDES[0], []
-        for channels in CHANNELS:
-            for frames in (None, *FRAMES):
-                try:
-                    given = self._encode((channels, frames, side, side) if frames else (channels, side, side))
-                except CannotEncode as error:
-                    reasons.append(str(error))
-                else:
-                    self._known[frames or 1, side] = given
-                    return channels, frames
-        tried = len(FRAMES)
-        raise ForesightError(f"{self.name} encodes neither pictures ({reasons[0]}) nor clips ({reasons[tried]})")
+    def channels(self) -> int:
+        """Of the pictures that it takes: 3, or 4 with opacity, as Qwen-Image-Layered and Qwen-Image-2.1 want."""
+        return 4 if 4 in (self.config.get("in_channels"), self.config.get("input_channels")) else 3
 
     @cached_property
     def factor(self) -> int:

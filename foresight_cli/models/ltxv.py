@@ -33,7 +33,7 @@ class LTXV(VAELatents):
             UsageError: a resolution that this checkpoint does not divide into latents.
         """
         self._outline.check_class()
-        multiple("model.resolution", self.config.resolution, self._outline.side_factor)
+        multiple("model.resolution", self.config.resolution, self._outline.sizes.side_factor)
 
     def check_weights(self) -> None:
         """See :class:`LatentModel`."""
@@ -48,9 +48,9 @@ class LTXV(VAELatents):
 
     def latent_shape(self, frames: int) -> tuple[int, ...]:
         """See :meth:`VAELatents.latent_shape`."""
-        outline = self._outline
-        side = self.config.resolution // outline.side_factor
-        return outline.channels, 1 + (frames - 1) // outline.frame_factor, side, side
+        sizes = self._outline.sizes
+        side = self.config.resolution // sizes.side_factor
+        return sizes.channels, 1 + (frames - 1) // sizes.frame_factor, side, side
 
     def load(self, device: str) -> None:
         """Read the autoencoder through ``from_pretrained``."""
@@ -67,7 +67,7 @@ class LTXV(VAELatents):
         Raises:
             ForesightError: a number of frames that the network would not take in whole.
         """
-        frames, factor = len(clip.frames), self._outline.frame_factor
+        frames, factor = len(clip.frames), self._outline.sizes.frame_factor
         if frames < 1 or (frames - 1) % factor:
             raise ForesightError(f"{sample_id!r} has {frames} frames; LTX-Video's autoencoder takes 1 + {factor}k")
         pixels = square_pixels(clip, self.config.resolution)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from foresight_cli.config_groups import as_override
 from foresight_cli.errors import ForesightError
 from foresight_cli.models.checkpoint import Checkpoint
-from foresight_cli.models.single_file import convert_line
+from foresight_cli.models.single_file import foreign_class
 
 CLASS = "AutoencoderKLLTXVideo"
 DEFAULTS: dict[str, Any] = {
@@ -26,6 +27,20 @@ FRAMES, SIDES = ("conv", "temporal", "spatiotemporal"), ("conv", "spatial", "spa
 """Ways of halving a clip that halve its frames, and the sides of each of them."""
 
 
+class Sizes(NamedTuple):
+    """How an autoencoder compresses.
+
+    Attributes:
+        channels: of its latents.
+        frame_factor: frames behind the first that one latent stands for.
+        side_factor: pixels along each side that one latent stands for.
+    """
+
+    channels: int
+    frame_factor: int
+    side_factor: int
+
+
 class LTXVOutline:
     """The autoencoder in ``checkpoint``, as its ``config.json`` describes it. Plain JSON: reading it takes no torch."""
 
@@ -38,34 +53,32 @@ class LTXVOutline:
         Raises:
             ForesightError: which class the file names, and what takes it.
         """
-        name = self.checkpoint.config.get("_class_name", CLASS)
+        name = str(self.checkpoint.config.get("_class_name", CLASS))
         if name == CLASS:
             return
         checkpoint = self.checkpoint
-        message = f"model=ltxv reads {CLASS}; config.json of the checkpoint {checkpoint.name} names {name}"
-        if name == "CausalVideoAutoencoder":
-            raise ForesightError(
-                f"{message}, the layout of Lightricks' own code. Convert its single file to that of diffusers: "
-                f"{convert_line(CLASS, 'FILE.safetensors')} and add model.checkpoint=converted"
-            )
+        message = f"model=ltxv reads {CLASS}; config.json of the checkpoint {checkpoint.name} names"
+        if foreign := foreign_class(name):
+            raise ForesightError(f"{message} {foreign}")
+        if "Autoencoder" not in name:
+            raise ForesightError(f"{message} {name}, which is no autoencoder. Name its folder with model.subfolder=")
         typed = {"checkpoint": checkpoint.name, "revision": checkpoint.revision, "subfolder": checkpoint.subfolder}
         words = [as_override(f"model.{key}", value) for key, value in typed.items() if value]
-        raise ForesightError(f"{message}. Take {shlex.join(['model=autoencoder', *words])}")
+        raise ForesightError(f"{message} {name}. Take {shlex.join(['model=autoencoder', *words])}")
 
-    @property
-    def channels(self) -> int:
-        """Of its latents."""
-        return int(self._get("latent_channels"))
+    @cached_property
+    def sizes(self) -> Sizes:
+        """Of its latents.
 
-    @property
-    def frame_factor(self) -> int:
-        """Frames behind the first that one latent stands for."""
-        return int(self._get("patch_size_t") * 2 ** self._halvings(FRAMES))
-
-    @property
-    def side_factor(self) -> int:
-        """Pixels along each side that one latent stands for."""
-        return int(self._get("patch_size") * 2 ** self._halvings(SIDES))
+        Raises:
+            ForesightError: the file gives something other than numbers and lists.
+        """
+        with self.checkpoint.reading():
+            return Sizes(
+                channels=int(self._get("latent_channels")),
+                frame_factor=int(self._get("patch_size_t") * 2 ** self._halvings(FRAMES)),
+                side_factor=int(self._get("patch_size") * 2 ** self._halvings(SIDES)),
+            )
 
     def _halvings(self, ways: tuple[str, ...]) -> int:
         """Blocks of the encoder that halve the clip in one of ``ways``.

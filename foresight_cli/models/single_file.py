@@ -45,3 +45,17 @@ def single_file_advice(folder: Path) -> str:
                 f"{convert_line(name, str(file))} and take model.checkpoint=converted model.subfolder=vae"
             )
     return ""
+
+
+def foreign_class(name: str) -> str:
+    """What a class in ``config.json`` is that diffusers does not read, and what to do; empty for any other."""
+    if name == "CausalVideoAutoencoder":
+        return (
+            f"{name}, the layout of Lightricks' own code. Convert its single file to that of diffusers: "
+            f"{convert_line('AutoencoderKLLTXVideo', 'FILE.safetensors')} and take model.checkpoint=converted "
+            "model.subfolder=vae"
+        )
+    if name.startswith("Flax"):
+        torch = "Take those for PyTorch, often in the branch main (model.revision=main)"
+        return f"{name}, whose weights are for Flax. {torch}"
+    return ""

@@ -19,9 +19,10 @@ from foresight_cli.models import Tap, open_model
 from tests.layouts.autoencoders import LAYOUTS, Layout
 
 MEAN, FLAT = Tap("final", "channel_mean"), Tap("final", "flat")
-READ_ELSEWHERE = ("ltx-video-0.9.7", "ltx-video-0.9.8")  # in test_ltx.py; here they differ from 0.9.5 in nothing
+READ_ELSEWHERE = ("ltx-video-0.9.7", "ltx-video-0.9.8")  # in test_ltx.py, as the clips of all releases
 NAMES = [name for name in LAYOUTS if name not in READ_ELSEWHERE]
-CLIPS = [name for name in NAMES if LAYOUTS[name].frames > 1]
+DECODED = ("flux.1", "flux.2", "glm-image", "qwen-image-layered", "wan-2.2", "ltx-2", "sana")
+CLIPS = [name for name in NAMES if LAYOUTS[name].frames > 1 and not name.startswith("ltx-video")]
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +32,11 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def latents(folder):
-    """``latents("sdxl", clip, normalize=True)`` -> the rows of foresight, ``{tap: [1, d]}``."""
+def loaded(folder):
+    """``loaded("sdxl")``: the model of foresight, with ``normalize=true``."""
 
     @lru_cache
-    def loaded(name: str):
+    def opened(name: str):
         layout = LAYOUTS[name]
         model = open_model(
             AutoencoderConfig(
@@ -53,15 +54,25 @@ def latents(folder):
                 normalize=True,
             )
         )
+        model.check_weights()
         model.load("cpu")
         return model
 
+    return opened
+
+
+@pytest.fixture(scope="module")
+def latents(loaded):
+    """``latents("sdxl", clip, normalize=True)`` -> the rows of foresight, ``{tap: [1, d]}``."""
+
     def rows(name: str, clip: Clip, normalize: bool = False) -> dict[Tap, torch.Tensor]:
         model = loaded(name)
-        model.config = dataclasses.replace(model.config, normalize=normalize)  # what it reads of the files is the same
+        settings = model.config
+        model.config = dataclasses.replace(settings, normalize=normalize)  # what it reads of the files is the same
         features = model.features([model.prepare(clip, "a")], [MEAN, FLAT])
         for tap, values in features.items():
             assert model.row_bytes(tap, len(clip.frames)) == values.nbytes
+        model.config = settings
         return features
 
     return rows
@@ -153,3 +164,17 @@ def test_clips(latents, network, name):
     frames = clip(layout, layout.frames)
     assert_rows(layout, latents(name, frames), encoded(frames, network(name)))
     assert_rows(layout, latents(name, frames, normalize=True), as_the_pipeline(layout, frames, network(name)))
+
+
+@pytest.mark.parametrize("name", DECODED)
+def test_previews_of_normalized_latents(loaded, network, name):
+    """What ``adapt`` shows: rows as the diffusion model sees them, back through the scale and the decoder."""
+    layout = LAYOUTS[name]
+    model, frames = loaded(name), clip(layout, layout.frames)
+    rows = model.features([model.prepare(frames, "a")], [FLAT])[FLAT]
+    vae = network(name)
+    with torch.no_grad():
+        shown = vae.decode(encoded(frames, vae)).sample
+    shown = shown.unsqueeze(2) if shown.ndim == 4 else shown
+    want = (shown[:, :3] / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 4, 1)
+    torch.testing.assert_close(model.decode(rows, layout.frames), want, rtol=0, atol=1e-4)

@@ -168,8 +168,29 @@ def test_the_config_of_lightricks_own_code(folder, tmp_path):
         "CausalVideoAutoencoder, the layout of Lightricks' own code. Convert its single file to that of diffusers: "
         "python -c 'from diffusers import AutoencoderKLLTXVideo as A; "
         'A.from_single_file("FILE.safetensors").save_pretrained("converted/vae")\' '
-        "and add model.checkpoint=converted"
+        "and take model.checkpoint=converted model.subfolder=vae"
     )
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            {"_class_name": "UNet2DConditionModel"},
+            "model=ltxv reads AutoencoderKLLTXVideo; config.json of the checkpoint {0} names UNet2DConditionModel, "
+            "which is no autoencoder. Name its folder with model.subfolder=",
+        ),
+        (
+            {"_class_name": "AutoencoderKLLTXVideo", "patch_size": [4, 4]},
+            "cannot read the checkpoint {0}: TypeError: int() argument must be a string, a bytes-like object or a real "
+            "number, not 'list'",
+        ),
+    ],
+)
+def test_other_configs(tmp_path, config, message):
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae/config.json").write_text(json.dumps(config))
+    assert refusal(ForesightError, opened(tmp_path).check_layers, ()) == message.format(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,29 @@ def test_class_that_is_no_autoencoder_is_named(settings, only_config, name, what
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        (
+            "CausalVideoAutoencoder",
+            "the layout of Lightricks' own code. Convert its single file to that of diffusers: python -c "
+            "'from diffusers import AutoencoderKLLTXVideo as A; "
+            'A.from_single_file("FILE.safetensors").save_pretrained("converted/vae")\' '
+            "and take model.checkpoint=converted model.subfolder=vae",
+        ),
+        (
+            "FlaxAutoencoderKL",
+            "whose weights are for Flax. Take those for PyTorch, often in the branch main (model.revision=main)",
+        ),
+    ],
+)
+def test_classes_that_diffusers_does_not_read(settings, only_config, name, advice):
+    folder = only_config(name)
+    assert refusal(ForesightError, open_model(settings(folder)).check_layers, ()) == (
+        f"config.json of the checkpoint {folder} names {name}, {advice}"
+    )
+
+
 def test_autoencoder_that_takes_neither_pictures_nor_clips(settings, only_config):
     why = "Encoding without tiling has not been implemented yet."
     assert refusal(ForesightError, open_model(settings(only_config("AutoencoderKLAllegro"))).check_layers, ()) == (
