@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 # Named, because FFmpeg goes by content: a playlist called a.mp4 would otherwise open other files, or the network.
-_OPTIONS = {"format_whitelist": "avi,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2", "protocol_whitelist": "file"}
+_OPTIONS = {"format_whitelist": "avi,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,flv,mpegts", "protocol_whitelist": "file"}
+
+
+CONTAINERS = "3GPP, AVI, FLV, Matroska, MP4, MPEG-TS, QuickTime, WebM"
 
 
 class VideoFault(Exception):
@@ -34,7 +37,7 @@ def opened(path: Path, max_pixels: int) -> Iterator[tuple[InputContainer, VideoS
     """
     import av
 
-    fault = "not a video, or of a kind that is not read (containers: AVI, Matroska, MP4, QuickTime, WebM)"
+    fault = f"not a video, or of a kind that is not read (containers: {CONTAINERS})"
     try:
         if path.stat().st_size == 0:
             raise VideoFault("the file is empty")

@@ -114,9 +114,9 @@ def test_other_files_beside_videos(run, tmp_path):
     from tests.data.video_files import encode
 
     encode(tmp_path / "p/a.mp4", frames=30)
-    touch(tmp_path / "p", "b.jpg", "c.VOB", "notes.txt")
+    touch(tmp_path / "p", "b.jpg", "c.MPG", "notes.txt")
     line = (
-        f"3 files left alone: 1 .jpg, 1 .txt, 1 .vob (data=video reads {', '.join(SUFFIXES)}; "
+        f"3 files left alone: 1 .jpg, 1 .mpg, 1 .txt (data=video reads {', '.join(SUFFIXES)}; "
         "for .jpg use data=imagefolder)\n"
     )
     assert run("extract", "model=pixels", "data=video", "data.path=p", "dry_run=true").output.endswith(line)

@@ -19,7 +19,7 @@ from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.latents import load
 from tests.data.video_files import encode, number_of, real_videos, video
 
-READ = ".avi, .m4v, .mkv, .mov, .mp4, .webm"
+READ = ".3g2, .3gp, .avi, .flv, .m2ts, .m4v, .mkv, .mov, .mp4, .mts, .ts, .webm"
 
 
 @pytest.fixture(scope="module")

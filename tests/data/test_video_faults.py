@@ -12,7 +12,8 @@ from foresight_cli.data.dataset import UndecodableImage
 from foresight_cli.data.video_container import Clock, VideoFault
 from tests.data.video_files import LONG_GROUPS, SIZE, encode, number_of, numbers, remux, video
 
-NO_VIDEO = "not a video, or of a kind that is not read (containers: AVI, Matroska, MP4, QuickTime, WebM)"
+CONTAINERS = "3GPP, AVI, FLV, Matroska, MP4, MPEG-TS, QuickTime, WebM"
+NO_VIDEO = f"not a video, or of a kind that is not read (containers: {CONTAINERS})"
 REALTIME = {"deadline": "realtime", "cpu-used": "8"}
 
 

@@ -35,6 +35,11 @@ KINDS = {
     "vp8.webm": {"codec": "libvpx", "codec_options": {"g": "40", "deadline": "realtime", "cpu-used": "8"}},
     "mjpeg.AVI": {"codec": "mjpeg", "pixels": "yuvj420p"},
     "lossless.MKV": {"codec": "ffv1"},
+    "phone.3gp": {"codec": "mpeg4", "codec_options": {"g": "40"}},
+    "open-groups.ts": {"codec_options": {**LONG_GROUPS, "x264-params": "scenecut=0:open-gop=1"}},
+    "camcorder.MTS": {"codec_options": LONG_GROUPS},
+    "mpeg2.m2ts": {"codec": "mpeg2video", "codec_options": {"g": "15", "bf": "2"}},
+    "web.flv": {"codec_options": LONG_GROUPS},
 }
 
 
