@@ -33,7 +33,8 @@ def add_attributes(
             raise ForesightError(f"{row.where}: no {what} {row.id!r}; ids are paths such as {example!r}")
         if row.id in said:
             raise ForesightError(f"{row.where}: id {row.id!r} stands twice, see {said[row.id][0]}")
-        said[row.id] = row.where, row.names(), row.attributes()
+        names = {name: text for name, text in row.names().items() if text.lower() != "nan"}  # as pandas may write them
+        said[row.id] = row.where, names, row.attributes()
     for row_id in sorted(said, key=lambda row_id: row_id in samples):  # files first
         _, names, attributes = said[row_id]
         for sample_id in files.get(row_id, (row_id,)):

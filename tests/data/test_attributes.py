@@ -47,6 +47,11 @@ def test_plural_headers_are_no_numbers(folder):
     assert refusal(with_csv(folder, "id,group,groups\n")) == f"{folder}/attributes.csv: column 'group' stands twice"
 
 
+def test_labels_and_groups_that_are_not_a_number_are_blank(folder):
+    samples = ImageFolder(with_csv(folder, "id,label,group\na/1.png,nan,NaN\nb.png,  ,nan\na/2.png,None,0\n")).samples
+    assert [(sample.label, sample.group) for sample in samples] == [("a", "a/1.png"), ("None", "0"), (None, "b.png")]
+
+
 def test_short_rows_and_spare_commas(folder):
     samples = ImageFolder(with_csv(folder, "id,x,y,\na/1.png,1\na/2.png,1,2,,\n")).samples
     assert [sample.attributes for sample in samples] == [{"x": 1.0}, {"x": 1.0, "y": 2.0}, {}]
