@@ -56,7 +56,7 @@ class ProcessorFiles:
             ForesightError: there is none: the library would make an empty one.
         """
         for folder in self._folders("tokenizer"):
-            names = {path.name for path in folder.iterdir()}
+            names = {path.name for path in folder.iterdir() if path.is_file()}  # a broken link is none
             if "tokenizer.json" in names or {"vocab.json", "merges.txt"} <= names:
                 return folder
         raise ForesightError(
@@ -95,7 +95,8 @@ class ProcessorFiles:
         """
         from transformers import ProcessorMixin
 
-        for folder in self._folders():
+        folders = self._folders()
+        for folder in sorted(folders, key=lambda place: place != self.images):  # a processor has both
             if templates := ProcessorMixin.get_processor_dict(folder)[0].get("chat_template"):
                 file = self._named(folder / (_template_file(folder) or _DEFAULT))
                 break
@@ -160,9 +161,9 @@ class ProcessorFiles:
     def _image_settings(folder: Path) -> dict[str, Any] | None:
         """The library takes them from ``processor_config.json`` first."""
         files = (folder / "processor_config.json", folder / "preprocessor_config.json")
-        nested, own = (json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {} for file in files)
-        settings: dict[str, Any] | None = nested.get("image_processor", own or None)
-        return settings
+        nested, own = (json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None for file in files)
+        settings: dict[str, Any] | None = (nested or {}).get("image_processor")
+        return own if settings is None else settings
 
 
 def copy_advice(files: str) -> str:

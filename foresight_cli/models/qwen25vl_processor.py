@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 IMAGE_PROCESSORS = ("Qwen2VLImageProcessor", "Qwen2_5_VLImageProcessor")
 """How ``image_processor_type`` begins; the second name was in the files that were published first."""
+MOST_TRIED = 4_000_000
+"""Pixels of the picture that an image processor is tried out on, at most; it resizes a smaller one up."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Processor:
         template: its chat template, in Jinja.
         template_file: the file that the template was read from.
         placeholders: the token ids that the network replaces by what it sees, by "image" and "video".
+        spelled: the token ids of ``<|image_pad|>`` and ``<|video_pad|>`` in the tokenizer; None where it has no such.
         vocabulary: how many token ids the network knows.
     """
 
@@ -45,6 +48,7 @@ class Processor:
     template: str
     template_file: str
     placeholders: Mapping[str, int]
+    spelled: Mapping[str, int | None]
     vocabulary: int
 
     def prompt_ids(self, kind: str, text: str) -> list[int]:
@@ -90,7 +94,7 @@ class Processor:
 
     def _refuse_vocabulary(self, kind: str, prompt: str, ids: list[int]) -> None:
         token, wanted = f"<|{kind}_pad|>", self.placeholders[kind]
-        own = self.tokenizer.get_vocab().get(token)
+        own = self.spelled[kind]
         if own is not None and own != wanted:
             fault = f"{token} is its token {own}, but {kind}_token_id in config.json is {wanted}"
         elif own is None and token in prompt and wanted not in ids:
@@ -124,19 +128,20 @@ def load_processor(checkpoint: Checkpoint) -> Processor:
     with _reading(checkpoint, "config.json"):
         network = Qwen2_5_VLConfig.from_pretrained(files.network)
     with _reading(checkpoint, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(files.tokenizer)
-    with _reading(checkpoint, "image processor"):
+        tokenizer = AutoTokenizer.from_pretrained(files.tokenizer, trust_remote_code=False)
+        words = tokenizer.get_vocab()
+    with _reading(checkpoint, "image processor"), np.errstate(all="ignore"):  # what is not finite is refused
         patches = _patches(files, network.vision_config)
     with _reading(checkpoint, "chat template"):
         template, file = files.template(tokenizer)
     placeholders = {"image": int(network.image_token_id), "video": int(network.video_token_id)}
+    spelled = {kind: words.get(f"<|{kind}_pad|>") for kind in placeholders}
     vocabulary = int(network.text_config.vocab_size)
-    return Processor(files, tokenizer, patches, template, file, placeholders, vocabulary)
+    return Processor(files, tokenizer, patches, template, file, placeholders, spelled, vocabulary)
 
 
 def _patches(files: ProcessorFiles, network: Any) -> Patches:
     """The image processor, held against the network's ``vision_config`` and tried out on a picture."""
-    from PIL import Image
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     whose = f"the image processor of {files.checkpoint.name}"
@@ -152,12 +157,28 @@ def _patches(files: ProcessorFiles, network: Any) -> Patches:
         if (own := getattr(library, key)) != wanted:
             fault = f"{whose} has {key} {own}, its network {wanted} (vision_config in config.json)"
             raise ForesightError(f"{fault}. {advice}")
-    side = 4 * patches.size * patches.merge
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
-    cut = library(images=[picture], return_tensors="np")["pixel_values"]
-    if not np.allclose(patches([picture], True, "noise")[0].numpy(), cut, rtol=1e-4, atol=1e-4):
-        raise ForesightError(f"{whose} has settings that are not read here. {advice}")
+    least, most = library.size["shortest_edge"], library.size["longest_edge"]
+    if least and most and least > most:
+        raise ForesightError(f"{whose} wants at least {least} and at most {most} pixels. {advice}")
+    if not least or least <= MOST_TRIED:
+        _try_out(library, patches, f"{whose} has settings that are not read here. {advice}")
     return patches
+
+
+def _try_out(library: Any, patches: Patches, fault: str) -> None:
+    """Compare what the library makes of a picture with :class:`Patches`; a setting that it refuses is met here."""
+    from PIL import Image
+
+    side = 4 * patches.size * patches.merge
+    height = side - 5 if library.do_resize else side
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, side, 3), dtype=np.uint8))
+    cut = library(images=[picture], return_tensors="np")["pixel_values"]
+    try:
+        equal = np.allclose(patches([picture], True, "noise")[0].numpy(), cut, rtol=1e-4, atol=1e-4)
+    except ForesightError as error:
+        raise ForesightError(fault) from error
+    if not equal:
+        raise ForesightError(fault)
 
 
 @contextmanager
@@ -173,5 +194,6 @@ def _reading(checkpoint: Checkpoint, part: str) -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    text = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
     return f"no {text}" if isinstance(error, KeyError) else text

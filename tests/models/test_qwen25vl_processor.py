@@ -65,6 +65,9 @@ def test_no_image_processor_is_one_line(qwen_files):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"image_std": [0, 0, 0]}, "has settings that are not read here."),
+        ({"resample": "bicubic"}, "has settings that are not read here."),  # which the library reads as bilinear
+        ({"size": {"shortest_edge": 9999, "longest_edge": 3136}}, "wants at least 9999 and at most 3136 pixels."),
         ({"image_processor_type": "CLIPImageProcessor"},
          "is CLIPImageProcessor; model=qwen25vl takes Qwen2VLImageProcessor."),
         ({"patch_size": 16}, "has patch_size 16, its network 14 (vision_config in config.json)."),
@@ -87,9 +90,10 @@ NO_BOUNDS = "`size` dict must contain 'shortest_edge' and 'longest_edge' keys bu
         ({"size": {"height": 56, "width": 56}}, NO_BOUNDS),
         ({"size": {"min_pixels": 3136, "max_pixels": 50176}}, NO_BOUNDS),
         ({"size": {"shortest_edge": 3136}}, NO_BOUNDS),
-        ({"size": {"shortest_edge": "3136", "longest_edge": "50176"}}, "'>' not supported between instances of"),
+        ({"size": {"shortest_edge": "3136", "longest_edge": "50176"}}, "'<=' not supported between instances of"),
         ({"image_mean": [0.5]}, "mean must have 3 elements if it is an iterable, got 1"),
         ({"rescale_factor": "a"}, "ufunc 'divide' not supported for the input types"),
+        ({"resample": 99}, "Unknown resampling filter (99)."),
     ],
 )
 def test_settings_that_the_image_processor_does_not_take_are_one_line(qwen_files, settings, reason):
@@ -130,6 +134,7 @@ PIXELS = {"shortest_edge": 3136, "longest_edge": 12544}
         ({"size": PIXELS, "min_pixels": None, "max_pixels": None}, {}),
         ({"size": PIXELS}, {"size": {"shortest_edge": 3136, "longest_edge": 6272}, "do_normalize": False}),
         (None, {"size": PIXELS}),
+        ({"size": PIXELS}, None),
         ({"size": PIXELS, "image_processor_type": "Qwen2VLImageProcessorFast"}, {}),
         ({"size": PIXELS, "image_processor_type": None, "resample": 2}, {}),
         ({"size": PIXELS, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.1, 0.2, 0.3], "rescale_factor": 1 / 99}, {}),
@@ -144,7 +149,7 @@ def test_the_pixels_are_those_of_the_librarys_processor(qwen_files, settings, ne
     (folder / PREPROCESSOR).unlink()
     if settings is not None:
         change(folder / PREPROCESSOR, settings)
-    if nested:
+    if nested != {}:
         change(folder / CONFIG, {"processor_class": "Qwen2_5_VLProcessor", "image_processor": nested})
     image = picture(0, 200, 90)
     want = StillProcessor.from_pretrained(folder).image_processor(images=[image], return_tensors="pt")
@@ -158,3 +163,13 @@ def test_the_first_name_of_the_image_processor_is_read_too(qwen_files):
     made = qwen_files({JINJA: TEMPLATE})
     change(Path(made.name) / PREPROCESSOR, {"image_processor_type": "Qwen2_5_VLImageProcessor"})
     assert load_processor(made).patches.bounds == "3136 to 50176 pixels an image"
+
+
+def test_code_in_the_checkpoint_is_neither_run_nor_asked_about(qwen_files, monkeypatch):
+    """A tokenizer of its own would be run after a question on the terminal."""
+    made = qwen_files({JINJA: TEMPLATE})
+    own = {"auto_map": {"AutoTokenizer": ["own.OwnTokenizer", None]}, "tokenizer_class": "OwnTokenizer"}
+    change(Path(made.name) / TOKENIZER, own)
+    (Path(made.name) / "own.py").write_text("raise SystemExit('run')")
+    monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
+    assert load_processor(made).prompt_ids("image", "Describe.").count(IMAGE) == 1  # tokenizer.json says it all
