@@ -6,6 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -75,8 +76,10 @@ def summarise(folder: Path) -> None:
 
     from foresight_cli.reporting.adapter_sizes import HEADER, advice, sizes_figure, table_rows
     from foresight_cli.reporting.commands import after_adapt
-    from foresight_cli.reporting.figures.style import encode, style
+    from foresight_cli.reporting.figures import Drawn
+    from foresight_cli.reporting.figures.fonts import no_font
 
+    drawn = Drawn()
     console, lines = Console(), ["# Adapters of one sweep", ""]
     for number, adapters in enumerate(_by_target(folder)):
         name = "sweep" if number == 0 else f"sweep-{number + 1}"
@@ -85,12 +88,16 @@ def summarise(folder: Path) -> None:
         rows = table_rows(adapters)
         console.print(_table(title, [HEADER, *rows], console.width))
         console.print(advice(adapters), soft_wrap=True, highlight=False)
-        with style():
-            write_atomic(folder / f"{name}.png", encode(sizes_figure(adapters))["png"])
-        console.print(f"{folder / name}.png", soft_wrap=True, highlight=False)
+        picture = drawn.draw(name, partial(sizes_figure, adapters)).get("png")
+        if picture is not None:
+            write_atomic(folder / f"{name}.png", picture)
+            console.print(f"{folder / name}.png", soft_wrap=True, highlight=False)
         bars = ["|" + "---|" * len(HEADER)]
         lines += [f"## {title}", "", _row(HEADER), *bars, *map(_row, rows), ""]
-        lines += [advice(adapters), "", f"![held-out R² against parameters]({name}.png)", ""]
+        shown = f"![held-out R² against parameters]({name}.png)" if picture is not None else drawn.failures[-1]
+        lines += [advice(adapters), "", shown, ""]
+    if drawn.lost:
+        log.warning("warning: %s", no_font(drawn.lost))
     if len(lines) > 2:
         write_atomic(folder / "sweep.md", "\n".join(lines).encode())
         *_, (typed, last) = _jobs(folder)

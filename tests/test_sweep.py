@@ -177,17 +177,38 @@ def test_a_job_that_breaks_down_hides_none_of_the_others(cached, tmp_path, monke
     assert "| linear |" not in said
 
 
-def test_sources_of_one_target_share_a_table_and_targets_do_not(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+def three_jobs(folder):
+    """Two sources of one target, and one of another."""
     spaces = [("qwen25vl layer 4 flat", "k4", "t1", 0.2), ("qwen25vl layer 8 flat", "k8", "t1", 0.6),
               ("qwen25vl layer 8 flat", "k8", "t2", 0.9)]  # fmt: skip
     for number, (source, from_key, to_key, r2) in enumerate(spaces):
-        place = tmp_path / f"{number}_mlp"
+        place = folder / f"{number}_mlp"
         (place / ".hydra").mkdir(parents=True)
         found = example.adapter("mlp", source, f"ltxv {to_key}", r2=r2, keys=[from_key, to_key])
         save_results(found, place / "results.yaml")
         words = [f"layer@source.layer='{from_key[1]}'", f"pooling@target.pooling={to_key}", "adapter=mlp", "seed=7"]
         (place / ".hydra/overrides.yaml").write_text(yaml.safe_dump(words))
+
+
+def test_a_figure_that_fails_takes_no_table_with_it(tmp_path, monkeypatch, caplog):
+    def fail(_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("foresight_cli.reporting.adapter_sizes.sizes_figure", fail)
+    three_jobs(tmp_path)
+    summarise(tmp_path)
+    lines = (tmp_path / "sweep.md").read_text().splitlines()
+    assert sum(line.startswith("## ") for line in lines) == 2
+    for name in ("sweep", "sweep-2"):
+        line = f"figure {name} could not be drawn: no room"
+        assert line in lines
+        assert f"warning: {line}" in caplog.messages
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_sources_of_one_target_share_a_table_and_targets_do_not(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    three_jobs(tmp_path)
     summarise(tmp_path)
     lines = (tmp_path / "sweep.md").read_text().splitlines()
     assert [line for line in lines if line.startswith("## ")] == [
