@@ -23,8 +23,10 @@ from foresight_cli.config_reader import analyze_config
 from foresight_cli.every_row import measure_every_row
 from foresight_cli.evidence import advice_of, companion_set, untrained
 from foresight_cli.experiments.assessment import assess
+from foresight_cli.experiments.categories import category_rows
 from foresight_cli.experiments.chosen import describe
 from foresight_cli.experiments.figure_arrays import figure_arrays
+from foresight_cli.experiments.left_out import left_out
 from foresight_cli.experiments.spaces import describe_space, layer_similarity, space_arrays
 from foresight_cli.experiments.study_q1 import study_rows
 from foresight_cli.experiments.study_rule import study_values
@@ -152,6 +154,8 @@ def _sampled(
             "%s -> %s: R2 %.3f, CKA %.3f",
             *(spaces[pair.source].name, spaces[pair.target].name, pair.r2.value, pair.cka.value),
         )
+    near = zip(spaces, rows.alike.near_in, strict=False)
+    of_spaces = [describe_space(space, scored, alike, config.seed) for space, alike in near]
     arrays = space_arrays(spaces, scored)
     similar, similarity = layer_similarity(spaces, found.chosen[0].pooling)
     results = Analysis(
@@ -162,9 +166,7 @@ def _sampled(
         labels=_counts(scored.labels),
         rows=len(rows.score),
         duplicates=rows.duplicates,
-        spaces=[
-            describe_space(x, scored, near, config.seed) for x, near in zip(spaces, rows.alike.near_in, strict=False)
-        ],
+        spaces=[space for space, _ in of_spaces],
         pairs=measured,
         layer_similarity=similarity,
         layer_similarity_spaces=similar,
@@ -174,9 +176,16 @@ def _sampled(
         verdict=found.verdict,
         settings=_settings(config),
         provenance=_provenance(opened.found),
+        category_rows=category_rows(scored.labels),
         left_alone=dict(opened.found.source[0].manifest()["provenance"].get("left_alone", {})),
     )
-    results = warnings_of(results, scored, advice_of(found, opened.found, config))
+    unmeasured = [
+        *left_out(results, spaces, scored, found.evidence.unmeasured),
+        *(sentence for _, some in of_spaces for sentence in some),
+    ]
+    for sentence in unmeasured:
+        log.warning("warning: %s", sentence)
+    results = warnings_of(results, scored, [*unmeasured, *advice_of(found, opened.found, config)])
     on_results(results)
     drawn, failures = figure_arrays(found, opened.dataset, results.duplicates.examples, config.seed)
     sample = _Sample(opened.found, opened.group_of, opened.left_out, len(rows.score) + len(rows.select))

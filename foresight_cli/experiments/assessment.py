@@ -14,13 +14,15 @@ from foresight_cli.criteria import Evidence
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import bridge, pairs
 from foresight_cli.experiments.attributes import measured_attributes
-from foresight_cli.experiments.categories import clusters, tell_apart
+from foresight_cli.experiments.categories import categorised, clusters
 from foresight_cli.experiments.controls import control_results
 from foresight_cli.experiments.inputs import Companion, Inputs
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.experiments.scored import Scored
 from foresight_cli.inference.dependence import dependence
+from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
+from foresight_cli.metrics.space import Space
 from foresight_cli.results import LearningPoint, Pair, PermutationTest, Verdict
 from foresight_cli.sample_size import LEAST_GROUPS
 from foresight_cli.verdict import judge
@@ -162,6 +164,14 @@ def _refuse_constant(spaces: Sequence[Representation]) -> None:
     for space in spaces:
         if bool((space.values == space.values[0]).all()):
             raise ForesightError(f"{space.name}: all {len(space.values)} rows are the same, so nothing can be measured")
+        alone = space.independent.space
+        try:
+            linear_cka(alone, alone)
+        except ForesightError:
+            raise ForesightError(
+                f"{space.name}: all rows but one are the same, or all are equally far apart, so that no space is more "
+                "like it than another and nothing can be measured"
+            ) from None
 
 
 def _selection(inputs: Inputs, config: AnalyzeConfig) -> np.ndarray | None:
@@ -191,10 +201,16 @@ def _within(
     """Tests within the data's categories, none where these tell nothing apart, and within clusters of the target."""
     x, y = source.independent.space, target.independent.space
 
-    def tests(labels: Sequence[object]) -> list[PermutationTest]:
-        found = dependence([x], [y], k=k, permutations=config.permutations, labels=list(labels), seed=config.seed)
+    def tests(x: Space, y: Space, labels: Sequence[object]) -> list[PermutationTest]:
+        near = min(k, len(x) - 2)
+        found = dependence([x], [y], k=near, permutations=config.permutations, labels=list(labels), seed=config.seed)
         return found.tests(0, 0)
 
-    categories = scored.independent.categories
-    by_label = tests(categories) if scored.labelled and tell_apart(categories) else []
-    return by_label, tests(clusters(target.independent.rotated, config.seed).tolist())
+    # Without rows that have no label: what they share could be categories, which permuting them would break up.
+    labels = scored.independent.labels
+    rows = categorised(labels)
+    by_label: list[PermutationTest] = []
+    if len(rows) >= LEAST_GROUPS:
+        some = [space.independent.rows(rows).space for space in (source, target)]
+        by_label = tests(some[0], some[1], [labels[row] for row in rows])
+    return by_label, tests(x, y, clusters(target.independent.rotated, config.seed).tolist())

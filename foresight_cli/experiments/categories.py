@@ -11,14 +11,41 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
+from foresight_cli.results import CategoryRows
+
 COMPONENTS = 50
 ROWS_PER_CLUSTER = 10
 
 
-def tell_apart(labels: Sequence[str]) -> bool:
-    """Whether ``labels`` say anything: at least two differ, and at least two are equal."""
-    counts = Counter(labels)
-    return len(counts) > 1 and max(counts.values()) > 1
+def categorised(labels: Sequence[str | None]) -> list[int]:
+    """The rows that measures of categories are of: those with a label that another row has too.
+
+    None where there are not two such labels: nothing is told apart then.
+    """
+    counts = Counter(label for label in labels if label is not None)
+    shared = {label for label, count in counts.items() if count > 1}
+    return [row for row, label in enumerate(labels) if label in shared] if len(shared) > 1 else []
+
+
+def category_rows(labels: Sequence[str | None]) -> CategoryRows:
+    """How many rows measures of categories are of, and how many are left out of them, for what reason."""
+    counts = Counter(label for label in labels if label is not None)
+    shared = [label for label, count in counts.items() if count > 1]
+    reason = None
+    if not counts:
+        reason = "the data has no categories"
+    elif len(counts) == 1:
+        reason = f"all labelled rows are of one category, {next(iter(counts))!r}"
+    elif not shared:
+        reason = "every category has a single row"
+    elif len(shared) == 1:
+        reason = f"{shared[0]!r} is the only category of more than one row"
+    return CategoryRows(
+        scored=len(categorised(labels)),
+        unlabelled=sum(label is None for label in labels),
+        alone=sum(count == 1 for count in counts.values()),
+        reason=reason,
+    )
 
 
 def clusters(coordinates: torch.Tensor, seed: int) -> np.ndarray:

@@ -103,8 +103,8 @@ def _categories(
                 rows=len(rows),
                 recall=float(shared[rows].mean() / k),
                 spearman=rsa(source.rotated[rows], target.rotated[rows]) if enough else None,
-                source_distance=float(distances[0].mean()) if len(rows) > 1 else 0.0,
-                target_distance=float(distances[1].mean()) if len(rows) > 1 else 0.0,
+                source_distance=float(distances[0].mean()) if len(rows) > 1 else None,
+                target_distance=float(distances[1].mean()) if len(rows) > 1 else None,
             )
         )
     return found

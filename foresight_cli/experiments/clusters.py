@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from foresight_cli.errors import ForesightError
+from foresight_cli.experiments.categories import categorised
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.metrics import knn_accuracy, silhouette
 from foresight_cli.results.arrays import stored
@@ -21,7 +22,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class ClusterScores:
-    """See :class:`foresight_cli.results.Space`; None where there are not two categories of two."""
+    """See :class:`foresight_cli.results.Space`; None where there are not two categories of two rows."""
 
     silhouette: float | None
     knn_accuracy: float | None
@@ -32,18 +33,31 @@ class ClusterScores:
 def cluster_scores(
     space: Representation, labels: Sequence[str | None], groups: Sequence[str], seed: int
 ) -> ClusterScores:
-    """Silhouette, grouped 5-NN accuracy and the ratio of distances within and between categories."""
-    codes, names = label_codes(labels)
-    counts = np.bincount(codes[codes >= 0], minlength=len(names))
-    if len(names) < 2 or (codes < 0).any() or counts.min() < 2:
+    """Silhouette, grouped 5-NN accuracy and the ratio of distances within and between categories.
+
+    Of the rows whose category another row has too: long-tailed data has others, and some rows have no label.
+    """
+    rows = categorised(labels)
+    if not rows:
         return ClusterScores(None, None, None, None)
-    within, between = _mean_distances(space, codes)
+    codes, _ = label_codes([labels[row] for row in rows])
+    some = space if len(rows) == len(labels) else space.rows(rows)
+    own_groups = [groups[row] for row in rows]
+    within, between = _mean_distances(some, codes)
     return ClusterScores(
-        silhouette=silhouette(space.space, codes.tolist()),
-        knn_accuracy=knn_accuracy(space.space, codes.tolist(), k=5, folds=5, groups=list(groups), seed=seed),
-        knn_chance=float(counts.max() / counts.sum()),
-        intra_inter_ratio=within / between,
+        silhouette=silhouette(some.space, codes.tolist()),
+        knn_accuracy=_knn_accuracy(some, codes, own_groups, seed),
+        knn_chance=float(np.bincount(codes).max() / len(codes)),
+        intra_inter_ratio=within / between if between > 0 else None,
     )
+
+
+def _knn_accuracy(space: Representation, codes: np.ndarray, groups: Sequence[str], seed: int) -> float | None:
+    """5-NN accuracy; None where too few groups have a category for five folds of them."""
+    try:
+        return knn_accuracy(space.space, codes.tolist(), k=5, folds=5, groups=list(groups), seed=seed)
+    except ForesightError:
+        return None
 
 
 def label_codes(labels: Sequence[str | None]) -> tuple[np.ndarray, list[str]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from foresight_cli.metrics import effective_rank, mle_dimension, participation_r
 
 @dataclass(frozen=True)
 class Dimensions:
-    """See :class:`foresight_cli.results.Space`."""
+    """See :class:`foresight_cli.results.Space`; ``unmeasured`` are those that are None, with the reason."""
 
     mle: float | None
     twonn: float | None
@@ -22,27 +22,33 @@ class Dimensions:
     effective_rank: float
     participation_ratio: float
     top_feature_share: float
+    unmeasured: dict[str, str]
 
 
 def dimensions(space: Representation) -> Dimensions:
     """Intrinsic dimension (None where too few rows differ), PCA dimension, and the largest feature's share."""
     rows = space.space
     variance = space.values.var(dim=0, correction=0)
+    estimators = {
+        "MLE": partial(mle_dimension, rows, k=min(20, len(rows) - 2)),
+        "Two-NN": partial(twonn_dimension, rows),
+    }
+    measured: dict[str, float] = {}
+    unmeasured: dict[str, str] = {}
+    for name, estimate in estimators.items():
+        try:
+            measured[name] = estimate()
+        except ForesightError as error:
+            unmeasured[name] = str(error).replace("x has", "it has", 1)
     return Dimensions(
-        mle=_or_none(lambda: mle_dimension(rows, k=min(20, len(rows) - 2))),
-        twonn=_or_none(lambda: twonn_dimension(rows)),
+        mle=measured.get("MLE"),
+        twonn=measured.get("Two-NN"),
         pca=[pca_dimension(rows, variance=share) for share in (0.90, 0.95, 0.99)],
         effective_rank=effective_rank(rows),
         participation_ratio=participation_ratio(rows),
         top_feature_share=float(variance.max() / variance.sum()),
+        unmeasured=unmeasured,
     )
-
-
-def _or_none(measure: Callable[[], float]) -> float | None:
-    try:
-        return measure()
-    except ForesightError:
-        return None
 
 
 def spectrum(space: Representation, components: int = 200) -> np.ndarray:

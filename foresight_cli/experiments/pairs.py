@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from foresight_cli.errors import ForesightError
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.inference.dependence import Dependence
 from foresight_cli.inference.permutation import cka_permutation_moments
-from foresight_cli.metrics import debiased_cka_standard_error, linear_cka, neighborhood
+from foresight_cli.metrics import debiased_cka_standard_error, linear_cka, neighborhood, rsa
 from foresight_cli.metrics.folds import Fold, grouped_folds
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
 from foresight_cli.results import Estimate, Neighborhood, Pair, PermutationTest
@@ -87,8 +88,8 @@ def _both_ways(
                 cell,
                 r2_reverse=reverse[j][i].r2,
                 cosine_reverse=reverse[j][i].cosine,
-                spearman_cosine=float(x.cosine_ranks @ y.cosine_ranks),
-                pearson=float(torch.corrcoef(torch.stack([x.distances, y.distances]))[0, 1]),
+                spearman_cosine=cosine_spearman(x, y),
+                pearson=_finite(float(torch.corrcoef(torch.stack([x.distances, y.distances]))[0, 1])),
             )
         )
     return found
@@ -123,6 +124,25 @@ def _cell(
         selection_r2=selection_r2,
         tests=tests,
     )
+
+
+def cosine_spearman(source: Representation, target: Representation) -> float | None:
+    """Rank correlation of cosine distances, of the rows that are all zeros in neither space: others have no direction.
+
+    None where all rows of a space point the same way, or fewer than three are left.
+    """
+    flat = source.zero_rows | target.zero_rows
+    if not flat.any():
+        return _finite(float(source.cosine_ranks @ target.cosine_ranks))
+    try:
+        return rsa(source.values[~flat], target.values[~flat], distance="cosine")
+    except ForesightError:
+        return None
+
+
+def _finite(value: float) -> float | None:
+    """None of a correlation with distances that are all equal."""
+    return value if math.isfinite(value) else None
 
 
 def cka(source: Representation, target: Representation, p_value: float | None = None) -> Estimate:

@@ -76,6 +76,11 @@ class Representation:
         return self.rows(self.one_of_each)
 
     @cached_property
+    def zero_rows(self) -> torch.Tensor:
+        """Whether each row is all zeros ``[n]``: it has no direction, and so no cosine."""
+        return ~self.values.any(dim=1)
+
+    @cached_property
     def space(self) -> Space:
         """The rows with their Gram matrix, distances and principal axes, each computed once for all measures."""
         return Space(self.values.to(self.device), name=self.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -29,22 +29,26 @@ class Scored:
     @property
     def independent(self) -> Scored:
         """What is known of one row of every group: the rows of :attr:`Representation.independent`."""
-        rows = self.one_of_each
-        if rows is None:
-            return self
-        return Scored(
-            ids=[self.ids[i] for i in rows],
-            labels=[self.labels[i] for i in rows],
-            groups=[self.groups[i] for i in rows],
-            attributes={name: column[list(rows)] for name, column in self.attributes.items()},
-        )
+        return self if self.one_of_each is None else replace(self.take(self.one_of_each), one_of_each=None)
 
     @property
-    def labelled(self) -> bool:
-        """Whether any row has a category."""
-        return any(label is not None for label in self.labels)
+    def labelled(self) -> list[int]:
+        """The rows that have a category."""
+        return [row for row, label in enumerate(self.labels) if label is not None]
 
     @property
     def categories(self) -> list[str]:
         """The category of each row; those without one are a category of their own."""
         return ["" if label is None else f"={label}" for label in self.labels]
+
+    def take(self, rows: Sequence[int]) -> Scored:
+        """What is known of some rows, in order; of a group that was drawn from, its drawn row may be missing."""
+        place = {row: i for i, row in enumerate(rows)}
+        drawn = None if self.one_of_each is None else [place[row] for row in self.one_of_each if row in place]
+        return Scored(
+            ids=[self.ids[row] for row in rows],
+            labels=[self.labels[row] for row in rows],
+            groups=[self.groups[row] for row in rows],
+            attributes={name: column[list(rows)] for name, column in self.attributes.items()},
+            one_of_each=drawn,
+        )

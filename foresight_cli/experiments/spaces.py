@@ -8,17 +8,18 @@ import numpy as np
 
 from foresight_cli.experiments.clusters import channel_arrays, cluster_scores, label_codes
 from foresight_cli.experiments.dimension import dimensions, spectrum
+from foresight_cli.experiments.left_out import no_dimensions
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.experiments.scored import Scored
 from foresight_cli.metrics import linear_cka
 from foresight_cli.results import Space
 
 
-def describe_space(space: Representation, rows: Scored, near_duplicates: int, seed: int) -> Space:
-    """E-Q1.1 / E-Q1.2 and E-Q1.3 of one space."""
+def describe_space(space: Representation, rows: Scored, near_duplicates: int, seed: int) -> tuple[Space, list[str]]:
+    """E-Q1.1 / E-Q1.2 and E-Q1.3 of one space, and what of them was not measured, in words."""
     clusters = cluster_scores(space, rows.labels, rows.groups, seed)
     size = dimensions(space)
-    return Space(
+    described = Space(
         side=space.side,
         model=space.model,
         layer=space.layer,
@@ -38,6 +39,7 @@ def describe_space(space: Representation, rows: Scored, near_duplicates: int, se
         top_feature_share=size.top_feature_share,
         near_duplicates=near_duplicates,
     )
+    return described, no_dimensions(space, size)
 
 
 def space_arrays(spaces: Sequence[Representation], rows: Scored) -> dict[str, np.ndarray]:

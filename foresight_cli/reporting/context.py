@@ -38,6 +38,8 @@ def report_context(
         "layers": [space for _, space in one_pooling(sources)],
         "derived": derived(results),
         "clearest": _clearest([space for _, space in sources]),
+        "category_rows": _category_rows(results, written["number"]),
+        "no_categories": (results.category_rows and results.category_rows.reason) or "the data has no categories",
         "clearest_target": _clearest([space for _, space in targets]),
         "best_cka": best_pair(results, "cka"),
         "adapters": adapters,
@@ -65,6 +67,19 @@ def _measure(test: PermutationTest, results: Analysis) -> str:
     near = results.chosen_pair.neighborhood
     neighbors = f"Recall@{near[0].k}" if near else "Recall"
     return neighbors if test.measure == "recall" else _MEASURES.get(test.measure, test.measure)
+
+
+def _category_rows(results: Analysis, number: Any) -> str:
+    """Which rows the categories are scored on, where that is not all of them."""
+    rows = results.category_rows
+    if rows is None or not rows.unlabelled + rows.alone:
+        return ""
+    left = [
+        f"{number(count)} {why}"
+        for count, why in ((rows.unlabelled, "without a label"), (rows.alone, "alone in a category"))
+        if count
+    ]
+    return f"Scored on {number(rows.scored)} rows; left out: {' and '.join(left)}"
 
 
 def _clearest(spaces: Sequence[Any]) -> Any:

@@ -17,7 +17,7 @@ class Space:
     Attributes:
         side: ``source``, ``target`` or ``control``.
         dimension: values a row.
-        silhouette: of the categories, Euclidean; None without at least two labels.
+        silhouette: of the categories, Euclidean; None without at least two of two rows.
         knn_accuracy: 5-NN accuracy of the categories, cross-validated by group, beside ``knn_chance``.
         intra_inter_ratio: mean distance within a category over mean distance between categories.
         pca_dimensions: components for 90, 95 and 99 % of the variance.
@@ -62,6 +62,7 @@ class Pair:
         cka_biased: the study's estimator; its null mean is far above 0 when there are more features than rows.
         r2: held-out R2 of ridge regression, source -> target, pooled over the target's dimensions.
         r2_reverse: the same, target -> source: reported, never maximised over.
+        spearman_cosine: RSA on cosine distances of the rows that are all zeros in neither space.
         cosine: held-out centred cosine, source -> target.
         spearman: RSA on Euclidean distances.
         neighborhood: at the configured k first, then at the study's k.
@@ -78,8 +79,8 @@ class Pair:
     cosine: float
     cosine_reverse: float
     spearman: Estimate
-    spearman_cosine: float
-    pearson: float
+    spearman_cosine: float | None
+    pearson: float | None
     neighborhood: list[Neighborhood]
     selection_r2: float | None = None
     tests: list[PermutationTest] = field(default_factory=list)
@@ -87,14 +88,31 @@ class Pair:
 
 @dataclass(frozen=True)
 class Category:
-    """One category of the chosen pair."""
+    """One category of the chosen pair; a category of one row has no distances."""
 
     label: str
     rows: int
     recall: float
     spearman: float | None
-    source_distance: float
-    target_distance: float
+    source_distance: float | None
+    target_distance: float | None
+
+
+@dataclass(frozen=True)
+class CategoryRows:
+    """Which of the scored rows the measures of categories are of: silhouette, 5-NN accuracy.
+
+    Attributes:
+        scored: rows with a category that another row has too; 0 where there are not two such categories.
+        unlabelled: rows without a category, which are left out.
+        alone: rows that are the only one of their category, which are left out.
+        reason: why nothing was measured; None where something was.
+    """
+
+    scored: int
+    unlabelled: int
+    alone: int
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -163,7 +181,7 @@ class ChosenPair:
 
     index: int
     pc_r2: list[float]
-    kendall: float
+    kendall: float | None
     mantel: Estimate
     within_label: list[PermutationTest]
     within_clusters: list[PermutationTest]
@@ -254,6 +272,7 @@ class Analysis:
     provenance: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
     whole: WholeSet | None = None
+    category_rows: CategoryRows | None = None
     left_alone: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property

@@ -140,6 +140,19 @@ def test_too_few_and_constant_are_refused(same_space):
     )
 
 
+def test_a_space_that_is_like_every_other_is_refused(same_space):
+    alike = np.eye(300)
+    nearly = np.ones((300, 8))
+    nearly[3] = 2
+    for x in (alike, nearly):
+        with pytest.raises(ForesightError) as caught:
+            assess(inputs_of(Draw(x, same_space.y), 0), settings(0, 99, attributes="waived"))
+        assert str(caught.value) == (
+            "source final flat: all rows but one are the same, or all are equally far apart, so that no space is more "
+            "like it than another and nothing can be measured"
+        )
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_comes_to_the_same(same_space):
