@@ -114,7 +114,9 @@ class VisionShape:
         """``config.json`` or its ``vision_config``. Plain JSON: reading it takes no torch."""
         said = self.checkpoint.config
         tower = said.get("vision_config")
-        return tower if isinstance(tower, dict) else said
+        if not isinstance(tower, dict):
+            return said
+        return tower | (said.get("vision_config_dict") or {})  # of CLIP's first configs, where it counts for more
 
     def _patches(self) -> int | None:
         """Positions of the picture, where the image processor's file gives every picture one size."""
