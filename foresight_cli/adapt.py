@@ -18,10 +18,11 @@ from omegaconf import DictConfig
 
 from foresight_cli.adapter_report import Scored, held_out_results, print_adapter
 from foresight_cli.adapters import check_push, push_adapter, save_adapter
-from foresight_cli.config import AdaptConfig, QueryConfig, SpaceConfig, TrainedConfig
+from foresight_cli.catalog import Found
+from foresight_cli.config import AdaptConfig, QueryConfig, TrainedConfig
 from foresight_cli.config_reader import adapt_config
 from foresight_cli.devices import usable_device
-from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.errors import ForesightError
 from foresight_cli.latents.atomic import write_atomic
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.noise_ceiling import noise_ceiling
@@ -43,13 +44,18 @@ from foresight_cli.training.loop import Diverged
 log = logging.getLogger(__name__)
 
 
-def run(cfg: DictConfig) -> float:
-    """The stage's entry point; returns R2 on the validation groups, for a sweeper to maximise; NaN if refused."""
+def run(cfg: DictConfig, found: Found | None = None) -> float:
+    """The stage's entry point; returns R2 on the validation groups, for a sweeper to maximise; NaN if refused.
+
+    Args:
+        cfg: the settings.
+        found: the cache entries that they mean, where these have been looked up.
+    """
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         config = adapt_config(cfg)
         with open_tracking(config.tracker, "adapt", folder, settings_of(config)) as tracking:
-            results = adapt(config, folder, tracking)
+            results = adapt(config, folder, tracking, found)
     except ForesightError as error:
         if HydraConfig.get().mode != RunMode.MULTIRUN:
             raise
@@ -63,21 +69,19 @@ def run(cfg: DictConfig) -> float:
     return results.r2_validation.value
 
 
-def adapt(config: AdaptConfig, folder: Path, tracking: Tracking) -> AdapterResults:
+def adapt(config: AdaptConfig, folder: Path, tracking: Tracking, found: Found | None = None) -> AdapterResults:
     """Train the adapter that ``config`` asks for, save it into ``folder``, and return its held-out scores.
 
     ``tracking`` is told of every epoch, of the scores, and of the model card and previews.
 
     Raises:
         ForesightError: nothing is cached for a side, there are too few groups to split, or training diverged.
-        UsageError: more than one layer or pooling, or an adapter over the budget.
+        UsageError: an adapter over the budget.
     """
-    for side, space in (("source", config.source), ("target", config.target)):
-        _one(side, space)
     if config.push:
         check_push(config.push)
     shape = query_shape(config.adapter, config.source, config.target) if isinstance(config.adapter, QueryConfig) else {}
-    paired = open_pairs(config)
+    paired = open_pairs(config, found)
     kind = Kind(config.adapter, shape, usable_device(config.device))
     split = split_rows(paired.groups, config.split, config.seed)
     parts = split.parts(paired.pairs)
@@ -225,11 +229,3 @@ def _run_key(config: AdaptConfig, kind: Kind, paired: Paired) -> str:
         "version": [version("foresight-latents"), version("torch")],
     }
     return hashlib.sha256(canonical_json(said)).hexdigest()[:16]
-
-
-def _one(side: str, space: SpaceConfig) -> None:
-    if not (space.layers and len(space.layers) == 1 and space.poolings):
-        raise UsageError(
-            f"adapt takes one layer and one pooling of the {side}, as {side}.layer=final {side}.pooling=flat. "
-            f"To try several, sweep: foresight adapt -m {side}.layer=4,8,final"
-        )

@@ -60,15 +60,20 @@ class _Read:
     order: Sequence[str] = ()  # of the groups, where rows were drawn
 
 
-def open_inputs(config: AnalyzeConfig) -> Opened:
+def open_inputs(config: AnalyzeConfig, found: Found | None = None) -> Opened:
     """Find, read and join what ``config`` analyses.
+
+    Args:
+        config: the settings.
+        found: the cache entries that they mean, where these have been looked up.
 
     Raises:
         ForesightError: nothing is cached for a side, there are too few groups, a shard is damaged, or the spaces hold
             different samples.
     """
     device = usable_device(config.device)
-    found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
+    if found is None:
+        found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
     refuse_few_groups(found.source[0], found.target[0])
     opened = reopen(found, config.data)
     entries = [*found.source, *found.target]

@@ -32,7 +32,6 @@ from foresight_cli.experiments.study_q1 import study_rows
 from foresight_cli.experiments.study_rule import study_values
 from foresight_cli.experiments.warnings import outside, warnings_of
 from foresight_cli.extract_missing import extract_missing
-from foresight_cli.ray_cluster import refuse_silence
 from foresight_cli.reporting.study_table import write_study_table
 from foresight_cli.results import Analysis, save_arrays, save_results
 from foresight_cli.suggest.next_step import report_command
@@ -41,11 +40,14 @@ from foresight_cli.trackers import Tracking, open_tracking, settings_of
 log = logging.getLogger(__name__)
 
 
-def run(cfg: DictConfig) -> float:
-    """The stage's entry point; returns the chosen pair's held-out R2, for a sweeper to maximise."""
+def run(cfg: DictConfig, found: Found | None = None) -> float:
+    """The stage's entry point; returns the chosen pair's held-out R2, for a sweeper to maximise.
+
+    Args:
+        cfg: the settings.
+        found: the cache entries that they mean, where these have been looked up.
+    """
     config = analyze_config(cfg)
-    if isinstance(config.runner, RayConfig):
-        refuse_silence(config.runner)  # now, not after an hour's work
     if config.extract:
         extract_missing(config)
     hydra = HydraConfig.get()
@@ -58,7 +60,7 @@ def run(cfg: DictConfig) -> float:
             save_results(results, folder / "results.yaml")
             return results
 
-        results, arrays = analyze(config, on_results=save)
+        results, arrays = analyze(config, found, on_results=save)
         save_arrays(arrays, folder / "figures.safetensors")
         results = save(results)
         _track(results, tracking)
@@ -94,19 +96,23 @@ def _track(results: Analysis, tracking: Tracking) -> None:
 
 
 def analyze(
-    config: AnalyzeConfig, *, on_results: Callable[[Analysis], object] = lambda results: None
+    config: AnalyzeConfig,
+    found: Found | None = None,
+    *,
+    on_results: Callable[[Analysis], object] = lambda results: None,
 ) -> tuple[Analysis, dict[str, np.ndarray]]:
     """The results, and the arrays that figures are drawn from.
 
     Args:
         config: what to analyse.
+        found: the cache entries that it means, where these have been looked up.
         on_results: called with what was measured on the scored rows before anything is made that only figures need:
             whatever then fails, the results are kept.
 
     Raises:
         ForesightError: nothing is cached for a side, or there are too few samples to measure anything.
     """
-    results, arrays, sample = _sampled(config, on_results)
+    results, arrays, sample = _sampled(config, found, on_results)
     # Now that the drawn rows are out of memory: the sums over all of them take room of their own.
     return _with_every_row(results, sample, config), arrays
 
@@ -129,9 +135,9 @@ class _Sample:
 
 
 def _sampled(
-    config: AnalyzeConfig, on_results: Callable[[Analysis], object]
+    config: AnalyzeConfig, cached: Found | None, on_results: Callable[[Analysis], object]
 ) -> tuple[Analysis, dict[str, np.ndarray], _Sample]:
-    opened = open_inputs(config)
+    opened = open_inputs(config, cached)
     inputs, rows = opened.inputs, opened.inputs.rows
     log.info(
         "%d samples in %d groups: %d rows scored, %d set aside for choosing a layer and pooling",

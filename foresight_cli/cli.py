@@ -46,9 +46,24 @@ def main(
 
 STAGES = (
     Stage("extract", "foresight_cli.extract:run", "Run a model over a dataset and cache its latents."),
-    Stage("analyze", "foresight_cli.analyze:run", "Score how two cached latent spaces line up."),
-    Stage("adapt", "foresight_cli.adapt:run", "Train a small adapter between two cached spaces and test it held out."),
-    Stage("report", "foresight_cli.report:run", "Write the newest analysis as figures, FINDINGS.md and results.yaml."),
+    Stage(
+        "analyze",
+        "foresight_cli.analyze:run",
+        "Score how two cached latent spaces line up.",
+        check="foresight_cli.preflight:check_analyze",
+    ),
+    Stage(
+        "adapt",
+        "foresight_cli.adapt:run",
+        "Train a small adapter between two cached spaces and test it held out.",
+        check="foresight_cli.preflight:check_adapt",
+    ),
+    Stage(
+        "report",
+        "foresight_cli.report:run",
+        "Write the newest analysis as figures, FINDINGS.md and results.yaml.",
+        check="foresight_cli.preflight:check_report",
+    ),
 )
 for _stage in STAGES:
     add_stage(app, _stage)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from foresight_cli.catalog import find, reopen
+from foresight_cli.catalog import Found, find, reopen
 from foresight_cli.config import AdaptConfig, DataConfig
 from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset
@@ -51,14 +51,19 @@ class Paired:
     opened: tuple[Dataset, DataConfig] | None
 
 
-def open_pairs(config: AdaptConfig) -> Paired:
+def open_pairs(config: AdaptConfig, found: Found | None = None) -> Paired:
     """The pairs that ``config`` asks for.
+
+    Args:
+        config: the settings.
+        found: the cache entries that they mean, where these have been looked up.
 
     Raises:
         ForesightError: nothing is cached for a side, the two hold other samples, or a row is not finite.
         UsageError: what is cached fits the command line in two ways.
     """
-    found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
+    if found is None:
+        found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
     source, target = found.source[0], found.target[0]
     refuse_small_split(refuse_few_groups(source, target), config.split)
     opened = reopen(found, config.data)

@@ -20,7 +20,6 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from foresight_cli.config import ReportConfig
 from foresight_cli.config_reader import report_config
 from foresight_cli.errors import ForesightError, VerdictRefused
 from foresight_cli.reporting.adapter_sizes import named, sizes_figure
@@ -33,7 +32,7 @@ from foresight_cli.reporting.page import Pictures, as_webp, render_comparison, r
 from foresight_cli.reporting.summary import print_summary
 from foresight_cli.reporting.summary_of_several import print_comparison
 from foresight_cli.results import AdapterResults, Analysis, Verdict, json_text, load_arrays, load_results, results_csv
-from foresight_cli.runs import RESULTS, analyses_under, analysis_in, newest_adapters, newest_analyses
+from foresight_cli.runs import RESULTS, newest_adapters
 
 __all__ = ["load_results", "run", "write_report"]
 
@@ -43,13 +42,10 @@ ARRAYS, PAGE, FINDINGS, TABLE = "figures.safetensors", "report.html", "FINDINGS.
 PREVIEWS = "previews.png"
 
 
-def run(cfg: DictConfig) -> None:
-    """The stage's entry point."""
+def run(cfg: DictConfig, asked: Sequence[Path]) -> None:
+    """The stage's entry point; ``asked`` are the folders of the analyses."""
     config = report_config(cfg)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if config.format == "json":
-        _keep_standard_output_clean()
-    asked = _asked(config)
     found: list[Analysis] = [load_results(analysis / RESULTS) for analysis in asked]
     several = len(asked) > 1
     log.info("report on %s", f"{len(asked)} analyses" if several else asked[0])
@@ -71,28 +67,11 @@ def run(cfg: DictConfig) -> None:
     _stop_at(best.verdict, config.fail_on)
 
 
-def _asked(config: ReportConfig) -> list[Path]:
-    """Folders of the analyses to report on."""
-    if config.run is not None:
-        return [analysis_in(Path(config.run))]
-    if not config.runs:
-        return newest_analyses(Path(config.outputs_dir))
-    found = [analysis for folder in config.runs for analysis in analyses_under(Path(folder))]
-    return list(dict.fromkeys(found))
-
-
 def _stop_at(verdict: Verdict, fail_on: str | None) -> None:
     """Raise where a pipeline is not to go on with ``verdict``."""
     refused = {"pivot": ("PIVOT",), "inconclusive": ("PIVOT", "INCONCLUSIVE"), None: ()}[fail_on]
     if verdict.answer in refused:
         raise VerdictRefused(f"{verdict.line}, and fail_on={fail_on} stops here")
-
-
-def _keep_standard_output_clean() -> None:
-    """Send the log to standard error, so that a program can read what is printed."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
-            handler.setStream(sys.stderr)
 
 
 def _print_to_pipe(text: str) -> None:

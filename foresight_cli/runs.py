@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from foresight_cli.config import ReportConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.results import AdapterResults, Analysis, load_results
 
@@ -14,6 +15,20 @@ log = logging.getLogger(__name__)
 RESULTS = "results.yaml"
 SWEEP = "multirun.yaml"
 """What Hydra leaves in the folder of a sweep."""
+
+
+def asked_for(config: ReportConfig) -> list[Path]:
+    """The folders of the analyses that ``foresight report`` is to be about.
+
+    Raises:
+        ForesightError: there is none.
+    """
+    if config.run is not None:
+        return [analysis_in(Path(config.run))]
+    if not config.runs:
+        return newest_analyses(Path(config.outputs_dir))
+    folders = [analysis for folder in config.runs for analysis in analyses_under(Path(folder))]
+    return list(dict.fromkeys(folders))
 
 
 def newest_analysis(outputs: Path) -> Path:

@@ -29,19 +29,26 @@ from foresight_cli.errors import ForesightError
 class Stage:
     """One subcommand: it runs ``module:function`` on the config composed from ``conf/<name>.yaml``.
 
-    A stage is itself the callable that Hydra runs. It names its function in text and imports it
+    A stage is itself the callable that Hydra runs. It names its functions in text and imports them
     only when called, so a command line is checked before torch loads, and a launcher that sends
-    jobs to other processes pickles three strings.
+    jobs to other processes pickles a few strings. ``check``, a function of a module with light imports,
+    is run first; what it returns, unless that is None, is handed to the stage's function.
     """
 
     name: str
     target: str
     help: str
+    check: str | None = None
 
     def __call__(self, cfg: Any) -> Any:
-        """Import the stage's function and run it on ``cfg``; its return value is a sweeper's objective."""
-        module, function = self.target.split(":")
-        return getattr(import_module(module), function)(cfg)
+        """Import the stage's functions and run them on ``cfg``; the return value is a sweeper's objective."""
+        ready = _function(self.check)(cfg) if self.check else None
+        return _function(self.target)(cfg, *([] if ready is None else [ready]))
+
+
+def _function(target: str) -> Any:
+    module, function = target.split(":")
+    return getattr(import_module(module), function)
 
 
 class _UserError(BaseException):

@@ -48,6 +48,7 @@ LAYERS = (
     ("evidence",),
     ("paired", "token_grid", "analysis_inputs", "every_row"),
     ("adapter_report", "sweep"),
+    ("preflight",),
     ("analyze", "adapt", "report", "cache"),
     ("stage", "stage_errors", "overrides", "did_you_mean", "path_kinds", "completion", "cli", "__main__"),
 )

@@ -134,6 +134,12 @@ class AdaptConfig:
         at_least("memory_gb", self.memory_gb, 0)
         if len(self.split) != 3 or not all(share > 0 for share in self.split) or abs(sum(self.split) - 1) > 1e-9:
             raise UsageError(f"split={list(self.split)}: three shares above 0 that add up to 1, as [0.6, 0.2, 0.2]")
+        for side, space in (("source", self.source), ("target", self.target)):
+            if not (space.layers and len(space.layers) == 1 and space.poolings):
+                raise UsageError(
+                    f"adapt takes one layer and one pooling of the {side}, as {side}.layer=final {side}.pooling=flat. "
+                    f"To try several, sweep: foresight adapt -m {side}.layer=4,8,final"
+                )
 
 
 @dataclass(frozen=True)
