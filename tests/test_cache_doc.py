@@ -77,9 +77,11 @@ def latent_file(tmp_path) -> str:
 
 @pytest.fixture
 def two_templates(tmp_path) -> str:
-    """A checkpoint with one chat template of its tokenizer, and another of its processor."""
+    """A checkpoint with one chat template of its tokenizer, another of its processor, and a token before every text."""
     folder = Path(shutil.copytree(TINY / "qwen25vl", tmp_path / "two", ignore=shutil.ignore_patterns("*.safetensors")))
     template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text('{"add_bos_token": true}', encoding="utf-8")
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": f"other {template}"}), encoding="utf-8")
     return str(folder)
 

@@ -24,7 +24,7 @@ from foresight_cli.models.network import (
     load_transformers,
     network_recipe,
 )
-from foresight_cli.models.qwen25vl_files import BESIDE, template_identity
+from foresight_cli.models.qwen25vl_files import BESIDE, prompt_identity
 from foresight_cli.models.qwen25vl_inputs import Inputs
 from foresight_cli.models.qwen25vl_processor import Processor, load_processor
 from foresight_cli.models.size import TYPICAL_TOKENS, Size, transformer_activations, weight_count
@@ -74,7 +74,7 @@ class Qwen25VL:
         """See :class:`LatentModel`."""
         if self.checkpoint.local is not None:
             self._refuse_other_kind()  # before gigabytes are hashed
-        return {**self.checkpoint.identity(reach_hub=reach_hub), **template_identity(self.checkpoint)}
+        return {**self.checkpoint.identity(reach_hub=reach_hub), **prompt_identity(self.checkpoint)}
 
     def check_layers(self, layers: Sequence[str]) -> None:
         """See :class:`LatentModel`."""

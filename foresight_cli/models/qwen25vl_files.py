@@ -171,13 +171,13 @@ def copy_advice(files: str) -> str:
     return f"Copy {files} from the checkpoint that it was made from"
 
 
-def template_identity(checkpoint: Checkpoint) -> dict[str, str]:
-    """The hash of the chat template, where the hash of the files beside the network does not fix which one is used.
+def prompt_identity(checkpoint: Checkpoint) -> dict[str, str]:
+    """What fixes the prompt, where earlier versions made another one of the same files: then it has another key.
 
-    Earlier versions took the tokenizer's own template, and no hash covers ``additional_chat_templates``. Latents under
-    another template are other latents: they have another key.
+    They took the tokenizer's own chat template before that of the processor, left out what the tokenizer adds of its
+    own, and no hash covers ``additional_chat_templates``.
     """
-    folder = checkpoint.local
+    folder, identity = checkpoint.local, {}
     if folder is None or checkpoint.subfolder:
         return {}
     with suppress(OSError, ValueError, AttributeError, KeyError, TypeError):  # a broken file: check_json() names it
@@ -185,8 +185,24 @@ def template_identity(checkpoint: Checkpoint) -> dict[str, str]:
         text = None if file is None else _text(folder / file)
         former = _text(folder / "chat_template.jinja") or _text(folder / "tokenizer_config.json")
         if text and text != former and (file == _DEFAULT or "pad" in (former or "")):  # else it showed no pictures
-            return {"chat_template": hashlib.sha256(text.encode()).hexdigest()}
-    return {}
+            identity["chat_template"] = hashlib.sha256(text.encode()).hexdigest()
+        if _adds_tokens(folder):
+            identity["special_tokens"] = "the tokenizer's own"
+    return identity
+
+
+def _adds_tokens(folder: Path) -> bool:
+    """Whether the tokenizer puts tokens before or after every text, such as one for its beginning."""
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        return bool(settings.get("add_bos_token") or settings.get("add_eos_token"))
+    text = file.read_bytes()
+    if b'"TemplateProcessing"' not in text:
+        return False
+    steps = json.loads(text)["post_processor"]
+    steps = steps["processors"] if steps["type"] == "Sequence" else [steps]
+    return any("SpecialToken" in part for step in steps for part in step.get("single", ()))
 
 
 def _template_file(folder: Path) -> str | None:

@@ -70,20 +70,34 @@ class Processor:
         except Exception as error:  # a template is a program that somebody else wrote: it may raise anything
             fault = f"takes text alone, no {kind}" if self._takes_text() else f"fails on a message with one {kind}"
             raise self._template_error(f"{fault} ({_line(error)})") from error
-        ids: list[int] = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        if self._tells_the_date():
+            raise self._template_error("writes the date, so that latents would differ from day to day")
+        begun = bool(self.tokenizer.bos_token) and prompt.startswith(self.tokenizer.bos_token)
+        ids: list[int] = self.tokenizer(prompt, add_special_tokens=not begun)["input_ids"]
         self._refuse_vocabulary(kind, prompt, ids)
         if (places := ids.count(self.placeholders[kind])) != 1:
             raise self._template_error(f"has {places} places for the {kind}; wanted 1")
         return ids
 
-    def _rendered(self, content: str | list[dict[str, str]]) -> str:
+    def _rendered(self, content: str | list[dict[str, str]], **variables: str) -> str:
         prompt: str = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": content}],
             chat_template=self.template,
             tokenize=False,
             add_generation_prompt=True,
+            **variables,
         )
         return prompt
+
+    def _tells_the_date(self) -> bool:
+        """Whether the template calls the library's function for the date: with a text in its place it fails."""
+        if "strftime_now" not in self.template:
+            return False
+        try:
+            self._rendered([{"type": "image"}, {"type": "text", "text": ""}], strftime_now="")
+        except Exception:
+            return True
+        return False
 
     def _takes_text(self) -> bool:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from functools import lru_cache
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from foresight_cli.clip import Clip
@@ -24,10 +26,16 @@ from tests.layouts.qwen_layouts import (
     network,
     published,
     write,
-    write_network,
     write_processor,
 )
-from tests.layouts.qwen_tokenizer import IMAGES, TEXT, write_tokenizer
+from tests.layouts.qwen_pipelines import (
+    all_in_one_folder,
+    files_in_the_root,
+    longcat_image,
+    pipeline,
+    qwen_image_edit,
+)
+from tests.layouts.qwen_tokenizer import IMAGES, TEXT, token_ids, write_tokenizer
 from tests.models.qwen_reference import StillProcessor, picture
 
 PROMPT = "What is that thing?"
@@ -39,7 +47,6 @@ Reference = Callable[[str, Image.Image], dict[str, torch.Tensor]]
 @pytest.fixture(scope="session")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """``copy("7B")`` -> the folder that ``save_pretrained`` of the installed transformers writes."""
-    from transformers import AutoTokenizer
 
     @lru_cache
     def written(size: str) -> Path:
@@ -113,6 +120,7 @@ TRAINER = {
     "zero_to_fp32.py": b"raise SystemExit('never run')",
     "global_step500/mp_rank_00_model_states.pt": b"never read",
 }
+DATE = b"{% if messages[0].role == 'tool' %}{{ strftime_now('%d') }}{% endif %}"
 STALE = {"README.md": b"---\nlibrary_name: peft\nbase_model: Qwen/Qwen2.5-VL-7B-Instruct\n---\n"}
 JINJA = "chat_template.jinja"
 OLD = {"legacy": True}
@@ -129,6 +137,8 @@ LAYOUTS = {
     "merged": Layout(
         config="4.53", processor="4.57", template=JINJA, files={"README.md": b"---\nlibrary_name: peft\n---\n"}
     ),
+    "a text template saved over the other": Layout(files={JINJA: TEXT.encode()}),
+    "a template that names the date": Layout(template=JINJA, files={JINJA: IMAGES.encode() + DATE}),
     "float16": Layout(dtype=torch.float16),
     "float32, sharded": Layout(dtype=torch.float32, shards=4),
     "no tokenizer.json": Layout(tokenizer={"fast": False, "legacy": True}),
@@ -152,6 +162,28 @@ def test_what_the_installed_transformers_writes(reference, copy, tmp_path):
     assert_equal_to_transformers(reference, "7B", tmp_path / "q")
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_tokenizer_that_adds_a_token_of_its_own(reference, tmp_path, fast):
+    """``AutoProcessor`` keeps what the tokenizer puts before a text, unless the template has put it there."""
+    folder = write(tmp_path, Layout(tokenizer={"fast": False}))
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings |= {"add_bos_token": True, "bos_token": "<|endoftext|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    if fast:
+        AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
+        assert '"TemplateProcessing"' in (folder / "tokenizer.json").read_text()
+    content = [{"type": "image", "image": PICTURES[0]}, {"type": "text", "text": PROMPT}]
+    want = StillProcessor.from_pretrained(folder).apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=True, add_generation_prompt=True
+    )
+    model = open_model(qwen_model(folder, resolution=None, tokens="all", prompt=PROMPT))
+    model.load("cpu")
+    ids = model.prepare(Clip((PICTURES[0],)), "a").tensors["input_ids"].tolist()
+    assert ids == want[0]
+    assert ids[:2] == [token_ids()["<|endoftext|>"], token_ids()["<|im_start|>"]]
+    assert model.identity(reach_hub=False)["special_tokens"] == "the tokenizer's own"
+
+
 def test_every_block_and_size_counts(reference):
     """Were layers or sizes alike, a wrong one would go unseen."""
     for size in SIZES:
@@ -162,54 +194,6 @@ def test_every_block_and_size_counts(reference):
 
 
 # --- in a pipeline
-
-
-JUNK = {
-    "model_index.json": b'{"_class_name": "QwenImageEditPipeline"}',
-    "transformer/config.json": b"not even JSON",
-    "transformer/diffusion_pytorch_model.safetensors": b"never read",
-    "vae/config.json": b"{}",
-}
-ENCODER = Layout(config="4.53", shards=4)
-
-
-def pipeline(folder: Path) -> Path:
-    """The network of a diffusers pipeline, such as Qwen-Image, in ``text_encoder``; its other networks are junk."""
-    for name, content in JUNK.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    (folder / "text_encoder").mkdir()
-    write_network(folder / "text_encoder", ENCODER)
-    return folder
-
-
-def qwen_image_edit(folder: Path) -> Path:
-    """Text alone in ``tokenizer``, which has no tokenizer.json; pictures in ``processor``."""
-    write_tokenizer(pipeline(folder) / "tokenizer", fast=False, legacy=True, template=TEXT)
-    (folder / "tokenizer" / JINJA).write_text(TEXT)
-    write_tokenizer(folder / "processor")
-    write_processor(folder / "processor", "4.57", JINJA)
-    return folder
-
-
-def longcat_image(folder: Path) -> Path:
-    """As LongCat-Image: ``text_processor``, and settings of the image processor in every folder."""
-    write_processor(pipeline(folder) / "text_encoder", "4.49", None)
-    for name in ("tokenizer", "text_processor"):
-        write_tokenizer(folder / name, template=TEXT)
-        write_processor(folder / name, "4.49", "chat_template.json")
-    return folder
-
-
-def all_in_one_folder(folder: Path) -> Path:
-    write(pipeline(folder) / "text_encoder", ENCODER)
-    return folder
-
-
-def files_in_the_root(folder: Path) -> Path:
-    write_tokenizer(pipeline(folder), template=TEXT)
-    write_processor(folder, "published", "chat_template.json")
-    return folder
 
 
 @pytest.mark.parametrize("built", [qwen_image_edit, longcat_image, all_in_one_folder, files_in_the_root])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
 
@@ -11,10 +10,11 @@ import pytest
 
 from foresight_cli.errors import UsageError
 from foresight_cli.models import open_model
+from foresight_cli.models.checkpoint import TINY
 from foresight_cli.models.qwen25vl_processor import load_processor
 from tests.builders import qwen_model
 from tests.conftest import TEMPLATE
-from tests.models.qwen_files import CONFIG, DEFAULT, JINJA, JSON, TEXT_ALONE, TOKENIZER, refusal
+from tests.models.qwen_files import CONFIG, DEFAULT, JINJA, JSON, TEXT_ALONE, TOKENIZER, refusal, write_templates
 from tests.models.qwen_reference import StillProcessor
 
 pytestmark = pytest.mark.filterwarnings(
@@ -86,6 +86,7 @@ ADVICE = (
         ("{{ messages.append(1) }}",
          "fails on a message with one image (access to attribute 'append' of 'list' object is unsafe.)"),
         ("{% for %}", "fails on a message with one image (Expected an expression, got 'end of statement block')"),
+        (TEMPLATE + "{{ strftime_now('%d %b %Y') }}", "writes the date, so that latents would differ from day to day"),
         ("{{ 1 / 0 }}", "fails on a message with one image (division by zero)"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
          "fails on a message with one image (maximum recursion depth exceeded)"),
@@ -154,22 +155,22 @@ def test_what_loading_would_refuse_is_refused_before_anything_is_made(qwen_files
     assert not Path("cache").exists()
 
 
-@pytest.mark.parametrize("files", [[JSON], [JSON, TOKENIZER]], ids="+".join)
-def test_the_published_layout_has_the_latents_of_the_shipped_checkpoint(run, files):
-    """The command of the README on the layout of the hub, in place of one file ``chat_template.jinja``."""
-    from foresight_cli.models.checkpoint import TINY
+def test_published_layouts_have_the_latents_of_the_shipped_checkpoint(run):
+    """The command of the README on the files of the hub, with and without a template for text, and in a pipeline."""
+    small = ("model.dtype=float32", "model.resolution=56", "data.per_category=1", "data.size=56", "layer=4")
 
-    small = ("model.resolution=56", "data.per_category=1", "data.size=56", "layer=4")
-    assert run("extract", "model=qwen25vl", "weights=tiny", "cache_dir=tiny", *small).exit_code == 0
-    folder = Path(shutil.copytree(TINY / "qwen25vl", "q"))
+    def latents(*settings: str) -> bytes:
+        shutil.rmtree("cache", ignore_errors=True)
+        result = run("extract", "model=qwen25vl", "cache_dir=cache", *settings, *small)
+        assert result.exit_code == 0, result.output
+        (shard,) = Path("cache").rglob("*.safetensors")
+        return shard.read_bytes()
+
+    shipped = latents("weights=tiny")
+    folder = Path(shutil.copytree(TINY / "qwen25vl", "p/text_encoder"))
+    assert latents("model.checkpoint=p", "model.subfolder=text_encoder") == shipped
     template = (folder / JINJA).read_text()
-    (folder / JINJA).unlink()
-    (folder / JSON).write_text(json.dumps({"chat_template": template}))
-    if TOKENIZER in files:
-        settings = json.loads((folder / TOKENIZER).read_text())
-        (folder / TOKENIZER).write_text(json.dumps({**settings, "chat_template": TEXT_ALONE}))
-    result = run("extract", "model=qwen25vl", "model.checkpoint=q", "cache_dir=q_cache", "model.dtype=float32", *small)
-    assert result.exit_code == 0, result.output
-    shards = [sorted(Path(cache).rglob("*.safetensors")) for cache in ("tiny", "q_cache")]
-    assert len(shards[0]) == 1
-    assert shards[0][0].read_bytes() == shards[1][0].read_bytes()
+    write_templates(folder, {JSON: template})
+    assert latents("model.checkpoint=p/text_encoder") == shipped
+    write_templates(folder, {TOKENIZER: TEXT_ALONE})
+    assert latents("model.checkpoint=p/text_encoder") == shipped
