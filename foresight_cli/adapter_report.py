@@ -99,8 +99,8 @@ def held_out_results(
     results = AdapterResults(
         adapter=config.adapter.name,
         shape=fitted[kept].adapter.shape,
-        source=_name(paired.source),
-        target=_name(paired.target),
+        source=_name(paired.labels[0], paired.source),
+        target=_name(paired.labels[1], paired.target),
         weights=config.weights,
         duplicates=paired.duplicates,
         rows={"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)},
@@ -121,6 +121,10 @@ def held_out_results(
             "entries": [str(paired.source.path), str(paired.target.path)],
             "keys": [paired.source.path.name, paired.target.path.name],
             "versions": {name: version(name) for name in ("foresight-latents", "torch", "numpy")},
+        },
+        models={
+            side: str(entry.recipe.model["name"])
+            for side, entry in (("source", paired.source), ("target", paired.target))
         },
     )
     return Scored(results, fitted[kept], runs[kept], held)
@@ -143,9 +147,9 @@ def _train_r2(fitted: Fitted, train: Pairs) -> float:
     return 1 - float(residual / (y - y.mean(dim=0)).square().sum())
 
 
-def _name(entry: Entry) -> str:
+def _name(label: str, entry: Entry) -> str:
     layer = entry.recipe.layer
-    return f"{entry.recipe.model['name']} {layer if layer == 'final' else f'layer {layer}'} {entry.recipe.pooling}"
+    return f"{label} {layer if layer == 'final' else f'layer {layer}'} {entry.recipe.pooling}"
 
 
 def print_adapter(results: AdapterResults, folder: Path) -> None:

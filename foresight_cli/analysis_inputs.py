@@ -103,8 +103,13 @@ def open_inputs(config: AnalyzeConfig, found: Found | None = None) -> Opened:
         order=read.order,
     )
     x, y = (
-        [representation_of(side, entry, values, device) for entry, values in zip(of_side, latents_of, strict=True)]
-        for side, of_side, latents_of in (("source", found.source, sources), ("target", found.target, targets))
+        [
+            representation_of(side, label, entry, values, device)
+            for entry, values in zip(of_side, latents_of, strict=True)
+        ]
+        for side, label, of_side, latents_of in zip(
+            ("source", "target"), found.labels, (found.source, found.target), (sources, targets), strict=True
+        )
     )
     known = read.latents[0]
     all_known, alike = read.everything or (known, rows.alike)

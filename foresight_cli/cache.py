@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,13 @@ from rich.text import Text
 
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.labels import told_apart
 from foresight_cli.latents import Entry
 from foresight_cli.latents.check import faults
 from foresight_cli.latents.gc import DAY, Kept, Removable, leftovers, named, other_format
 from foresight_cli.latents.listing import states
 from foresight_cli.latents.lock import held
+from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.removal import remove
 from foresight_cli.latents.store import folders
@@ -92,21 +94,47 @@ def ls(root: Path) -> None:
     if not on_terminal:
         console.width = 100_000  # a pipe has no edge to cut words at
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("key", "model", "layer", "pooling", "data", "rows", "size", "state"):
+    for column in ("key", "model", "label", "layer", "pooling", "data", "rows", "size", "state"):
         right, least = column in ("rows", "size"), 8 if column == "key" else None
         table.add_column(column, justify="right" if right else "left", no_wrap=True, min_width=least)
     table.add_column("checkpoint")  # the one to be cut where the terminal is narrow
     if not on_terminal:
         table.add_column("path", no_wrap=True)
     count = total = 0
-    for folder in folders(root):
-        size, *words, checkpoint = _line(folder)
+    listed = sorted(folders(root), key=_by_layer)
+    labels = _labels(listed)
+    for folder in listed:
+        size, model, *words, checkpoint = _line(folder)
+        words = [model, labels.get(folder, ""), *words]
         key = folder.name[:8] if on_terminal else folder.name
         cut = Text(checkpoint, no_wrap=True, overflow="ellipsis")
         table.add_row(key, *words, cut, *([] if on_terminal else [str(folder)]))
         count, total = count + 1, total + size
     console.print(table)
     console.print(f"{count} {'entry' if count == 1 else 'entries'}, {decimal(total)}", highlight=False)
+
+
+def _by_layer(folder: Path) -> tuple[str, bool, int, str, str]:
+    """By model, then layers by number, the final one last."""
+    model, layer, pooling, key = folder.parts[-4:]
+    number = layer.removeprefix("layer-")
+    return model, not number.isdecimal(), int(number) if number.isdecimal() else 0, pooling, key
+
+
+def _labels(listed: Sequence[Path]) -> dict[Path, str]:
+    """What the model of each entry is called; equal labels of two models are told apart."""
+    settings: dict[Path, dict[str, Any]] = {}
+    for folder in listed:
+        with suppress(ForesightError):
+            entry = Entry.open(folder)
+            model = {key: value for key, value in entry.recipe.model.items() if value != "local"}
+            if entry.complete:
+                said = entry.manifest()["provenance"]
+                model = {**said.get("model", model), "label": said.get("label")}
+            settings[folder] = model
+    kinds = {canonical_json(model): model for model in settings.values()}
+    labels = dict(zip(kinds, told_apart(list(kinds.values())), strict=True))
+    return {folder: labels[canonical_json(model)] for folder, model in settings.items()}
 
 
 def _line(folder: Path) -> tuple[Any, ...]:

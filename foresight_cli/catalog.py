@@ -16,6 +16,7 @@ from foresight_cli.config_groups import as_override, changed_settings, conf_dir,
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
+from foresight_cli.labels import labels_of_both
 from foresight_cli.latent_file import Undecided
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
@@ -29,11 +30,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """The cache entries of both sides, all over the same data; layers in the network's order."""
+    """The cache entries of both sides, all over the same data; layers in the network's order.
+
+    Attributes:
+        source: of one side.
+        target: of the other.
+        labels: what the two models are called.
+    """
 
     source: list[Entry]
     target: list[Entry]
     dataset: Dataset | None = None  # where it was opened to find them
+    labels: tuple[str, str] = ("source", "target")
 
     @property
     def data(self) -> dict[str, Any]:
@@ -83,10 +91,17 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
             f"with the same data= settings{one}"
         )
     on_data = [[e for e in side if canonical_json(e.recipe.data) == canonical_json(common[0])] for side in sides]
-    chosen, other = (_one_of_each(side) for side in on_data)
-    found = Found(chosen, other, dataset)
+    entries = [_one_of_each(side) for side in on_data]
+    first, second = (_with_label(space, side[0]) for space, side in zip((source, target), entries, strict=True))
+    found = Found(entries[0], entries[1], dataset, labels_of_both(first, second))
     _refuse_two_tables(found)
     return found
+
+
+def _with_label(space: SpaceConfig, entry: Entry) -> dict[str, Any]:
+    """The settings of the model, with the label that it was given now, or when it was extracted."""
+    settings = asdict(space.model)
+    return {**settings, "label": settings["label"] or entry.manifest()["provenance"].get("label")}
 
 
 def complete_entries(root: Path, *, quiet: bool = False) -> Iterator[Entry]:

@@ -22,10 +22,11 @@ from foresight_cli.latents import Entry, Latents, join, load
 log = logging.getLogger(__name__)
 
 
-def representation_of(side: str, entry: Entry, latents: Latents, device: str) -> Representation:
-    """The latents of a cache entry as a representation, named as the entry is, to be measured on ``device``."""
+def representation_of(side: str, label: str, entry: Entry, latents: Latents, device: str) -> Representation:
+    """The latents of a cache entry of the model called ``label``, to be measured on ``device``."""
     recipe = entry.recipe
-    return Representation.of(side, recipe.model["name"], recipe.layer, recipe.pooling, entry.path.name, latents, device)
+    name = str(recipe.model["name"])
+    return Representation.of(side, name, recipe.layer, recipe.pooling, entry.path.name, latents, device, label)
 
 
 def untrained(entry: Entry, ids: Sequence[str], cache_dir: str) -> dict[str, torch.Tensor]:
@@ -50,8 +51,8 @@ def companion_set(found: Found, pair: tuple[int, int], config: AnalyzeConfig) ->
     some = source.take(rows.score)
     scored = Scored(some.ids, some.labels, [rows.groups[i] for i in rows.score], some.attributes, rows.one_of_each)
     x, y = (
-        representation_of(side, entry, held, usable_device(config.device)).rows(rows.score, rows.one_of_each)
-        for side, entry, held in zip(("source", "target"), entries, (source, target), strict=True)
+        representation_of(side, label, entry, held, usable_device(config.device)).rows(rows.score, rows.one_of_each)
+        for side, label, entry, held in zip(("source", "target"), found.labels, entries, (source, target), strict=True)
     )
     return Companion(f"shapes ({len(rows.score)} drawings)", x, y, scored)
 

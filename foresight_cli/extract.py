@@ -28,6 +28,7 @@ from foresight_cli.extraction.plan import described, open_data, opened, planned
 from foresight_cli.extraction.precision import with_dtype
 from foresight_cli.extraction.together import Together
 from foresight_cli.latents import Entry
+from foresight_cli.latents.label import write_label
 from foresight_cli.latents.lock import Holder, locked
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import write_samples
@@ -118,6 +119,8 @@ def extract(
             _fill({tap: entry for tap, entry in todo.items() if not entry.complete}, config, dataset, model, tracking)
     for entry in entries.values():
         write_samples(entry.path, dataset.samples)
+        if config.model.label:
+            write_label(entry, config.model.label)
     report_left_out(config.data, next(iter(entries.values())))
     return entries
 
@@ -243,6 +246,7 @@ def _provenance(config: ExtractConfig, device: str, left_alone: LeftAlone) -> di
         pattern = said["name"] == "precomputed" and not said[key].startswith("{")
         if pattern or Path(said[key]).expanduser().exists():  # no hub id, and no tiny:<model>
             said[key] = str(Path(said[key]).expanduser().resolve())
+    label = model.pop("label")  # beside the settings: caches that were made before there were labels stay as they are
     versions = {}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):  # some are extras
@@ -250,6 +254,7 @@ def _provenance(config: ExtractConfig, device: str, left_alone: LeftAlone) -> di
     return {
         "data": data,
         "model": model,
+        **({"label": label} if label else {}),
         "batch_size": config.batch_size or "auto",
         "device": device,
         "python": platform.python_version(),

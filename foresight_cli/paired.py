@@ -39,6 +39,7 @@ class Paired:
         table: ids, labels, attributes of each of them; its ``values`` are not used.
         groups: of each of them, near-duplicates merged.
         duplicates: what was left out or merged.
+        labels: what the two models are called.
         opened: the dataset behind the latents and its settings; None if it is gone.
     """
 
@@ -49,6 +50,7 @@ class Paired:
     groups: list[str]
     duplicates: Duplicates
     opened: tuple[Dataset, DataConfig] | None
+    labels: tuple[str, str]
 
 
 def open_pairs(config: AdaptConfig, found: Found | None = None) -> Paired:
@@ -101,6 +103,7 @@ def open_pairs(config: AdaptConfig, found: Found | None = None) -> Paired:
         groups=[rows.groups[i] for i in rows.score],
         duplicates=rows.duplicates,
         opened=opened,
+        labels=found.labels,
     )
 
 

@@ -66,16 +66,32 @@ def test_cache_before_anything_is_extracted(run):
 def test_ls_in_a_pipe_tells_full_paths_and_the_total(run):
     run("extract", *PIXELS, "pooling=all")
     head, *lines, total = run("cache", "ls").stdout.splitlines()
-    assert head.split() == ["key", "model", "layer", "pooling", "data", "rows", "size", "state", "checkpoint", "path"]
+    assert head.split() == [
+        *("key", "model", "label", "layer", "pooling", "data", "rows", "size", "state", "checkpoint", "path")
+    ]
     entries = sorted(Path("outputs/cache").glob("*/*/*/*"))
     sizes = [sum(shard.stat().st_size for shard in entry.glob("shard-*")) for entry in entries]
     shown = [f"{size / 1000:.1f}" for size in sizes]
     assert [line.split() for line in lines] == [
-        [entry.name, "pixels", "final", entry.parent.name, "shapes", "16", size, "kB", "complete", str(entry)]
+        [entry.name, "pixels", "pixels", "final", entry.parent.name, "shapes", "16", size, "kB", "complete", str(entry)]
         for entry, size in zip(entries, shown, strict=True)
     ]
     assert total == f"2 entries, {sum(sizes) / 1000:.1f} kB"
     assert len(list(Path().rglob(".hydra"))) == 1  # looking at the cache leaves no folder behind
+
+
+def test_ls_counts_layers_and_tells_models_of_one_name_apart(run):
+    words = ("model=qwen25vl", "weights=tiny", "data.per_category=1", "data.size=64")
+    assert run("extract", *words, "layer.index=[10,2]").exit_code == 0
+    assert run("extract", *words, "layer.index=2", "model.tokens=text").exit_code == 0
+    head, *lines, _ = run("cache", "ls").stdout.splitlines()
+    label, layer = head.index("label"), head.index("layer")
+    assert sorted((line[label:layer].strip(), line[layer:].split()[0]) for line in lines) == [
+        ("qwen25vl tokens=image", "10"),
+        ("qwen25vl tokens=image", "2"),
+        ("qwen25vl tokens=text", "2"),
+    ]
+    assert [line[layer:].split()[0] for line in lines] == ["2", "2", "10"]
 
 
 def test_ls_of_an_empty_cache(run):
@@ -164,8 +180,7 @@ def test_verify_knows_no_command_for_pictures_whose_folder_is_said_nowhere(run, 
     entry = the_entry()
     flip(next(entry.glob("shard-*")))
     missing = f"{entry}: shard 0 is missing: its bytes had changed on the disk, and it was set aside."
-    path = f"data.path={tmp_path}/p"
-    command = f"foresight extract model=pixels layer=final pooling=channel_mean data=imagefolder {path}"
+    command = "foresight extract model=pixels layer=final pooling=channel_mean data=imagefolder data.path=p"
     assert run("cache", "verify").stdout == f"{missing} Type: {command}\n"
     (entry / ".corrupt-manifest.json").unlink()
     assert run("cache", "verify").stdout == f"{missing} Type the same extract again\n"

@@ -132,7 +132,7 @@ def test_the_fields_of_a_recipe_and_of_the_files_beside_it():
     manifest = json.loads((ENTRY / "manifest.json").read_bytes())
     fields, provenance = tables("manifest.json")
     assert fields.keys() == manifest.keys()
-    assert provenance.keys() == {*manifest["provenance"], "left_alone"}  # the folder of this entry had no other files
+    assert provenance.keys() == {*manifest["provenance"], "label", "left_alone"}  # neither label nor other files here
     for part in manifest["shards"][0]:
         assert f"`{part}`" in fields["shards"][0]
     samples = json.loads((ENTRY / "samples.json").read_bytes())

@@ -39,7 +39,7 @@ def test_the_command_says_all_that_differs(run):
     words = ["data=shapes", "data.per_category=20", "weights=tiny", "cache_dir=my cache"]
     assert says(run, "analyze", "layer.index=5", *words).endswith(
         "Type: foresight extract model=qwen25vl layer.index=5 pooling=all weights=tiny data.per_category=20 "
-        "'cache_dir='\"'\"'my cache'\"'\"''"
+        "'cache_dir=my cache'"
     )
     assert "model=qwen25vl 'layer.index=[5,6]' pooling" in says(run, "analyze", "layer.index=[5,6]", "weights=tiny")
 

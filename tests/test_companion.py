@@ -128,11 +128,11 @@ def test_a_hub_checkpoint_is_named_with_its_revision(tmp_path, monkeypatch, data
     there = f"cache_dir={tmp_path}/c"
     assert [shlex.split(command) for command in commands] == [
         [
-            *("foresight", "extract", "model=qwen25vl", prompt, f"model.revision='{COMMIT}'", "layer=4"),
+            *("foresight", "extract", "model=qwen25vl", f"model.revision={COMMIT}", prompt, "layer=4"),
             *("pooling=channel_mean", "rows_per_shard=100", there, "data=shapes"),
         ],
         [
-            *("foresight", "extract", "model=ltxv", f"model.revision='{COMMIT}'", "layer=final"),
+            *("foresight", "extract", "model=ltxv", f"model.revision={COMMIT}", "layer=final"),
             *("pooling=channel_mean", "rows_per_shard=100", there, "data=shapes"),
         ],
     ]

@@ -27,6 +27,7 @@ GROUND = (
     "trackers",
     "pooling",
     "devices",
+    "labels",
     "ray_cluster",
 )  # whoever needs them
 LAYERS = (

@@ -16,7 +16,18 @@ DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class LabelledConfig:
+    """What every model has: a name for people, which changes no number and is part of no key."""
+
+    label: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.label is not None and not re.fullmatch(r"\S(.{0,58}\S)?", self.label):
+            raise UsageError(f"model.label={self.label!r}: it must be a name of 1 to 60 characters on one line")
+
+
+@dataclass(frozen=True)
+class NetworkConfig(LabelledConfig):
     """What every model with weights has."""
 
     name: str
@@ -29,6 +40,7 @@ class NetworkConfig:
     variant: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.variant is not None and not re.fullmatch(r"[\w-]+", self.variant):
             raise UsageError(f"model.variant: must be a word such as fp16, got {self.variant!r}")
         _inside("model.subfolder", getattr(self, "subfolder", None))
@@ -99,7 +111,7 @@ class AutoencoderConfig(NetworkConfig):
 
 
 @dataclass(frozen=True)
-class PrecomputedConfig:
+class PrecomputedConfig(LabelledConfig):
     """``model=precomputed``."""
 
     name: str
@@ -110,29 +122,31 @@ class PrecomputedConfig:
 
 
 @dataclass(frozen=True)
-class PixelsConfig:
+class PixelsConfig(LabelledConfig):
     """``model=pixels``."""
 
     name: str
     resolution: int
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         between("model.resolution", self.resolution, 1, 1024)
 
 
 @dataclass(frozen=True)
-class HistogramConfig:
+class HistogramConfig(LabelledConfig):
     """``model=histogram``."""
 
     name: str
     bins: int
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         between("model.bins", self.bins, 2, 32)
 
 
 @dataclass(frozen=True)
-class RandomNetworkConfig:
+class RandomNetworkConfig(LabelledConfig):
     """``model=random_network``."""
 
     name: str
@@ -140,6 +154,7 @@ class RandomNetworkConfig:
     seed: int
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         multiple("model.resolution", self.resolution, 16)
         at_least("model.seed", self.seed, 0)
 

@@ -26,6 +26,7 @@ class Representation:
         key: of the cache entry.
         values: ``[n, d]`` float64.
         one_of_each: one row of every group, or None where every row is a group of its own.
+        label: what the model is called; "": by its name.
         device: where :attr:`space` is measured; everything else is on the CPU.
     """
 
@@ -37,19 +38,20 @@ class Representation:
     values: torch.Tensor
     one_of_each: Sequence[int] | None = None
     device: str = "cpu"
+    label: str = ""
 
     @classmethod
     def of(
-        cls, side: str, model: str, layer: str, pooling: str, key: str, latents: Latents, device: str = "cpu"
+        cls, side: str, model: str, layer: str, pooling: str, key: str, latents: Latents, device: str, label: str
     ) -> Representation:
         """The representation that cached ``latents`` hold."""
-        return cls(side, model, layer, pooling, key, latents.values.double(), device=device)
+        return cls(side, model, layer, pooling, key, latents.values.double(), device=device, label=label)
 
     @property
     def name(self) -> str:
         """How messages call it."""
         layer = self.layer if self.layer == "final" else f"layer {self.layer}"
-        return f"{self.model} {layer} {self.pooling}"
+        return f"{self.label or self.model} {layer} {self.pooling}"
 
     def rows(self, index: Sequence[int], one_of_each: Sequence[int] | None = None) -> Representation:
         """The same space on some of its rows; ``one_of_each`` counts within them.

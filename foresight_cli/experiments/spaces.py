@@ -38,6 +38,7 @@ def describe_space(space: Representation, rows: Scored, near_duplicates: int, se
         participation_ratio=size.participation_ratio,
         top_feature_share=size.top_feature_share,
         near_duplicates=near_duplicates,
+        label=space.label,
     )
     return described, no_dimensions(space, size)
 

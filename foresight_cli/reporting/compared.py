@@ -100,8 +100,8 @@ def _facets(results: Analysis) -> dict[str, str]:
     target = [space for space in results.spaces if space.side == "target"]
     data = results.data.get("path") or " ".join(str(results.data.get(key) or "") for key in ("name", "variant"))
     return {
-        "source": results.source,
-        "target": f"to {results.target}",
+        "source": results.source_label,
+        "target": f"to {results.target_label}",
         "data": f"on {data}".strip(),
         "source layers": _all_of("layer", [space.layer for space in source]),
         "source poolings": _all_of("pooling", [space.pooling for space in source]),

@@ -65,7 +65,11 @@ def _verdict(results: Analysis, boxed: bool, *, codes: bool) -> RenderableType:
     code = {c.name: f" [{c.code}]" for c in verdict.criteria if codes and c.code}
     color = _COLORS.get(verdict.answer, "cyan")
     head = Text.assemble(
-        (results.source, "bold"), " -> ", (results.target, "bold"), ": ", _SAYS.get(verdict.answer, "see the reasons")
+        (results.source_label, "bold"),
+        " -> ",
+        (results.target_label, "bold"),
+        ": ",
+        _SAYS.get(verdict.answer, "see the reasons"),
     )
     lines: list[RenderableType] = [head, Text()]
     for reason in verdict.reasons:
@@ -131,7 +135,7 @@ def _controls(results: Analysis) -> RenderableType:
     table = _table("Same target", "R²", "CKA", "Recall", "The source adds (R²)", right=(1, 2, 3))
     pair = results.chosen_pair
     recall = percent(pair.neighborhood[0].recall.value) if pair.neighborhood else ""
-    table.add_row(_first(results.source, "bold"), fixed(pair.r2.value), fixed(pair.cka.value), recall, "")
+    table.add_row(_first(results.source_label, "bold"), fixed(pair.r2.value), fixed(pair.cka.value), recall, "")
     for control in results.controls:
         scores = (fixed(control.r2), fixed(control.cka), percent(control.recall), with_interval(control.delta_r2))
         table.add_row(_first(control.name), *scores)

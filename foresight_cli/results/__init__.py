@@ -9,13 +9,13 @@ from foresight_cli.results.analysis import (
     CategoryRows,
     ChosenPair,
     Control,
-    Duplicates,
     LearningPoint,
     Pair,
     Space,
     WholeSet,
 )
 from foresight_cli.results.arrays import load_arrays, save_arrays
+from foresight_cli.results.duplicates import Duplicates
 from foresight_cli.results.estimates import Estimate, Neighborhood
 from foresight_cli.results.file import json_text, load_results, save_results
 from foresight_cli.results.long import results_csv

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from foresight_cli.results.analysis import Attribute, Duplicates
+from foresight_cli.results.analysis import Attribute
+from foresight_cli.results.duplicates import Duplicates
 from foresight_cli.results.estimates import Estimate
 
 
@@ -72,6 +73,7 @@ class AdapterResults:
         attribute_gains: of the adapter over ridge, on the same rows.
         seeds: each training run; the first of equals with the best validation is the one that was saved.
         saved_seed: of the weights beside this file.
+        models: ``source`` and ``target``, the kinds of the two models.
     """
 
     adapter: str
@@ -95,3 +97,4 @@ class AdapterResults:
     saved_seed: int
     settings: dict[str, Any]
     provenance: dict[str, Any]
+    models: dict[str, str] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from foresight_cli.inference.permutation_test import PermutationTest
+from foresight_cli.results.duplicates import Duplicates
 from foresight_cli.results.estimates import Estimate, Neighborhood
 from foresight_cli.results.verdict import Verdict
 
@@ -23,6 +24,7 @@ class Space:
         pca_dimensions: components for 90, 95 and 99 % of the variance.
         top_feature_share: share of variance of the one feature with most; above 0.2 it dominates CKA and RSA.
         near_duplicates: rows that another row nearly equals in this space.
+        label: what its model is called; "" for the model's own name.
     """
 
     side: str
@@ -43,12 +45,18 @@ class Space:
     participation_ratio: float
     top_feature_share: float
     near_duplicates: int
+    label: str = ""
+
+    @property
+    def called(self) -> str:
+        """The label of its model."""
+        return self.label or self.model
 
     @property
     def name(self) -> str:
         """``qwen25vl layer 8 channel_mean``: how a reader is told of it."""
         layer = self.layer if self.layer == "final" else f"layer {self.layer}"
-        return f"{self.model} {layer} {self.pooling}"
+        return f"{self.called} {layer} {self.pooling}"
 
 
 @dataclass(frozen=True)
@@ -198,27 +206,6 @@ class ChosenPair:
 
 
 @dataclass(frozen=True)
-class Duplicates:
-    """Equal and nearly equal inputs.
-
-    Attributes:
-        rows: samples before anything is left out.
-        exact: samples whose pixels equal those of an earlier sample; they are left out.
-        near: rows that nearly equal another in two of source, target and thumbnails; each such set is one group.
-        groups: independent groups that remain: the effective n.
-        examples: some sets of equal or nearly equal samples, by id.
-        skipped: samples that could not be decoded, or that one of the models did not take.
-    """
-
-    rows: int
-    exact: int
-    near: int
-    groups: int
-    examples: list[list[str]]
-    skipped: list[list[str]]
-
-
-@dataclass(frozen=True)
 class WholeSet:
     """The chosen pair on every row, where only some were drawn for the verdict.
 
@@ -274,6 +261,16 @@ class Analysis:
     whole: WholeSet | None = None
     category_rows: CategoryRows | None = None
     left_alone: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def source_label(self) -> str:
+        """What the source's model is called."""
+        return next((space.called for space in self.spaces if space.side == "source"), self.source)
+
+    @property
+    def target_label(self) -> str:
+        """What the target's model is called."""
+        return next((space.called for space in self.spaces if space.side == "target"), self.target)
 
     @property
     def chosen_pair(self) -> Pair:

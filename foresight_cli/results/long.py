@@ -13,9 +13,11 @@ COLUMNS = (
     "analysis",
     "about",
     "source",
+    "source_model",
     "source_layer",
     "source_pooling",
     "target",
+    "target_model",
     "target_layer",
     "target_pooling",
     "measure",
@@ -107,7 +109,12 @@ def _of_pair(ends: Row, pair: Pair) -> Iterator[Row]:
 
 def _of_space(space: Space) -> Iterator[Row]:
     side = "target" if space.side == "target" else "source"
-    where: Row = {side: space.model, f"{side}_layer": space.layer, f"{side}_pooling": space.pooling}
+    where: Row = {
+        side: space.called,
+        f"{side}_model": space.model,
+        f"{side}_layer": space.layer,
+        f"{side}_pooling": space.pooling,
+    }
     for measure in _OF_SPACE:
         value = getattr(space, measure)
         if value is not None:
@@ -119,7 +126,12 @@ def _of_space(space: Space) -> Iterator[Row]:
 def _ends(results: Analysis, pair: Pair) -> Row:
     said: Row = {}
     for side, space in (("source", results.spaces[pair.source]), ("target", results.spaces[pair.target])):
-        said |= {side: space.model, f"{side}_layer": space.layer, f"{side}_pooling": space.pooling}
+        said |= {
+            side: space.called,
+            f"{side}_model": space.model,
+            f"{side}_layer": space.layer,
+            f"{side}_pooling": space.pooling,
+        }
     return said
 
 

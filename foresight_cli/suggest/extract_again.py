@@ -64,7 +64,7 @@ def _from_manifest(entry: Entry) -> tuple[Settings, Settings] | None:
             if said["key"] == entry.recipe.key:
                 model, data = said["provenance"]["model"], said["provenance"]["data"]
                 if model["name"] in GROUPS["model"] and data["name"] in GROUPS["data"]:
-                    return dict(model), dict(data)
+                    return {**model, "label": said["provenance"].get("label")}, dict(data)
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return None

@@ -25,6 +25,7 @@ def analyze_command(
         cache_dir: root of the cache.
         more: words to end with.
     """
+    source, target = ({**model, "label": None} for model in (source, target))  # the cache knows it
     weights = weights_for(source, target)
     words = [word for side, model in (("source", source), ("target", target)) for word in model_words(
         model, weights, side)]  # fmt: skip

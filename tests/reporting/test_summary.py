@@ -137,5 +137,7 @@ def test_no_cell_of_the_criteria_is_cut_or_broken(example, width):
 
 def test_brackets_in_names_are_no_markup(example):
     results, _ = example.full()
-    results = dataclasses.replace(results, source="[red]a[/red]", target="[/]")
+    names = {"source": "[red]a[/red]", "target": "[/]"}
+    spaces = [dataclasses.replace(space, label=names[space.side]) for space in results.spaces]
+    results = dataclasses.replace(results, spaces=spaces)
     assert "[red]a[/red] -> [/]: not bridgeable like this" in printed(results, [], width=80, terminal=False)

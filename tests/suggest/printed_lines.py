@@ -33,6 +33,7 @@ class Session:
 
     run: Callable[..., Result]
     typed: list[str] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
 
     def type(self, line: str, status: int = 0) -> str:
         """Type ``line``, which must end with ``status``; what it printed, and the newest FINDINGS.md after a report."""
@@ -40,7 +41,8 @@ class Session:
         assert result.exit_code == status, f"{line}\n{result.output}"
         self.typed.append(line)
         newest = sorted(Path("outputs/report").rglob("FINDINGS.md")) if line.startswith("foresight report") else []
-        return result.output + "".join(path.read_text() for path in newest[-1:])
+        self.outputs[line] = result.output + "".join(path.read_text() for path in newest[-1:])
+        return self.outputs[line]
 
     def follow(self, *lines: str) -> list[str]:
         """Type ``lines``, then what was printed, and so on, each line once; what was typed."""

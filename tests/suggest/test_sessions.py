@@ -75,6 +75,9 @@ def test_two_files_of_latents(session, latents, without_figures):
         "foresight report",
         f"foresight adapt {pair} layer=final",
     ]
+    said = session.outputs[f"foresight analyze {pair}"]
+    assert "\na final channel_mean -> b final channel_mean: R2 " in said
+    assert "# a to b: Latent Space Alignment - Findings" in session.outputs["foresight report"]
 
 
 SMALL = "data.per_category=4 data.size=64"

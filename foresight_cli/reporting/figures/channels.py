@@ -33,7 +33,9 @@ def ltx_channel_analysis(results: Analysis, arrays: Arrays) -> Figure:
     left.vlines(ranks[top:], 0, 100 * share[top:], color="#BBBBBB", linewidth=1.2)
     left.vlines(ranks[:top], 0, 100 * share[:top], color=TARGET, linewidth=2.2)
     left.set(
-        xlabel="channel, by variance", ylabel="share of variance (%)", title=f"{results.target}: variance by channel"
+        xlabel="channel, by variance",
+        ylabel="share of variance (%)",
+        title=f"{results.target_label}: variance by channel",
     )
     left.set_xlim(0, len(order) + 1)
     left.set_ylim(0, None)
@@ -66,7 +68,9 @@ def ltx_spatial_correlation(results: Analysis, arrays: Arrays) -> Figure:
         relative = variance / variance.mean() if variance.mean() > 0 else variance
         limits = (0.0, max(2.0, float(relative.max())))
         image = heatmap(axes[1], relative, limits=limits, colours="viridis", values=small)
-        axes[1].set(xlabel="column of cells", ylabel="row of cells", title=f"{results.target}: variance of each cell")
+        axes[1].set(
+            xlabel="column of cells", ylabel="row of cells", title=f"{results.target_label}: variance of each cell"
+        )
         colour_bar(axes[1], image, "times the mean cell")
     for ax in axes:
         ax.set_aspect("equal")

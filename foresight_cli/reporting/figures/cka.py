@@ -46,8 +46,8 @@ def cka_heatmap(results: Analysis, arrays: Arrays) -> Figure:
             corner = (targets.index(pair.target) - 0.5, sources.index(pair.source) - 0.5)
             ax.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor="#9A9A9A", linewidth=0, zorder=4))
     ax.add_patch(Rectangle(at, 1, 1, fill=False, edgecolor="#D55E00", linewidth=3, clip_on=False, zorder=5))
-    ax.set_xlabel(shorten(f"target: {results.target}", 60))
-    ax.set_ylabel(shorten(f"source: {results.source}", 40))
+    ax.set_xlabel(shorten(f"target: {results.target_label}", 60))
+    ax.set_ylabel(shorten(f"source: {results.source_label}", 40))
     ax.set_title(
         "Framed: the pair of the verdict. Hatched: corrected p above 0.05.",
         color=NOTE,
@@ -121,7 +121,7 @@ def cka_vlm_self_similarity(results: Analysis, arrays: Arrays) -> Figure:
     ax.set_aspect("equal")
     where = f", {next(iter(poolings))}" if len(poolings) == 1 else ""
     ax.set(xlabel="layer", ylabel="layer")
-    ax.set_title(shorten(f"{results.source}{where}", 60), color=NOTE)
+    ax.set_title(shorten(f"{results.source_label}{where}", 60), color=NOTE)
     colour_bar(ax, image, "debiased CKA")
     return figure
 
@@ -148,7 +148,7 @@ def cka_layer_curve(results: Analysis, arrays: Arrays) -> Figure:
             label_right(panel, [*ends, *controls], draw=False)
         panel.set_xticks(range(len(layers)), layers)
         panel.set_xlim(-0.25, max(len(layers) - 0.75, 0.25))
-        panel.set_xlabel(f"layer of {shorten(results.source, 20)}")
+        panel.set_xlabel(f"layer of {shorten(results.source_label, 20)}")
         panel.set_title(f"source pooling: {pooling}", color=NOTE)
         grid(panel)
     return figure

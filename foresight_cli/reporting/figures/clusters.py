@@ -62,7 +62,7 @@ def tsne(results: Analysis, arrays: Arrays, index: int) -> Figure:
 def _tsne_title(space: Space) -> str:
     where = f"{layer_name(space.layer)} {space.pooling}"
     if space.silhouette is None and space.knn_accuracy is None:
-        return f"{space.model} {where}: the map of a space without categories to judge it by"
+        return f"{space.called} {where}: the map of a space without categories to judge it by"
     chance = "" if space.knn_chance is None else f" (chance {percent(space.knn_chance, 0)})"
     scores = f"silhouette {fixed(space.silhouette, 2)}, 5-NN accuracy {percent(space.knn_accuracy, 0)}{chance}"
     return f"{capital(where)} {organisation(space)}: {scores}"
@@ -117,7 +117,7 @@ def vlm_layer_comparison(results: Analysis, arrays: Arrays) -> Figure:
             ax.axhline(rule.value, color=rule.color, linestyle=rule.dashes, linewidth=1.0)
         label_right(ax, [*ends, *rules], draw=False)
         grid(ax)
-        ax.set(title=title, xlabel=f"layer of {shorten(results.source, 24)}")
+        ax.set(title=title, xlabel=f"layer of {shorten(results.source_label, 24)}")
     return figure
 
 

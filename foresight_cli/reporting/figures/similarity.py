@@ -106,7 +106,10 @@ def semantic_sim_heatmaps(results: Analysis, arrays: Arrays) -> Figure:
     stacked = len(order) > MOST_BESIDE
     figure = new_figure(title, 13.5 if stacked else 5.2, square=True)
     axes = figure.subplots(*((2, 1) if stacked else (1, 2)))
-    sides = ((axes[0], matrices[0], "source", results.source), (axes[1], matrices[1], "target", results.target))
+    sides = (
+        (axes[0], matrices[0], "source", results.source_label),
+        (axes[1], matrices[1], "target", results.target_label),
+    )
     for ax, matrix, side, model in sides:
         image = heatmap(
             ax,

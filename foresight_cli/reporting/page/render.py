@@ -62,7 +62,7 @@ def render_page(
     }
     context = report_context(results, adapters, drawn, kept) | {"gates": gates(results), "ranked": ranked(results)}
     body = environment.get_template("body.html.j2").render(context)
-    return whole_page(f"{results.source} → {results.target}: {results.verdict.line}", body, figures)
+    return whole_page(f"{results.source_label} → {results.target_label}: {results.verdict.line}", body, figures)
 
 
 def whole_page(title: str, body: str, figures: Figures) -> str:

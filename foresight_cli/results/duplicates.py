@@ -1,0 +1,26 @@
+"""Equal and nearly equal inputs among the samples of an analysis or an adapter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Equal and nearly equal inputs.
+
+    Attributes:
+        rows: samples before anything is left out.
+        exact: samples whose pixels equal those of an earlier sample; they are left out.
+        near: rows that nearly equal another in two of source, target and thumbnails; each such set is one group.
+        groups: independent groups that remain: the effective n.
+        examples: some sets of equal or nearly equal samples, by id.
+        skipped: samples that could not be decoded, or that one of the models did not take.
+    """
+
+    rows: int
+    exact: int
+    near: int
+    groups: int
+    examples: list[list[str]]
+    skipped: list[list[str]]
