@@ -43,10 +43,11 @@ def photos(folder: Path) -> None:
 
 
 def typed(command: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    words = shlex.split(command)
-    assert words[0] == "foresight"
+    """What bash makes of a line of a page, in ``folder``."""
+    assert command.startswith("foresight ")
+    function = f'foresight() {{ {shlex.quote(sys.executable)} -m foresight_cli "$@"; }}'
     return subprocess.run(
-        [sys.executable, "-m", "foresight_cli", *words[1:]],
+        ["bash", "-c", f"{function}; {command}"],
         cwd=folder,
         env={**user_env(), **env},
         capture_output=True,

@@ -35,5 +35,5 @@ def tar_files(path: str) -> tuple[list[str], Counter[str]]:
     missing = [str(file) for file in named if not file.is_file()]
     if not named or missing:
         raise ForesightError(f"no file {missing[0] if missing else path!r}; data.path= wants a folder of .tar files, "
-                             "one .tar, or shards/{000..099}.tar")  # fmt: skip
+                             "one .tar, or a pattern: 'data.path=shards/{000..099}.tar'")  # fmt: skip
     return [str(file.absolute()) for file in named], others
