@@ -62,6 +62,8 @@ def run(cfg: DictConfig) -> None:
     if config.dry_run:
         log.info("%s", described(config, dataset))
         return
+    if dataset.left_alone:
+        log.info("%s", dataset.left_alone.line)
     folder = Path(HydraConfig.get().runtime.output_dir)
     with open_tracking(config.tracker, "extract", folder, settings_of(config)) as tracking:
         entries = extract(config, tracking, dataset)
@@ -101,8 +103,6 @@ def extract(
     recipes = planned(config, dataset, model)
     if not fresh and not all(Entry.at(root, recipe).path.is_dir() for recipe in recipes.values()):
         _check_model(config, model)  # before a folder is made for a layer that the checkpoint does not have
-    if dataset.left_alone:
-        log.info("%s", dataset.left_alone.line)
     entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
     again = shards_to_redo(entries, dataset)
     todo = {tap: entry for tap, entry in entries.items() if tap in again or not entry.complete}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from foresight_cli.config import POOLINGS, AnalyzeConfig, ExtractConfig
 from foresight_cli.data import open_dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.extract import extract
 from foresight_cli.sample_size import shortage_of
+
+log = logging.getLogger(__name__)
 
 ROWS_PER_SHARD = 256
 
@@ -21,6 +25,8 @@ def extract_missing(config: AnalyzeConfig) -> None:
     dataset = open_dataset(config.data)
     if message := shortage_of(dataset.samples, config.data.name):
         raise ForesightError(message)
+    if dataset.left_alone:
+        log.info("%s", dataset.left_alone.line)
     for space in (config.source, config.target):
         extract(
             ExtractConfig(

@@ -109,7 +109,7 @@ def test_a_folder_of_broken_pictures(tmp_path):
         extract(pixels(tmp_path / "cache", data=data))
     kinds = "AVIF, BMP, GIF, HEIF, JPEG, JPEG2000, PNG, PPM, TIFF, WEBP"
     assert str(caught.value) == (
-        "none of the 1 sample can be used, for instance 'a.png': "
+        "no sample is left: 1 sample cannot be used, for instance 'a.png': "
         f"not an image, or of a kind that is not read (formats: {kinds})"
     )
 

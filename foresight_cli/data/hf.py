@@ -51,12 +51,12 @@ class HFDataset:
             raise ForesightError("data=hf needs the package datasets: pip install 'foresight-latents[hf]'")
         folder = Path(config.path).expanduser()
         inside = folder if folder.is_dir() else None
-        rows = _open(config)
+        rows, other_splits = _open(config)
         # The bytes as they are: decoding is this package's own, so that a picture is the same from any source.
         self._pictures = Pictures(rows, picture_column(rows, config.image, inside), inside)
         dropped: Counter[str] = Counter()
         self.samples: Sequence[Sample] = _samples(rows, config, dropped)
-        self.left_alone = _left_alone(rows, config, inside, dropped)
+        self.left_alone = _left_alone(str(rows.info.builder_name), config, inside, other_splits, dropped)
         self._max_pixels = config.max_pixels
         self._identity: dict[str, Any] | None = None
 
@@ -102,8 +102,8 @@ class HFDataset:
         return dict(self._identity)
 
 
-def _open(config: HFConfig) -> Any:
-    """The rows of the split."""
+def _open(config: HFConfig) -> tuple[Any, dict[str, int]]:
+    """The rows of the split, and how many there are in each split that is not asked for."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -112,12 +112,16 @@ def _open(config: HFConfig) -> Any:
     try:
         if not saved:
             at = str(folder) if folder.is_dir() else config.path
-            return datasets.load_dataset(at, config.config, split=config.split, revision=config.revision)
+            rows = datasets.load_dataset(at, config.config, split=config.split, revision=config.revision)
+            sizes = {str(name): int(split.num_examples) for name, split in (rows.info.splits or {}).items()}
+            # "train[:10%]" and "train+test" name splits too, and "all" means every one.
+            named = set(re.findall(r"[\w.-]+", re.sub(r"\[[^]]*\]", "", config.split)))
+            return rows, {} if "all" in named else {name: n for name, n in sizes.items() if name not in named}
         found = datasets.load_from_disk(str(folder))
         if not isinstance(found, datasets.DatasetDict):
-            return found
+            return found, {}
         if config.split in found:
-            return found[config.split]
+            return found[config.split], {name: len(rows) for name, rows in found.items() if name != config.split}
         there = ", ".join(found)
     except Exception as error:  # of a dozen kinds, from network, disk and parsing
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -126,20 +130,19 @@ def _open(config: HFConfig) -> Any:
     raise ForesightError(f"data.split={config.split}: {config.path} has {there}")
 
 
-def _left_alone(rows: Any, config: HFConfig, folder: Path | None, dropped: Counter[str]) -> LeftAlone:
+def _left_alone(
+    builder: str, config: HFConfig, folder: Path | None, other_splits: dict[str, int], dropped: Counter[str]
+) -> LeftAlone:
     """Rows of other splits, files of other kinds than the one that was read, and labels that are none."""
-    sizes = {str(name): int(split.num_examples) for name, split in (getattr(rows.info, "splits", None) or {}).items()}
-    named = set(re.findall(r"[\w.-]+", re.sub(r"\[[^]]*\]", "", config.split)))
-    others = {f"of the split {name}": size for name, size in sizes.items() if name not in named and "all" not in named}
-    builder = str(rows.info.builder_name)
     read = _suffixes_read(builder)
     files: Counter[str] = Counter()
     if folder is not None and read:
         for _, inner, names in os.walk(folder):
             inner[:] = [name for name in inner if not name.startswith(".")]
             files.update(suffix_of(name) for name in names if not _is_read(name, read))
+    rows = {f"of the split {name}": count for name, count in other_splits.items()}
     note = f"data.split={config.split}" + (f", {builder} files are read" if files else "")
-    return LeftAlone({"rows": others, "files": dict(files), "labels": dict(dropped)}, note)
+    return LeftAlone({"rows": rows, "files": dict(files), "labels": dict(dropped)}, note)
 
 
 def _suffixes_read(builder: str) -> tuple[str, ...]:

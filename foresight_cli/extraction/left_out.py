@@ -33,7 +33,7 @@ def report_left_out(data: DataConfig, entry: Entry) -> None:
             f"{_samples(skipped)} cannot be used, {example}. To leave such samples out, add data.on_error=skip"
         )
     if len(skipped) == entry.recipe.rows:
-        raise ForesightError(f"none of the {_samples(skipped)} can be used, {example}")
+        raise ForesightError(f"no sample is left: {_samples(skipped)} cannot be used, {example}")
     log.warning("warning: %s left out, %s. All: %s", _samples(skipped), example, entry.path / "manifest.json")
 
 

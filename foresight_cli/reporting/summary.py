@@ -188,6 +188,9 @@ def _data(results: Analysis) -> RenderableType:
         lines += [_line("", f"such as {', '.join(same[:4])}", "dim") for same in d.examples[:1]]
     if d.skipped:
         lines.append(_line("", f"{fixed(len(d.skipped))} samples left out that could not be used", "yellow"))
+    for noun, kinds in results.left_alone.items():
+        named = ", ".join(f"{fixed(count)} {kind}" for kind, count in list(kinds.items())[:6])
+        lines.append(_line("", f"{noun} left alone: {named}{', ...' if len(kinds) > 6 else ''}", "dim"))
     return Group(*lines)
 
 

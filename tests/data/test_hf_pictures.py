@@ -178,6 +178,18 @@ def test_rows_of_other_splits_and_files_of_other_kinds_are_counted(run, tmp_path
     }
 
 
+def test_of_a_saved_dataset_only_the_splits_that_are_there_are_counted(tmp_path):
+    splits = {
+        name: Dataset.from_dict({"x": [struct(i) for i in range(n)]}, features=Features({"x": datasets.Image()}))
+        for name, n in (("train", 2), ("val", 3))
+    }
+    datasets.DatasetDict(splits).save_to_disk(tmp_path / "both")
+    assert opened(tmp_path / "both").left_alone.line == "3 rows left alone: 3 of the split val (data.split=train)"
+    datasets.DatasetDict(splits).save_to_disk(tmp_path / "d")
+    datasets.load_from_disk(str(tmp_path / "d"))["train"].save_to_disk(tmp_path / "one")
+    assert not opened(tmp_path / "one").left_alone
+
+
 def test_a_folder_of_pictures_with_metadata(tmp_path):
     (tmp_path / "d").mkdir()
     for i in range(2):

@@ -12,6 +12,7 @@ from foresight_cli.data import UndecodableImage, picture_formats
 from foresight_cli.data.decode import decode_rgb
 from foresight_cli.data.imagefolder import ImageFolder
 from foresight_cli.data.picture_formats import kind_by_content
+from foresight_cli.errors import ForesightError
 
 pillow_heif = pytest.importorskip("pillow_heif")
 CORNERS = np.zeros((32, 48, 3), np.uint8)
@@ -151,6 +152,17 @@ def test_without_a_reader_files_are_left_alone_and_the_command_is_named(run, tmp
     assert advice in done.output
     assert (
         f"1 sample left out, for instance 'e.png': HEIF is not read on this machine yet: {heif}. All: " in done.output
+    )
+
+
+@pytest.mark.usefixtures("_without")
+def test_a_folder_of_such_files_alone_names_them_and_the_command(tmp_path):
+    (tmp_path / "a.HEIC").write_bytes(b"")
+    with pytest.raises(ForesightError) as caught:
+        ImageFolder(tmp_path)
+    assert str(caught.value) == (
+        f"no images in {tmp_path}; the suffixes read are {', '.join(picture_formats.suffixes())}; it holds 1 .heic; "
+        "for .heic type pip install 'foresight-latents[heif]'"
     )
 
 

@@ -12,6 +12,7 @@ REPORT = Path("outputs/report/2026-11-23/report.html")
 
 BARE = """
   Data       36 samples, 36 independent groups (effective n), 36 rows scored
+             files left alone: 21 .heic, 1 .txt
 
   Pair       qwen25vl final channel_mean -> ltxv final channel_mean
 
