@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from typing import Any
 
@@ -36,12 +37,12 @@ def label_of(value: Any, where: str, dropped: Counter[str]) -> str | None:
 
 
 def name_of(value: Any, where: str, what: str) -> str | None:
-    """``value`` as the text that names something; None for nothing, white space and NaN.
+    """``value`` as the text that names something; None for nothing, white space and what is no finite number.
 
     Raises:
         ForesightError: it is neither text nor a number, or no text that a person wrote.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if not isinstance(value, str | int | float):
         raise ForesightError(f"{where} is of the type {type(value).__name__}: {what} is text or a number")
@@ -56,9 +57,5 @@ def name_of(value: Any, where: str, what: str) -> str | None:
 
 
 def _has_fraction(text: str) -> bool:
-    """Whether ``text`` is a number with a fraction, or infinite."""
-    try:
-        number = float(text)
-    except ValueError:
-        return False
-    return "_" not in text and not number.is_integer()
+    """Whether ``text`` is a number with a fraction: a class may well be called "inf" or "1e3"."""
+    return bool(re.fullmatch(r"[-+]?\d*\.\d+(e[-+]?\d+)?", text, re.IGNORECASE)) and not float(text).is_integer()
