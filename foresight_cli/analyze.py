@@ -60,8 +60,9 @@ def run(cfg: DictConfig, found: Found | None = None) -> float:
             save_results(results, folder / "results.yaml")
             return results
 
-        results, arrays = analyze(config, found, on_results=save)
-        save_arrays(arrays, folder / "figures.safetensors")
+        results, _ = analyze(
+            config, found, on_results=save, on_arrays=lambda arrays: save_arrays(arrays, folder / "figures.safetensors")
+        )
         results = save(results)
         _track(results, tracking)
     if config.study_table:
@@ -100,6 +101,7 @@ def analyze(
     found: Found | None = None,
     *,
     on_results: Callable[[Analysis], object] = lambda results: None,
+    on_arrays: Callable[[dict[str, np.ndarray]], object] = lambda arrays: None,
 ) -> tuple[Analysis, dict[str, np.ndarray]]:
     """The results, and the arrays that figures are drawn from.
 
@@ -108,11 +110,13 @@ def analyze(
         found: the cache entries that it means, where these have been looked up.
         on_results: called with what was measured on the scored rows before anything is made that only figures need:
             whatever then fails, the results are kept.
+        on_arrays: called with the arrays before every row is measured, which may take hours.
 
     Raises:
         ForesightError: nothing is cached for a side, or there are too few samples to measure anything.
     """
     results, arrays, sample = _sampled(config, found, on_results)
+    on_arrays(arrays)
     # Now that the drawn rows are out of memory: the sums over all of them take room of their own.
     return _with_every_row(results, sample, config), arrays
 

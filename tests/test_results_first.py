@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import figure_arrays
 from foresight_cli.results import load_arrays, load_results
 
@@ -53,6 +54,17 @@ def test_a_crash_in_what_is_for_figures_leaves_the_results(cached, tmp_path, mon
     result = cached("report")
     assert result.exit_code == 0
     assert "has no figures.safetensors, so figures that need it are left out" in result.output
+
+
+def test_a_failure_on_every_row_leaves_what_was_measured_before(cached, tmp_path, monkeypatch):
+    def fail(*_):
+        raise ForesightError("the cluster is gone")
+
+    monkeypatch.setattr("foresight_cli.analyze._with_every_row", fail)
+    result = cached(*ANALYZE)
+    assert (result.exit_code, result.output.splitlines()[-1]) == (1, "foresight analyze: the cluster is gone")
+    assert load_results(only(tmp_path, "results.yaml")).chosen_pair.r2.value == pytest.approx(1, abs=1e-3)
+    assert "tsne/0" in load_arrays(only(tmp_path, "figures.safetensors"))
 
 
 def test_a_failure_in_what_is_for_figures_is_named(cached, tmp_path, monkeypatch):
