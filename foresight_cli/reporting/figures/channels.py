@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from foresight_cli.reporting.figures.heatmap import colour_bar, heatmap
+from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import NOTE, TARGET, Arrays, NotMeasured, grid, need, new_figure
 from foresight_cli.reporting.numbers import fixed, percent
 from foresight_cli.results import Analysis
@@ -35,7 +36,7 @@ def ltx_channel_analysis(results: Analysis, arrays: Arrays) -> Figure:
     left.set(
         xlabel="channel, by variance",
         ylabel="share of variance (%)",
-        title=f"{results.target_label}: variance by channel",
+        title=f"{shorten(results.target_label, 20)}: variance by channel",
     )
     left.set_xlim(0, len(order) + 1)
     left.set_ylim(0, None)
@@ -69,7 +70,9 @@ def ltx_spatial_correlation(results: Analysis, arrays: Arrays) -> Figure:
         limits = (0.0, max(2.0, float(relative.max())))
         image = heatmap(axes[1], relative, limits=limits, colours="viridis", values=small)
         axes[1].set(
-            xlabel="column of cells", ylabel="row of cells", title=f"{results.target_label}: variance of each cell"
+            xlabel="column of cells",
+            ylabel="row of cells",
+            title=f"{shorten(results.target_label, 20)}: variance of each cell",
         )
         colour_bar(axes[1], image, "times the mean cell")
     for ax in axes:

@@ -47,7 +47,7 @@ def cka_heatmap(results: Analysis, arrays: Arrays) -> Figure:
             ax.add_patch(Rectangle(corner, 1, 1, fill=False, hatch="////", edgecolor="#9A9A9A", linewidth=0, zorder=4))
     ax.add_patch(Rectangle(at, 1, 1, fill=False, edgecolor="#D55E00", linewidth=3, clip_on=False, zorder=5))
     ax.set_xlabel(shorten(f"target: {results.target_label}", 60))
-    ax.set_ylabel(shorten(f"source: {results.source_label}", 40))
+    ax.set_ylabel(shorten(f"source: {results.source_label}", 34))
     ax.set_title(
         "Framed: the pair of the verdict. Hatched: corrected p above 0.05.",
         color=NOTE,

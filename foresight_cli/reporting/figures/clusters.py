@@ -62,7 +62,7 @@ def tsne(results: Analysis, arrays: Arrays, index: int) -> Figure:
 def _tsne_title(space: Space) -> str:
     where = f"{layer_name(space.layer)} {space.pooling}"
     if space.silhouette is None and space.knn_accuracy is None:
-        return f"{space.called} {where}: the map of a space without categories to judge it by"
+        return f"{shorten(space.called, 40)} {where}: the map of a space without categories to judge it by"
     chance = "" if space.knn_chance is None else f" (chance {percent(space.knn_chance, 0)})"
     scores = f"silhouette {fixed(space.silhouette, 2)}, 5-NN accuracy {percent(space.knn_accuracy, 0)}{chance}"
     return f"{capital(where)} {organisation(space)}: {scores}"
