@@ -107,3 +107,29 @@ def test_parts_are_one_file_on_the_command_line(run, tmp_path):
     (entry,) = entries(tmp_path)
     manifest = json.loads((entry / "manifest.json").read_bytes())
     assert manifest["provenance"]["model"]["path"] == str(tmp_path / "emb")
+
+
+def test_pictures_without_a_row_and_rows_that_are_no_numbers_are_left_out(run, tmp_path):
+    folder_of_pictures(tmp_path / "photos", {f"{i}.png": (8, 8) for i in range(4)})
+    np.savez("e.npz", ids=[f"{i}.png" for i in (3, 2, 0, 9)], values=[[3.0], [np.nan], [0.5], [9.0]])
+    output = extract(run, "e.npz", "data=imagefolder", "data.path=photos", "data.on_error=skip")
+    assert "1 of 4 samples have no row in e.npz and are left out" in output.splitlines()
+    assert "1 of the 4 rows of e.npz match no sample of the data and were skipped" in output.splitlines()
+    (entry,) = entries(tmp_path)
+    held = load(entry)
+    assert (held.ids, held.values.tolist()) == (["0.png", "3.png"], [[0.5], [3]])
+    skipped = json.loads((entry / "manifest.json").read_bytes())["skipped"]
+    assert skipped == [["1.png", "no row in e.npz"], ["2.png", "not all values are finite in float32"]]
+
+
+def test_a_row_that_is_no_number_ends_or_is_left_out_as_asked(run, tmp_path):
+    values = A.copy()
+    values[5] = np.inf
+    save("a.npz", values)
+    assert says(run, "extract", "model=precomputed", "model.path=a.npz") == (
+        "foresight extract: a.npz: the values of 'clip-005' are not all finite in float32. To leave such rows out, add "
+        "data.on_error=skip"
+    )
+    extract(run, "a.npz", "data.on_error=skip")
+    (entry,) = entries(tmp_path)
+    assert load(entry).ids == IDS[:5] + IDS[6:]

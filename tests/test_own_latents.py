@@ -190,7 +190,8 @@ def test_a_picture_that_the_file_lacks(run, tmp_path, photos):
     said = says(run, "extract", "model=precomputed", "model.path=mine.npz", "data=imagefolder", "data.path=photos")
     assert said == (
         "foresight extract: mine.npz: no row for 1 of 30 samples, such as 'new.png'; its own ids are such as '29.png'. "
-        "Rows are matched to the data by id: each sample must have one"
+        "Rows are matched to the data by id: each sample must have one. To leave out those without, add "
+        "data.on_error=skip"
     )
 
 
@@ -275,4 +276,8 @@ def test_the_settings_are_in_the_provenance(run, tmp_path):
     save("a.npz", A)
     extract(run, "a.npz")
     said = json.loads((entries(tmp_path)[0] / "manifest.json").read_bytes())["provenance"]
-    assert said["data"] == {"name": "precomputed", "path": str(tmp_path / "a.npz"), "id": None, "values": None}
+    assert said["data"] == {"name": "precomputed", "path": str(tmp_path / "a.npz")} | {
+        "id": None,
+        "values": None,
+        "on_error": "raise",
+    }

@@ -77,6 +77,10 @@ class PrecomputedDataConfig:
     # Defaults, since caches that were made before there were these keys are read too.
     id: str | None = None
     values: str | None = None
+    on_error: str = "raise"
+
+    def __post_init__(self) -> None:
+        one_of("data.on_error", self.on_error, ("raise", "skip"))
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def opened(config: ExtractConfig, dataset: Dataset | None = None) -> tuple[Datas
     if isinstance(model, Precomputed):
         for note in dict.fromkeys([*getattr(dataset, "notes", ()), *model.notes]):
             log.info("%s", note)
-        model.check_samples([sample.id for sample in dataset.samples])
+        model.check_samples([sample.id for sample in dataset.samples], skip=skips_undecodable(config.data))
     return dataset, model
 
 

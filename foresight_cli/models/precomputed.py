@@ -11,7 +11,7 @@ import numpy as np
 
 from foresight_cli.clip import Clip
 from foresight_cli.config import PrecomputedConfig
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, UnusableSample
 from foresight_cli.latent_file import LatentFile, open_latent_file
 from foresight_cli.latent_file.fields import options
 from foresight_cli.latent_file.file import row_bytes
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     import torch
 
 log = logging.getLogger(__name__)
+
+
+class UnusableRow(UnusableSample):
+    """A sample without a row, or with one that holds what is no number."""
+
+    def __init__(self, message: str, sample_id: str, reason: str) -> None:
+        super().__init__(f"{message}. To leave such rows out, add data.on_error=skip", sample_id, reason)
+        self.alone = message
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        """Rebuild from the arguments, so that the error comes back from a worker process."""
+        return type(self), (self.alone, self.sample_id, self.reason)
 
 
 class Precomputed:
@@ -60,20 +72,30 @@ class Precomputed:
     def check_files(self) -> None:
         """There are no such files."""
 
-    def check_samples(self, ids: Sequence[str]) -> None:
+    def check_samples(self, ids: Sequence[str], *, skip: bool = False) -> None:
         """Refuse data of which the file lacks samples, before any is read; rows beyond it are left alone, and counted.
+
+        Args:
+            ids: of the samples.
+            skip: leave out samples without a row, and count them; one at least must have one.
 
         Raises:
             ForesightError: how many samples have no row, and one of them.
         """
         path, table = self._file.path, self._file.table
         known, wanted = set(table.ids), set(ids)
-        if missing := [sample_id for sample_id in ids if sample_id not in known]:
-            others = options("id", self._file.other_ids).format(at="model") if self._file.other_ids else ""
-            way = f". Its ids may be in another column: add {others}" if others else ""
+        missing = [sample_id for sample_id in ids if sample_id not in known]
+        if missing and skip and len(missing) < len(ids):
+            log.info("%d of %d samples have no row in %s and are left out", len(missing), len(ids), path)
+        elif missing:
+            ways = ["Rows are matched to the data by id: each sample must have one"]
+            if others := self._file.other_ids:
+                ways.append(f"Its ids may be in another column: add {options('id', others).format(at='model')}")
+            if not skip and len(missing) < len(ids):
+                ways.append("To leave out those without, add data.on_error=skip")
             raise ForesightError(
                 f"{path}: no row for {len(missing)} of {len(ids)} samples, such as {missing[0]!r}; its own ids are "
-                f"such as {table.ids[0]!r}. Rows are matched to the data by id: each sample must have one{way}"
+                f"such as {table.ids[0]!r}. {'. '.join(ways)}"
             )
         if extra := len(known - wanted):
             log.info("%d of the %d rows of %s match no sample of the data and were skipped", extra, len(known), path)
@@ -103,13 +125,15 @@ class Precomputed:
         """The row of that id; nothing of the picture.
 
         Raises:
-            ForesightError: the row holds what is no float32.
+            UnusableRow: there is none, or it holds what is no float32.
         """
         import torch
 
         assert self._row_of is not None, "load() first"
         file = self._file
-        row = self._row_of[sample_id]
+        row = self._row_of.get(sample_id)
+        if row is None:
+            raise UnusableRow(f"{file.path} has no row for {sample_id!r}", sample_id, f"no row in {file.path}")
         values = np.array(self._values[row])  # a copy: torch warns of memory that it may not write to
         native = values.astype(values.dtype.newbyteorder("="), copy=False)
         if file.dtype == "bfloat16":
@@ -117,8 +141,9 @@ class Precomputed:
         else:
             held = torch.from_numpy(native)
         if not held.float().isfinite().all():
-            raise ForesightError(
-                f"{file.path}: the values of {sample_id!r} are not all finite in float32. Leave such rows out"
+            reason = "not all values are finite in float32"
+            raise UnusableRow(
+                f"{file.path}: the values of {sample_id!r} are not all finite in float32", sample_id, reason
             )
         return Prepared(sample_id, {"values": held}, tuple(held.shape))
 

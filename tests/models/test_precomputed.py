@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from foresight_cli.clip import Clip
 from foresight_cli.config import PrecomputedConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.models import LatentModel, Tap, open_model
+from foresight_cli.models.precomputed import UnusableRow
 
 MEAN, FLAT = Tap("final", "channel_mean"), Tap("final", "flat")
 IDS = ["a", "b", "c", "d"]
@@ -120,7 +122,18 @@ def test_a_sample_that_the_file_lacks(tmp_path):
         model.check_samples(["a", "cats/1.png", "cats/2.png"])
     assert str(caught.value) == (
         f"{path}: no row for 2 of 3 samples, such as 'cats/1.png'; its own ids are such as 'a'. Rows are matched to "
-        "the data by id: each sample must have one"
+        "the data by id: each sample must have one. To leave out those without, add data.on_error=skip"
+    )
+
+
+def test_a_refused_row_comes_back_from_a_worker_process(tmp_path):
+    with pytest.raises(UnusableRow) as caught:
+        opened(saved(tmp_path, drawn((4, 6), "float32"))).prepare(NO_PICTURE, "nobody")
+    sent = pickle.loads(pickle.dumps(caught.value))
+    assert (str(sent), sent.sample_id, sent.reason) == (
+        f"{tmp_path}/x.npz has no row for 'nobody'. To leave such rows out, add data.on_error=skip",
+        "nobody",
+        f"no row in {tmp_path}/x.npz",
     )
 
 
@@ -129,7 +142,9 @@ def test_numbers_that_float32_does_not_hold_are_named(tmp_path, bad):
     values = drawn((4, 3, 5), "float64")
     values[2, 1, 4] = bad
     path = saved(tmp_path, values)
-    assert refusal(opened(path), "c") == f"{path}: the values of 'c' are not all finite in float32. Leave such rows out"
+    assert refusal(opened(path), "c") == (
+        f"{path}: the values of 'c' are not all finite in float32. To leave such rows out, add data.on_error=skip"
+    )
     assert features(opened(path), ["a", "b", "d"])[FLAT].shape == (3, 15)
 
 
@@ -139,4 +154,6 @@ def test_bfloat16_that_is_not_finite(tmp_path, bits):
     values.view(torch.uint16)[1, 3] = bits
     path = tmp_path / "x.safetensors"
     safetensors.torch.save_file({"values": values}, path, metadata={"ids": json.dumps(IDS)})
-    assert refusal(opened(path), "b") == f"{path}: the values of 'b' are not all finite in float32. Leave such rows out"
+    assert refusal(opened(path), "b") == (
+        f"{path}: the values of 'b' are not all finite in float32. To leave such rows out, add data.on_error=skip"
+    )
