@@ -62,7 +62,7 @@ class Qwen25VL:
         config = self.config
         return {
             **network_recipe(config, self.checkpoint),
-            **({"subfolder": config.subfolder} if config.subfolder else {}),
+            **({"subfolder": self.checkpoint.subfolder} if self.checkpoint.subfolder else {}),
             "resolution": config.resolution,
             "resize": "pil-bicubic",
             "tokens": config.tokens,

@@ -224,3 +224,38 @@ def _renamed(key: str, keys: str) -> str:
 
 def _write(file: Path, content: dict[str, Any]) -> None:
     file.write_text(json.dumps(content, indent=2))
+
+
+TRAINER = {
+    "optimizer.pt": b"never read",
+    "scheduler.pt": b"never read",
+    "rng_state.pth": b"never read",
+    "training_args.bin": b"never read",
+    "trainer_state.json": b'{"global_step": 500, "log_history": []}',
+    "latest": b"global_step500",
+    "zero_to_fp32.py": b"raise SystemExit('never run')",
+    "global_step500/mp_rank_00_model_states.pt": b"never read",
+}
+DATE = b"{% if messages[0].role == 'tool' %}{{ strftime_now('%d') }}{% endif %}"
+STALE = {"README.md": b"---\nlibrary_name: peft\nbase_model: Qwen/Qwen2.5-VL-7B-Instruct\n---\n"}
+JINJA = "chat_template.jinja"
+OLD = {"legacy": True}
+LAYOUTS = {
+    **{f"published {size}": published(size) for size in ("3B", "7B", "32B", "72B")},
+    "transformers 4.49": Layout(config="4.49", processor="4.49", shards=2, tokenizer=OLD),
+    "transformers 4.49, tied": Layout("3B", config="4.49", processor="4.49", tokenizer=OLD),
+    "transformers 4.53": Layout(config="4.53", keys="new", processor="4.57", template=JINJA, tokenizer=OLD),
+    "transformers 4.57": Layout(config="4.57", processor="4.57", template=JINJA, text_template=False, shards=3),
+    "transformers 4.57, tied": Layout("3B", config="4.57", keys="new", processor="4.57", template=JINJA),
+    "transformers 5": Layout(config="4.57", processor="5", template=JINJA, text_template=False),
+    "a template in processor_config.json": Layout(processor="5", template="processor_config.json"),
+    "a trainer's folder": Layout(config="4.57", processor="4.57", template=JINJA, tokenizer=OLD, files=TRAINER),
+    "merged": Layout(config="4.53", processor="4.57", template=JINJA, files=STALE),
+    "a text template saved over the other": Layout(files={JINJA: TEXT.encode()}),
+    "a template that names the date": Layout(template=JINJA, files={JINJA: IMAGES.encode() + DATE}),
+    "float16": Layout(dtype=torch.float16),
+    "float32, sharded": Layout(dtype=torch.float32, shards=4),
+    "no tokenizer.json": Layout(tokenizer={"fast": False, "legacy": True}),
+    "no vocab.json": Layout(tokenizer={"slow": False}),
+}
+"""Layouts of folders with one network, by what they are."""

@@ -21,6 +21,7 @@ from foresight_cli.models import Tap, open_model
 from tests.builders import qwen_model
 from tests.layouts.qwen_layouts import (
     BLOCKS,
+    LAYOUTS,
     SIZES,
     Layout,
     network,
@@ -36,7 +37,7 @@ from tests.layouts.qwen_pipelines import (
     qwen_image_edit,
 )
 from tests.layouts.qwen_tokenizer import IMAGES, TEXT, token_ids, write_tokenizer
-from tests.models.qwen_reference import StillProcessor, picture
+from tests.models.qwen_reference import StillProcessor, picture, video_patches
 
 PROMPT = "What is that thing?"
 PICTURES = (picture(0, 112, 112), picture(1, 140, 84))
@@ -66,8 +67,8 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def reference(copy: Callable[[str], Path]) -> Reference:
-    """``reference("7B", picture)`` -> hidden states ``[tokens, d]`` by layer, by plain calls of transformers."""
+def plain(copy: Callable[[str], Path]) -> Callable[[str], tuple]:
+    """``plain("7B")`` -> the network and the processor, by plain calls of transformers."""
     from transformers import Qwen2_5_VLForConditionalGeneration
 
     @lru_cache
@@ -75,8 +76,15 @@ def reference(copy: Callable[[str], Path]) -> Reference:
         model = Qwen2_5_VLForConditionalGeneration.from_pretrained(copy(size), dtype=torch.float32)
         return model.eval(), StillProcessor.from_pretrained(copy(size))
 
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def reference(plain: Callable[[str], tuple]) -> Reference:
+    """``reference("7B", picture)`` -> hidden states ``[tokens, d]`` by layer."""
+
     def states(size: str, image: Image.Image) -> dict[str, torch.Tensor]:
-        model, processor = loaded(size)
+        model, processor = plain(size)
         content = [{"type": "image", "image": image}, {"type": "text", "text": PROMPT}]
         inputs = processor.apply_chat_template(
             [{"role": "user", "content": content}],
@@ -108,42 +116,6 @@ def assert_equal_to_transformers(reference: Reference, size: str, checkpoint: st
         for tap in taps:
             want = states[tap.layer].mean(dim=0) if tap.pooling == "channel_mean" else states[tap.layer].flatten()
             torch.testing.assert_close(got[tap][row], want, rtol=1e-5, atol=1e-5)
-
-
-TRAINER = {
-    "optimizer.pt": b"never read",
-    "scheduler.pt": b"never read",
-    "rng_state.pth": b"never read",
-    "training_args.bin": b"never read",
-    "trainer_state.json": b'{"global_step": 500, "log_history": []}',
-    "latest": b"global_step500",
-    "zero_to_fp32.py": b"raise SystemExit('never run')",
-    "global_step500/mp_rank_00_model_states.pt": b"never read",
-}
-DATE = b"{% if messages[0].role == 'tool' %}{{ strftime_now('%d') }}{% endif %}"
-STALE = {"README.md": b"---\nlibrary_name: peft\nbase_model: Qwen/Qwen2.5-VL-7B-Instruct\n---\n"}
-JINJA = "chat_template.jinja"
-OLD = {"legacy": True}
-LAYOUTS = {
-    **{f"published {size}": published(size) for size in ("3B", "7B", "32B", "72B")},
-    "transformers 4.49": Layout(config="4.49", processor="4.49", shards=2, tokenizer=OLD),
-    "transformers 4.49, tied": Layout("3B", config="4.49", processor="4.49", tokenizer=OLD),
-    "transformers 4.53": Layout(config="4.53", keys="new", processor="4.57", template=JINJA, tokenizer=OLD),
-    "transformers 4.57": Layout(config="4.57", processor="4.57", template=JINJA, text_template=False, shards=3),
-    "transformers 4.57, tied": Layout("3B", config="4.57", keys="new", processor="4.57", template=JINJA),
-    "transformers 5": Layout(config="4.57", processor="5", template=JINJA, text_template=False),
-    "a template in processor_config.json": Layout(processor="5", template="processor_config.json"),
-    "a trainer's folder": Layout(config="4.57", processor="4.57", template=JINJA, tokenizer=OLD, files=TRAINER),
-    "merged": Layout(
-        config="4.53", processor="4.57", template=JINJA, files={"README.md": b"---\nlibrary_name: peft\n---\n"}
-    ),
-    "a text template saved over the other": Layout(files={JINJA: TEXT.encode()}),
-    "a template that names the date": Layout(template=JINJA, files={JINJA: IMAGES.encode() + DATE}),
-    "float16": Layout(dtype=torch.float16),
-    "float32, sharded": Layout(dtype=torch.float32, shards=4),
-    "no tokenizer.json": Layout(tokenizer={"fast": False, "legacy": True}),
-    "no vocab.json": Layout(tokenizer={"slow": False}),
-}
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -191,6 +163,30 @@ def test_every_block_and_size_counts(reference):
         assert min((states[str(k)] - states[str(k + 1)]).abs().max() for k in range(BLOCKS - 1)) > 0.1
     widths = {size: reference(size, PICTURES[0])["final"].mean().item() for size in SIZES}
     assert len(set(widths.values())) == len(SIZES)
+
+
+def test_a_clip_has_the_time_that_the_published_settings_give_it(plain, tmp_path):
+    """They say 2 tokens a second; the default of transformers is 4."""
+    clip = Clip(tuple(picture(i, 84, 56) for i in range(6)), fps=1.0)
+    network, processor = plain("7B")
+    patches, grid = video_patches(clip.frames, processor.image_processor)
+    content = [{"type": "video"}, {"type": "text", "text": PROMPT}]
+    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    text = text.replace("<|video_pad|>", "<|video_pad|>" * (int(grid.prod()) // 4))
+    ids = processor.tokenizer(text, return_tensors="pt")["input_ids"]
+    seen = (ids == token_ids()["<|video_pad|>"]).int() * 2
+    with torch.no_grad():
+        want = network(
+            input_ids=ids, mm_token_type_ids=seen, pixel_values_videos=patches, video_grid_thw=grid,
+            second_per_grid_ts=torch.tensor([2.0]), output_hidden_states=True,
+        ).hidden_states[4][0]  # fmt: skip
+    config = qwen_model(write(tmp_path, published("7B")), resolution=None, tokens="all", prompt=PROMPT)
+    model = open_model(config)
+    model.load("cpu")
+    tap = Tap("4", "flat")
+    torch.testing.assert_close(
+        model.features([model.prepare(clip, "a")], [tap])[tap][0], want.flatten(), rtol=1e-5, atol=1e-5
+    )
 
 
 # --- in a pipeline
