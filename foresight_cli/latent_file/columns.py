@@ -65,7 +65,7 @@ def check_names(path: Path, name: str, shape: Sequence[int], dtype: np.dtype[Any
         ForesightError: what it is, and what was wanted.
     """
     kind = "" if isinstance(dtype, str) else dtype.kind
-    if kind not in ("i", "u", "U"):
+    if kind not in ("i", "u", "U", "S"):
         raise ForesightError(f"{path}: {name} are {KINDS.get(kind, dtype)}: save them with np.array({name}, dtype=str)")
     if tuple(shape) != (rows,):
         raise ForesightError(f"{path}: {name} has shape {list(shape)}: wanted [{rows}], one for each row of values")
@@ -92,7 +92,7 @@ def table_of(path: Path, columns: Columns, rows: int) -> Table:
 
 def _words(path: Path, name: str, column: Column, rows: int) -> list[str]:
     """The column as text, "" where it has nothing."""
-    entries = column.tolist() if isinstance(column, np.ndarray) else column
+    entries = [_decoded(path, name, entry) for entry in (column.tolist() if isinstance(column, np.ndarray) else column)]
     if len(entries) != rows:
         raise ForesightError(f"{path}: {name} has shape [{len(entries)}]: wanted [{rows}], one for each row of values")
     for entry in entries:
@@ -101,6 +101,14 @@ def _words(path: Path, name: str, column: Column, rows: int) -> list[str]:
         if isinstance(entry, str) and entry.encode(errors="ignore").decode() != entry:
             raise ForesightError(f"{path}: {name} holds {entry!r}, which is not valid Unicode")
     return ["" if entry is None else str(entry) for entry in entries]
+
+
+def _decoded(path: Path, name: str, entry: Any) -> Any:
+    """Text that was saved as bytes, as h5py and TensorFlow do, as text; anything else as it is."""
+    try:
+        return entry.decode() if isinstance(entry, bytes) else entry
+    except UnicodeDecodeError:
+        raise ForesightError(f"{path}: {name} holds {entry!r}, which is not UTF-8 text") from None
 
 
 def _refuse_unusable(path: Path, ids: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,23 @@ def safetensors_line(path: Path, name: str, dtype: str) -> str | None:
     )
 
 
+def row_by_row_line(path: Path, shapes: Sequence[Sequence[int]]) -> str | None:
+    """What puts vectors that are stored one by one, each under its id, into one array; None where they are not so."""
+    if len(shapes) < 2 or len({tuple(shape) for shape in shapes}) > 1 or len(shapes[0]) != 1:
+        return None
+    if path.suffix.lower() == ".npz":
+        return _python(
+            f"import numpy as np; a = np.load({str(path)!r}); "
+            f"np.savez({_beside(path, '-rows.npz')!r}, ids=list(a), values=np.stack([a[i] for i in a]))"
+        )
+    if path.suffix.lower() == ".safetensors":
+        return _python(
+            f"import numpy as np; from safetensors.torch import load_file; a = load_file({str(path)!r}); "
+            f"np.savez({_beside(path, '-rows.npz')!r}, ids=list(a), values=np.stack([a[i].float() for i in a]))"
+        )
+    return None
+
+
 def parquet_line(path: Path, name: str, kind: str, depth: int) -> str | None:
     """What turns a column into lists of floats, in a file beside it; None where no line does.
 
@@ -148,6 +166,12 @@ def other_kind_line(path: Path) -> str | None:
         ".ndjson": f"read_json({source}, lines=True)",
     }
     return _table_line(path, readers[suffix], parquet) if suffix in readers else None
+
+
+def saved_dataset_line(folder: Path) -> str:
+    """What turns a dataset that ``save_to_disk`` wrote into a file beside its folder."""
+    made = str(folder.with_name(f"{folder.name}.parquet"))
+    return _python(f"from datasets import load_from_disk; load_from_disk({str(folder)!r}).to_parquet({made!r})")
 
 
 def _arrow_line(path: Path, source: str, parquet: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from foresight_cli.config_groups import as_override
 from foresight_cli.errors import ForesightError
+from foresight_cli.latent_file.conversions import row_by_row_line
 
 BFLOAT16 = "bfloat16"
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
@@ -70,7 +71,7 @@ class Field:
     @property
     def is_name(self) -> bool:
         """Text, or a whole number, a row."""
-        return len(self.shape) == 1 and self.kind in ("U", "i", "u")
+        return len(self.shape) == 1 and self.kind in ("U", "S", "i", "u")
 
     @property
     def is_latent(self) -> bool:
@@ -229,6 +230,8 @@ def _values(path: Path, fields: Mapping[str, Field], naming: Naming, ids: str | 
     if candidates:
         ways = options("values", sorted(usual or candidates, key=natural))
         raise Undecided(f"{path}: which column holds the values? Add {ways}", naming.at)
+    if ids is None and (line := row_by_row_line(path, [field.shape for field in fields.values()])):
+        raise ForesightError(f"{path}: each array is one row, by the name of its id. Type: {line}")
     shown = sorted([*fields, *([] if ids is None else [ids])], key=natural)
     listed = str(shown) if len(shown) <= 12 else f"{str(shown[:12])[:-1]}, ...]"
     many = [f"{prefix}*" for prefix in _numbered_prefixes(fields)]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from foresight_cli.brace_patterns import expand
 from foresight_cli.errors import ForesightError
+from foresight_cli.latent_file.conversions import saved_dataset_line
 from foresight_cli.latent_file.fields import Naming, Undecided, natural, options
 from foresight_cli.latent_file.npy import part_number, table_beside
 
@@ -223,5 +224,7 @@ def _nothing_in(folder: Path, at: str) -> ForesightError:
         pattern = f"{inner[0].parent}/*{inner[0].suffix}"
         return Undecided(f"{folder} has its files further down. Add {options('path', [pattern])}", at)
     suffixes = sorted({file.suffix or file.name for file in folder.iterdir() if file.is_file()})
+    if ".arrow" in suffixes and (folder / "dataset_info.json").exists():
+        return ForesightError(f"{folder} was saved by the datasets library. Type: {saved_dataset_line(folder)}")
     has = f"holds {', '.join(suffixes[:5])}" if suffixes else "is empty"
     return ForesightError(f"the folder {folder} {has}; wanted parts in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")

@@ -10,6 +10,7 @@ import shlex
 from decimal import Decimal
 from pathlib import Path
 
+import datasets
 import h5py
 import numpy as np
 import pandas as pd
@@ -85,6 +86,27 @@ def test_arrays_alone(tmp_path, name):
     (tmp_path / "x.csv").write_text("id\na\nb\nc\n")
     file = mended(tmp_path / "x.npy", "x.npy")
     np.testing.assert_array_equal(file.values, wanted.astype(file.dtype))
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_vectors_one_by_one_under_their_ids(tmp_path, suffix):
+    path = tmp_path / f"x.{suffix}"
+    vectors = {f"cats/{i}.png": row for i, row in zip(IDS, FLOATS, strict=True)}
+    if suffix == "npz":
+        np.savez(path, **vectors)
+    else:
+        safetensors.torch.save_file({i: torch.from_numpy(row.copy()) for i, row in vectors.items()}, path)
+    assert refusal(path).startswith(f"{path}: each array is one row, by the name of its id. Type: python -c ")
+    file = mended(path, "x-rows.npz")
+    assert file.table.ids == list(vectors)
+    np.testing.assert_array_equal(file.values, FLOATS)
+
+
+def test_a_dataset_that_was_saved_to_disk(tmp_path):
+    datasets.Dataset.from_dict({"id": IDS, "emb": FLOATS.tolist()}).save_to_disk(tmp_path / "saved")
+    assert refusal(tmp_path / "saved").startswith(f"{tmp_path}/saved was saved by the datasets library. Type: python ")
+    typed(refusal(tmp_path / "saved"), tmp_path)
+    np.testing.assert_allclose(open_latent_file(tmp_path / "saved.parquet").values, FLOATS)
 
 
 def test_a_dictionary_saved_by_numpy(tmp_path):

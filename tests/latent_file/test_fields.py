@@ -57,6 +57,14 @@ def test_columns_with_usual_names(tmp_path, suffix, columns, ids, note):
     assert sorted(file.table.attributes) == [name for name in columns if name == "width"]
 
 
+def test_ids_and_labels_that_were_saved_as_bytes(tmp_path):
+    np.savez(tmp_path / "e.npz", key=np.array(["é", "b"]).astype("O"), ids=np.char.encode(["é", "b"]), emb=LISTS)
+    assert open_latent_file(tmp_path / "e.npz").table.ids == ["\u00e9", "b"]
+    table = {"id": pa.array([b"a", b"b"]), "label": pa.array([b"cat", None]), "emb": LISTS}
+    table = open_latent_file(written(tmp_path / "e.parquet", table)).table
+    assert (table.ids, table.labels) == (["a", "b"], ["cat", None])
+
+
 def test_vectors_of_whole_numbers_are_not_passed_over_for_others(tmp_path):
     """As Cohere's int8 embeddings: beside boxes of floats, they are what is meant."""
     path = written(tmp_path / "e.npz", {"id": ["a", "b"], "embedding": [[1, 2], [3, 4]], "box": LISTS})

@@ -11,6 +11,7 @@ IDS = ["a", "b", "c"]
 VALUES = np.arange(6, dtype=np.float32).reshape(3, 2)
 OBJECTS = np.array(["a", "b", None], dtype=object)
 NPZ = [
+    ({"x": VALUES[:, 0]}, "no column of vectors among ['x']. Name it with model.values="),
     ({"ids": IDS, "score": VALUES[:, 0]}, "no column of vectors among ['ids', 'score']. Name it with model.values="),
     (
         {"values": VALUES, "x": np.array([1.0, 2.0, 3.0])},
@@ -33,7 +34,7 @@ NPZ = [
     ({"ids": IDS, "values": VALUES[:, :0]}, "values has shape [3, 0]: there is nothing in it"),
     ({"ids": OBJECTS, "values": VALUES}, "ids are Python objects: save them with np.array(ids, dtype=str)"),
     ({"ids": np.array([0.5, 1, 2]), "values": VALUES}, "ids are float64: save them with np.array(ids, dtype=str)"),
-    ({"ids": np.array(IDS, dtype="S"), "values": VALUES}, "ids are bytes: save them with np.array(ids, dtype=str)"),
+    ({"ids": np.array([b"a", b"\xff", b"c"]), "values": VALUES}, r"ids holds b'\xff', which is not UTF-8 text"),
     ({"ids": [True, False, True], "values": VALUES}, "ids are bool: save them with np.array(ids, dtype=str)"),
     (
         {"ids": IDS, "labels": OBJECTS, "values": VALUES},
