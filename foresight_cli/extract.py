@@ -128,7 +128,7 @@ def extract(
 def _check_model(config: ExtractConfig, model: LatentModel) -> None:
     """Refuse what loading the model would refuse; raises as its own checks do."""
     model.check_layers(config.layers or ())
-    model.check_files()
+    model.check_files(clips=hasattr(config.data, "fps"))
     model.check_weights()
 
 

@@ -85,7 +85,7 @@ def described(config: ExtractConfig, dataset: Dataset | None = None) -> str:
     config = with_dtype(config)
     dataset, model = opened(config, dataset)
     model.check_layers(config.layers or ())
-    model.check_files()
+    model.check_files(clips=hasattr(config.data, "fps"))
     model.check_weights()
     root = cache_root(config.cache_dir)
     frames = getattr(config.data, "frames", 1)

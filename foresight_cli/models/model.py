@@ -81,8 +81,11 @@ class LatentModel(Encoder, Protocol):
             UsageError: which layer was asked for, and which there are.
         """
 
-    def check_files(self) -> None:
+    def check_files(self, *, clips: bool = False) -> None:
         """Refuse files beside the weights that :meth:`load` would refuse, before any weight is fetched or read.
+
+        Args:
+            clips: whether the samples are clips, and not still pictures.
 
         Raises:
             ForesightError: a tokenizer, template or image processor is missing or does not fit the network.

@@ -36,7 +36,7 @@ class Pixels:
     def check_layers(self, layers: Sequence[str]) -> None:
         """There is only ``final``, which the config has checked."""
 
-    def check_files(self) -> None:
+    def check_files(self, *, clips: bool = False) -> None:
         """There are no such files."""
 
     def size(self, frames: int) -> None:

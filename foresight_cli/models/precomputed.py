@@ -69,7 +69,7 @@ class Precomputed:
     def check_layers(self, layers: Sequence[str]) -> None:
         """There is only ``final``, which the config has checked."""
 
-    def check_files(self) -> None:
+    def check_files(self, *, clips: bool = False) -> None:
         """There are no such files."""
 
     def check_samples(self, ids: Sequence[str], *, skip: bool = False) -> None:

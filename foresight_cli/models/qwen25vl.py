@@ -132,9 +132,9 @@ class Qwen25VL:
         with self.checkpoint.reading():
             return int((said.get("text_config") or said).get(key, said.get(key, 0)))
 
-    def check_files(self) -> None:
+    def check_files(self, *, clips: bool = False) -> None:
         """See :class:`LatentModel`."""
-        self._parts.prompt_ids("image", self.config.prompt)
+        self._parts.prompt_ids("video" if clips else "image", self.config.prompt)
 
     @cached_property
     def _parts(self) -> Processor:
@@ -145,7 +145,7 @@ class Qwen25VL:
         from transformers import Qwen2_5_VLForConditionalGeneration
 
         self.checkpoint.check()
-        self.check_files()
+        parts = self._parts  # before gigabytes are read
         network = Qwen2_5_VLForConditionalGeneration
         self._network = load_transformers(
             network,
@@ -157,7 +157,7 @@ class Qwen25VL:
             harmless=QWEN25VL,
             device_map=self.config.device_map,
         )
-        self._inputs = Inputs(self.config, self._parts, self._network)
+        self._inputs = Inputs(self.config, parts, self._network)
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
         """Patches, the prompt with one placeholder for each visual token, and the position of each token."""

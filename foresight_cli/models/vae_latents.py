@@ -48,7 +48,7 @@ class VAELatents:
         """See :class:`LatentModel`."""
         return self.checkpoint.identity(reach_hub=reach_hub)
 
-    def check_files(self) -> None:
+    def check_files(self, *, clips: bool = False) -> None:
         """There are no such files."""
 
     def size(self, frames: int) -> Size:

@@ -69,7 +69,7 @@ class Vision:
                 has = f"It has 0 (the embeddings) to {depth - 1}, and final"
                 raise UsageError(f"{self.config.checkpoint} has no layer {layer}. {has}")
 
-    def check_files(self) -> None:
+    def check_files(self, *, clips: bool = False) -> None:
         """See :class:`LatentModel`."""
         self._shape.network()
         read_processor(self.checkpoint, self._shape)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foresight_cli.errors import UsageError
+from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models import open_model
 from foresight_cli.models.checkpoint import TINY
 from foresight_cli.models.qwen25vl_processor import load_processor
@@ -96,6 +96,18 @@ def test_a_template_that_does_not_work_is_one_line(qwen_files, template, fault):
     made = qwen_files({JSON: template})
     assert refusal(made) == (
         f"the chat template of {made.name}, in chat_template.json, {fault}. {ADVICE.format(made.name)}"
+    )
+
+
+def test_a_template_without_a_place_for_clips_is_refused_before_they_are_read(qwen_files):
+    made = qwen_files({JSON: TEMPLATE.replace("{% else %}", "{% elif c.type == 'image' %}")})
+    model = open_model(qwen_model(Path(made.name), init="random"))
+    model.check_files()
+    with pytest.raises(ForesightError) as caught:
+        model.check_files(clips=True)
+    assert str(caught.value) == (
+        f"the chat template of {made.name}, in chat_template.json, has 0 places for the video; wanted 1. "
+        f"{ADVICE.format(made.name)}"
     )
 
 
