@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+import torch
 
 from foresight_cli.extract import extract
 from foresight_cli.extraction.plan import described
 from foresight_cli.latents import load
 from foresight_cli.models.pixels import Pixels
 from tests.builders import SHAPES, pixels, qwen
+from tests.models.published import WEIGHTS, rewrite, set_config, tiny
 
 
 def test_a_plan_of_what_is_not_there(tmp_path, monkeypatch):
@@ -73,3 +75,32 @@ def test_a_layer_that_is_not_there(run, qwen_checkpoint):
         2,
         f"foresight extract: {qwen_checkpoint} has no layer 99. It has 0 (the embeddings) to 27, and final\n",
     )
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+def test_a_checkpoint_that_loading_would_refuse(run, tmp_path, dry_run):
+    folder = tiny(tmp_path / "q")
+    set_config(folder / "config.json", quantization_config={"quant_method": "awq", "bits": 4})
+    words = ("model.checkpoint=q", "model.resolution=112", "data.per_category=1", "data.size=112", f"dry_run={dry_run}")
+    result = run("extract", "model=qwen25vl", *words)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "foresight extract: the checkpoint q is quantised with AWQ (4 bits) (quantization_config in config.json): to "
+        "read it, install the package with pip install gptqmodel; or take the checkpoint that is not quantised"
+    )
+    assert not (tmp_path / "outputs/cache").exists()
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+def test_a_weight_that_loading_would_leave_out(run, tmp_path, dry_run):
+    folder = tiny(tmp_path / "v", "ltxv")
+    rewrite(folder / WEIGHTS["ltxv"], lambda weights: weights | {"encoder.extra": torch.ones(2)})
+    words = ("model.checkpoint=v", "model.resolution=64", "data.per_category=1", "data.size=64", f"dry_run={dry_run}")
+    result = run("extract", "model=ltxv", *words)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "foresight extract: the checkpoint v holds 1 weight that LTX-Video's autoencoder has no place for, for "
+        "instance encoder.extra in diffusion_pytorch_model.safetensors: it is of another kind of model, or of another "
+        "version"
+    )
+    assert not (tmp_path / "outputs/cache").exists()

@@ -76,8 +76,8 @@ class LTXVOutline:
         with self.checkpoint.reading():
             return Sizes(
                 channels=int(self._get("latent_channels")),
-                frame_factor=int(self._get("patch_size_t") * 2 ** self._halvings(FRAMES)),
-                side_factor=int(self._get("patch_size") * 2 ** self._halvings(SIDES)),
+                frame_factor=max(1, int(self._get("patch_size_t") * 2 ** self._halvings(FRAMES))),
+                side_factor=max(1, int(self._get("patch_size") * 2 ** self._halvings(SIDES))),
             )
 
     def _halvings(self, ways: tuple[str, ...]) -> int:

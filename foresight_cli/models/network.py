@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from foresight_cli.config import NetworkConfig
 from foresight_cli.errors import ForesightError
@@ -20,6 +22,9 @@ from foresight_cli.models.loading_report import (
 )
 from foresight_cli.models.quantised import settings_of, unfit
 from foresight_cli.models.size import weight_count
+
+if TYPE_CHECKING:
+    import torch
 
 log = logging.getLogger(__name__)
 
@@ -104,22 +109,33 @@ def load_transformers(
                 torch.manual_seed(config.init_seed)
                 made = build(shape.from_pretrained(folder), dtype=dtype)
         else:
-            made, info = network.from_pretrained(
-                folder,
-                variant=checkpoint.variant,
-                dtype=dtype,
-                use_safetensors=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # told below, with both shapes
-                **placed,
-            )
-            refuse_what_does_not_fit(Report.of(info), checkpoint, what, unused, harmless)
-            if "quantization_config" in placed:  # what was not quantised is still in the file's dtype
-                made = made.to(dtype)
+            made, report = _read(network, folder, checkpoint.variant, dtype, placed)
+            refuse_what_does_not_fit(report, checkpoint, what, unused, harmless)
         made = made.eval().requires_grad_(False)
     if placed["device_map"] is None:
         return made.to(device)
     return _spread(made, device_map) if device_map and config.init == "random" else made
+
+
+def _read(
+    network: Any, folder: Path, variant: str | None, dtype: torch.dtype, placed: Mapping[str, Any]
+) -> tuple[Any, Report]:
+    """The network with the weights in ``folder``, and what did not fit."""
+    dequantised = "quantization_config" in placed
+    with warnings.catch_warnings():
+        if dequantised:  # transformers says that it takes the file's settings and this one
+            warnings.simplefilter("ignore", UserWarning)
+        made, info = network.from_pretrained(
+            folder,
+            variant=variant,
+            dtype=dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are in the report, with both shapes
+            **placed,
+        )
+    # what was not quantised is still in the file's dtype
+    return made.to(dtype) if dequantised else made, Report.of(info)
 
 
 def foresee_transformers(
@@ -135,9 +151,6 @@ def foresee_transformers(
     if not checkpoint.weights:
         return
     if checkpoint.is_quantised:
-        settings = (
-            checkpoint.config.get("quantization_config") or checkpoint.config["text_config"]["quantization_config"]
-        )
         if reason := unfit(settings_of(checkpoint.config)):
             raise ForesightError(f"the checkpoint {checkpoint.name} is quantised, and cannot be read here: {reason}")
         return
@@ -150,12 +163,12 @@ def foresee_transformers(
 
 
 def _dequantised(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What has block-wise fp8 read to numbers of the wanted dtype: the same on a CPU and on any GPU."""
-    if settings_of(config).get("quant_method") != "fp8":
-        return {}
-    from transformers import FineGrainedFP8Config
+    """What has weights read to numbers of the wanted dtype, where that can be: the same on a CPU and on any GPU."""
+    import transformers
 
-    return {"quantization_config": FineGrainedFP8Config(dequantize=True)}
+    readers = {"fp8": "FineGrainedFP8Config", "compressed-tensors": "CompressedTensorsConfig"}
+    name = readers.get(str(settings_of(config).get("quant_method")))
+    return {"quantization_config": getattr(transformers, name)(dequantize=True)} if name else {}
 
 
 @contextmanager

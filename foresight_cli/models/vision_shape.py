@@ -46,6 +46,8 @@ class VisionShape:
         from transformers import CONFIG_MAPPING, AutoConfig
 
         kind = self.checkpoint.config.get("model_type")
+        if not isinstance(kind, str | None):
+            raise self.refusal("its model_type is no word")
         if kind not in CONFIG_MAPPING and "auto_map" in self.checkpoint.config:
             raise self.refusal("its network is code of its own (auto_map in config.json), which foresight does not run")
         if kind is None or "pretrained_cfg" in self._said:
