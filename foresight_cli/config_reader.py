@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from foresight_cli.config import (
 from foresight_cli.config_groups import config_groups
 from foresight_cli.errors import UsageError
 from foresight_cli.text_settings import PATHS
+from foresight_cli.user_path import user_path
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def adapt_config(cfg: DictConfig) -> AdaptConfig:
         split=tuple(_number(cfg, "split", share) for share in _list(cfg, "split")),  # type: ignore[arg-type]
         seeds=_whole(cfg, "seeds"),
         memory_gb=_number(cfg, "memory_gb", cfg.memory_gb),
-        unfinished_dir=_place(_text(cfg, "unfinished_dir")),
+        unfinished_dir=user_path("unfinished_dir", _text(cfg, "unfinished_dir")),
         noise_ceiling=_text(cfg, "noise_ceiling"),
         push=None if cfg.push is None else _text(cfg, "push"),
         tracker=_group(cfg, "tracker"),
@@ -126,9 +126,9 @@ def report_config(cfg: DictConfig) -> ReportConfig:
     if runs is not None and not several:
         raise UsageError("runs=[]: name at least two analyses, or the folder of a sweep")
     return ReportConfig(
-        outputs_dir=_place(_text(cfg, "outputs_dir")),
-        run=None if cfg.run is None else _place(str(cfg.run)),
-        runs=tuple(_place(str(folder)) for folder in several),
+        outputs_dir=user_path("outputs_dir", _text(cfg, "outputs_dir")),
+        run=None if cfg.run is None else user_path("run", str(cfg.run)),
+        runs=tuple(user_path("runs", str(folder)) for folder in several),
         format=_text(cfg, "format"),
         fail_on=None if cfg.fail_on is None else _text(cfg, "fail_on"),
     )
@@ -177,7 +177,10 @@ def _typed(schema: type, node: DictConfig | None, at: str) -> Any:
         raise UsageError(f"{at}={node}: its settings are needed; leave {at}= out for the defaults")
     try:
         plain: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-        plain |= {key: _place(plain[key]) for key in PATHS if isinstance(plain.get(key), str)}
+        for key in PATHS:
+            own = plain.get(key) or plain.get("name") != "precomputed"  # whose path may be that of the model
+            if isinstance(plain.get(key), str) and own:
+                plain[key] = user_path(f"{at}.{key}", plain[key])
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(_literal(plain))))
     except MissingMandatoryValue as error:
         key = str(error.full_key or str(error).rsplit(maxsplit=1)[-1]).rpartition(".")[2]
@@ -234,12 +237,6 @@ def _text(cfg: DictConfig, key: str) -> str:
     if not isinstance(value, str) or not value:
         raise UsageError(f"{key}={value}: it must be text")
     return value
-
-
-def _place(text: str) -> str:
-    """A path with the home folder in place of ``~``; a name that only begins so (``~x``, no user) stays that name."""
-    path = os.path.expanduser(text)  # noqa: PTH111 (Path.expanduser raises where no such user exists)
-    return f"./{path}" if path.startswith("~") else path
 
 
 def _whole(cfg: DictConfig, key: str, more: str = "") -> int:

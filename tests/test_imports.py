@@ -23,6 +23,7 @@ GROUND = (
     "config_groups",
     "config_reader",
     "text_settings",
+    "user_path",
     "progress",
     "trackers",
     "pooling",

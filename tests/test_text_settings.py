@@ -270,16 +270,3 @@ def test_a_setting_has_one_value(words, message):
 
 def test_a_word_given_twice_is_one(run):
     assert run("extract", "layer=8", "layer=8", "batch_size=4", "batch_size=4", "--cfg", "job").exit_code == 0
-
-
-def test_a_home_folder_is_found(run, tmp_path, monkeypatch):
-    from PIL import Image
-
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    (tmp_path / "home/照片/k").mkdir(parents=True)
-    Image.new("RGB", (8, 8)).save(tmp_path / "home/照片/k/a.png")
-    words = ("model=histogram", "data=imagefolder", "data.path=~/照片", "cache_dir=~/cache", "hydra.run.dir=~/run")
-    result = run("extract", *words)
-    assert result.exit_code == 0, result.output
-    assert [path.name for path in tmp_path.iterdir()] == ["home"]
-    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["cache", "run", "照片"]

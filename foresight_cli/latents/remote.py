@@ -6,12 +6,12 @@ asks of a ``pathlib.Path``; the few things that differ are here. Credentials are
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any, cast
 
 from foresight_cli.errors import ForesightError
+from foresight_cli.user_path import user_path
 
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "memory")
 """Where a put is atomic. Elsewhere (sftp, smb, hdfs) a file is put aside and then renamed."""
@@ -30,12 +30,13 @@ def cache_root(cache_dir: str) -> Path:
         cache_dir: a path, or an fsspec URL.
 
     Raises:
+        UsageError: a path that no disk can hold.
         ForesightError: no such kind of store, its package is not installed, it cannot be reached, or a password is in
             the URL.
     """
     match = _URL.fullmatch(cache_dir)
     if match is None:
-        return Path(os.path.expanduser(cache_dir))  # noqa: PTH111 (Path.expanduser raises where no such user exists)
+        return Path(user_path("cache_dir", cache_dir))
     refuse_secrets(cache_dir)
     scheme = match["scheme"].lower()
     if scheme in ("file", "local"):
