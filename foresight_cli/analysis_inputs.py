@@ -73,7 +73,7 @@ def open_inputs(config: AnalyzeConfig, found: Found | None = None) -> Opened:
     """
     device = usable_device(config.device)
     if found is None:
-        found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
+        found = find(config.cache_dir, config.source, config.target, config.data)
     refuse_few_groups(found.source[0], found.target[0])
     opened = reopen(found, config.data)
     entries = [*found.source, *found.target]

@@ -66,7 +66,7 @@ def run(cfg: DictConfig, found: Found | None = None) -> float:
         results = save(results)
         _track(results, tracking)
     if config.study_table:
-        found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
+        found = find(config.cache_dir, config.source, config.target, config.data)
         write_study_table(study_rows(found, results), results, folder)
     log.info("%s", results.verdict.line)
     for reason in results.verdict.reasons:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from foresight_cli.config import GROUPS, DataConfig, PrecomputedConfig, SpaceConfig
-from foresight_cli.config_groups import as_override, changed_settings, conf_dir, config_groups
+from foresight_cli.config import GROUPS, DataConfig, SpaceConfig
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
@@ -24,6 +20,8 @@ from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import read_samples
 from foresight_cli.latents.store import folders
 from foresight_cli.models import open_model
+from foresight_cli.suggest.cache_miss import Miss, Place, explain, other_data
+from foresight_cli.suggest.extract_again import extract_command
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +53,7 @@ class Found:
         return said
 
 
-def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataConfig | None, weights: str) -> Found:
+def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataConfig | None) -> Found:
     """The complete cache entries that two spaces mean.
 
     Args:
@@ -63,7 +61,6 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
         source: model, layers and poolings of one side.
         target: of the other.
         data: the dataset, or None for the one that both sides are cached on.
-        weights: ``hub`` or ``tiny``, for the advice in messages.
 
     Raises:
         ForesightError: nothing is cached for a side, or more than one dataset or checkpoint fits; what to type next.
@@ -71,30 +68,27 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
     root = cache_root(cache_dir)
     cached = [entry for entry in complete_entries(root) if ONLY not in entry.recipe.data]  # those are of controls
     dataset = open_dataset(data) if data else None
-    place = _place(data, cache_dir)
-    for space, side in ((source, "source"), (target, "target")):
-        _refuse_absent(cached, space, side, weights, place)
+    spaces = (("source", source), ("target", target))
+    if absent := [miss for side, space in spaces if (miss := _absent(cached, space, side)) is not None]:
+        others = [] if len(absent) == 2 else [e for e in cached if e.recipe.model.get("name") in _names(source, target)]
+        raise ForesightError(explain(absent, Place(data, None, cache_dir, others)))
     identity = dataset.identity() if dataset else None
-    sides = [
-        _matching(cached, space, side, identity, weights, place)
-        for space, side in ((source, "source"), (target, "target"))
-    ]
-    common = _the_users_own(_common_data(*sides))
+    sides = [_matching(cached, space, side) for side, space in spaces]
+    fitting = [_as_asked(side.same_model, side.space, identity) for side in sides]
+    if misses := [side for side, found in zip(sides, fitting, strict=True) if not found]:
+        others = [entry for found in fitting for entry in found]
+        raise ForesightError(explain(misses, Place(data, identity, cache_dir, others)))
+    common = _the_users_own(_common_data(*fitting))
     if len(common) > 1:
         shown = "; ".join(_data_name(d) for d in common)
         raise ForesightError(f"both models are cached on {len(common)} datasets ({shown}): say which with data=")
     if not common:
-        both = isinstance(source.model, PrecomputedConfig) and isinstance(target.model, PrecomputedConfig)
-        one = f", as data=precomputed{_path_of(source, 'data')}" if both else ""
-        raise ForesightError(
-            f"{source.model.name} and {target.model.name} are cached on different data: extract both on the same, "
-            f"with the same data= settings{one}"
-        )
-    on_data = [[e for e in side if canonical_json(e.recipe.data) == canonical_json(common[0])] for side in sides]
+        raise ForesightError(other_data(sides[0], sides[1], cache_dir))
+    on_data = [[e for e in side if canonical_json(e.recipe.data) == canonical_json(common[0])] for side in fitting]
     entries = [_one_of_each(side) for side in on_data]
     first, second = (_with_label(space, side[0]) for space, side in zip((source, target), entries, strict=True))
     found = Found(entries[0], entries[1], dataset, labels_of_both(first, second))
-    _refuse_two_tables(found)
+    _refuse_two_tables(found, cache_dir)
     return found
 
 
@@ -137,96 +131,56 @@ def reopen(found: Found, data: DataConfig | None) -> tuple[Dataset, DataConfig] 
     return None
 
 
-def _refuse_absent(cached: Sequence[Entry], space: SpaceConfig, side: str, weights: str, place: str) -> None:
-    """Stop where nothing of a side's network is cached, before gigabytes of weights or pictures are hashed.
+def _names(*spaces: SpaceConfig) -> set[str]:
+    return {space.model.name for space in spaces}
+
+
+def _absent(cached: Sequence[Entry], space: SpaceConfig, side: str) -> Miss | None:
+    """A side of whose network nothing is cached: said before gigabytes of weights or pictures are hashed.
 
     Raises:
-        ForesightError: the checkpoint's folder is none, or nothing of that network is cached.
+        ForesightError: the checkpoint's folder is none.
     """
     checkpoint = getattr(model := open_model(space.model), "checkpoint", None)
     if checkpoint is None or any(entry.recipe.model.get("name") == space.model.name for entry in cached):
-        return
+        return None
     if checkpoint.local is not None:
         model.all_layers()  # a mistyped folder is said first
-    raise ForesightError(_nothing(space, side, weights, set(), place))
+    return Miss(side, space, [])
 
 
-def _matching(
-    cached: Sequence[Entry], space: SpaceConfig, side: str, data: dict[str, Any] | None, weights: str, place: str
-) -> list[Entry]:
+def _matching(cached: Sequence[Entry], space: SpaceConfig, side: str) -> Miss:
+    """The entries of a side's model, whatever their data, layers and poolings."""
     model = open_model(space.model)
     try:
         identity = model.identity(reach_hub=getattr(space.model, "revision", None) is not None)
     except Undecided as error:
         raise error.of(f"{side}.model") from None
-    name = space.model.name
-    fitting = []
-    near_misses: set[str] = set()
-    for entry in cached:
+    same_name = [entry for entry in cached if entry.recipe.model.get("name") == space.model.name]
+    same_model = []
+    for entry in same_name:
         recipe = entry.recipe
-        if recipe.model.get("name") != name:
-            continue
         wanted = {**model.recipe(recipe.layer), **identity}
         named = [*wanted, *(key for key in recipe.model if key in ("init", "init_seed") and key not in wanted)]
         if wanted.get("dtype") == "auto":  # whatever the machine that extracted made of it
             named.remove("dtype")
-        differing = [f"{key}={recipe.model.get(key)}" for key in named if recipe.model.get(key) != wanted.get(key)]
-        if differing:
-            near_misses.add(", ".join(differing))
-        elif (space.layers is None or recipe.layer in space.layers) and (
-            space.poolings is None or recipe.pooling in space.poolings
-        ):
-            fitting.append(entry)
-    if data is not None:
-        fitting = [e for e in fitting if canonical_json(e.recipe.data) == canonical_json(data)]
-    if not fitting:
-        raise ForesightError(_nothing(space, side, weights, near_misses, place))
-    return fitting
+        if all(recipe.model.get(key) == wanted.get(key) for key in named):
+            same_model.append(entry)
+    return Miss(side, space, same_name, same_model)
 
 
-def _nothing(space: SpaceConfig, side: str, weights: str, near_misses: set[str], place: str) -> str:
-    layers = ",".join(space.layers) if space.layers else "all"
-    poolings = ",".join(space.poolings) if space.poolings else "all"
-    if near_misses and not isinstance(space.model, PrecomputedConfig):  # another file is no other setting
-        shown = min(near_misses)
-        hint = " (add weights=tiny?)" if "checkpoint=tiny:" in shown and weights != "tiny" else ""
-        return (
-            f"{side}={space.model.name}: no cached latents with these settings. The cache has some with {shown}{hint}. "
-            f"Give {side}.model.<setting>= as you gave model.<setting>= to extract"
-        )
-    tiny = " weights=tiny" if weights == "tiny" else ""
-    model = f"{space.model.name}{_path_of(space, 'model')}"
-    preset = layers == "all" or layers in config_groups()["layer"]
-    index = f"[{layers}]" if "," in layers else layers
-    layer = f"layer={layers}" if preset else shlex.quote(f"layer.index={index}")
-    return (
-        f"{side}={space.model.name} layer={layers} pooling={poolings}: no such latents in the cache. "
-        f"Type: foresight extract model={model} {layer} pooling={poolings}{tiny}{place}"
-    )
+def _as_asked(entries: Sequence[Entry], space: SpaceConfig, data: dict[str, Any] | None) -> list[Entry]:
+    """Those of the layers, poolings and data that were asked for."""
+    return [
+        entry
+        for entry in entries
+        if (space.layers is None or entry.recipe.layer in space.layers)
+        and (space.poolings is None or entry.recipe.pooling in space.poolings)
+        and (data is None or canonical_json(entry.recipe.data) == canonical_json(data))
+    ]
 
 
-def _place(data: DataConfig | None, cache_dir: str) -> str:
-    """The words of a command line that say what is extracted, and where to, as far as they are not the defaults."""
-    words = []
-    if data is not None and data.name != "precomputed":  # whose path stands with the model
-        at_first = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"data/{data.name}.yaml"))
-        assert isinstance(at_first, dict)
-        words += [f"data={data.name}"] * (data.name != "shapes")
-        words += changed_settings("data", asdict(data), {str(key): value for key, value in at_first.items()})
-    words += [as_override("cache_dir", cache_dir)] * (cache_dir != "outputs/cache")
-    return "".join(f" {shlex.quote(word)}" for word in words)
-
-
-def _path_of(space: SpaceConfig, group: str) -> str:
-    """The file of latents that a command line has to name, as a setting of ``group``; "" for other models."""
-    if not isinstance(space.model, PrecomputedConfig):
-        return ""
-    columns = {key: value for key in ("id", "values") if (value := getattr(space.model, key)) is not None}
-    named = "".join(f" {shlex.quote(as_override(f'{group}.{key}', value))}" for key, value in columns.items())
-    return f" {group}.path={shlex.quote(space.model.path)}{named}"
-
-
-def _refuse_two_tables(found: Found) -> None:
+def _refuse_two_tables(found: Found, cache_dir: str) -> None:
     """Stop where two files of latents list the same ids, and different labels, groups or attributes for them."""
     first, other = found.source[0], found.target[0]
     paths = [entry.manifest()["provenance"]["data"].get("path") for entry in (first, other)]
@@ -237,7 +191,7 @@ def _refuse_two_tables(found: Found) -> None:
     ):
         raise ForesightError(
             f"{paths[0]} and {paths[1]} hold different labels, groups or attributes for the same ids. Extract both "
-            f"with those of one file: data=precomputed data.path={shlex.quote(paths[0])}"
+            f"with those of one file. Type: {extract_command(other, cache_dir, first)}"
         )
 
 

@@ -65,7 +65,7 @@ def open_pairs(config: AdaptConfig, found: Found | None = None) -> Paired:
         UsageError: what is cached fits the command line in two ways.
     """
     if found is None:
-        found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
+        found = find(config.cache_dir, config.source, config.target, config.data)
     source, target = found.source[0], found.target[0]
     refuse_small_split(refuse_few_groups(source, target), config.split)
     opened = reopen(found, config.data)

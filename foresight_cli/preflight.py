@@ -32,7 +32,7 @@ def check_analyze(cfg: DictConfig) -> Found | None:
         refuse_silence(config.runner)  # now, not after an hour's work
     if config.extract:
         return None
-    found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
+    found = find(config.cache_dir, config.source, config.target, config.data)
     refuse_few_groups(found.source[0], found.target[0])
     return found
 
@@ -50,7 +50,7 @@ def check_adapt(cfg: DictConfig) -> Found | None:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return None
     config = adapt_config(cfg)
-    found = find(config.cache_dir, config.source, config.target, config.data, config.weights)
+    found = find(config.cache_dir, config.source, config.target, config.data)
     refuse_few_groups(found.source[0], found.target[0])
     return found
 

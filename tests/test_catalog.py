@@ -1,6 +1,8 @@
 """What analyze and adapt find in the cache, and what they say where they do not."""
 
+import shlex
 import shutil
+from datetime import date
 
 import pytest
 
@@ -21,34 +23,108 @@ def says(run, *args):
     return result.output.splitlines()[-1]
 
 
-def test_an_empty_cache_names_the_command_that_fills_it(run):
+def test_an_empty_cache_names_the_commands_that_fill_it(run):
     assert says(run, "analyze", "weights=tiny") == (
-        "foresight analyze: source=qwen25vl layer=all pooling=all: no such latents in the cache. "
-        "Type: foresight extract model=qwen25vl layer=all pooling=all weights=tiny"
+        "foresight analyze: source=qwen25vl layer=all pooling=all and target=ltxv layer=all pooling=all: no such "
+        "latents in the cache. Type: foresight extract model=qwen25vl layer=all pooling=all weights=tiny && "
+        "foresight extract model=ltxv layer=all pooling=all weights=tiny"
     )
 
 
 def test_a_layer_that_is_not_cached(cached):
     assert says(cached, "analyze", "source=pixels", "target=histogram", "pooling=flat") == (
         "foresight analyze: target=histogram layer=all pooling=flat: no such latents in the cache. "
-        "Type: foresight extract model=histogram layer=all pooling=flat"
+        "Type: foresight extract model=histogram layer=final pooling=flat data=shapes data.per_category=3 data.size=32"
     )
 
 
 def test_the_command_says_all_that_differs(run):
     words = ["data=shapes", "data.per_category=20", "weights=tiny", "cache_dir=my cache"]
-    assert says(run, "analyze", "layer.index=5", *words).endswith(
-        "Type: foresight extract model=qwen25vl layer.index=5 pooling=all weights=tiny data.per_category=20 "
-        "'cache_dir=my cache'"
-    )
+    assert (
+        "Type: foresight extract model=qwen25vl layer.index=5 pooling=all data=shapes data.per_category=20 "
+        "weights=tiny 'cache_dir=my cache' && foresight extract model=ltxv"
+    ) in says(run, "analyze", "layer.index=5", *words)
     assert "model=qwen25vl 'layer.index=[5,6]' pooling" in says(run, "analyze", "layer.index=[5,6]", "weights=tiny")
+    said = says(run, "analyze", "source=vision", "source.model.checkpoint=org/vit", "source.model.tokens=cls")
+    assert "model=vision model.checkpoint=org/vit model.tokens=cls layer=all" in said
 
 
-def test_other_settings_are_named(cached):
-    assert says(cached, "analyze", "source=pixels", "source.model.resolution=16", "target=histogram") == (
-        "foresight analyze: source=pixels: no cached latents with these settings. The cache has some with "
-        "resolution=8. Give source.model.<setting>= as you gave model.<setting>= to extract"
+def test_the_first_setting_that_differs_is_named_with_both_values(cached):
+    words = ("analyze", "source=pixels", "source.model.resolution=16", "target=histogram")
+    assert says(cached, *words) == (
+        "foresight analyze: source.model.resolution=16 here, the cache has 8. Give source.model.resolution=8"
     )
+    assert says(cached, *words, "target.model.bins=3") == (
+        "foresight analyze: source.model.resolution=16 here, the cache has 8; target.model.bins=3 here, the cache has "
+        "4. Give source.model.resolution=8 target.model.bins=4"
+    )
+    assert cached("extract", "model=pixels", "model.resolution=12", *SMALL).exit_code == 0
+    assert "the cache has 8" in says(cached, *words) or "the cache has 12" in says(cached, *words)
+
+
+def test_tiny_weights_of_one_side(run):
+    for model in ("qwen25vl", "ltxv"):
+        assert run("extract", f"model={model}", "weights=tiny", "data.per_category=1", "data.size=64").exit_code == 0
+    assert says(run, "analyze", "target.model.checkpoint=tiny:ltxv") == (
+        "foresight analyze: source.model.checkpoint=Qwen/Qwen2.5-VL-7B-Instruct here, the cache has tiny:qwen25vl. "
+        "Give weights=tiny"
+    )
+
+
+@pytest.fixture
+def photos(run, tmp_path):
+    """24 pictures in a folder, of which two models are cached."""
+    from PIL import Image
+
+    (tmp_path / "my photos").mkdir()
+    for i in range(24):
+        Image.new("RGB", (8, 8), (10 * i, 0, 0)).save(tmp_path / f"my photos/{i}.png")
+    for model in ("pixels", "histogram"):
+        assert run("extract", f"model={model}", *FOLDER).exit_code == 0
+    return tmp_path / "my photos"
+
+
+FOLDER = ("data=imagefolder", "data.path=my photos")
+
+
+def test_pictures_that_were_added_or_changed_are_told_of(run, photos):
+    from PIL import Image
+
+    pair = ("source=pixels", "target=histogram")
+    both = " && ".join(
+        f"foresight extract model={model} layer=final pooling=channel_mean data=imagefolder 'data.path=my photos'"
+        for model in ("pixels", "histogram")
+    )
+    day = date.today().isoformat()
+    Image.new("RGB", (8, 8), (0, 9, 0)).save(photos / "0.png")
+    said = says(run, "analyze", *pair, *FOLDER)
+    assert said == (
+        f"foresight analyze: the pictures in my photos have changed since they were extracted ({day}). Type: {both}"
+    )
+    Image.new("RGB", (8, 8), (0, 90, 0)).save(photos / "new.png")
+    said = says(run, "analyze", *pair, *FOLDER)
+    assert said == (f"foresight analyze: my photos has 25 pictures, the cache has 24 (extracted {day}). Type: {both}")
+    for command in said.partition("Type: ")[2].split(" && "):
+        assert run(*shlex.split(command)[1:]).exit_code == 0
+    assert run("analyze", *pair, *FOLDER, "permutations=19").exit_code == 0
+
+
+def test_a_checkpoint_that_has_changed_is_told_of(run, tmp_path):
+    from foresight_cli.models.checkpoint import TINY
+
+    shutil.copytree(TINY / "ltxv", tmp_path / "mine")
+    words = ("model=ltxv", "model.checkpoint=mine", "model.resolution=64", "data.per_category=1", "data.size=64")
+    assert run("extract", *words).exit_code == 0
+    config = tmp_path / "mine/vae/config.json"
+    config.write_text(config.read_text() + " ")
+    space = [f"target.{word}" for word in words[1:3]]
+    said = says(run, "analyze", "source=pixels", *space, "data=shapes", *words[3:])
+    assert said.startswith(
+        f"foresight analyze: source=pixels layer=all pooling=all: no such latents in the cache; target=ltxv: mine has "
+        f"changed since it was extracted ({date.today().isoformat()}). Type: foresight extract model=pixels layer=all "
+    )
+    assert "model=ltxv model.checkpoint=mine model.resolution=64 layer=all pooling=all data=shapes" in said
+    assert "sha256" not in said
 
 
 def test_two_datasets_are_not_guessed_between(cached):
@@ -70,8 +146,9 @@ def test_different_data_on_the_two_sides(run):
     assert run("extract", "model=pixels", *SMALL).exit_code == 0
     assert run("extract", "model=histogram", *SMALL, "data.seed=1").exit_code == 0
     assert says(run, "analyze", "source=pixels", "target=histogram") == (
-        "foresight analyze: pixels and histogram are cached on different data: extract both on the same, "
-        "with the same data= settings"
+        "foresight analyze: source=pixels is cached on data=shapes data.per_category=3 data.size=32, target=histogram "
+        "on data=shapes data.per_category=3 data.seed=1 data.size=32. Type: foresight extract model=histogram "
+        "layer=all pooling=all data=shapes data.per_category=3 data.size=32"
     )
 
 

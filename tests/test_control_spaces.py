@@ -108,8 +108,8 @@ def test_the_command_makes_the_copy_that_is_found(run, tmp_path):
     assert random_init_of(entry, "outputs/cache") is None
     command = random_init_command(entry, "outputs/cache")
     assert command == (
-        "foresight extract model=ltxv weights=tiny model.resolution=32 layer=final pooling=flat data=shapes "
-        "data.per_category=1 data.size=32 model.init=random"
+        "foresight extract model=ltxv weights=tiny model.dtype=float32 model.resolution=32 layer=final pooling=flat "
+        "data=shapes data.per_category=1 data.size=32 model.init=random"
     )
     assert run(*shlex.split(command)[1:]).exit_code == 0
     found, trained = random_init_of(entry, "outputs/cache"), load(entry)
@@ -142,7 +142,7 @@ def test_another_revision_of_a_hub_checkpoint_is_another_network(tmp_path, monke
     made(tmp_path, *words, RANDOM)
     assert random_init_of(entry, str(tmp_path)) is None
     said = random_init_command(entry, str(tmp_path)) or ""
-    assert f"model.revision='{COMMIT}'" in shlex.split(said)
+    assert f"model.revision={COMMIT}" in shlex.split(said)
 
 
 @pytest.mark.usefixtures("_hub")
@@ -159,13 +159,13 @@ def test_the_copy_is_never_taken_for_the_source(tmp_path):
         space = analyze_config(compose("analyze")).source
     both = SpaceConfig(space.model, ("4",), None)
     with pytest.raises(ForesightError) as caught:
-        find(str(tmp_path), both, both, None, "hub")
+        find(str(tmp_path), both, both, None)
     assert str(caught.value) == (
-        "source=qwen25vl: no cached latents with these settings. The cache has some with init=random, init_seed=0. "
-        "Give source.model.<setting>= as you gave model.<setting>= to extract"
+        "source=qwen25vl layer=4 pooling=all and target=qwen25vl layer=4 pooling=all: no such latents in the cache. "
+        f"Type: foresight extract model=qwen25vl layer=4 pooling=all cache_dir={tmp_path}"
     )
     entry = made(tmp_path, *words)
-    assert [one.path for one in find(str(tmp_path), both, both, None, "hub").source] == [entry.path]
+    assert [one.path for one in find(str(tmp_path), both, both, None).source] == [entry.path]
     assert copy.path != entry.path
 
 

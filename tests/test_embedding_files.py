@@ -79,7 +79,8 @@ def test_a_column_to_be_named_is_asked_for_by_the_side_that_it_is_of(run):
     )
     assert says(run, "analyze", *PAIR, "target.model.values=emb", "target.layer=final") == (
         "foresight analyze: target=precomputed layer=final pooling=all: no such latents in the cache. Type: foresight "
-        "extract model=precomputed model.path=b.npz model.values=emb layer=final pooling=all"
+        "extract model=precomputed model.path=b.npz model.values=emb layer=final pooling=all "
+        "data=precomputed data.path=a.npz data.values=null"
     )
 
 

@@ -87,7 +87,7 @@ def test_a_file_is_like_itself(run, tmp_path):
     assert (
         "precomputed: 1 of 1 layers x poolings already in the cache" in again.splitlines()
     )  # the same latents in another format
-    assert first.splitlines()[-1] == again.splitlines()[-1]
+    assert first.splitlines()[-2] == again.splitlines()[-2]  # the same entry
     typed(run, "analyze", *PAIR[:3], "target.model.path=b.npy", "permutations=19")
     (pair,) = analysed(tmp_path)[0].pairs
     assert (pair.r2.value, pair.cka.value, pair.neighborhood[0].recall.value) == pytest.approx((1, 1, 1), abs=1e-6)
@@ -226,7 +226,7 @@ def test_a_file_that_is_not_in_the_cache(run):
     extract(run, "a.npz")
     assert says(run, "analyze", *PAIR[:3], "target.model.path='my latents/b.npz'") == (
         "foresight analyze: target=precomputed layer=all pooling=all: no such latents in the cache. Type: foresight "
-        "extract model=precomputed model.path='my latents/b.npz' layer=all pooling=all"
+        "extract model=precomputed 'model.path=my latents/b.npz' layer=all pooling=all data=precomputed data.path=a.npz"
     )
 
 
@@ -236,8 +236,9 @@ def test_files_whose_ids_are_in_another_order(run, tmp_path):
     extract(run, "a.npz")
     extract(run, "b.npz")
     assert says(run, "analyze", *PAIR) == (
-        "foresight analyze: precomputed and precomputed are cached on different data: extract both on the same, with "
-        "the same data= settings, as data=precomputed data.path=a.npz"
+        "foresight analyze: source=precomputed is cached on data=precomputed data.path=a.npz, target=precomputed on "
+        "data=precomputed data.path=b.npz. Type: foresight extract model=precomputed model.path=b.npz layer=all "
+        "pooling=all data=precomputed data.path=a.npz"
     )
     before = entries(tmp_path)
     extract(run, "b.npz", "data=precomputed", "data.path=a.npz")
@@ -253,11 +254,12 @@ def test_files_that_differ_in_what_they_know_of_the_samples(run, tmp_path):
     extract(run, "b.npz")
     assert says(run, "analyze", *PAIR) == (
         f"foresight analyze: {tmp_path}/a.npz and {tmp_path}/b.npz hold different labels, groups or attributes for the "
-        f"same ids. Extract both with those of one file: data=precomputed data.path={tmp_path}/a.npz"
+        "same ids. Extract both with those of one file. Type: foresight extract model=precomputed model.path=b.npz "
+        "layer=final pooling=channel_mean data=precomputed data.path=a.npz"
     )
     extract(run, "b.npz", "data=precomputed", "data.path=a.npz")
     spaces = (SpaceConfig(PrecomputedConfig("precomputed", name), None, None) for name in ("a.npz", "b.npz"))
-    found = find("outputs/cache", *spaces, None, "hub")
+    found = find("outputs/cache", *spaces, None)
     assert load(found.target[0]).labels == load(found.source[0]).labels == LABELS
 
 

@@ -26,8 +26,10 @@ from foresight_cli.suggest.words import (
 from foresight_cli.text_settings import shell_line
 
 
-def extract_command(entry: Entry, cache_dir: str) -> str | None:
+def extract_command(entry: Entry, cache_dir: str, on: Entry | None = None) -> str | None:
     """What to type to make ``entry`` again; None where the entry does not tell enough, as of a checkpoint's folder.
+
+    With ``on``, it is the same model over the data of that entry.
 
     No command extracts some samples of a dataset, as ``analyze`` does for its controls; it does so again by itself.
     """
@@ -38,6 +40,8 @@ def extract_command(entry: Entry, cache_dir: str) -> str | None:
     if settings is None:
         return None
     model, data = settings
+    if on is not None:
+        data = (settings_of(on) or settings)[1]
     if "revision" in recipe.model:  # the branch may have moved on since
         model = {**model, "revision": recipe.model["revision"]}
     weights = _weights(model)

@@ -58,7 +58,7 @@ def test_no_question_is_about_them(tmp_path):
     control_latents(["pixels", "histogram"], SHAPES, str(tmp_path), Subset(whole, [whole.samples[0].id]))
     spaces = (SpaceConfig(CONTROLS[name], None, None) for name in ("pixels", "histogram"))
     with pytest.raises(ForesightError, match=r"source=pixels .*: no such latents in the cache"):
-        find(str(tmp_path), *spaces, None, "hub")
+        find(str(tmp_path), *spaces, None)
 
 
 def test_a_damaged_one_is_made_by_analyze(tmp_path):

@@ -112,7 +112,7 @@ def test_analyze_finds_latents_of_any_dtype_by_auto(run, config):
     sides = [
         SpaceConfig(config(*words).model, None, None) for words in (("weights=tiny",), ("weights=tiny", "model=ltxv"))
     ]
-    found = find("outputs/cache", *sides, None, "tiny")
+    found = find("outputs/cache", *sides, None)
     assert [entry.recipe.model["dtype"] for entry in (*found.source, *found.target)] == ["bfloat16", "float16"]
 
 

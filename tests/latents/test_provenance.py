@@ -51,7 +51,7 @@ def test_what_analyze_asks_of_it_is_no_key_error(tmp_path):
     entry_with(tmp_path, lambda manifest: {**manifest, "provenance": {}})
     side = SpaceConfig(PixelsConfig("pixels", 8), None, None)
     with pytest.raises(ForesightError, match=r"its manifest says nothing of where the latents come from"):
-        _ = find(str(tmp_path), side, side, None, "hub").provenance
+        _ = find(str(tmp_path), side, side, None).provenance
 
 
 @pytest.mark.parametrize("manifest", [[], None, 3, "x", {}, {"key": 1}])

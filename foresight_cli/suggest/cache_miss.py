@@ -1,0 +1,242 @@
+"""Why the cache has no latents for a side of a bridge, and what to type to have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from foresight_cli.config import DataConfig, PrecomputedConfig, SpaceConfig
+from foresight_cli.config_groups import as_override
+from foresight_cli.latents import Entry
+from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.suggest.extract_again import settings_of
+from foresight_cli.suggest.words import (
+    PLACES,
+    Settings,
+    data_defaults,
+    data_words,
+    layer_words,
+    model_words,
+    shown_path,
+    stage_words,
+    weights_for,
+    weights_words,
+)
+from foresight_cli.text_settings import shell_line
+
+NOT_ASKED = ("name", "label", "device_map")
+"""Settings of a model that no latents depend on."""
+NOUNS = {"video": "clips", "precomputed": "rows"}
+"""What the samples of a dataset are called, by its name; else pictures."""
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A side without latents.
+
+    Attributes:
+        side: ``source`` or ``target``.
+        space: what was asked for.
+        same_name: cached entries of a model of that name.
+        same_model: those of the very model and settings, whatever their data, layers and poolings.
+    """
+
+    side: str
+    space: SpaceConfig
+    same_name: Sequence[Entry]
+    same_model: Sequence[Entry] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the latents were looked for.
+
+    Attributes:
+        data: settings of the dataset; None for any.
+        identity: of that dataset, where it was opened.
+        cache_dir: root of the cache.
+        others: data that the other side is cached on.
+    """
+
+    data: DataConfig | None
+    identity: Mapping[str, Any] | None
+    cache_dir: str
+    others: Sequence[Entry] = ()
+
+
+def explain(misses: Sequence[Miss], place: Place) -> str:
+    """One line for one or both sides: the reason, and the command or the setting that helps."""
+    reasons, commands, settings = [], [], []
+    for miss in misses:
+        reason, setting = _reason(miss, place)
+        reasons.append(reason)
+        settings += [setting] if setting else []
+        commands += [] if setting else [_extract(miss, place)]
+    absent = "no such latents in the cache"
+    if all(reason.endswith(f": {absent}") for reason in reasons):
+        reasons = [" and ".join(reason.removesuffix(f": {absent}") for reason in reasons) + f": {absent}"]
+    text = "; ".join(dict.fromkeys(reasons))
+    text += f". Give {' '.join(dict.fromkeys(settings))}" if settings else ""
+    return text + (f". Type: {' && '.join(dict.fromkeys(commands))}" if commands else "")
+
+
+def other_data(source: Miss, target: Miss, cache_dir: str) -> str:
+    """One line for two models that are cached, but on no dataset in common: the target is to follow the source."""
+    entry, other = source.same_model[0], target.same_model[0]
+    on = " or ".join(dict.fromkeys(" ".join(_data_of(one)) for one in source.same_model))
+    instead = " or ".join(dict.fromkeys(" ".join(_data_of(one)) for one in target.same_model))
+    text = f"source={source.space.model.name} is cached on {on}, target={target.space.model.name} on {instead}"
+    missing, there = (target, entry)
+    if entry.recipe.data["name"] == "precomputed" != target.space.model.name:  # it has no pictures
+        missing, there = (source, other)
+    place = Place(None, None, cache_dir, [there])
+    return f"{text}. Type: {_extract(replace(missing, same_model=()), place)}"
+
+
+def _reason(miss: Miss, place: Place) -> tuple[str, str | None]:
+    """Why there is none, and the settings that would find some; None where only an extraction helps."""
+    if miss.same_model:
+        return _other_data_or_layers(miss, place), None
+    asked = asdict(miss.space.model)
+    trained = [entry for entry in miss.same_name if ("init" in entry.recipe.model) == (asked.get("init") == "random")]
+    known = [(entry, found[0]) for entry in trained if (found := settings_of(entry)) is not None]
+    nearest = min(known, key=lambda one: (len(_differing(asked, one[1])), one[0].path.name), default=None)
+    if nearest is None or isinstance(miss.space.model, PrecomputedConfig):
+        return _absent(miss), None
+    differing = _differing(asked, nearest[1])
+    if not differing:
+        place_of = asked.get("checkpoint")
+        changed = f"{place_of} has changed since it was extracted ({_day(nearest[0])})"
+        return f"{miss.side}={miss.space.model.name}: {changed}", None
+    key = f"{miss.side}.model.{differing[0]}"
+    here, there = (as_override("", one.get(differing[0]))[1:] for one in (asked, _shown(nearest[1])))
+    words = " ".join(_setting_words(miss.side, asked, nearest[1], differing))
+    return f"{key}={here} here, the cache has {there}", words
+
+
+def _setting_words(side: str, asked: Settings, cached: Settings, differing: Sequence[str]) -> list[str]:
+    """What to give for the cached settings: ``weights=tiny`` where that says them all."""
+    if str(cached.get("checkpoint", "")).startswith("tiny:"):
+        dtype = "auto" if asked.get("dtype") == "auto" else cached.get("dtype")
+        rest = model_words({**cached, "label": None, "dtype": dtype}, "tiny", side)
+        if not [word for word in rest if ".model." in word]:
+            return ["weights=tiny"]
+    shown = _shown(cached)
+    return [shell_line([as_override(f"{side}.model.{key}", shown.get(key))]) for key in differing]
+
+
+def _differing(asked: Settings, cached: Settings) -> list[str]:
+    """The settings in which a cached model is another, those that a user types most first."""
+    same_file = _place_of(cached.get("checkpoint")) == _place_of(asked.get("checkpoint"))
+    keys = [
+        key
+        for key in asked
+        if key not in NOT_ASKED and asked[key] != cached.get(key) and not (key == "dtype" and asked[key] == "auto")
+    ]
+    return [key for key in keys if key != "checkpoint" or not same_file]
+
+
+def _shown(settings: Settings) -> Settings:
+    return {key: shown_path(value) if key in PLACES else value for key, value in settings.items()}
+
+
+def _absent(miss: Miss) -> str:
+    layers, poolings = miss.space.layers, miss.space.poolings
+    asked = f"layer={','.join(layers) if layers else 'all'} pooling={','.join(poolings) if poolings else 'all'}"
+    return f"{miss.side}={miss.space.model.name} {asked}: no such latents in the cache"
+
+
+def _other_data_or_layers(miss: Miss, place: Place) -> str:
+    """The model is cached as asked for: on other data, or in other layers and poolings."""
+    name = f"{miss.side}={miss.space.model.name}"
+    identity = place.identity
+    on_data = miss.same_model
+    if identity is not None:
+        on_data = [e for e in on_data if canonical_json(e.recipe.data) == canonical_json(dict(identity))]
+    if on_data or identity is None or place.data is None:
+        return _absent(miss)
+    asked = asdict(place.data)
+    for entry in miss.same_model:
+        settings = settings_of(entry)
+        if settings is None or settings[1]["name"] != asked["name"] or asked.get("path") is None:
+            continue
+        if _place_of(settings[1].get("path")) == _place_of(asked["path"]):
+            where, noun = shown_path(asked["path"]), NOUNS.get(asked["name"], "pictures")
+            now, then = identity.get("count"), entry.recipe.rows
+            if now is not None and now != then:
+                return f"{where} has {now:,} {noun}, the cache has {then:,} (extracted {_day(entry)})"
+            return f"the {noun} in {where} have changed since they were extracted ({_day(entry)})"
+    cached = " or ".join(dict.fromkeys(" ".join(_data_of(entry)) for entry in miss.same_model))
+    here = " ".join(data_words(asked))
+    return f"{name} is cached on {cached}, and not on {here}"
+
+
+def _place_of(path: Any) -> str | None:
+    """A file or folder, whichever way its path is written; a hub id as it is."""
+    if path is None:
+        return None
+    whole = Path(str(path)).expanduser()
+    return str(whole.resolve()) if whole.exists() else str(path)
+
+
+def _data_of(entry: Entry) -> list[str]:
+    settings = settings_of(entry)
+    return [f"data={entry.recipe.data.get('name')}"] if settings is None else data_words(settings[1])
+
+
+def _day(entry: Entry) -> str:
+    try:
+        return date.fromtimestamp((entry.path / "manifest.json").stat().st_mtime).isoformat()
+    except OSError:
+        return "earlier"
+
+
+def _extract(miss: Miss, place: Place) -> str:
+    """The extraction of what is missing, on the data that was named, or that the other side is cached on."""
+    settings = asdict(miss.space.model)
+    weights = weights_for(settings)
+    first, *changed = model_words(settings, weights)
+    words = [first, *changed, *_layers(miss), *_poolings(miss)]
+    words += _on(miss, place, settings)
+    words += [*weights_words(weights), *stage_words("extract", cache_dir=place.cache_dir)]
+    return shell_line(["foresight", "extract", *words])
+
+
+def _layers(miss: Miss) -> list[str]:
+    layers = miss.space.layers or _cached(miss, "layer")
+    return layer_words("layer", list(layers)) if layers else ["layer=all"]
+
+
+def _poolings(miss: Miss) -> list[str]:
+    poolings = miss.space.poolings or _cached(miss, "pooling")
+    return [f"pooling={next(iter(poolings))}" if len(poolings) == 1 else "pooling=all"]
+
+
+def _cached(miss: Miss, what: str) -> list[str]:
+    """The layers or poolings of the same model that are cached on other data."""
+    return list(dict.fromkeys(getattr(entry.recipe, what) for entry in _by_depth(miss.same_model)))
+
+
+def _by_depth(entries: Iterable[Entry]) -> list[Entry]:
+    def depth(entry: Entry) -> tuple[bool, int]:
+        layer = entry.recipe.layer
+        return not layer.isdecimal(), int(layer) if layer.isdecimal() else 0
+
+    return sorted(entries, key=depth)
+
+
+def _on(miss: Miss, place: Place, model: Settings) -> list[str]:
+    if place.data is not None:
+        data = asdict(place.data)
+    else:
+        others = {canonical_json(entry.recipe.data): entry for entry in [*miss.same_model, *place.others]}
+        found = settings_of(next(iter(others.values()))) if len(others) == 1 else None
+        if found is None:
+            return []
+        data = found[1]
+    if data["name"] == "precomputed" != model["name"]:
+        return []
+    return [] if data == data_defaults("shapes") else data_words(data, model)
