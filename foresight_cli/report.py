@@ -32,7 +32,7 @@ from foresight_cli.reporting.page import Pictures, as_webp, render_comparison, r
 from foresight_cli.reporting.summary import print_summary
 from foresight_cli.reporting.summary_of_several import print_comparison
 from foresight_cli.results import AdapterResults, Analysis, Verdict, json_text, load_arrays, load_results, results_csv
-from foresight_cli.runs import RESULTS, newest_adapters
+from foresight_cli.runs import RESULTS, newest_adapters, other_adapters
 
 __all__ = ["load_results", "run", "write_report"]
 
@@ -61,7 +61,9 @@ def run(cfg: DictConfig, asked: Sequence[Path]) -> None:
         trained = newest_adapters(Path(config.outputs_dir), best)
         drawn = write_report(asked[0], best, trained, folder)
         if config.format == "text":
-            print_summary(best, [adapter for _, adapter in trained], here / PAGE, len(drawn.names))
+            elsewhere = None if trained else other_adapters(Path(config.outputs_dir), best)
+            adapters = [adapter for _, adapter in trained]
+            print_summary(best, adapters, here / PAGE, len(drawn.names), elsewhere=elsewhere)
     if config.format == "json":
         _print_to_pipe(said)
     _stop_at(best.verdict, config.fail_on)

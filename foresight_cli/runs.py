@@ -128,6 +128,24 @@ def newest_adapters(outputs: Path, results: Analysis) -> list[tuple[Path, Adapte
     return [pair[key] for key in sorted(pair)]
 
 
+def other_adapters(outputs: Path, results: Analysis) -> str | None:
+    """How many adapters there are for other latents than those of ``results``, the newest ones' pair and folder."""
+    keys = {space.key for space in results.spaces}
+    pairs: dict[tuple[str, str], list[Path]] = {}
+    for path in _of_kind("AdapterResults", outputs / "adapt"):
+        try:
+            found: AdapterResults = load_results(path)
+        except ForesightError:
+            continue
+        if not keys.issuperset(found.provenance.get("keys") or []):
+            pairs.setdefault((found.source, found.target), []).append(path.parent)
+    if not pairs:
+        return None
+    (source, target), folders = next(iter(pairs.items()))
+    folder = folders[0].parent if (folders[0].parent / SWEEP).is_file() else folders[0]
+    return f"none for this pair; {len(folders)} for {source} -> {target} ({folder})"
+
+
 def _of_kind(kind: str, folder: Path) -> Iterator[Path]:
     """``results.yaml`` of a kind anywhere under ``folder``, newest first."""
     paths = (path for path in folder.rglob(RESULTS) if path.is_file())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from matplotlib.figure import Figure
 
 from foresight_cli.config_groups import as_override
@@ -24,7 +25,8 @@ from foresight_cli.reporting.figures.style import (
 from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.reporting.wording import threshold
 from foresight_cli.results import Analysis, Attribute, Control
-from foresight_cli.suggest.words import shown_path
+from foresight_cli.runs import SWEEP
+from foresight_cli.suggest.words import shown_path, words_of
 from foresight_cli.text_settings import shell_line
 
 _ORDER = {"PROCEED": 0, "INCONCLUSIVE": 1, "PIVOT": 2}
@@ -71,7 +73,7 @@ def compare(found: Sequence[tuple[Path, Analysis]]) -> list[Compared]:
 
     By the verdict, then by the number of criteria that pass, then by the lower bound of R2.
     """
-    names = _names([results for _, results in found])
+    names = _varied([folder for folder, _ in found]) or _names([results for _, results in found])
     names = [
         name if names.count(name) == 1 else f"{name}, {folder.name}".removeprefix(", ")
         for name, (folder, _) in zip(names, found, strict=True)
@@ -81,6 +83,20 @@ def compare(found: Sequence[tuple[Path, Analysis]]) -> list[Compared]:
     ]
     compared = [Compared(name, folder, results) for name, (folder, results) in zip(names, found, strict=True)]
     return sorted(compared, key=lambda c: (_ORDER.get(c.results.verdict.answer, 3), -c.passed, -_lower(c.results)))
+
+
+def _varied(folders: Sequence[Path]) -> list[str]:
+    """Of the jobs of one sweep, the words in which each differs from the others; [] where that tells them not apart."""
+    if len({folder.parent for folder in folders}) > 1 or not (folders[0].parent / SWEEP).is_file():
+        return []
+    try:
+        texts = [(folder / ".hydra/overrides.yaml").read_text(encoding="utf-8") for folder in folders]
+        typed = [words_of("analyze", yaml.safe_load(text)) for text in texts]
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+    common = set.intersection(*map(set, typed))
+    names = [" ".join(word for word in words if word not in common) for words in typed]
+    return names if all(names) and len(set(names)) == len(names) else []
 
 
 def _names(analyses: Sequence[Analysis]) -> list[str]:

@@ -34,7 +34,12 @@ MOST_WIDTH = 100
 
 
 def print_summary(
-    results: Analysis, adapters: Sequence[AdapterResults], page: Path, figures: int, console: Console | None = None
+    results: Analysis,
+    adapters: Sequence[AdapterResults],
+    page: Path,
+    figures: int,
+    console: Console | None = None,
+    elsewhere: str | None = None,
 ) -> None:
     """Print the criteria, what controls score, and last, where it stays in sight, the verdict and where the report is.
 
@@ -44,7 +49,7 @@ def print_summary(
     width = min(console.width, MOST_WIDTH)
     gates, coded = _criteria(results, console, width)
     blocks = [_data(results), _pair(results), gates, _controls(results), _attributes(results), _more_rows(results)]
-    blocks += [_adapters(adapters), _verdict(results, console.is_terminal, codes=not coded)]
+    blocks += [_adapters(adapters, elsewhere), _verdict(results, console.is_terminal, codes=not coded)]
     console.print()
     for block in blocks:
         if block is not None:
@@ -164,9 +169,9 @@ def _more_rows(results: Analysis) -> RenderableType | None:
     return _line("More rows", said + more)
 
 
-def _adapters(adapters: Sequence[AdapterResults]) -> RenderableType:
+def _adapters(adapters: Sequence[AdapterResults], elsewhere: str | None) -> RenderableType:
     if not adapters:
-        return _line("Adapters", "none trained yet", "dim")
+        return _line("Adapters", elsewhere or "none trained yet", "dim")
     table = _table("Adapter", "Parameters", "R², test", "against ridge", "shuffled", right=(1, 4))
     for found in adapters:
         scores = {score.name: score for score in found.scores}
