@@ -101,7 +101,7 @@ def extract(
         if probe:
             refuse_undecodable(dataset)
     recipes = planned(config, dataset, model)
-    if not fresh and not all(Entry.at(root, recipe).path.is_dir() for recipe in recipes.values()):
+    if not fresh and not all(Entry.at(root, recipe).complete for recipe in recipes.values()):
         _check_model(config, model)  # before a folder is made for a layer that the checkpoint does not have
     entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
     again = shards_to_redo(entries, dataset)

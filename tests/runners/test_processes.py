@@ -17,9 +17,9 @@ from tests.runners.watching import shards, until
 
 
 def test_two_processes_on_one_entry(tmp_path, start):
-    first = start(SECONDS_A_BATCH="0.02")
+    first = start(SECONDS_A_BATCH="0.06")
     until(lambda: shards(tmp_path), first)
-    second = start(SECONDS_A_BATCH="0.02")
+    second = start(SECONDS_A_BATCH="0.06")
     (out, _), (said, wrong) = first.communicate(timeout=60), second.communicate(timeout=60)
     assert (first.returncode, second.returncode, wrong) == (0, 0, "")
     assert out.count("committed") == 100
