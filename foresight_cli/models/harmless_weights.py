@@ -22,7 +22,7 @@ QWEN25VL = (
 VISION = (
     *_WORKED_OUT,
     # heads of classification, detection, segmentation, masked and contrastive training, behind the last layer
-    r"^(\w+_)?classifier\.",
+    r"^(\w+_)?classifier(_distill)?\.",
     r"^(\w+_)?head\.",
     r"^(decoder|neck|projector|bbox_predictor|patch_classifier|fpn\d*|qa_outputs|pre_classifier|fc_norm)\.",
     r"(^|\.)mask_token$",
