@@ -19,17 +19,21 @@ QWEN25VL = (
     r"^(score|v_head|value_head|reward_head|classifier)\.",  # of a classifier, a value or a reward model
 )
 
+OTHER_TOWERS = (
+    r"^(text_model|text_encoder|text_decoder|language_model|qformer|q_former|multi_modal_projector)\.",
+    r"^(text_projection|visual_projection|text_proj|vision_proj|language_projection)(\.|$)",
+)
+"""Of a network with two towers, all but that of pictures."""
+
 VISION = (
     *_WORKED_OUT,
+    *OTHER_TOWERS,
     # heads of classification, detection, segmentation, masked and contrastive training, behind the last layer
     r"^(\w+_)?classifier(_distill)?\.",
     r"^(\w+_)?head\.",
     r"^(decoder|neck|projector|bbox_predictor|patch_classifier|fpn\d*|qa_outputs|pre_classifier|fc_norm)\.",
     r"(^|\.)mask_token$",
     r"^(\w+\.)?pooler\.",
-    # the other towers of a network with two
-    r"^(text_model|text_encoder|text_decoder|language_model|qformer|q_former|multi_modal_projector)\.",
-    r"^(text_projection|visual_projection|text_proj|vision_proj|language_projection)(\.|$)",
     r"^(logit_scale|logit_bias|query_tokens)$",
 )
 

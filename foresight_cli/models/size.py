@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import replace
 from math import prod
 from typing import Any, NamedTuple
@@ -29,15 +31,21 @@ class Size(NamedTuple):
     activations: int | None
 
 
-def weight_count(checkpoint: Checkpoint) -> int | None:
+def weight_count(checkpoint: Checkpoint, unread: Collection[str] = ()) -> int | None:
     """Numbers in the weight files of ``checkpoint``; None where they cannot be known yet.
 
     Of files that are still on the hub, it is their size over that of one number.
+
+    Args:
+        checkpoint: whose files they are.
+        unread: regular expressions for the names of weights that the network has no place for.
     """
+    pattern = re.compile("|".join(f"(?:{one})" for one in unread)) if unread else None
     try:
         files = checkpoint if checkpoint.weights else replace(checkpoint, weights=True)
         if files.tensors:
-            return sum(prod(tensor.shape) for tensor in files.tensors.values())
+            read = (t for name, t in files.tensors.items() if pattern is None or not pattern.search(name))
+            return sum(prod(tensor.shape) for tensor in read)
         sizes = files.weight_file_bytes
     except ForesightError:  # random weights, beside none in the folder; others are refused where they are wanted
         return None

@@ -17,7 +17,7 @@ import numpy as np
 from foresight_cli.clip import Clip
 from foresight_cli.config import VisionConfig
 from foresight_cli.errors import ForesightError, UnfitSample, UsageError
-from foresight_cli.models.harmless_weights import VISION
+from foresight_cli.models.harmless_weights import OTHER_TOWERS, VISION
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import checkpoint_of, foresee_transformers, load_transformers, network_recipe
 from foresight_cli.models.not_finite import refuse_spoiled
@@ -76,7 +76,7 @@ class Vision:
 
     def size(self, frames: int) -> Size:
         """See :class:`LatentModel`."""
-        return Size(weight_count(self.checkpoint), self._shape.activations)
+        return Size(weight_count(self.checkpoint, OTHER_TOWERS), self._shape.activations)
 
     def check_weights(self) -> None:
         """See :class:`LatentModel`."""

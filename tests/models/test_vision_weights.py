@@ -87,6 +87,13 @@ def test_another_tower_or_head_is_harmless(copied, name):
     assert torch.equal(latents(vision(folder), "final"), plain)
 
 
+def test_another_tower_takes_no_memory(copied):
+    folder = copied("dinov2")
+    alone = vision(folder).size(1)
+    rewrite(folder / "model.safetensors", lambda weights: weights | {"language_model.embed.weight": torch.ones(9, 9)})
+    assert vision(folder).size(1) == alone
+
+
 def test_a_tower_of_a_quantised_network(copied):
     """The tower's own config does not say so, and transformers would read its bytes as numbers."""
     folder = copied("clip")
