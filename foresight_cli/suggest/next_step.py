@@ -67,6 +67,7 @@ def after_extract(config: ExtractConfig, entries: Sequence[Entry]) -> str:
     if found is None:
         return _extract_other(config, own)
     partner, others = found
+    settings = _without_needless_dtype(settings, own, cached)
     if config.data.name == "precomputed" and read_samples(own.path) != read_samples(partner.path):
         return _extract_on(config, (settings_of(partner) or ({}, {}))[1])
     least = _least_groups(own, partner, cached)
@@ -135,8 +136,10 @@ def _partner(own: Entry, cached: Sequence[Entry]) -> tuple[Entry, Settings] | No
 
 def _without_needless_dtype(settings: Settings, entry: Entry, cached: Sequence[Entry]) -> Settings:
     """``settings`` of ``entry`` without its dtype, where the cache holds the same model in no other: auto finds it."""
+    if "dtype" not in settings:
+        return settings
     dtypes = {other.recipe.model.get("dtype") for other in cached if _checkpoint(other) == _checkpoint(entry)}
-    return {**settings, "dtype": "auto"} if "dtype" in settings and len(dtypes) == 1 else settings
+    return {**settings, "dtype": "auto" if len(dtypes) == 1 else entry.recipe.model["dtype"]}
 
 
 def _checkpoint(entry: Entry) -> tuple[object, ...]:

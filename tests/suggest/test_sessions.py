@@ -92,7 +92,8 @@ def test_the_two_tiny_models(session, without_figures):
         f"foresight analyze {on} weights=tiny",
         "foresight report",
         f"foresight adapt {on} weights=tiny layer.index=9 pooling=flat",
-        f"foresight extract model=qwen25vl weights=tiny layer.index=9 pooling=channel_mean {on} model.init=random",
+        "foresight extract model=qwen25vl weights=tiny model.dtype=float32 layer.index=9 pooling=channel_mean "
+        f"{on} model.init=random",
     ]
 
 
@@ -105,7 +106,7 @@ def test_a_network_of_ones_own_and_a_file(session, vit, photos, latents, without
     file = "foresight extract model=precomputed 'model.path=other features.npz'"
     said = session.type(f"{file} {on} \"cache_dir='elsewhere, too'\"")
     assert "Next: extract the other model on the same data, then analyze both\n" in said
-    pair = f"source=vision {vision.replace('model', 'source.model')} target=precomputed "
+    pair = "source=vision source.model.checkpoint=vit source.model.tokens=cls target=precomputed "
     pair += f"'target.model.path=other features.npz' {on}"
     assert session.follow(f"{file} {on}") == [
         f"{file} {on}",
@@ -142,8 +143,8 @@ def test_a_network_and_an_autoencoder_in_another_cache(session, vit, autoencoder
     session.type(f"foresight extract model=autoencoder {decoder} {on} 'cache_dir=my cache'")
     vision = "model.checkpoint=vit model.dtype=float32"
     pair = (
-        "source=vision source.model.checkpoint=vit source.model.dtype=float32 target=autoencoder "
-        "target.model.checkpoint=vaes/small target.model.dtype=float32 target.model.resolution=32"
+        "source=vision source.model.checkpoint=vit target=autoencoder "
+        "target.model.checkpoint=vaes/small target.model.resolution=32"
     )
     on = "data=hf 'data.path=set #1' 'data.attributes=[x]'"
     cache = "'cache_dir=my cache'"
