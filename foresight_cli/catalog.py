@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cli.config import GROUPS, DataConfig, SpaceConfig
+from foresight_cli.config_groups import as_override
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
@@ -22,6 +23,7 @@ from foresight_cli.latents.store import folders
 from foresight_cli.models import open_model
 from foresight_cli.suggest.cache_miss import Miss, Place, explain, other_data
 from foresight_cli.suggest.extract_again import extract_command
+from foresight_cli.text_settings import shell_line
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
     if not common:
         raise ForesightError(other_data(sides[0], sides[1], cache_dir))
     on_data = [[e for e in side if canonical_json(e.recipe.data) == canonical_json(common[0])] for side in fitting]
-    entries = [_one_of_each(side) for side in on_data]
+    entries = [_one_of_each(on_side, side.side) for on_side, side in zip(on_data, sides, strict=True)]
     first, second = (_with_label(space, side[0]) for space, side in zip((source, target), entries, strict=True))
     found = Found(entries[0], entries[1], dataset, labels_of_both(first, second))
     _refuse_two_tables(found, cache_dir)
@@ -217,22 +219,26 @@ def _data_name(data: dict[str, Any]) -> str:
     return " ".join(settings)
 
 
-def _one_of_each(side: Sequence[Entry]) -> list[Entry]:
+def _one_of_each(entries: Sequence[Entry], side: str) -> list[Entry]:
     """One entry for each layer and pooling.
+
+    Args:
+        entries: that fit what was asked for.
+        side: ``source`` or ``target``.
 
     Raises:
         ForesightError: two checkpoints of one model are cached; entries that differ in ``rows_per_shard`` alone hold
             the same numbers, and any will do.
     """
     chosen: dict[tuple[str, str], Entry] = {}
-    for entry in side:
+    for entry in entries:
         recipe = entry.recipe
         other = chosen.setdefault((recipe.layer, recipe.pooling), entry)
         if other.recipe.model != recipe.model:
             differing = sorted(k for k in recipe.model if recipe.model[k] != other.recipe.model.get(k))
             raise ForesightError(
                 f"the cache holds {recipe.model['name']} with two values of {', '.join(differing)}: "
-                f"{other.path} and {entry.path}. Move one of them away"
+                f"{other.path} and {entry.path}. {_which(side, differing, (other, entry))}"
             )
 
     def order(entry: Entry) -> tuple[bool, int, str]:
@@ -240,3 +246,12 @@ def _one_of_each(side: Sequence[Entry]) -> list[Entry]:
         return layer == "final", 0 if layer == "final" else int(layer), entry.recipe.pooling
 
     return sorted(chosen.values(), key=order)
+
+
+def _which(side: str, differing: Sequence[str], entries: Sequence[Entry]) -> str:
+    """What to add so that one of two ``entries`` is meant."""
+    key = differing[0]
+    if key not in ("dtype", "revision"):  # the others have a value in every command
+        return "Move one of them away"
+    words = [shell_line([as_override(f"{side}.model.{key}", entry.recipe.model[key])]) for entry in entries]
+    return f"Add {' or '.join(words)}"

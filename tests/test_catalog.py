@@ -173,7 +173,7 @@ def test_adapt_takes_one_layer_and_pooling(cached):
     assert result.exit_code == 2
     assert result.output.splitlines()[-1] == (
         "foresight adapt: adapt takes one layer and one pooling of the target, as target.layer=final "
-        "target.pooling=flat. To try several, sweep: foresight adapt -m target.layer=4,8,final"
+        "target.pooling=flat. To try several, add -m and part them by commas, as target.pooling=channel_mean,flat"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from foresight_cli.config.adapters import AdapterConfig
 from foresight_cli.config.checks import at_least, between, one_of
 from foresight_cli.config.data import DataConfig, ShapesConfig
-from foresight_cli.config.models import ModelConfig
+from foresight_cli.config.models import ONLY_FINAL, ModelConfig
 from foresight_cli.config.runners import LocalConfig, RunnerConfig
 from foresight_cli.config.trackers import NoTrackerConfig, TrackerConfig
 from foresight_cli.config.verdict import CONTROL_NAMES, Thresholds, Waivers
@@ -138,8 +138,15 @@ class AdaptConfig:
             if not (space.layers and len(space.layers) == 1 and space.poolings):
                 raise UsageError(
                     f"adapt takes one layer and one pooling of the {side}, as {side}.layer=final {side}.pooling=flat. "
-                    f"To try several, sweep: foresight adapt -m {side}.layer=4,8,final"
+                    f"To try several, add -m and part them by commas, as {_several(side, space)}"
                 )
+
+
+def _several(side: str, space: SpaceConfig) -> str:
+    """Two choices of what ``space`` has more than one of."""
+    if space.model.name in ONLY_FINAL:
+        return f"{side}.pooling={','.join(POOLINGS)}"
+    return f"{side}.layer={','.join((*(space.layers or ('4', '8'))[:2], 'final'))}"
 
 
 @dataclass(frozen=True)

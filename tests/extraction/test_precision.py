@@ -116,6 +116,18 @@ def test_analyze_finds_latents_of_any_dtype_by_auto(run, config):
     assert [entry.recipe.model["dtype"] for entry in (*found.source, *found.target)] == ["bfloat16", "float16"]
 
 
+def test_latents_of_two_dtypes_are_told_apart_by_what_to_add(run, config):
+    for dtype in ("bfloat16", "float32"):
+        run("extract", "weights=tiny", "model=ltxv", f"model.dtype={dtype}", *SMALL)
+    space = SpaceConfig(config("weights=tiny", "model=ltxv").model, None, None)
+    with pytest.raises(ForesightError, match="with two values of dtype: ") as caught:
+        find("outputs/cache", space, space, None)
+    assert set(str(caught.value).rpartition("Add ")[2].split(" or ")) == {
+        "source.model.dtype=bfloat16",
+        "source.model.dtype=float32",
+    }
+
+
 def test_memory_is_that_of_the_weights_and_of_a_sample_on_its_way(config):
     asked = config("weights=tiny", "model.dtype=float32")
     need = need_of(asked, open_model(asked.model))
