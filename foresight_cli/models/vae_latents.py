@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +45,13 @@ class VAELatents:
         }
 
     def identity(self, *, reach_hub: bool) -> dict[str, Any]:
-        """See :class:`LatentModel`."""
-        return self.checkpoint.identity(reach_hub=reach_hub)
+        """See :class:`LatentModel`. Latents that earlier versions scaled too have another key."""
+        identity = self.checkpoint.identity(reach_hub=reach_hub)
+        if self.config.normalize and identity:
+            config = self.checkpoint.config
+            if scale_unread(str(config.get("_class_name")), config):
+                identity["scaling_factor"] = "unread"
+        return identity
 
     def check_files(self, *, clips: bool = False) -> None:
         """There are no such files."""
@@ -183,7 +188,7 @@ def normalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
         latents = (latents - mean) / std
     elif (shift := vae.config.get("shift_factor")) is not None:
         latents = latents - shift
-    return latents * _factor(vae, latents.shape[1])
+    return latents * _factor(vae)
 
 
 def denormalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
@@ -194,7 +199,7 @@ def denormalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
         batch, channels, height, width = latents.shape
         grid = (latents * std + mean).view(batch, channels // prod(size), *size, height, width)
         return grid.permute(0, 1, 4, 2, 5, 3).reshape(batch, -1, height * size[0], width * size[1])
-    latents = latents / _factor(vae, latents.shape[1])
+    latents = latents / _factor(vae)
     if found := statistics(vae):
         mean, std = _along_channels(found, latents)
         return latents * std + mean
@@ -202,15 +207,24 @@ def denormalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
     return latents if shift is None else latents + shift
 
 
-def _factor(vae: Any, channels: int) -> float:
-    """``scaling_factor``; 1 where it has none, or has one that its pipeline does not read.
+def scale_unread(name: str, config: Mapping[str, Any]) -> bool:
+    """Whether the pipeline of an autoencoder leaves the ``scaling_factor`` in its config unread.
 
     An ``AutoencoderKL`` with a mean and a deviation of its channels is one of Stable Diffusion XL, whose pipelines want
     4 channels and scale too, or that of GLM-Image, whose config has the class's default and whose pipeline leaves it.
+
+    Args:
+        name: of its class.
+        config: content of its ``config.json``.
     """
+    has_statistics = all(config.get(key) is not None for key in ("latents_mean", "latents_std"))
+    return name == "AutoencoderKL" and config.get("latent_channels", 4) != 4 and has_statistics
+
+
+def _factor(vae: Any) -> float:
+    """``scaling_factor``; 1 where it has none, or has one that its pipeline does not read."""
     scale = vae.config.get("scaling_factor")
-    ignored = type(vae).__name__ == "AutoencoderKL" and channels != 4 and statistics(vae) is not None
-    return 1.0 if scale is None or ignored else float(scale)
+    return 1.0 if scale is None or scale_unread(type(vae).__name__, vae.config) else float(scale)
 
 
 def _along_channels(values: tuple[Any, Any], latents: torch.Tensor) -> list[torch.Tensor]:

@@ -191,3 +191,27 @@ def test_dtype_that_torch_cannot_run_here(settings, autoencoder_checkpoint):
         "AutoencoderKLCosmos does not run in bfloat16 on cpu "
         "(\"avg_pool3d_out_frame\" not implemented for 'BFloat16'). Add model.dtype=float32"
     )
+
+
+# --- keys of latents that earlier versions scaled
+
+
+@pytest.mark.parametrize(
+    ("changes", "normalize", "own_key"),
+    [
+        ({"latent_channels": 16}, True, True),  # GLM-Image, whose pipeline does not read the scaling_factor
+        ({"latent_channels": 16}, False, False),
+        ({"latent_channels": 4}, True, False),  # Stable Diffusion XL
+        ({"latent_channels": 16, "latents_mean": None}, True, False),  # Stable Diffusion 3
+        ({"latent_channels": 16, "_class_name": "AutoencoderKLWan"}, True, False),
+    ],
+)
+def test_latents_that_are_no_longer_scaled_have_another_key(
+    settings, autoencoder_checkpoint, tmp_path, changes, normalize, own_key
+):
+    folder = shutil.copytree(autoencoder_checkpoint("AutoencoderKL"), tmp_path / "vae")
+    content = json.loads((folder / "config.json").read_text())
+    statistics = {"latents_mean": [0.1] * 16, "latents_std": [1.5] * 16}
+    (folder / "config.json").write_text(json.dumps({**content, **statistics, **changes}))
+    identity = open_model(settings(folder, normalize=normalize)).identity(reach_hub=False)
+    assert set(identity) == ({"sha256", "scaling_factor"} if own_key else {"sha256"})
