@@ -27,6 +27,9 @@ from foresight_cli.text_settings import shell_line
 
 log = logging.getLogger(__name__)
 
+UNSAID = ("init", "init_seed", "variant", "subfolder")
+"""Parts of a model's recipe that it has only where they are set: an entry with one is not that of a model without."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -163,7 +166,7 @@ def _matching(cached: Sequence[Entry], space: SpaceConfig, side: str) -> Miss:
     for entry in same_name:
         recipe = entry.recipe
         wanted = {**model.recipe(recipe.layer), **identity}
-        named = [*wanted, *(key for key in recipe.model if key in ("init", "init_seed") and key not in wanted)]
+        named = [*wanted, *(key for key in recipe.model if key in UNSAID and key not in wanted)]
         if wanted.get("dtype") == "auto":  # whatever the machine that extracted made of it
             named.remove("dtype")
         if all(recipe.model.get(key) == wanted.get(key) for key in named):

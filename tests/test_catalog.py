@@ -6,6 +6,9 @@ from datetime import date
 
 import pytest
 
+from foresight_cli.models.checkpoint import TINY
+
+VAE = "diffusion_pytorch_model"
 SMALL = ("data.per_category=3", "data.size=32")
 
 
@@ -194,3 +197,21 @@ def test_an_empty_cache_is_said_before_anything_is_hashed(run, tmp_path, monkeyp
     assert message.startswith(f"foresight {stage}: source=qwen25vl layer=final pooling=")
     assert ": no such latents in the cache. Type: foresight extract model=qwen25vl" in message
     assert "nowhere" in says(run, stage, "source.model.checkpoint=./nowhere", *words)
+
+
+def test_a_variant_of_the_weights_is_not_taken_for_the_plain_ones(run, tmp_path, monkeypatch):
+    """Of a hub id only the variant tells them apart: their files are in no key."""
+    hub = tmp_path / "hub" / "models--org--vae"
+    folder = shutil.copytree(TINY / "ltxv" / "vae", hub / "snapshots" / ("c" * 40) / "vae")
+    shutil.copy(folder / f"{VAE}.safetensors", folder / f"{VAE}.fp16.safetensors")
+    (hub / "refs").mkdir()
+    (hub / "refs" / "main").write_text("c" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    words = ("model.checkpoint=org/vae", "model.resolution=64", "model.variant=fp16")
+    assert run("extract", "model=pixels", *SMALL).exit_code == 0
+    assert run("extract", "model=ltxv", *words, *SMALL).exit_code == 0
+    target = [f"target.{word}" for word in words[:2]]
+    assert says(run, "analyze", "source=pixels", "target=ltxv", *target) == (
+        "foresight analyze: target.model.variant=null here, the cache has fp16. Give target.model.variant=fp16"
+    )
