@@ -91,13 +91,24 @@ def _hub(monkeypatch):
     monkeypatch.setattr(Checkpoint, "_hub_commit", "0" * 40)
 
 
+@pytest.fixture
+def unscaled(tmp_path) -> str:
+    """The config of an autoencoder whose pipeline does not read its scaling_factor."""
+    statistics = {"latent_channels": 16, "latents_mean": [0.0] * 16, "latents_std": [1.0] * 16}
+    (tmp_path / "glm").mkdir()
+    (tmp_path / "glm/config.json").write_text(json.dumps({"_class_name": "AutoencoderKL", **statistics}))
+    return str(tmp_path / "glm")
+
+
 @pytest.mark.usefixtures("_hub")
 @pytest.mark.parametrize("name", GROUPS["model"])
-def test_the_fields_of_a_model(name, latent_file, two_templates):
+def test_the_fields_of_a_model(name, latent_file, two_templates, unscaled):
     said = set[str]()
     vae = {"checkpoint": str(TINY / "ltxv"), "subfolder": "vae"}
     whole = vae if name in ("ltxv", "autoencoder") else {"checkpoint": str(TINY / "qwen25vl")}
-    local = (whole, {"checkpoint": two_templates, "init": "random"})
+    local = [whole, {"checkpoint": two_templates, "init": "random"}]
+    if name == "autoencoder":
+        local.append({"checkpoint": unscaled, "init": "random", "normalize": True})
     for changes in ({}, *local, {"init": "random"}, {"sample": True}, {"variant": "fp16"}, {"subfolder": "vae"}):
         model = open_model(settings("model", name, path=latent_file, **changes))
         said |= model.recipe("final").keys() | model.recipe("4").keys() | model.identity(reach_hub=True).keys()
