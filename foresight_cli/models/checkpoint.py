@@ -17,7 +17,7 @@ from foresight_cli.models.checkpoint_files import SMALL_FILES, hash_files, small
 from foresight_cli.models.checkpoint_folder import ADAPTERS, MERGE, SHIPPED_FOR, broken_link, near, why_no_checkpoint
 from foresight_cli.models.config_file import in_one_line, parsed
 from foresight_cli.models.hub_files import HubFiles, hub_files, refusal, remember
-from foresight_cli.models.weight_files import Layout, Tensor, Unreadable
+from foresight_cli.models.weight_files import Layout, Tensor, Unreadable, unread
 
 TINY = Path(__file__).resolve().parent.parent / "checkpoints" / "tiny"
 
@@ -168,7 +168,7 @@ class Checkpoint:
         except Unreadable as fault:
             raise self._unreadable(self._broken_link or str(fault)) from None
         if found is None:
-            reason = weight_files.unread(self.names, self.library, self.variant, self._convert)
+            reason = unread(self.names, self.library, self.variant, self._convert, self._on_disk != self.local)
             raise self._unreadable(self._broken_link or reason)
         return found
 

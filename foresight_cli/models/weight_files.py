@@ -17,6 +17,11 @@ STEMS = {"transformers": "model", "diffusers": "diffusion_pytorch_model"}
 
 UNQUANTISED = "take the checkpoint that is not quantised"
 
+NOT_FETCHED = (
+    "earlier runs have fetched none of its weights to this machine, and the hub cannot be asked. Type the command once "
+    "with the hub in reach, or give a local copy with model.checkpoint=DIR"
+)
+
 PICKLED = (".bin", ".ckpt", ".pth", ".pt", ".pkl", ".h5", ".msgpack", ".onnx")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 _LFS = b"version https://git-lfs"
@@ -170,7 +175,7 @@ def is_pointer(text: str) -> bool:
     return text.startswith(_LFS.decode())
 
 
-def unread(names: Collection[str], library: str, variant: str | None, convert: str) -> str:
+def unread(names: Collection[str], library: str, variant: str | None, convert: str, away: bool = False) -> str:
     """What to do about a folder that has no weights of the name that loading looks for.
 
     Args:
@@ -178,7 +183,10 @@ def unread(names: Collection[str], library: str, variant: str | None, convert: s
         library: ``transformers`` or ``diffusers``.
         variant: the one that was asked for.
         convert: how to turn pickled weights into safetensors, to be typed.
+        away: the folder is what earlier runs have fetched from a hub that cannot be asked now.
     """
+    if away and not any(".safetensors" in name for name in names):
+        return NOT_FETCHED
     stem, named = STEMS[library], variants(names, library)
     wanted = f"{stem}.{variant}.safetensors" if variant else f"{stem}.safetensors"
     if named:

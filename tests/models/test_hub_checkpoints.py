@@ -207,6 +207,14 @@ def test_a_cache_that_was_fetched_in_part(cache):
             f"cannot read the checkpoint {ID}: 1 of the 2 weight files that model.safetensors.index.json names are "
             "missing, for instance model-00002-of-00002.safetensors. Copy or download the checkpoint again"
         )
+    for name in ("model-00001-of-00002.safetensors", "model.safetensors.index.json"):  # dry_run fetches no weights
+        (snapshot / name).unlink()
+    with pytest.raises(ForesightError) as caught:
+        qwen(ID, revision="c" * 40).check_weights()
+    assert str(caught.value) == (
+        f"cannot read the checkpoint {ID}: earlier runs have fetched none of its weights to this machine, and the hub "
+        "cannot be asked. Type the command once with the hub in reach, or give a local copy with model.checkpoint=DIR"
+    )
     (snapshot / "config.json").unlink()
     with pytest.raises(ForesightError, match=r"no checkpoint in .*: it has no config.json"):
         qwen(ID, revision="c" * 40).check_weights()
