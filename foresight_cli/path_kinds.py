@@ -81,6 +81,8 @@ def model_of_checkpoint(text: str) -> PathKind | None:
             return None
         return PathKind(_by_name(text), text, "A hub id is given as the checkpoint", "checkpoint")
     if path.is_dir():
+        if not any((path / name).is_file() for name in ("config.json", "vae/config.json", "model_index.json")):
+            return None
         return PathKind(_by_config(path) or _by_name(path.name), text, f"{text} is a folder", "checkpoint")
     latents = path.suffix.lower() in (".npz", ".npy", ".parquet", ".safetensors")
     return PathKind("precomputed", text, f"{text} is a file") if latents else None

@@ -7,6 +7,7 @@ import logging
 from foresight_cli.config import ExtractConfig
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.probing import refuse_undecodable, skips_undecodable, undecodable
+from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.fit import check_fit
 from foresight_cli.extraction.precision import with_dtype
 from foresight_cli.latent_file import Undecided
@@ -46,11 +47,15 @@ def open_data(config: ExtractConfig) -> Dataset:
     Raises:
         ForesightError: there is no such data.
     """
+    same = getattr(config.model, "path", None) == getattr(config.data, "path", None)
     try:
         return open_dataset(config.data)
     except Undecided as error:
-        same = getattr(config.model, "path", None) == getattr(config.data, "path", None)
         raise error.of("model" if same else "data") from None
+    except ForesightError:
+        if same:  # it is the model's own file: say so of the setting that was typed
+            open_model(config.model).identity(reach_hub=False)
+        raise
 
 
 def opened(config: ExtractConfig, dataset: Dataset | None = None) -> tuple[Dataset, LatentModel]:

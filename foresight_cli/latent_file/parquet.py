@@ -186,11 +186,18 @@ def _values(path: Path, names: Sequence[str], shape: tuple[int, ...], dtype: str
 
 
 def _numbers_of(path: Path, column: Any, sizes: Sequence[int], ids: Column) -> np.ndarray:
-    """The numbers of some rows, flat: lists opened one after another, each of the length that it should have."""
+    """The numbers of some rows, flat: lists opened one after another, each of the length that it should have.
+
+    A row without a vector, or a number that is missing, is NaN, as an embedding that failed is elsewhere.
+    """
     import pyarrow as pa
     from pyarrow import compute
 
     numbers = column.storage if isinstance(column, pa.ExtensionArray) else column
+    there = np.ones(len(numbers), bool)
+    if _depth(numbers.type):
+        there = compute.fill_null(compute.list_value_length(numbers), 0).to_numpy() > 0
+        numbers, ids = numbers.filter(pa.array(there)), [name for name, has in zip(ids, there, strict=True) if has]
     each = 1  # entries that a row has at this depth
     for size in sizes if _depth(numbers.type) else ():
         lengths = compute.fill_null(compute.list_value_length(numbers), 0).to_numpy()
@@ -200,7 +207,9 @@ def _numbers_of(path: Path, column: Any, sizes: Sequence[int], ids: Column) -> n
                 "as in the other rows"
             )
         numbers, each = numbers.flatten(), each * size
-    for empty in np.flatnonzero(numbers.is_null().to_numpy(zero_copy_only=False))[:1]:
-        raise ForesightError(f"{path}: a number is missing in the values of {ids[empty // each]!r}")
     flat: np.ndarray = numbers.to_numpy(zero_copy_only=False)
-    return flat
+    if there.all():
+        return flat
+    whole = np.full((len(there), each), np.nan, flat.dtype)
+    whole[there] = flat.reshape(-1, each)
+    return whole.reshape(-1)

@@ -232,9 +232,12 @@ def _extract_other(config: ExtractConfig, own: Entry) -> str:
     name, checkpoint = str(own.recipe.model["name"]), str(own.recipe.model.get("checkpoint", "local"))
     if isinstance(config.data, PrecomputedDataConfig):
         path = as_override("data.path", shown_path(config.data.path))
-        return f"extract the other file's rows of the same ids, with {shell_line(['data=precomputed', path])}"
+        words = ["data=precomputed", path, *stage_words("extract", cache_dir=config.cache_dir)]
+        return f"extract the other file's rows of the same ids, with {shell_line(words)}"
     if checkpoint == "local":  # the hub may be out of reach
-        return "extract the other model on the same data, then analyze both"
+        place = stage_words("extract", cache_dir=config.cache_dir)
+        beside = f" (and {shell_line(place)})" if place else ""
+        return f"extract the other model on the same data{beside}, then analyze both"
     other = "qwen25vl" if KINDS.get(name) == "autoencoder" else "ltxv"
     words = [f"model={other}", *(["layer=all"] if other == "qwen25vl" else []), "pooling=all"]
     words += [] if _is_default(config) else data_words(asdict(config.data))

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from foresight_cli.latent_file import open_latent_file
 from tests.latent_file.refusal import FLOATS, first_sentence, refusal
 
 IDS = ["a", "b", "c"]
@@ -29,11 +30,10 @@ PARQUET = [
      "values has shape [3, 0]: there is nothing in it"),
     (
         {"id": IDS, "values": [None, [1.0, 2.0], [1.0]]},
-        "the values of 'a' have 0 numbers: wanted 2, as in the other rows",
+        "the values of 'c' have 1 numbers: wanted 2, as in the other rows",
     ),
     ({"id": IDS, "values": [[1.0, 2.0], [1.0], [1.0, 2.0, 3.0]]},
      "the values of 'b' have 1 numbers: wanted 2, as in the other rows"),
-    ({"id": IDS, "values": [[1.0, 2.0], [1.0, 2.0], [1.0, None]]}, "a number is missing in the values of 'c'"),
     ({"id": ["a", None, "c"], "values": LISTS}, "row 1 (counted from 0) has no id"),
     ({"id": [0.5, 1.0, 2.0], "values": LISTS}, "ids holds 0.5: wanted text or whole numbers"),
     (
@@ -49,12 +49,26 @@ def test_parquet(tmp_path, columns, message):
     assert first_sentence(tmp_path / "x.parquet") == f"{tmp_path}/x.parquet: {message}"
 
 
-def test_a_null_in_a_fixed_size_list(tmp_path):
-    values = pa.array([[1.0, 2.0], None, [3.0, 4.0]], pa.list_(pa.float32(), 2))
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()], ids=str)
+@pytest.mark.parametrize("size", [2, -1])
+def test_a_vector_or_a_number_that_is_missing_is_nan(tmp_path, kind, size):
+    values = pa.array([[1.0, 2.0], None, [3.0, None]], pa.list_(kind, size))
     pq.write_table(pa.table({"id": IDS, "values": values}), tmp_path / "x.parquet")
-    assert refusal(tmp_path / "x.parquet") == (
-        f"{tmp_path}/x.parquet: the values of 'b' have 0 numbers: wanted 2, as in the other rows"
-    )
+    read = open_latent_file(tmp_path / "x.parquet").values
+    assert np.array_equal(read, [[1, 2], [np.nan, np.nan], [3, np.nan]], equal_nan=True)
+
+
+def test_an_embedding_that_failed_is_left_out_by_skip(run, tmp_path):
+    vectors = [[float(i), 1.0] for i in range(28)]
+    values = pa.array([*vectors, None, []], pa.list_(pa.float32()))
+    pq.write_table(pa.table({"id": [f"s{i}" for i in range(30)], "values": values}), tmp_path / "x.parquet")
+    words = ("extract", "model=precomputed", "model.path=x.parquet")
+    stopped, skipped = run(*words), run(*words, "data.on_error=skip")
+    assert stopped.exit_code == 1
+    assert "the values of 's28' are not all finite" in stopped.output
+    assert "add data.on_error=skip" in stopped.output
+    assert skipped.exit_code == 0
+    assert "28 rows (2 left out)" in skipped.output
 
 
 def test_two_columns_of_one_name(tmp_path):
