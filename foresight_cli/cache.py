@@ -154,11 +154,18 @@ def _line(folder: Path) -> tuple[Any, ...]:
         recipe.layer,
         recipe.pooling,
         str(recipe.data.get("name")),
-        str(recipe.rows),
+        str(_rows(entry) if sealed else recipe.rows),
         decimal(size),
         "complete" if sealed else f"{len(files)} of {recipe.shards} shards{filling}",
         str(recipe.model.get("checkpoint", "")),
     )
+
+
+def _rows(entry: Entry) -> int:
+    """Rows that are there; of a manifest that cannot be read, what there should be."""
+    with suppress(ForesightError, OSError, ValueError, KeyError, TypeError):
+        return entry.recipe.rows - len(entry.manifest()["skipped"])
+    return entry.recipe.rows
 
 
 def verify(root: Path) -> None:

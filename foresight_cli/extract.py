@@ -92,7 +92,6 @@ def extract(
     """
     config = with_dtype(config)
     dataset, model = opened(config, dataset)
-    check_fit_before_hashing(config, model)
     root = cache_root(config.cache_dir)
     probe = probe and not skips_undecodable(config.data)
     fresh = not (root / config.model.name).is_dir()  # nothing of it is cached: checks first, then hash what is checked
@@ -100,7 +99,12 @@ def extract(
         _check_model(config, model)
         if probe:
             refuse_undecodable(dataset)
-    recipes = planned(config, dataset, model)
+    try:
+        check_fit_before_hashing(config, model)
+        recipes = planned(config, dataset, model)
+    except ForesightError:
+        _check_model(config, model)  # another kind of checkpoint is said before names of files that it has not
+        raise
     if not fresh and not all(Entry.at(root, recipe).complete for recipe in recipes.values()):
         _check_model(config, model)  # before a folder is made for a layer that the checkpoint does not have
     entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}

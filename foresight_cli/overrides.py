@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from foresight_cli.brace_patterns import pattern_of
 from foresight_cli.config_groups import config_groups, group_aliases
 from foresight_cli.did_you_mean import no_option, no_override, no_setting
 from foresight_cli.errors import UsageError
@@ -125,12 +126,23 @@ def _of_a_group(line: str, prefix: str, key: str, group: str, options: list[str]
         chosen = [value]
     names = [_name(option) for option in chosen]
     if len(names) > 1 and not multirun:
-        raise UsageError(f"{line}: a group takes one option. To run one job for each, add -m")
+        typed = line.partition("=")[2]
+        if os.path.lexists(os.path.expanduser(typed)):  # noqa: PTH111 (a folder whose name has a comma)
+            return f"{prefix}{group}={quoted(typed)}"
+        raise UsageError(f"{line}: a group takes one option. To run one job for each, add -m{_one_pass(key, names)}")
     numbers = [name for name in names if re.fullmatch(r"-?\d+", name) and name not in options]
     if group.partition("@")[0] == "layer" and numbers and all(name in (*options, *numbers) for name in names):
         package = group.partition("@")[2] or "layer"
         return f"{prefix}{package}.index={','.join(str(int(n)) if n in numbers else n for n in names)}"
     return f"{prefix}{group}={','.join(name if _bare_option(name) else quoted(name) for name in names)}"
+
+
+def _one_pass(key: str, names: Sequence[str]) -> str:
+    """How to have several layers in one forward pass, where the group is that of layers."""
+    if key.rpartition(".")[2] != "layer":
+        return ""
+    layers = ",".join(names)
+    return f"; for one pass over all write {shell_line([f'{key}.index=[{layers}]'])}"
 
 
 def _name(option: Any) -> str:
@@ -176,7 +188,7 @@ def _value(key: str, value: str, multirun: bool) -> str:
     call = parsed(f"k={value}") if CALL.fullmatch(value.strip()) else None
     parts = split_values(value)
     several = len(parts) > 1 or (call is not None and call.is_sweep_override())
-    if not several or (not multirun and os.path.lexists(os.path.expanduser(value))):  # noqa: PTH111
+    if not several or (call is None and _is_one_path(value, parts if multirun else ())):
         return _text(key, value)
     if not multirun:
         raise UsageError(_two_meanings(key, value, kind))
@@ -184,6 +196,12 @@ def _value(key: str, value: str, multirun: bool) -> str:
         return ",".join(_element(key, part, kind) for part in parts)
     inner = re.fullmatch(r"choice\s*\((.*)\)", value.strip(), re.DOTALL)
     return f"choice({','.join(_element(key, x, kind) for x in split_values(inner[1]))})" if inner else value
+
+
+def _is_one_path(value: str, parts: Sequence[str]) -> bool:
+    """Whether a text with a comma is the name of a file or folder, and none of its ``parts`` is."""
+    whole, *pieces = (os.path.lexists(os.path.expanduser(text.strip())) for text in (value, *parts))  # noqa: PTH111
+    return whole and not any(pieces)
 
 
 def _element(key: str, value: str, kind: Kind) -> str:
@@ -256,33 +274,10 @@ def _refuse_two_values(overrides: Sequence[str], written: Sequence[str]) -> None
 def _given_twice(words: list[str]) -> str:
     key = words[0].partition("=")[0]
     values = [word.partition("=")[2] for word in words]
-    pattern = _brace_pattern(values)
+    pattern = pattern_of(values)
     if pattern:
         return (
             f"{key}= is given {len(words)} times, from {values[0]} to {values[-1]}: a shell writes out {{..}}. "
             f"Quote it: {shell_line([f'{key}={pattern}'])}"
         )
     return f"{key}= is given {len(words)} values: {shell_line(words)}. Leave one of them"
-
-
-def _brace_pattern(values: list[str]) -> str | None:
-    """``s/{00..02}.tar`` for ``s/00.tar``, ``s/01.tar``, ``s/02.tar``; ``s/{a,b}`` for texts that are no numbers."""
-    start = _shared_start(values)
-    end = _shared_start([value[len(start) :][::-1] for value in values])[::-1]
-    middles = [value[len(start) : len(value) - len(end)] for value in values]
-    if not (start or end) or not all(middles) or any("/" in middle for middle in middles):
-        return None
-    digits = re.search(r"\d*$", start)
-    if all(middle.isdigit() for middle in middles) and digits:
-        shared, tail = digits[0], re.match(r"\d*", end)
-        after = tail[0] if tail else ""
-        numbers = [f"{shared}{middle}{after}" for middle in middles]
-        if [int(n) for n in numbers] == list(range(int(numbers[0]), int(numbers[0]) + len(numbers))):
-            head, rest = start.removesuffix(shared), end.removeprefix(after)
-            return f"{head}{{{numbers[0]}..{numbers[-1]}}}{rest}"
-    return f"{start}{{{','.join(middles)}}}{end}" if all("," not in m for m in middles) else None
-
-
-def _shared_start(texts: list[str]) -> str:
-    first, last = min(texts), max(texts)
-    return first[: next((i for i, letter in enumerate(first) if letter != last[i]), len(first))]

@@ -114,7 +114,7 @@ def test_pictures_without_a_row_and_rows_that_are_no_numbers_are_left_out(run, t
     folder_of_pictures(tmp_path / "photos", {f"{i}.png": (8, 8) for i in range(4)})
     np.savez("e.npz", ids=[f"{i}.png" for i in (3, 2, 0, 9)], values=[[3.0], [np.nan], [0.5], [9.0]])
     output = extract(run, "e.npz", "data=imagefolder", "data.path=photos", "data.on_error=skip")
-    assert "1 of 4 samples have no row in e.npz and are left out" in output.splitlines()
+    assert "1 of 4 samples left out: no row in e.npz" in output.splitlines()
     assert "1 of the 4 rows of e.npz match no sample of the data and were skipped" in output.splitlines()
     (entry,) = entries(tmp_path)
     held = load(entry)

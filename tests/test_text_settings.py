@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from PIL import Image
 
 from foresight_cli.config_groups import as_override, as_typed, conf_dir
 from foresight_cli.config_reader import extract_config, report_config
@@ -270,3 +271,28 @@ def test_a_setting_has_one_value(words, message):
 
 def test_a_word_given_twice_is_one(run):
     assert run("extract", "layer=8", "layer=8", "batch_size=4", "batch_size=4", "--cfg", "job").exit_code == 0
+
+
+def test_a_folder_with_a_comma_is_one_path_in_a_sweep_too(run, tmp_path):
+    """Unless its pieces are there as well: then a comma parts two paths, as ever."""
+    folder = tmp_path / "a, b"
+    folder.mkdir()
+    for name in ("1.png", "2.png"):
+        Image.new("RGB", (8, 8)).save(folder / name)
+    words = ("extract", "-m", "model=pixels,histogram", "data=imagefolder", "data.path=a, b")
+    result = run(*words)
+    assert (result.exit_code, result.output.count("2 rows ->")) == (0, 2)
+    (tmp_path / "a").mkdir()
+    assert "no images in" in run(*words).output
+
+
+def test_a_folder_with_a_comma_as_data_is_named(run, tmp_path):
+    (tmp_path / "a, b").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "a, b" / "1.png")
+    result = run("extract", "model=pixels", "data=a, b")
+    assert result.exit_code == 2
+    assert "a, b is a folder: data=imagefolder 'data.path=a, b'" in result.output
+
+
+def test_several_layers_without_m_are_one_pass_or_several_jobs(run):
+    assert "for one pass over all write 'layer.index=[final,2]'" in run("extract", "layer=final,2").output

@@ -89,7 +89,9 @@ def joined(path: Path, parts: Sequence[LatentFile], notes: tuple[str, ...] = ())
     table, missing = _table(path, parts)
     shape = (sum(part.shape[0] for part in parts), *first.shape[1:])
     own = dict.fromkeys(f"{path}: {note.partition(': ')[2]}" for part in parts for note in part.notes)
-    count = f"{path}: {len(parts)} files, {parts[0].path.name} to {parts[-1].path.name}"
+    names = [part.path.name for part in parts]
+    several = f"{len(parts)} files, {names[0]} to {names[-1]}"
+    count = f"{path}: {several if len(parts) > 1 else f'1 file, {names[0]}'}"
     return PartedFile(
         path,
         shape,

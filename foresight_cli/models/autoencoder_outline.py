@@ -87,9 +87,18 @@ class Outline:
             what = f"{name} is" if name else "its config.json names no class (_class_name), so it is"
             raise ForesightError(
                 f"the checkpoint {self.checkpoint.name}: {what} no autoencoder of diffusers {diffusers.__version__}. "
-                "In a whole pipeline, model.subfolder=vae names its autoencoder"
+                + self._instead
             )
         return found
+
+    @property
+    def _instead(self) -> str:
+        """What reads a checkpoint that is no autoencoder."""
+        kind = self.config.get("model_type")
+        if kind is None:
+            return "In a whole pipeline, model.subfolder=vae names its autoencoder"
+        other = "qwen25vl" if kind == "qwen2_5_vl" else "vision"
+        return f"It is a network of transformers ({kind}): take model={other} model.checkpoint={self.checkpoint.name}"
 
     @property
     def name(self) -> str:

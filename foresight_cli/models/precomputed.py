@@ -72,6 +72,11 @@ class Precomputed:
     def check_files(self, *, clips: bool = False) -> None:
         """There are no such files."""
 
+    @property
+    def ids(self) -> Sequence[str]:
+        """Of the rows of the file."""
+        return self._file.table.ids
+
     def check_samples(self, ids: Sequence[str], *, skip: bool = False) -> None:
         """Refuse data of which the file lacks samples, before any is read; rows beyond it are left alone, and counted.
 
@@ -86,7 +91,7 @@ class Precomputed:
         known, wanted = set(table.ids), set(ids)
         missing = [sample_id for sample_id in ids if sample_id not in known]
         if missing and skip and len(missing) < len(ids):
-            log.info("%d of %d samples have no row in %s and are left out", len(missing), len(ids), path)
+            log.info("%d of %d samples left out: no row in %s", len(missing), len(ids), path)
         elif missing:
             ways = ["Rows are matched to the data by id: each sample must have one"]
             if others := self._file.other_ids:

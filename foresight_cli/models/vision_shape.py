@@ -96,9 +96,14 @@ class VisionShape:
     def refusal(self, reason: str) -> ForesightError:
         """What is said of a checkpoint that ``model=vision`` cannot take."""
         kind = self._said.get("model_type", "unknown")
+        whole = self.checkpoint.config
+        instead = "Choose another image encoder, for instance model.checkpoint=facebook/dinov2-base"
+        if whole.get("model_type") == "qwen2_5_vl":
+            instead = f"Take model=qwen25vl model.checkpoint={self.checkpoint.name}"
+        elif "_class_name" in whole:
+            instead = f"Take model=autoencoder model.checkpoint={self.checkpoint.name}"
         return ForesightError(
-            f"model=vision cannot take {self.checkpoint.name} (model_type {kind}): {reason}. "
-            "Choose another image encoder, for instance model.checkpoint=facebook/dinov2-base"
+            f"model=vision cannot take {self.checkpoint.name} (model_type {kind}): {reason}. {instead}"
         )
 
     @property
@@ -108,7 +113,7 @@ class VisionShape:
         if "pretrained_cfg" in config or "num_features" in config:
             return "it is a checkpoint of timm, not of transformers"
         if "_class_name" in config:
-            return f"it is a network of diffusers ({config['_class_name']}); autoencoders are read by model=autoencoder"
+            return f"it is a network of diffusers ({config['_class_name']})"
         return "its config.json names no model_type"
 
     @cached_property

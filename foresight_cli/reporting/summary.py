@@ -182,6 +182,10 @@ def _adapters(adapters: Sequence[AdapterResults], elsewhere: str | None) -> Rend
     return Group(table, Padding(Text(advice(named(adapters)), "dim"), (0, 0, 0, 2)))
 
 
+def _samples(count: int) -> str:
+    return f"{fixed(count)} sample" if count == 1 else f"{fixed(count)} samples"
+
+
 def _data(results: Analysis) -> RenderableType:
     d = results.duplicates
     said = f"{fixed(d.rows)} samples, {fixed(d.groups)} independent groups (effective n), "
@@ -192,7 +196,7 @@ def _data(results: Analysis) -> RenderableType:
         lines.append(_line("", duplicates, "yellow"))
         lines += [_line("", f"such as {', '.join(same[:4])}", "dim") for same in d.examples[:1]]
     if d.skipped:
-        lines.append(_line("", f"{fixed(len(d.skipped))} samples left out that could not be used", "yellow"))
+        lines.append(_line("", f"{_samples(len(d.skipped))} left out that could not be used", "yellow"))
     for noun, kinds in results.left_alone.items():
         named = ", ".join(f"{fixed(count)} {kind}" for kind, count in list(kinds.items())[:6])
         lines.append(_line("", f"{noun} left alone: {named}{', ...' if len(kinds) > 6 else ''}", "dim"))

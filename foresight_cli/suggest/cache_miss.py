@@ -10,8 +10,12 @@ from typing import Any
 
 from foresight_cli.config import DataConfig, PrecomputedConfig, SpaceConfig
 from foresight_cli.config_groups import as_override
+from foresight_cli.data import open_dataset
+from foresight_cli.data.probing import skips_undecodable
+from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.models.precomputed import Precomputed
 from foresight_cli.suggest.extract_again import settings_of
 from foresight_cli.suggest.words import (
     PLACES,
@@ -72,15 +76,32 @@ def explain(misses: Sequence[Miss], place: Place) -> str:
     reasons, commands, settings = [], [], []
     for miss in misses:
         reason, setting = _reason(miss, place)
-        reasons.append(reason)
+        fault = "" if setting else _no_row(miss, place)
+        reasons.append(f"{reason}, and {fault}" if fault else reason)
         settings += [setting] if setting else []
-        commands += [] if setting else [_extract(miss, place)]
+        commands += [] if setting or fault else [_extract(miss, place)]
     absent = "no such latents in the cache"
     if all(reason.endswith(f": {absent}") for reason in reasons):
         reasons = [" and ".join(reason.removesuffix(f": {absent}") for reason in reasons) + f": {absent}"]
     text = "; ".join(dict.fromkeys(reasons))
     text += f". Give {' '.join(dict.fromkeys(settings))}" if settings else ""
     return text + (f". Type: {' && '.join(dict.fromkeys(commands))}" if commands else "")
+
+
+def _no_row(miss: Miss, place: Place) -> str:
+    """Why a file of latents cannot be extracted on the data: it lacks rows of samples; empty if it can be."""
+    if not isinstance(miss.space.model, PrecomputedConfig) or place.data is None or place.data.name == "precomputed":
+        return ""
+    try:
+        ids = [sample.id for sample in open_dataset(place.data).samples]
+        known = set(Precomputed(miss.space.model).ids)
+    except ForesightError:
+        return ""  # the extraction itself says what is the matter
+    lacking = [sample_id for sample_id in ids if sample_id not in known]
+    if not lacking or (skips_undecodable(place.data) and len(lacking) < len(ids)):
+        return ""
+    path = shown_path(miss.space.model.path)
+    return f"{path} has no row for {len(lacking)} of {len(ids)} samples, such as {lacking[0]!r}"
 
 
 def other_data(source: Miss, target: Miss, cache_dir: str) -> str:

@@ -146,7 +146,7 @@ def test_a_checkpoint_of_timm(tmp_path):
 def test_an_autoencoder(tmp_path, ltxv_checkpoint):
     assert refused(ltxv_checkpoint / "vae") == (
         f"model=vision cannot take {ltxv_checkpoint / 'vae'} (model_type unknown): it is a network of diffusers "
-        f"(AutoencoderKLLTXVideo); autoencoders are read by model=autoencoder. {ANOTHER}"
+        f"(AutoencoderKLLTXVideo). Take model=autoencoder model.checkpoint={ltxv_checkpoint / 'vae'}"
     )
 
 
@@ -184,3 +184,21 @@ def test_a_checkpoint_without_an_image_processor(copied):
             f"{folder} has no image processor (preprocessor_config.json, or image_processor in processor_config.json). "
             "Copy that file from the checkpoint that it was made from"
         )
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_the_kind_is_said_before_the_names_of_files(run, tmp_path, qwen_checkpoint, ltxv_checkpoint, cached):
+    """Whether or not something of the model is in the cache: nobody is told to rename weights of another kind."""
+    if cached:
+        for name in ("vision", "autoencoder"):
+            (tmp_path / "outputs/cache" / name).mkdir(parents=True)
+    vae = ltxv_checkpoint / "vae"
+    vision = run("extract", "model=vision", f"model.checkpoint={vae}", "data.per_category=1")
+    assert vision.output.endswith(f"Take model=autoencoder model.checkpoint={vae}\n")
+    autoencoder = run("extract", "model=autoencoder", f"model.checkpoint={qwen_checkpoint}", "data.per_category=1")
+    assert autoencoder.output.endswith(
+        f"It is a network of transformers (qwen2_5_vl): take model=qwen25vl model.checkpoint={qwen_checkpoint}\n"
+    )
+    again = run("extract", "model=vision", f"model.checkpoint={qwen_checkpoint}", "data.per_category=1")
+    assert again.output.endswith(f"Take model=qwen25vl model.checkpoint={qwen_checkpoint}\n")
+    assert "rename" not in vision.output + autoencoder.output + again.output
