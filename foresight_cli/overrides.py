@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from foresight_cli.brace_patterns import pattern_of
@@ -51,7 +52,7 @@ def for_hydra(stage: str, overrides: Sequence[str], *, multirun: bool = False, m
 
     Raises:
         UsageError: an override is not ``KEY=VALUE``, a group is given a list, which Hydra would merge into one option,
-            a setting is given twice, or a value has a comma that may be meant in two ways.
+            a shell has expanded braces, or a value has a comma that may be meant in two ways.
         ForesightError: ``cache_dir=`` carries a password.
     """
     for override in overrides:
@@ -71,8 +72,8 @@ def for_hydra(stage: str, overrides: Sequence[str], *, multirun: bool = False, m
         written.append(_rewrite(override, match, aliases, multirun))
         if not more_options:
             _refuse_option(stage, written[-1], match["key"])
-    _refuse_two_values(overrides, written)
-    return written
+    _refuse_expanded_braces(overrides)
+    return _last_layers(overrides, written, aliases)
 
 
 def _unreadable(stage: str, overrides: Sequence[str], place: int) -> str:
@@ -258,26 +259,29 @@ def _two_meanings(key: str, value: str, kind: Kind) -> str:
     return f"{key}={value}: one value, or several? For one write {whole}. To run one job for each, add -m"
 
 
-def _refuse_two_values(overrides: Sequence[str], written: Sequence[str]) -> None:
-    """Stop where a setting is given two values; Hydra would take the last one, and say nothing."""
-    first: dict[str, list[tuple[str, str]]] = {}
-    for typed, line in zip(overrides, written, strict=True):
-        key, _, value = line.lstrip("+").partition("=")
-        group, _, package = key.partition("@")
-        key = f"{package or group}.index" if group == "layer" else key
-        first.setdefault(key, []).append((typed, value.strip("'")))
-    for uses in first.values():
-        if len({value for _, value in uses}) > 1:
-            raise UsageError(_given_twice([typed for typed, _ in uses]))
+def _last_layers(overrides: Sequence[str], written: Sequence[str], aliases: dict[str, str]) -> list[str]:
+    """``written`` without the number of a layer that a later word replaces, as the last word counts for any setting.
+
+    ``layer=9 layer=final`` would be 9: for Hydra the first is a setting, which outdoes the choice of an option.
+    """
+    groups = [aliases.get(override.partition("=")[0].lstrip("+"), "") for override in overrides]
+    last = {group: place for place, group in enumerate(groups) if group.partition("@")[0] == "layer"}
+    return [
+        line
+        for place, (group, line) in enumerate(zip(groups, written, strict=True))
+        if group not in last or last[group] == place or ".index=" not in line
+    ]
 
 
-def _given_twice(words: list[str]) -> str:
-    key = words[0].partition("=")[0]
-    values = [word.partition("=")[2] for word in words]
-    pattern = pattern_of(values)
-    if pattern:
-        return (
-            f"{key}= is given {len(words)} times, from {values[0]} to {values[-1]}: a shell writes out {{..}}. "
-            f"Quote it: {shell_line([f'{key}={pattern}'])}"
-        )
-    return f"{key}= is given {len(words)} values: {shell_line(words)}. Leave one of them"
+def _refuse_expanded_braces(overrides: Sequence[str]) -> None:
+    """Stop where a shell has made several words of one path with braces; of other repetitions the last one counts."""
+    for key, words in groupby(overrides, key=lambda word: word.partition("=")[0].lstrip("+")):
+        values = list(dict.fromkeys(word.partition("=")[2] for word in words))
+        if len(values) == 1 or kind_of(key) is not Kind.PATH:
+            continue
+        pattern = pattern_of(values)
+        if pattern is not None:
+            raise UsageError(
+                f"{key}= is given {len(values)} times, from {values[0]} to {values[-1]}: a shell writes out {{..}}. "
+                f"Quote it: {shell_line([f'{key}={pattern}'])}"
+            )

@@ -208,8 +208,8 @@ def test_the_two_sides_hold_other_samples(run, tmp_path):
         typed(run, "extract", "model=precomputed", f"model.path={name}.npz")
     sides = ("source=precomputed", "target=precomputed", "source.model.path=x.npz", "target.model.path=y.npz")
     assert refused(run, "adapt", *sides, "adapter=linear") == (
-        "precomputed and precomputed are cached on different data: extract both on the same, with the same data= "
-        "settings, as data=precomputed data.path=x.npz"
+        "source=precomputed is cached on data=precomputed data.path=x.npz, target=precomputed on data=precomputed "
+        "data.path=y.npz, and y.npz has no row for 3 of 40 samples, such as 'a000'"
     )
 
 

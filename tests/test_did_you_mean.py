@@ -131,7 +131,6 @@ def test_an_option_that_is_none(run, disk, line, message):
         ("extract hydra=-1", "cannot set up the run: Config group override must be a string or a list. Got int "
          "(HYDRA_FULL_ERROR=1 shows where)"),
         ("extract batch_size=2,4", "batch_size=2,4: one value, or several? To run one job for each, add -m"),
-        ("extract model=ltxv model=pixels", "model= is given 2 values: model=ltxv model=pixels. Leave one of them"),
     ],
 )  # fmt: skip
 def test_a_line_that_cannot_be_read(run, disk, line, message):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from foresight_cli.config import ExtractConfig, ImageFolderConfig, LocalConfig
 from foresight_cli.data import open_dataset
+from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.plan import planned
 from foresight_cli.models import open_model
 from tests.builders import SHAPES, pixels, qwen
@@ -98,11 +99,19 @@ def test_one_flipped_bit_of_a_file_that_is_read_changes_the_key(copy, data):
         file.write_bytes(flipped)
         os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))  # as some tools do when they copy
         read = file.name != "generation_config.json"
-        assert (keys(qwen(Path("cache"), copy)) != base) == read
-        assert (keys(qwen(Path("cache"), copy, init="random")) != fixed) == (read and file.suffix != ".safetensors")
+        assert changed(qwen(Path("cache"), copy), base) == read
+        assert changed(qwen(Path("cache"), copy, init="random"), fixed) == (read and file.suffix != ".safetensors")
     finally:
         file.write_bytes(whole)
     assert keys(qwen(Path("cache"), copy)) == base
+
+
+def changed(config, before) -> bool:
+    """Whether the keys are others, or the files are refused: a bit of a header may make it none."""
+    try:
+        return keys(config) != before
+    except ForesightError:
+        return True
 
 
 def test_files_that_are_not_read_change_nothing(copy):

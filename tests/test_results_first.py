@@ -74,7 +74,7 @@ def test_a_failure_in_what_is_for_figures_is_named(cached, tmp_path, monkeypatch
     monkeypatch.setattr(figure_arrays, "tsne", fail)
     result = cached(*ANALYZE)
     assert result.exit_code == 0
-    name = "precomputed final channel_mean"
+    name = "a final channel_mean"
     line = f"figure tsne of {name} could not be drawn: no room for it"
     assert result.output.splitlines().count(f"warning: {line}") == 2
     assert load_results(only(tmp_path, "results.yaml")).warnings.count(line) == 2

@@ -256,17 +256,21 @@ def test_any_number_is_a_layer():
             "data.path= is given 2 times, from s/cat.tar to s/dog.tar: a shell writes out {..}. "
             "Quote it: 'data.path=s/{cat,dog}.tar'",
         ),
-        (
-            ["batch_size=2", "batch_size=4"],
-            "batch_size= is given 2 values: batch_size=2 batch_size=4. Leave one of them",
-        ),
-        (["layer=9", "layer=final"], "layer= is given 2 values: layer=9 layer=final. Leave one of them"),
     ],
 )
-def test_a_setting_has_one_value(words, message):
+def test_words_that_a_shell_made_of_braces(words, message):
     with pytest.raises(UsageError) as refused:
         for_hydra("extract", words)
     assert str(refused.value) == message
+
+
+def test_the_last_of_several_words_counts(run):
+    """As in any command line, and in Hydra's; an alias may so carry defaults."""
+    assert composed("extract", "batch_size=2", "batch_size=4")["batch_size"] == 4
+    assert composed("extract", "model=ltxv", "model=pixels")["model"]["name"] == "pixels"
+    assert composed("extract", "layer=9", "layer=final")["layer"] == {"index": "final"}
+    assert composed("extract", "layer=4", "layer=9")["layer"] == {"index": 9}
+    assert composed("extract", "data=imagefolder", "data.path=a", "model=pixels", "data.path=b")["data"]["path"] == "b"
 
 
 def test_a_word_given_twice_is_one(run):

@@ -42,7 +42,15 @@ class Representation:
 
     @classmethod
     def of(
-        cls, side: str, model: str, layer: str, pooling: str, key: str, latents: Latents, device: str, label: str
+        cls,
+        side: str,
+        model: str,
+        layer: str,
+        pooling: str,
+        key: str,
+        latents: Latents,
+        device: str = "cpu",
+        label: str = "",
     ) -> Representation:
         """The representation that cached ``latents`` hold."""
         return cls(side, model, layer, pooling, key, latents.values.double(), device=device, label=label)

@@ -15,6 +15,7 @@ from foresight_cli.data.probing import skips_undecodable
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.samples import read_samples
 from foresight_cli.models.precomputed import Precomputed
 from foresight_cli.suggest.extract_again import settings_of
 from foresight_cli.suggest.words import (
@@ -90,15 +91,25 @@ def explain(misses: Sequence[Miss], place: Place) -> str:
 
 def _no_row(miss: Miss, place: Place) -> str:
     """Why a file of latents cannot be extracted on the data: it lacks rows of samples; empty if it can be."""
-    if not isinstance(miss.space.model, PrecomputedConfig) or place.data is None or place.data.name == "precomputed":
+    if place.data is None or place.data.name == "precomputed":
         return ""
     try:
         ids = [sample.id for sample in open_dataset(place.data).samples]
-        known = set(Precomputed(miss.space.model).ids)
     except ForesightError:
         return ""  # the extraction itself says what is the matter
+    return _lacking(miss, ids, skip=skips_undecodable(place.data))
+
+
+def _lacking(miss: Miss, ids: Sequence[str], *, skip: bool = False) -> str:
+    """The same of samples with these ``ids``; with ``skip`` some may lack a row, but not all."""
+    if not isinstance(miss.space.model, PrecomputedConfig):
+        return ""
+    try:
+        known = set(Precomputed(miss.space.model).ids)
+    except ForesightError:
+        return ""
     lacking = [sample_id for sample_id in ids if sample_id not in known]
-    if not lacking or (skips_undecodable(place.data) and len(lacking) < len(ids)):
+    if not lacking or (skip and len(lacking) < len(ids)):
         return ""
     path = shown_path(miss.space.model.path)
     return f"{path} has no row for {len(lacking)} of {len(ids)} samples, such as {lacking[0]!r}"
@@ -114,6 +125,8 @@ def other_data(source: Miss, target: Miss, cache_dir: str) -> str:
     if entry.recipe.data["name"] == "precomputed" != target.space.model.name:  # it has no pictures
         missing, there = (source, other)
     place = Place(None, None, cache_dir, [there])
+    if fault := _lacking(missing, read_samples(there.path).ids):
+        return f"{text}, and {fault}"
     return f"{text}. Type: {_extract(replace(missing, same_model=()), place)}"
 
 

@@ -94,9 +94,8 @@ ADVICE = (
 )  # fmt: skip
 def test_a_template_that_does_not_work_is_one_line(qwen_files, template, fault):
     made = qwen_files({JSON: template})
-    assert refusal(made) == (
-        f"the chat template of {made.name}, in chat_template.json, {fault}. {ADVICE.format(made.name)}"
-    )
+    reason = refusal(made).replace(" while calling a Python object", "")  # where the depth happens to be reached
+    assert reason == f"the chat template of {made.name}, in chat_template.json, {fault}. {ADVICE.format(made.name)}"
 
 
 def test_a_template_without_a_place_for_clips_is_refused_before_they_are_read(qwen_files):

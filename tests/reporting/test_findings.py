@@ -72,8 +72,9 @@ def test_no_number_comes_from_elsewhere(report):
 
 def test_a_number_without_a_filter_is_refused(example):
     results, _ = example.bare()
+    numbered = [dataclasses.replace(space, label=3) for space in results.spaces]
     with pytest.raises(TypeError, match="a number goes through a filter"):
-        render_findings(dataclasses.replace(results, source=3), [], Drawn())
+        render_findings(dataclasses.replace(results, spaces=numbered), [], Drawn())
 
 
 def test_tables_are_whole(report):

@@ -157,8 +157,9 @@ def test_hostile_text_stays_text(example):
 
 def test_a_number_without_a_filter_is_refused(example):
     results, _ = example.bare()
+    numbered = [dataclasses.replace(space, label=3) for space in results.spaces]
     with pytest.raises(TypeError, match="a number goes through a filter"):
-        render_page(dataclasses.replace(results, source=3), [], Drawn(), Pictures())
+        render_page(dataclasses.replace(results, spaces=numbered), [], Drawn(), Pictures())
 
 
 def test_previews_are_shown_small(example, tmp_path):

@@ -111,7 +111,7 @@ def test_pictures_lie_where_the_manifest_says(run, tmp_path):
     command = extract_command(entry, "outputs/cache")
     assert shlex.split(command or "") == [
         *("foresight", "extract", "model=pixels", "layer=final", "pooling=channel_mean", "data=imagefolder"),
-        *("data.on_error=skip", "data.path=my pictures"),
+        *("data.path=my pictures", "data.on_error=skip"),
     ]
     result = run(*shlex.split(command or "")[1:])
     assert result.stdout.splitlines()[1] == "pixels: 1 of 1 layers x poolings already in the cache"

@@ -102,10 +102,10 @@ def test_a_network_of_ones_own_and_a_file(session, vit, photos, latents, without
     on = "data=imagefolder \"data.path='my photos, été'\""
     vision = "model.checkpoint=vit model.dtype=float32 model.tokens=cls"
     said = session.type(f"foresight extract model=vision {vision} layer.index=2 {on}")
-    assert "Next: extract the other model on the same data, then analyze both\n" in said
+    assert "Next: extract the other model on the same data" in said
     file = "foresight extract model=precomputed 'model.path=other features.npz'"
     said = session.type(f"{file} {on} \"cache_dir='elsewhere, too'\"")
-    assert "Next: extract the other model on the same data, then analyze both\n" in said
+    assert "Next: extract the other model on the same data (and \"cache_dir='elsewhere, too'\"), then" in said
     pair = "source=vision source.model.checkpoint=vit source.model.tokens=cls target=precomputed "
     pair += f"'target.model.path=other features.npz' {on}"
     assert session.follow(f"{file} {on}") == [
