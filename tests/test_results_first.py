@@ -74,10 +74,10 @@ def test_a_failure_in_what_is_for_figures_is_named(cached, tmp_path, monkeypatch
     monkeypatch.setattr(figure_arrays, "tsne", fail)
     result = cached(*ANALYZE)
     assert result.exit_code == 0
-    name = "a final channel_mean"
-    line = f"figure tsne of {name} could not be drawn: no room for it"
-    assert result.output.splitlines().count(f"warning: {line}") == 2
-    assert load_results(only(tmp_path, "results.yaml")).warnings.count(line) == 2
     assert cached("report").exit_code == 0
-    for page in ("FINDINGS.md", "report.html"):
-        assert line in only(tmp_path, page).read_text().replace("\\", "")
+    for name in "ab":
+        line = f"figure tsne of {name} final channel_mean could not be drawn: no room for it"
+        assert result.output.splitlines().count(f"warning: {line}") == 1
+        assert load_results(only(tmp_path, "results.yaml")).warnings.count(line) == 1
+        for page in ("FINDINGS.md", "report.html"):
+            assert line in only(tmp_path, page).read_text().replace("\\", "")
