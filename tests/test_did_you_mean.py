@@ -189,3 +189,7 @@ def test_no_line_ends_in_a_traceback(run, words, stage):
     assert result.exit_code in (0, 2), result.output
     assert "Traceback" not in result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_several_layers_without_m_are_one_pass_or_several_jobs(run):
+    assert "for one pass over all write 'layer.index=[final,2]'" in run("extract", "layer=final,2").output

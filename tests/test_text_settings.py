@@ -296,7 +296,3 @@ def test_a_folder_with_a_comma_as_data_is_named(run, tmp_path):
     result = run("extract", "model=pixels", "data=a, b")
     assert result.exit_code == 2
     assert "a, b is a folder: data=imagefolder 'data.path=a, b'" in result.output
-
-
-def test_several_layers_without_m_are_one_pass_or_several_jobs(run):
-    assert "for one pass over all write 'layer.index=[final,2]'" in run("extract", "layer=final,2").output
