@@ -74,10 +74,11 @@ def test_a_failure_in_what_is_for_figures_is_named(cached, tmp_path, monkeypatch
     monkeypatch.setattr(figure_arrays, "tsne", fail)
     result = cached(*ANALYZE)
     assert result.exit_code == 0
+    lines = [f"figure tsne of {name} final channel_mean could not be drawn: no room for it" for name in "ab"]
+    warnings = load_results(only(tmp_path, "results.yaml")).warnings
     assert cached("report").exit_code == 0
-    for name in "ab":
-        line = f"figure tsne of {name} final channel_mean could not be drawn: no room for it"
+    for line in lines:
         assert result.output.splitlines().count(f"warning: {line}") == 1
-        assert load_results(only(tmp_path, "results.yaml")).warnings.count(line) == 1
+        assert warnings.count(line) == 1
         for page in ("FINDINGS.md", "report.html"):
             assert line in only(tmp_path, page).read_text().replace("\\", "")
