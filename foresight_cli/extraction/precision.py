@@ -13,9 +13,10 @@ from foresight_cli.models.network import ITEMSIZE
 
 log = logging.getLogger(__name__)
 
-SHARE = 0.7
-"""Of the memory of the machine, what weights in float32 may take. Of all memory rather than of what is free now, so
-that a run that is killed and typed again computes in the same numbers, and finds what it had cached."""
+SHARE = 0.5
+"""Of the memory of the machine, what weights in float32 may take: while they are read, their files are mapped into
+memory beside them. Of all memory rather than of what is free now, so that a run that is killed and typed again computes
+in the same numbers, and finds what it had cached."""
 
 
 def with_dtype(config: ExtractConfig) -> ExtractConfig:

@@ -68,7 +68,7 @@ def test_on_a_cpu_auto_is_float32_where_the_weights_fit(config, words):
 
 
 @NO_GPU
-@pytest.mark.parametrize(("share", "dtype"), [(0.69, "float32"), (0.71, "bfloat16")])
+@pytest.mark.parametrize(("share", "dtype"), [(0.49, "float32"), (0.51, "bfloat16")])
 def test_on_a_cpu_auto_is_bfloat16_where_float32_takes_too_much(config, monkeypatch, caplog, share, dtype):
     weights = count("qwen25vl", "model.safetensors")
     pretend(monkeypatch, total=4 * weights / share)
