@@ -24,7 +24,7 @@ from foresight_cli.config_reader import extract_config
 from foresight_cli.devices import has_gpu
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction import fit, precision
-from foresight_cli.extraction.fit import check_fit, need_of
+from foresight_cli.extraction.fit import check_fit, check_fit_before_hashing, need_of
 from foresight_cli.extraction.memory import peak_of
 from foresight_cli.extraction.precision import with_dtype
 from foresight_cli.latents.recipe import canonical_json
@@ -183,7 +183,7 @@ def test_dry_run_says_what_it_takes_and_refuses_what_does_not_fit(run, monkeypat
     assert "tiny:qwen25vl does not fit: it takes" in result.output
 
 
-def test_a_checkpoint_of_72_billion_weights_is_refused_before_it_is_hashed(run, tmp_path, monkeypatch):
+def test_a_checkpoint_of_72_billion_weights_is_refused_before_it_is_hashed(config, tmp_path):
     """Its files are sparse: headers that list the published shapes, and no bytes on the disk behind them."""
     folder = tmp_path / "72b"
     folder.mkdir()
@@ -195,10 +195,9 @@ def test_a_checkpoint_of_72_billion_weights_is_refused_before_it_is_hashed(run, 
     with Path(folder / "model.safetensors").open("wb") as file:
         file.write(struct.pack("<Q", len(header)) + header)
         file.truncate(8 + len(header) + size)
-    monkeypatch.setattr("foresight_cli.models.checkpoint_files.sha256_of_each", lambda paths: pytest.fail("hashed"))
-    result = run("extract", f"model.checkpoint={folder}", "model.resolution=112", *SMALL)
-    assert result.exit_code == 1
-    assert "72b does not fit: it takes 145.3 GB for the weights in bfloat16" in result.output
+    asked = with_dtype(config(f"model.checkpoint={folder}", "model.resolution=112", "device=cpu"))
+    with pytest.raises(ForesightError, match="72b does not fit: it takes 145.3 GB for the weights in bfloat16"):
+        check_fit_before_hashing(asked, open_model(asked.model))
 
 
 def test_auto_is_in_no_recipe(run, tmp_path):
