@@ -32,7 +32,8 @@ WRONG = [
     ),
     (
         "extract layer=4,8",
-        "layer=4,8: a group takes one option. To run one job for each, add -m",
+        "layer=4,8: a group takes one option. To run one job for each, add -m; for one pass over all write "
+        "'layer.index=[4,8]'",
     ),
     (
         "extract layer=[4,8]",

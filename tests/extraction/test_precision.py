@@ -196,7 +196,7 @@ def test_a_checkpoint_of_72_billion_weights_is_refused_before_it_is_hashed(confi
         file.write(struct.pack("<Q", len(header)) + header)
         file.truncate(8 + len(header) + size)
     asked = with_dtype(config(f"model.checkpoint={folder}", "model.resolution=112", "device=cpu"))
-    with pytest.raises(ForesightError, match="72b does not fit: it takes 145.3 GB for the weights in bfloat16"):
+    with pytest.raises(ForesightError, match=r"72b does not fit: it takes 145\.3 GB for the weights in bfloat16"):
         check_fit_before_hashing(asked, open_model(asked.model))
 
 
