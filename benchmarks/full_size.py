@@ -35,7 +35,7 @@ SPECIAL = (
     "<|video_pad|>",
 )
 FIRST_SPECIAL = 151_643
-"""The id of the first special token: the published vocabulary has so many words before it."""
+"""The id of the first special token: the number of words that come before it in the published vocabulary."""
 
 TEXT_TEMPLATE = """{%- for message in messages %}
 {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}

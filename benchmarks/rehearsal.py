@@ -260,7 +260,7 @@ def _thorough(rehearsal: Rehearsal) -> list[str]:
         f"{_seconds(hashed)} for the hash, {rehearsal.local.seconds:.0f} s in all; typed again "
         f"{rehearsal.local_again.seconds:.2f} s, as the hash is remembered.",
         f"- Killed by SIGKILL after its first picture and typed again: {rehearsal.resumed.seconds:.0f} s; the shards "
-        f"{'are byte for byte' if rehearsal.same_bytes else 'DIFFER from'} those of the run that nobody disturbed.",
+        f"{'are byte for byte' if rehearsal.same_bytes else 'DIFFER from'} those of an unbroken run.",
     ]
 
 

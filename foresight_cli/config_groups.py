@@ -91,7 +91,7 @@ def _unquoted(value: str) -> str | None:
 
 
 def as_override(key: str, value: Any) -> str:
-    """``key=value`` as a user may type it, quoted for Hydra where it needs that; a shell needs quotes besides."""
+    """``key=value`` as a user may type it, quoted for Hydra where it needs that; a shell needs quotes around that."""
     if value is None or isinstance(value, bool):
         return f"{key}={json.dumps(value)}"
     if isinstance(value, list | tuple):
