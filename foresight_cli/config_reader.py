@@ -176,11 +176,14 @@ def _typed(schema: type, node: DictConfig | None, at: str) -> Any:
     if not isinstance(node, DictConfig):
         raise UsageError(f"{at}={node}: its settings are needed; leave {at}= out for the defaults")
     try:
+        raw: Any = OmegaConf.to_container(node, resolve=False)
         plain: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
         for key in PATHS:
-            own = plain.get(key) or plain.get("name") != "precomputed"  # whose path may be that of the model
-            if isinstance(plain.get(key), str) and own:
-                plain[key] = user_path(f"{at}.{key}", plain[key])
+            if not isinstance(plain.get(key), str):
+                continue
+            models_own = "${oc.select:model." in str(raw[key])  # data=precomputed without a path: the model's own file
+            if not models_own or OmegaConf.select(node, "..model.path") is not None:
+                plain[key] = user_path(f"model.{key}" if models_own else f"{at}.{key}", plain[key])
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(_literal(plain))))
     except MissingMandatoryValue as error:
         key = str(error.full_key or str(error).rsplit(maxsplit=1)[-1]).rpartition(".")[2]
