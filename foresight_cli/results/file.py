@@ -1,4 +1,4 @@
-"""``results.yaml``: results written and read back, schema-versioned. What was not measured is said in words."""
+"""``results.yaml``: results written and read back, schema-versioned; null is what was not measured."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from foresight_cli.results.analysis import Analysis
 
 SCHEMA = 1
 NOT_MEASURED = "not measured"
+"""What earlier files of this schema have in place of null."""
 
 
 def save_results(results: Analysis | AdapterResults, path: Path) -> None:
     """Write ``results`` to ``path`` as YAML."""
     import yaml
 
-    text = yaml.safe_dump(_plain(_said(results), NOT_MEASURED), sort_keys=False, allow_unicode=True, width=120)
+    text = yaml.safe_dump(_plain(_said(results)), sort_keys=False, allow_unicode=True, width=120)
     write_atomic(path, text.encode())
 
 
 def json_text(results: Analysis | AdapterResults | Sequence[Analysis]) -> str:
     """What ``results.yaml`` holds, as JSON: null is what was not measured; a list for several analyses."""
     said = [_said(one) for one in results] if isinstance(results, Sequence) else _said(results)
-    return json.dumps(_plain(said, None), indent=2, ensure_ascii=False)
+    return json.dumps(_plain(said), indent=2, ensure_ascii=False)
 
 
 def load_results(path: str | Path) -> Any:
@@ -64,13 +65,13 @@ def _said(results: Analysis | AdapterResults) -> dict[str, Any]:
     return {"schema": SCHEMA, "kind": type(results).__name__, **dataclasses.asdict(results)}
 
 
-def _plain(value: Any, missing: str | None) -> Any:
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(k): _plain(v, missing) for k, v in value.items()}
+        return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v, missing) for v in value]
+        return [_plain(v) for v in value]
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return missing
+        return None
     if isinstance(value, float):
         return float(f"{value:.9g}")
     return value
@@ -83,8 +84,10 @@ def _has_default(field: dataclasses.Field[Any]) -> bool:
 
 def _typed(kind: Any, value: Any) -> Any:
     """``value`` of YAML as the type that a field declares."""
-    if value == NOT_MEASURED:
+    if value is None or value == NOT_MEASURED:
         return None
+    if kind is Any:
+        return _with_null(value)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         hints = typing.get_type_hints(kind)
@@ -97,3 +100,12 @@ def _typed(kind: Any, value: Any) -> Any:
     if origin is dict:
         return {key: _typed(arguments[1], item) for key, item in value.items()}
     return float(value) if kind is float else value
+
+
+def _with_null(value: Any) -> Any:
+    """Settings and provenance of any file, with null where earlier ones have `NOT_MEASURED`."""
+    if isinstance(value, dict):
+        return {key: _with_null(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_null(item) for item in value]
+    return None if value == NOT_MEASURED else value

@@ -12,7 +12,7 @@ from typing import Any
 
 from foresight_cli.results.adapter import AdapterResults
 from foresight_cli.results.analysis import Analysis
-from foresight_cli.results.file import NOT_MEASURED, SCHEMA
+from foresight_cli.results.file import SCHEMA
 
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 
@@ -24,7 +24,7 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"foresight results.yaml, schema {SCHEMA}",
-        "description": f"What was not measured is the text '{NOT_MEASURED}'; in JSON from the command line it is null.",
+        "description": "null is what was not measured, or a setting without a value.",
         "oneOf": kinds,
         "$defs": dict(sorted(definitions.items())),
     }
@@ -68,7 +68,7 @@ def _type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"$ref": f"#/$defs/{kind.__name__}"}
     if origin in (types.UnionType, typing.Union):
         some = next(a for a in arguments if a is not type(None))
-        return {"anyOf": [_type(some, definitions), {"enum": [NOT_MEASURED, None]}]}
+        return {"anyOf": [_type(some, definitions), {"type": "null"}]}
     if origin is list:
         return {"type": "array", "items": _type(arguments[0], definitions)}
     if origin is dict:

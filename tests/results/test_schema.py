@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 from pathlib import Path
 from runpy import run_path
@@ -58,6 +59,25 @@ def test_results_come_back_as_they_were_by_folder_or_file(results, tmp_path):
     assert type(found) is type(results)
     assert found == load_results(str(tmp_path / "results.yaml"))
     assert json_text(found) == json_text(results)  # nine digits of each number
+
+
+def test_null_is_what_was_not_measured_and_files_with_words_are_read_too(tmp_path):
+    adapter = dataclasses.replace(
+        example.adapter(), noise_from=None, settings={"adapter": {"rank": None, "sizes": [None, 2.5]}}
+    )
+    save_results(adapter, tmp_path / "results.yaml")
+    text = (tmp_path / "results.yaml").read_text(encoding="utf-8")
+    tree = yaml.safe_load(text)
+    assert "not measured" not in text
+    assert (tree["noise_from"], tree["settings"]) == (None, {"adapter": {"rank": None, "sizes": [None, 2.5]}})
+    typed = load_results(tmp_path)
+    words = text.replace("null", "not measured")  # as they were written before
+    assert words.count("not measured") == text.count("null") > 4
+    (tmp_path / "results.yaml").write_text(words, encoding="utf-8")
+    assert load_results(tmp_path) == typed
+    assert (typed.noise_from, typed.settings) == (None, adapter.settings)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load(words), json_schema())
 
 
 def test_a_file_of_before_a_field_was_added_is_read(tmp_path):
