@@ -22,7 +22,9 @@ from omegaconf import DictConfig
 
 from foresight_cli.config_reader import report_config
 from foresight_cli.errors import ForesightError, VerdictRefused
-from foresight_cli.reporting.adapter_sizes import named, sizes_figure
+from foresight_cli.reporting.adapter_advice import decide, least_kept
+from foresight_cli.reporting.adapter_names import named
+from foresight_cli.reporting.adapter_sizes import sizes_figure
 from foresight_cli.reporting.compared import Compared, compare, comparison_figure
 from foresight_cli.reporting.figures import Drawn, draw_figures
 from foresight_cli.reporting.figures.fonts import no_font
@@ -61,8 +63,10 @@ def run(cfg: DictConfig, asked: Sequence[Path]) -> None:
         trained = newest_adapters(Path(config.outputs_dir), best)
         drawn = write_report(asked[0], best, trained, folder)
         if config.format == "text":
-            elsewhere = None if trained else other_adapters(Path(config.outputs_dir), best)
             adapters = [adapter for _, adapter in trained]
+            chosen = [best.chosen_source.key, best.chosen_target.key]
+            shown = adapters[0].provenance["keys"] if adapters else chosen
+            elsewhere = other_adapters(Path(config.outputs_dir), shown)
             print_summary(best, adapters, here / PAGE, len(drawn.names), elsewhere=elsewhere)
     if config.format == "json":
         _print_to_pipe(said)
@@ -156,12 +160,13 @@ def _warn_of_boxes(drawn: Drawn) -> None:
 def _previews(trained: Sequence[tuple[Path, AdapterResults]]) -> dict[str, bytes]:
     """What each adapter's predictions look like, WebP, by its name; those that cannot be read are left out."""
     decoded = {}
-    for folder, results in trained:
+    names = [one.label for one in named([results for _, results in trained])]
+    for name, (folder, _) in zip(names, trained, strict=True):
         path = folder / PREVIEWS
         if not path.is_file():
             continue
         try:
-            decoded[results.adapter] = as_webp(path)
+            decoded[name] = as_webp(path)
         except OSError as error:
             log.warning("warning: %s is left out, since it cannot be read: %s", path, error)
     return decoded
@@ -172,5 +177,7 @@ def _figures(
 ) -> Iterator[tuple[str, bytes]]:
     yield from draw_figures(results, arrays, drawn)
     if len(adapters) > 1:
-        files = drawn.draw("adapter_sizes", lambda: sizes_figure(named(adapters)))
+        sized = named(adapters)
+        advice = decide(sized, least_kept(results))
+        files = drawn.draw("adapter_sizes", lambda: sizes_figure(sized, advice))
         yield from ((f"adapter_sizes.{kind}", data) for kind, data in files.items())

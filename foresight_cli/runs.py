@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 RESULTS = "results.yaml"
 SWEEP = "multirun.yaml"
 """What Hydra leaves in the folder of a sweep."""
+MOST_PAIRS = 5
+"""Pairs with other adapters that are named; of more, their number."""
 
 
 def asked_for(config: ReportConfig) -> list[Path]:
@@ -113,37 +115,47 @@ def newest_adapters(outputs: Path, results: Analysis) -> list[tuple[Path, Adapte
     keys = {space.key for space in results.spaces}
     chosen = (results.chosen_source.key, results.chosen_target.key)
     newest: dict[tuple[str, ...], dict[tuple[str, str], tuple[Path, AdapterResults]]] = {}
-    for path in _of_kind("AdapterResults", outputs / "adapt"):
-        try:
-            found: AdapterResults = load_results(path)
-        except ForesightError as error:
-            log.warning("warning: left out of the report: %s", error)
-            continue
-        trained_on = tuple(found.provenance.get("keys") or [])
-        if not (trained_on and keys.issuperset(trained_on) and found.scores):
+    for folder, trained in _trained(outputs, warn=True):
+        pair = _pair_of(trained)
+        if not (pair and keys.issuperset(pair) and trained.scores):
             continue  # of other latents: other data, another checkpoint, other settings
-        settings = {key: found.settings.get(key) for key in ("adapter", "seed", "split")}
-        newest.setdefault(trained_on, {}).setdefault((found.adapter, repr(settings)), (path.parent, found))
-    pair = newest.get(chosen) or next(iter(newest.values()), {})
-    return [pair[key] for key in sorted(pair)]
+        settings = {key: trained.settings.get(key) for key in ("adapter", "seed", "split")}
+        newest.setdefault(pair, {}).setdefault((trained.adapter, repr(settings)), (folder, trained))
+    shown = newest.get(chosen) or next(iter(newest.values()), {})
+    return [shown[key] for key in sorted(shown)]
 
 
-def other_adapters(outputs: Path, results: Analysis) -> str | None:
-    """How many adapters there are for other latents than those of ``results``, the newest ones' pair and folder."""
-    keys = {space.key for space in results.spaces}
-    pairs: dict[tuple[str, str], list[Path]] = {}
+def other_adapters(outputs: Path, shown: Sequence[str]) -> list[str]:
+    """For each pair other than that of the keys ``shown``, the newest first: how many adapters it has, and where."""
+    pairs: dict[tuple[str, ...], list[tuple[Path, AdapterResults]]] = {}
+    for folder, trained in _trained(outputs):
+        if (pair := _pair_of(trained)) != tuple(shown):
+            pairs.setdefault(pair, []).append((folder, trained))
+    lines = []
+    for found in list(pairs.values())[:MOST_PAIRS]:
+        folder, newest = found[0]
+        places = {path.parent if (path.parent / SWEEP).is_file() else path for path, _ in found}
+        place = folder.parent if (folder.parent / SWEEP).is_file() else folder
+        where = f"{place}" if len(places) == 1 else f"the newest in {place}"
+        lines.append(f"{len(found)} for {newest.source} -> {newest.target} ({where})")
+    if len(pairs) > MOST_PAIRS:
+        more = len(pairs) - MOST_PAIRS
+        lines.append(f"and of {more} more pair{'s' if more > 1 else ''}, in {outputs / 'adapt'}")
+    return lines
+
+
+def _trained(outputs: Path, *, warn: bool = False) -> Iterator[tuple[Path, AdapterResults]]:
+    """Every adapter under ``outputs`` with its folder, the newest first; of those that cannot be read, a warning."""
     for path in _of_kind("AdapterResults", outputs / "adapt"):
         try:
-            found: AdapterResults = load_results(path)
-        except ForesightError:
-            continue
-        if not keys.issuperset(found.provenance.get("keys") or []):
-            pairs.setdefault((found.source, found.target), []).append(path.parent)
-    if not pairs:
-        return None
-    (source, target), folders = next(iter(pairs.items()))
-    folder = folders[0].parent if (folders[0].parent / SWEEP).is_file() else folders[0]
-    return f"none for this pair; {len(folders)} for {source} -> {target} ({folder})"
+            yield path.parent, load_results(path)
+        except ForesightError as error:
+            if warn:
+                log.warning("warning: left out of the report: %s", error)
+
+
+def _pair_of(adapter: AdapterResults) -> tuple[str, ...]:
+    return tuple(adapter.provenance.get("keys") or [])
 
 
 def _of_kind(kind: str, folder: Path) -> Iterator[Path]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,17 +18,21 @@ from hydra.types import RunMode
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents.atomic import write_atomic
 from foresight_cli.results import AdapterResults, load_results
+from foresight_cli.text_settings import shell_line
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from foresight_cli.reporting.adapter_sizes import Sized
+    from foresight_cli.reporting.adapter_names import Sized
 
 log = logging.getLogger(__name__)
 
 REFUSED = "refused.txt"
 """In the folder of a job that could not be done: why. The others go on."""
 
+
+Job = tuple[list[str], AdapterResults]
+"""What was typed after ``foresight adapt``, and what came of it."""
 
 WIDE, NARROW = 120, 90
 """Columns of a terminal: with fewer, intervals stand below their numbers; with fewer still, one is only in the file."""
@@ -71,37 +76,49 @@ class SweepEnd(Callback):  # type: ignore[misc]
 
 
 def summarise(folder: Path) -> None:
-    """Table and figure of the sweep in ``folder``, one for each target; nothing where no job was done."""
+    """Table, figure and advice for each pair of spaces of the sweep in ``folder``; nothing where no job was done."""
     from rich.console import Console
 
-    from foresight_cli.reporting.adapter_sizes import HEADER, advice, sizes_figure, table_rows
-    from foresight_cli.reporting.commands import after_adapt
+    from foresight_cli.reporting.adapter_advice import decide
+    from foresight_cli.reporting.adapter_sizes import HEADER, sizes_figure, table_rows
+    from foresight_cli.reporting.commands import after_adapt, sweep_command
     from foresight_cli.reporting.figures import Drawn
     from foresight_cli.reporting.figures.fonts import no_font
 
+    jobs = list(_jobs(folder))
+    if not jobs:
+        return
     drawn = Drawn()
     console, lines = Console(), ["# Adapters of one sweep", ""]
-    for number, adapters in enumerate(_by_target(folder)):
+    pairs = _pairs(jobs)
+    for number, pair in enumerate(pairs):
         name = "sweep" if number == 0 else f"sweep-{number + 1}"
-        sources = list(dict.fromkeys(one.results.source for one in adapters))
-        title = f"{', '.join(sources)} to {adapters[0].results.target}"
-        rows = table_rows(adapters)
-        console.print(_table(title, [HEADER, *rows], console.width))
-        console.print(advice(adapters), soft_wrap=True, highlight=False)
-        picture = drawn.draw(name, partial(sizes_figure, adapters)).get("png")
+        rows, advice = table_rows(pair.adapters), decide(pair.adapters, _least_kept(pair))
+        console.print(_table(pair.title, [HEADER, *rows], console.width))
+        console.print(advice.text, soft_wrap=True, highlight=False)
+        bars = ["|" + "---|" * len(HEADER)]
+        lines += [f"## {pair.title}", "", _row(HEADER), *bars, *map(_row, rows), "", advice.text, ""]
+        if pair.repeated:
+            again = f"{pair.repeated} of its jobs asked for the same as another, and have no row."
+            console.print(again, soft_wrap=True, highlight=False)
+            lines += [again, ""]
+        if advice.untrained:
+            command = sweep_command(pair.typed, advice.untrained)
+            console.print(f"Type: {command}", soft_wrap=True, highlight=False)
+            lines += ["```bash", command, "```", ""]
+        picture = drawn.draw(name, partial(sizes_figure, pair.adapters, advice)).get("png")
         if picture is not None:
             write_atomic(folder / f"{name}.png", picture)
             console.print(f"{folder / name}.png", soft_wrap=True, highlight=False)
-        bars = ["|" + "---|" * len(HEADER)]
-        lines += [f"## {title}", "", _row(HEADER), *bars, *map(_row, rows), ""]
-        shown = f"![held-out R² against parameters]({name}.png)" if picture is not None else drawn.failures[-1]
-        lines += [advice(adapters), "", shown, ""]
+        lines += [f"![held-out R² against parameters]({name}.png)" if picture is not None else drawn.failures[-1], ""]
+    for line in _across(pairs):
+        console.print(line, soft_wrap=True, highlight=False)
+        lines += [line, ""]
     if drawn.lost:
         log.warning("warning: %s", no_font(drawn.lost))
-    if len(lines) > 2:
-        write_atomic(folder / "sweep.md", "\n".join(lines).encode())
-        *_, (typed, last) = _jobs(folder)
-        console.print(f"Next: {after_adapt(last, typed)}", soft_wrap=True, highlight=False)
+    write_atomic(folder / "sweep.md", "\n".join(lines).encode())
+    typed, last = jobs[-1]
+    console.print(f"Next: {after_adapt(last, typed)}", soft_wrap=True, highlight=False)
 
 
 def _table(title: str, rows: list[tuple[str, ...]], width: int) -> Table:
@@ -126,21 +143,91 @@ def _row(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _by_target(folder: Path) -> list[list[Sized]]:
-    """The adapters of each target space, for R2 can only be compared on the same one; named by how they differ."""
-    from foresight_cli.reporting.adapter_sizes import Sized
+@dataclass(frozen=True)
+class SweptPair:
+    """The adapters of a sweep between the same two spaces: R2 can only be compared on the same target.
 
-    found = list(_jobs(folder))
-    common = set.intersection(*(set(words) for words, _ in found)) if found else set()
+    Attributes:
+        title: the pair; with the words that tell it from another of the same name.
+        adapters: in the order of the jobs; of jobs that asked for the same, the first.
+        typed: the words after ``foresight adapt`` of its first job.
+        repeated: jobs that asked for the same as another.
+    """
+
+    title: str
+    adapters: list[Sized]
+    typed: list[str]
+    repeated: int
+
+
+def _pairs(jobs: Sequence[Job]) -> list[SweptPair]:
+    """The pairs of the sweep in the order of its jobs."""
+    from foresight_cli.reporting.adapter_advice import by_pair
+    from foresight_cli.reporting.adapter_names import Sized, named
+
+    typed = {id(results): words for words, results in jobs}
+    common = set.intersection(*(set(words) for words, _ in jobs))
+    pairs = []
+    for found in by_pair([Sized("", results) for _, results in jobs]):
+        words = [typed[id(one.results)] for one in found]
+        own = named([one.results for one in found])
+        shared = set.intersection(*map(set, words))
+        adapters: dict[str, Sized] = {}
+        for one, its in zip(own, words, strict=True):
+            more = [word for word in its if word not in shared and not _in_name(word)]
+            name, row = (" ".join([text, *([shell_line(more)] if more else [])]) for text in (one.name, one.row))
+            adapters.setdefault(name, Sized(name, one.results, row))
+        first = found[0].results
+        telling = [word for word in words[0] if word in shared - common and not _in_name(word)]
+        pairs.append((f"{first.source} to {first.target}", telling, list(adapters.values()), words[0], len(found)))
+    titles = [title for title, *_ in pairs]
+    return [
+        SweptPair(
+            title if titles.count(title) == 1 else f"{title} ({' '.join(telling)})",
+            adapters,
+            its,
+            asked - len(adapters),
+        )
+        for title, telling, adapters, its, asked in pairs
+    ]
+
+
+def _in_name(word: str) -> bool:
+    """Whether a word is about the adapter, whose name has it already."""
+    return re.match(r"[+~]*(adapter[=.]|seed=|split=)", word) is not None
+
+
+def _least_kept(pair: SweptPair) -> float:
+    """The share of each attribute that an adapter must keep: as the newest analysis of the pair has it."""
+    from foresight_cli.reporting.adapter_advice import least_kept
+    from foresight_cli.runs import RESULTS, analysis_of
+
+    analysis = analysis_of(Path("outputs"), pair.adapters[0].pair)
+    return least_kept(load_results(analysis / RESULTS) if analysis else None)
+
+
+def _across(pairs: Sequence[SweptPair]) -> list[str]:
+    """For each target that several sources were bridged to, which of them does best on the validation rows."""
+    from foresight_cli.reporting.adapter_advice import best_of
+    from foresight_cli.reporting.numbers import fixed
+
     targets: dict[str, list[Sized]] = {}
-    for words, results in found:
-        own = [word for word in words if word not in common and not word.startswith("adapter=")]
-        name = " ".join([f"adapter={results.adapter}", *own])
-        targets.setdefault(results.provenance["keys"][1], []).append(Sized(name, results))
-    return list(targets.values())
+    for pair in pairs:
+        targets.setdefault(pair.adapters[0].pair[-1], []).append(best_of(pair.adapters))
+    lines = []
+    for found in targets.values():
+        if len(found) > 1:
+            first, *others = sorted(found, key=lambda one: -one.results.r2_validation.value)
+            rest = ", ".join(f"{one.results.source} {fixed(one.results.r2_validation.value)}" for one in others[:4])
+            rest += f" and {len(others) - 4} more" if len(others) > 4 else ""
+            lines.append(
+                f"Of {len(found)} sources for {first.results.target}, the best validation R² is of "
+                f"{first.results.source}: {fixed(first.results.r2_validation.value)}, by {first.name} ({rest})."
+            )
+    return lines
 
 
-def _jobs(folder: Path) -> Iterator[tuple[list[str], AdapterResults]]:
+def _jobs(folder: Path) -> Iterator[Job]:
     """What was typed for each job that is done, and its results, in the order of the jobs."""
     import yaml
 

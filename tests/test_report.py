@@ -118,7 +118,13 @@ def test_adapters_of_another_pair_where_there_is_none_of_the_chosen_one(run):
     assert done.exit_code == 0, done.output
     text = Path("out/FINDINGS.md").read_text(encoding="utf-8")
     assert [value for value in ("0.333", "0.444") if f"| {value} (" in text] == ["0.333", "0.444"]
-    assert "Take adapter=mlp adapter.hidden=256 (49,792 parameters): the best validation R²" in text
+    assert "| mlp hidden=64 | qwen25vl layer 8 channel_mean |" in text
+    assert "| mlp hidden=256 | qwen25vl layer 8 channel_mean |" in text
+    of = "None was trained for the pair of the verdict; these are of qwen25vl layer 8 channel_mean to ltxv final"
+    assert of in text
+    decision = "None is worth taking: adapter=mlp adapter.hidden=256 (49,792), the choice on the validation rows, keeps"
+    assert decision in text
+    assert decision in " ".join(done.output.split())
 
 
 def test_without_arrays_the_rest_is_reported(run):

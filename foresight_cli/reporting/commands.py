@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from foresight_cli.adapters.budget import fitting
 from foresight_cli.config import MLPConfig
 from foresight_cli.config_groups import as_override, conf_dir
-from foresight_cli.results import AdapterResults, Analysis
+from foresight_cli.results import AdapterResults, Analysis, Space
 from foresight_cli.runs import analysis_of, newest_analyses
 from foresight_cli.suggest.pair import typed_for_both
 from foresight_cli.suggest.words import layer_words, shown_path
@@ -25,12 +25,42 @@ _DEFAULTS = ("qwen25vl", "ltxv")
 def adapt_command(results: Analysis) -> str:
     """``foresight adapt`` for the pair of the verdict: on what the analysis was typed with, an adapter that fits."""
     source, target = results.chosen_source, results.chosen_target
-    words = [*_spaces(results), *layer_words("layer", [source.layer])]
+    words = fitting(_default_adapter(), source.dimension, target.dimension)
+    return shell_line(["foresight", "adapt", *_spaces(results), *_pair(source, target), *words])
+
+
+def adapter_command(results: Analysis, keys: Sequence[str], words: str) -> str:
+    """``foresight adapt`` for any pair of the analysis; ``""`` where it has no such pair.
+
+    Args:
+        results: the analysis.
+        keys: of the latents of the pair.
+        words: that name the adapter, for a shell.
+    """
+    spaces = {(space.side, space.key): space for space in results.spaces}
+    source, target = (spaces.get(end) for end in zip(("source", "target"), keys, strict=True))
+    if source is None or target is None:
+        return ""
+    return f"{shell_line(['foresight', 'adapt', *_spaces(results), *_pair(source, target)])} {words}"
+
+
+def sweep_command(typed: Sequence[str], words: str) -> str:
+    """``foresight adapt`` as a job of a sweep was typed, with another adapter.
+
+    Args:
+        typed: the words of the job after ``foresight adapt``.
+        words: that name the adapter, for a shell.
+    """
+    own = [word for word in typed if not re.match(r"[+~]*(adapter[=.]|seeds=|hydra[./])", word)]
+    return f"{shell_line(['foresight', 'adapt', *own])} {words}"
+
+
+def _pair(source: Space, target: Space) -> list[str]:
+    """The words that mean two layers and poolings."""
+    words = layer_words("layer", [source.layer])
     words += [f"source.pooling={source.pooling}"] if source.pooling != "channel_mean" else []
     words += layer_words("target.layer", [target.layer]) if target.layer != "final" else []
-    words += [f"pooling={target.pooling}"] if target.pooling != "channel_mean" else []
-    words += fitting(_default_adapter(), source.dimension, target.dimension)
-    return shell_line(["foresight", "adapt", *words])
+    return words + ([f"pooling={target.pooling}"] if target.pooling != "channel_mean" else [])
 
 
 def analyze_command(results: Analysis) -> str:

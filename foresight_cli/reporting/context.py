@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from foresight_cli.reporting.adapter_sizes import advice, named
-from foresight_cli.reporting.commands import adapt_command, analyze_command, report_commands
+from foresight_cli.reporting.adapter_advice import Advice, decide, least_kept, other_pair
+from foresight_cli.reporting.adapter_names import named
+from foresight_cli.reporting.commands import adapt_command, adapter_command, analyze_command, report_commands
 from foresight_cli.reporting.derived import best_pair, derived, one_pooling, spaces_of
 from foresight_cli.reporting.figures import Drawn
 from foresight_cli.reporting.figures.clusters import tsne_names
@@ -24,6 +25,8 @@ def report_context(
 ) -> dict[str, Any]:
     """Every name that a template may use; ``kept`` writes the numbers within sentences."""
     maps, written = tsne_names(results), kept.filters()
+    sized = named(adapters)
+    advice = decide(sized, least_kept(results), written["number"], written["interval"]) if sized else Advice("")
     sources, targets = spaces_of(results, "source"), spaces_of(results, "target")
     chosen = next((n for n, i in maps.items() if results.spaces[i].layer == results.chosen_source.layer), "")
     return {
@@ -43,7 +46,10 @@ def report_context(
         "clearest_target": _clearest([space for _, space in targets]),
         "best_cka": best_pair(results, "cka"),
         "adapters": adapters,
-        "advice": advice(named(adapters), written["number"], written["interval"]) if adapters else "",
+        "adapter_names": [one.label for one in sized],
+        "adapters_of": other_pair(results, adapters),
+        "advice": advice.text,
+        "advice_command": adapter_command(results, sized[0].pair, advice.untrained) if advice.untrained else "",
         "study_names": _STUDY_NAMES,
         "measure": lambda test: _measure(test, results),
         "limiting": kept.limiting(results.verdict),

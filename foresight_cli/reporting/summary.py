@@ -13,8 +13,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from foresight_cli.reporting.adapter_sizes import advice, named
-from foresight_cli.reporting.commands import adapt_command
+from foresight_cli.reporting.adapter_advice import decide, least_kept, other_pair
+from foresight_cli.reporting.adapter_names import named
+from foresight_cli.reporting.commands import adapt_command, adapter_command
 from foresight_cli.reporting.derived import hopeful_r2
 from foresight_cli.reporting.numbers import fixed, percent, with_interval
 from foresight_cli.reporting.traced import Numbers
@@ -39,7 +40,7 @@ def print_summary(
     page: Path,
     figures: int,
     console: Console | None = None,
-    elsewhere: str | None = None,
+    elsewhere: Sequence[str] = (),
 ) -> None:
     """Print the criteria, what controls score, and last, where it stays in sight, the verdict and where the report is.
 
@@ -49,7 +50,8 @@ def print_summary(
     width = min(console.width, MOST_WIDTH)
     gates, coded = _criteria(results, console, width)
     blocks = [_data(results), _pair(results), gates, _controls(results), _attributes(results), _more_rows(results)]
-    blocks += [_adapters(adapters, elsewhere), _verdict(results, console.is_terminal, codes=not coded)]
+    blocks += [_adapters(results, adapters), _elsewhere(adapters, elsewhere)]
+    blocks += [_verdict(results, console.is_terminal, codes=not coded)]
     console.print()
     for block in blocks:
         if block is not None:
@@ -61,6 +63,8 @@ def print_summary(
         _line("", f"beside it {fixed(figures)} figures, FINDINGS.md, and every number in results.yaml", "dim")
     )
     then = shell_line(["python", "-m", "webbrowser", str(page)]) if adapters else adapt_command(results)
+    if command := _ridge_command(results, adapters):
+        console.print(_line("Ridge", command), soft_wrap=True)
     console.print(_line("Next", then), soft_wrap=True)
 
 
@@ -169,17 +173,37 @@ def _more_rows(results: Analysis) -> RenderableType | None:
     return _line("More rows", said + more)
 
 
-def _adapters(adapters: Sequence[AdapterResults], elsewhere: str | None) -> RenderableType:
+def _adapters(results: Analysis, adapters: Sequence[AdapterResults]) -> RenderableType | None:
+    """The adapters of one pair, named by their settings, and which to take."""
     if not adapters:
-        return _line("Adapters", elsewhere or "none trained yet", "dim")
+        return None
     table = _table("Adapter", "Parameters", "R², test", "against ridge", "shuffled", right=(1, 4))
-    for found in adapters:
-        scores = {score.name: score for score in found.scores}
-        first, ridge, shuffled = found.scores[0], scores.get("ridge"), scores.get("shuffled")
+    sized = named(adapters)
+    for one in sized:
+        ridge, shuffled = one.control("ridge"), one.control("shuffled")
         against = f"{ridge.outcome} ({fixed(ridge.r2.value)})" if ridge else "not measured"
         control = fixed(shuffled.r2.value if shuffled else None)
-        table.add_row(_first(found.adapter), fixed(first.parameters), with_interval(first.r2), against, control)
-    return Group(table, Padding(Text(advice(named(adapters)), "dim"), (0, 0, 0, 2)))
+        table.add_row(_first(one.label), fixed(one.own.parameters), with_interval(one.own.r2), against, control)
+    text = decide(sized, least_kept(results)).text
+    if pair := other_pair(results, adapters):
+        text = f"None was trained for the pair of the verdict; these are of {pair}. {text}"
+    return Group(table, Padding(Text(text, "dim"), (0, 0, 0, 2)))
+
+
+def _elsewhere(adapters: Sequence[AdapterResults], elsewhere: Sequence[str]) -> RenderableType | None:
+    """The adapters of other pairs, a line for each pair; that there are none at all."""
+    if not elsewhere:
+        return None if adapters else _line("Adapters", "none trained yet", "dim")
+    first = "of other pairs: " if adapters else "none for this pair; "
+    lines = [_line("" if adapters else "Adapters", first + elsewhere[0], "dim")]
+    return Group(*lines, *(_line("", line, "dim") for line in elsewhere[1:]))
+
+
+def _ridge_command(results: Analysis, adapters: Sequence[AdapterResults]) -> str:
+    """What to type for ridge where that is to be taken and was not trained; ``""`` otherwise."""
+    sized = named(adapters)
+    untrained = decide(sized, least_kept(results)).untrained if sized else ""
+    return adapter_command(results, sized[0].pair, untrained) if untrained else ""
 
 
 def _samples(count: int) -> str:

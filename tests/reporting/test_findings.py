@@ -10,7 +10,7 @@ from foresight_cli.reporting.derived import derived
 from foresight_cli.reporting.figures import Drawn, catalogue
 from foresight_cli.reporting.findings import render_findings
 from foresight_cli.reporting.traced import Numbers
-from foresight_cli.results import load_results, save_results
+from foresight_cli.results import Estimate, load_results, save_results
 
 
 def leaves(value):
@@ -197,13 +197,27 @@ def test_a_bare_analysis_says_what_is_missing(example):
 
 
 def test_an_adapter_that_gains_nothing_is_called_so(example):
+    def kept(attributes):
+        return [dataclasses.replace(one, retention=Estimate.of(0.8, 0.01)) for one in attributes]
+
     found = example.adapter(r2=0.5)
-    best = "2. **Adapter**: Take adapter=mlp (49,792 parameters): the best validation R²"
+    lossy = render_findings(example.full()[0], [found], Drawn())
+    assert (
+        "2. **Adapter**: None is worth taking: adapter=mlp (49,792), the choice on the validation rows, keeps 0.24 of "
+        "x, wanted 0.70. Ridge (8,320) keeps 0.22 of x, wanted 0.70. Try another layer or pooling, or more samples.\n"
+    ) in lossy
+    found = dataclasses.replace(found, attributes=kept(found.attributes), attributes_ridge=kept(found.attributes_ridge))
     text = render_findings(example.full()[0], [found], Drawn())
-    worse = "On the test rows ridge (8,320 parameters) is better: this adds -0.051 (-0.090 to -0.012) of R²."
-    assert f"{best}. {worse}\n" in text
+    decision = (
+        "Take adapter=linear (ridge, 8,320 parameters): adapter=mlp (49,792), the choice on the validation rows, is "
+        "worse than ridge (8,320 parameters) on the test rows: it adds -0.051 (-0.090 to -0.012) of R²."
+    )
+    assert f"2. **Adapter**: {decision}\n" in text
+    command = "foresight adapt weights=tiny layer=8 source.pooling=flat adapter=linear"
+    assert f"\n{decision}\n\n```bash\n{command}\n```\n" in text
     alone = dataclasses.replace(found, scores=found.scores[:2])
-    assert f"{best}.\n" in render_findings(example.full()[0], [alone], Drawn())
+    best = "2. **Adapter**: Take adapter=mlp (49,792 parameters): the best validation R².\n"
+    assert best in render_findings(example.full()[0], [alone], Drawn())
 
 
 def test_what_an_adapter_keeps_is_told_beside_ridge(example):

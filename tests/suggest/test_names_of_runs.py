@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from runpy import run_path
 
@@ -36,11 +37,23 @@ def test_a_row_of_a_sweep_is_named_by_what_was_varied(tmp_path, analysis):
     }
 
 
-def test_adapters_of_another_pair_are_told_of(tmp_path, analysis):
-    assert other_adapters(tmp_path, analysis) is None
-    results = EXAMPLE["adapter"](source="vision layer 2 cls", keys=["a", "b"])
-    (tmp_path / "adapt/1").mkdir(parents=True)
-    save_results(results, tmp_path / "adapt/1/results.yaml")
-    assert other_adapters(tmp_path, analysis) == (
-        f"none for this pair; 1 for vision layer 2 cls -> ltxv final channel_mean ({tmp_path}/adapt/1)"
-    )
+def test_adapters_of_other_pairs_are_counted_pair_by_pair(tmp_path):
+    assert other_adapters(tmp_path, ["a", "b"]) == []
+    (tmp_path / "adapt/multirun/1").mkdir(parents=True)
+    (tmp_path / "adapt/multirun/1/multirun.yaml").write_text("{}")
+    made = [("multirun/1/0", "a"), ("multirun/1/1", "a"), ("2", "c"), ("3", "c"), ("4", "shown")]
+    made += [(str(number), f"more-{number}") for number in range(5, 9)]
+    for at, (folder, source) in enumerate(made):
+        place = tmp_path / "adapt" / folder
+        place.mkdir(parents=True)
+        results = EXAMPLE["adapter"](source=f"vision layer {source} cls", keys=[source, "b"])
+        save_results(results, place / "results.yaml")
+        os.utime(place / "results.yaml", (at, at))
+    pairs = {source: f"vision layer {source} cls -> ltxv final channel_mean" for _, source in made}
+    newest = [f"1 for {pairs[f'more-{number}']} ({tmp_path}/adapt/{number})" for number in (8, 7, 6, 5)]
+    two = f"2 for {pairs['c']} (the newest in {tmp_path}/adapt/3)"
+    swept = f"2 for {pairs['a']} ({tmp_path}/adapt/multirun/1)"
+    assert other_adapters(tmp_path, ["shown", "b"]) == [*newest, two, f"and of 1 more pair, in {tmp_path}/adapt"]
+    for number in (5, 6):
+        (tmp_path / f"adapt/{number}/results.yaml").unlink()
+    assert other_adapters(tmp_path, ["shown", "b"]) == [*newest[:2], two, swept]
