@@ -6,15 +6,8 @@ import dataclasses
 
 import pytest
 
-from foresight_cli.reporting.adapter_advice import (
-    Sized,
-    by_pair,
-    decide,
-    least_kept,
-    named,
-    recommended,
-    standard_error,
-)
+from foresight_cli.reporting.adapter_advice import by_pair, decide, least_kept, recommended, standard_error
+from foresight_cli.reporting.adapter_names import Sized, named
 from foresight_cli.results import Attribute, Estimate
 
 
