@@ -1,4 +1,4 @@
-"""``python -m foresight_cli``, the same program as ``foresight``."""
+"""Run ``python -m foresight_cli``, the same program as ``foresight``."""
 
 from foresight_cli.cli import app
 

@@ -12,8 +12,8 @@ import typer
 
 from foresight_cli.stage import Overrides, Stage, StageCommand, add_stage, run_stage, say_error
 
-# OpenBLAS waits for work in a busy loop, 20 ms long unless told otherwise, on the cores that torch needs by then:
-# small spaces took four times as long. It reads this when it is loaded, which is after this line.
+# While it waits for work, OpenBLAS spins for 20 ms by default, on cores that torch needs by then: small spaces took
+# four times as long. OpenBLAS reads this variable when it is loaded, which happens after this line.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "14")
 
 ABOUT = "Can a small adapter carry one model's latents to another's? Measure it before you train it."
@@ -27,8 +27,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from foresight_cli import __version__
 
         typer.echo(f"foresight {__version__}")
@@ -70,7 +70,7 @@ for _stage in STAGES:
 
 
 class CacheAction(StrEnum):
-    """What to do with the latent cache."""
+    """Actions of ``foresight cache``."""
 
     LS = "ls"
     VERIFY = "verify"
@@ -91,8 +91,8 @@ def cache(
     words = list(overrides or [])
     for word in words:
         if word.lstrip("+~").partition("=")[0] == "action":
-            actions = ", ".join(f"foresight cache {known}" for known in CacheAction)
-            say_error("cache", f"{word}: the action is a word of its own: {actions}")
+            actions = ", ".join(f"foresight cache {name}" for name in CacheAction)
+            say_error("cache", f"{word}: the action is a separate word: {actions}")
             raise typer.Exit(2)
     words += [*(["delete=true"] if yes else []), f"action={action}"]
     run_stage(Stage("cache", "foresight_cli.cache:run", ""), [], words)

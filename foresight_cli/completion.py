@@ -1,4 +1,4 @@
-"""Tab completion of overrides, from file names alone: no Hydra, no YAML, no torch."""
+"""Tab completion of overrides, from file names alone, without Hydra, YAML or torch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def complete_override(ctx: typer.Context, incomplete: str) -> list[str]:
     words = [w for w in ctx.params.get("overrides") or [] if w != "="]
     key, equals, value = incomplete.partition("=")
     typed = f"{key}="
-    if not equals and words and words[-1] in groups:  # bash broke the word at "=" and replaces what follows it
+    if not equals and words and words[-1] in groups:  # bash split the word at "=" and replaces only the part after it
         key, equals, value, typed = words[-1], "=", incomplete, ""
     if not equals:
         matching = [group for group in groups if group.startswith(key)]
         if len(matching) != 1:
             return [f"{group}=" for group in matching]
-        key = matching[0]  # offer its options at once: bash puts a space after a lone "group="
+        key = matching[0]  # offer its options now: bash adds a space after a single "group="
         typed = f"{key}="
     *chosen, last = value.split(",")
     typed += "".join(f"{option}," for option in chosen)

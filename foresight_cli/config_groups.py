@@ -1,4 +1,4 @@
-"""What ``conf/`` holds, read from file names alone: quick enough for help and for tab completion."""
+"""Config groups and options of ``conf/``, from file names alone: fast enough for help and tab completion."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from foresight_cli.text_settings import means_itself, quoted, shell_line, spelle
 
 
 def conf_dir() -> Path:
-    """The folder of configs: inside the package once installed, beside it in a checkout."""
+    """Return the folder of configs: inside an installed package, next to the package in a checkout."""
     package = Path(__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
 def config_groups() -> dict[str, list[str]]:
-    """Each config group at the top of ``conf/`` with the names of its options, numbers first."""
+    """Return each config group at the top of ``conf/`` with the names of its options, numbers first."""
 
     def order(option: str) -> tuple[bool, int, str]:
         return not option.isdigit(), int(option) if option.isdigit() else 0, option
@@ -29,9 +29,9 @@ def config_groups() -> dict[str, list[str]]:
 
 
 def primary_defaults(stage: str) -> dict[str, str]:
-    """The groups that ``conf/<stage>.yaml`` chooses from: ``{"model@source.model": "qwen25vl", ...}``.
+    """Return the group choices in the defaults of ``conf/<stage>.yaml``: ``{"model@source.model": "qwen25vl", ...}``.
 
-    A plain reading of the defaults list, so that completion needs no YAML library.
+    The defaults list is read as plain lines, so that completion needs no YAML library.
     """
     chosen: dict[str, str] = {}
     for line in (conf_dir() / f"{stage}.yaml").read_text(encoding="utf-8").splitlines():
@@ -43,9 +43,9 @@ def primary_defaults(stage: str) -> dict[str, str]:
 
 
 def group_aliases(stage: str) -> dict[str, str]:
-    """What a user may type for each group of ``stage``, and what Hydra calls it.
+    """Return the short names that a user may type for the groups of ``stage``, each with Hydra's name.
 
-    In ``extract``, ``layer`` is ``layer``. In ``analyze`` and ``adapt`` there are two of each:
+    In ``extract``, ``layer`` is ``layer``. In ``analyze`` and ``adapt`` each group occurs twice:
     ``source`` is the source's model, ``source.layer`` its layer; a bare ``layer`` means the source's
     and a bare ``pooling`` the target's.
     """
@@ -62,9 +62,9 @@ def group_aliases(stage: str) -> dict[str, str]:
 
 
 def as_typed(stage: str, overrides: Sequence[str]) -> str:
-    """The command line behind Hydra's ``overrides``, in the short names and with the values that a user types.
+    """Return the command line behind Hydra's ``overrides``, with the short names and values that a user types.
 
-    Typed in a shell, it leads to the same overrides again.
+    Typed in a shell, it gives the same overrides again.
     """
     return shell_line(["foresight", stage, *map(_as_typed, overrides)])
 
@@ -82,7 +82,7 @@ def _as_typed(override: str) -> str:
 
 
 def _unquoted(value: str) -> str | None:
-    """The text of a value in single quotes, as Hydra reads it; None for any other value."""
+    """Return the text of a value in single quotes, as Hydra reads it; None for any other value."""
     if not re.fullmatch(r"'((\\\\)*|.*?[^\\](\\\\)*)'", value, re.DOTALL) or "${" in value:
         return None
     inner = value[1:-1]
@@ -91,7 +91,7 @@ def _unquoted(value: str) -> str | None:
 
 
 def as_override(key: str, value: Any) -> str:
-    """``key=value`` as a user may type it, quoted for Hydra where it needs that; a shell needs quotes around that."""
+    """Return ``key=value`` as a user may type it, quoted for Hydra where needed; not yet quoted for a shell."""
     if value is None or isinstance(value, bool):
         return f"{key}={json.dumps(value)}"
     if isinstance(value, list | tuple):
@@ -101,7 +101,7 @@ def as_override(key: str, value: Any) -> str:
     return f"{key}={value if means_itself(key, value) else spelled(value)}"
 
 
-def changed_settings(group: str, settings: Mapping[str, Any], at_first: Mapping[str, Any]) -> list[str]:
-    """The overrides that lead from the settings ``at_first`` of a group to ``settings``."""
-    changed = {key: value for key, value in settings.items() if key not in at_first or value != at_first[key]}
+def changed_settings(group: str, settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """Return the overrides that change the settings of a group from ``defaults`` to ``settings``."""
+    changed = {key: value for key, value in settings.items() if key not in defaults or value != defaults[key]}
     return [as_override(f"{group}.{key}", value) for key, value in changed.items()]

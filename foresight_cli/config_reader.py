@@ -1,4 +1,4 @@
-"""From a composed Hydra config to the checked dataclasses of :mod:`foresight_cli.config`."""
+"""Turn a composed Hydra config into the checked dataclasses of :mod:`foresight_cli.config`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from foresight_cli.user_path import user_path
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
-    """Turn OmegaConf's errors about a value, for instance of a ``${...}`` that is no setting, into one line."""
+def _one_line_errors() -> Iterator[None]:
+    """Turn OmegaConf's errors about a value, for instance a ``${...}`` that names no setting, into one line."""
     try:
         yield
     except OmegaConfBaseException as error:
@@ -41,12 +41,12 @@ def _first_line(error: OmegaConfBaseException) -> str:
     return str(error.msg or error).splitlines()[0]
 
 
-@_readable()
+@_one_line_errors()
 def extract_config(cfg: DictConfig) -> ExtractConfig:
-    """The settings of ``foresight extract``, checked.
+    """Return the checked settings of ``foresight extract``.
 
     Raises:
-        UsageError: a value of the wrong type, out of range, or a pair that cannot be (``model=ltxv layer=8``).
+        UsageError: a value has the wrong type or is out of range, or two do not fit together (``model=ltxv layer=8``).
     """
     model = _group(cfg, "model")
     return ExtractConfig(
@@ -65,9 +65,9 @@ def extract_config(cfg: DictConfig) -> ExtractConfig:
     )
 
 
-@_readable()
+@_one_line_errors()
 def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
-    """The settings of ``foresight analyze``, checked; raises as :func:`extract_config` does."""
+    """Return the checked settings of ``foresight analyze``; raises like :func:`extract_config`."""
     return AnalyzeConfig(
         source=_space(cfg, "source"),
         target=_space(cfg, "target"),
@@ -92,9 +92,9 @@ def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
     )
 
 
-@_readable()
+@_one_line_errors()
 def adapt_config(cfg: DictConfig) -> AdaptConfig:
-    """The settings of ``foresight adapt``, checked; raises as :func:`extract_config` does."""
+    """Return the checked settings of ``foresight adapt``; raises like :func:`extract_config`."""
     return AdaptConfig(
         source=_space(cfg, "source"),
         target=_space(cfg, "target"),
@@ -114,12 +114,12 @@ def adapt_config(cfg: DictConfig) -> AdaptConfig:
     )
 
 
-@_readable()
+@_one_line_errors()
 def report_config(cfg: DictConfig) -> ReportConfig:
-    """The settings of ``foresight report``, checked.
+    """Return the checked settings of ``foresight report``.
 
     Raises:
-        UsageError: a value of the wrong type, or ``run=`` beside ``runs=``.
+        UsageError: a value has the wrong type, or both ``run=`` and ``runs=`` are set.
     """
     runs = cfg.get("runs")
     several = [str(runs)] if isinstance(runs, str | int) else [] if runs is None else _list(cfg, "runs")
@@ -142,7 +142,7 @@ def _space(cfg: DictConfig, side: str) -> SpaceConfig:
 
 
 def _chosen(cfg: DictConfig, group: str, side: str | None = None) -> DictConfig:
-    """The option chosen of ``group``; refused where the user chose none (``layer=null`` or ``~layer``)."""
+    """Return the chosen option of ``group``; refuse if the user chose none (``layer=null`` or ``~layer``)."""
     node = cfg.get(group)
     if not isinstance(node, DictConfig):
         at = f"{side}.{group}" if side else group
@@ -160,9 +160,9 @@ def _group(cfg: DictConfig, group: str, side: str | None = None) -> Any:
 
 
 def _with_own_columns(node: DictConfig) -> DictConfig:
-    """``data=precomputed`` with the columns of its own file: those of the model's, where that is another, say nothing.
+    """Return ``data=precomputed`` without the columns of the model's file, if its own file is a different one.
 
-    They are the model's by interpolation, as its path is.
+    By default, path and columns are interpolated from the model's.
     """
     raw = OmegaConf.to_container(node, resolve=False)
     assert isinstance(raw, dict)
@@ -174,7 +174,7 @@ def _with_own_columns(node: DictConfig) -> DictConfig:
 
 def _typed(schema: type, node: DictConfig | None, at: str) -> Any:
     if not isinstance(node, DictConfig):
-        raise UsageError(f"{at}={node}: its settings are needed; leave {at}= out for the defaults")
+        raise UsageError(f"{at}={node}: it must be a group of settings; leave {at}= out for the defaults")
     try:
         raw: Any = OmegaConf.to_container(node, resolve=False)
         plain: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
@@ -196,7 +196,7 @@ def _typed(schema: type, node: DictConfig | None, at: str) -> Any:
 
 
 def _literal(value: Any) -> Any:
-    """``value`` with each ``${`` in it escaped: whatever was to be replaced is, and the rest is text."""
+    """Return ``value`` with each ``${`` in it escaped: interpolations are resolved by now, and the rest is text."""
     if isinstance(value, dict):
         return {key: _literal(entry) for key, entry in value.items()}
     if isinstance(value, list):
@@ -205,7 +205,7 @@ def _literal(value: Any) -> Any:
 
 
 def _layers(index: Any, model: str, key: str) -> tuple[str, ...] | None:
-    """The layers named by ``layer.index``, or None for ``all``."""
+    """Return the layers named by ``layer.index``, or None for ``all``."""
     if index == "all":
         return None
     chosen = list(index) if isinstance(index, ListConfig | list | tuple) else [index]
@@ -231,7 +231,7 @@ def _poolings(name: Any) -> tuple[str, ...] | None:
 def _list(cfg: DictConfig, key: str) -> list[Any]:
     value = cfg.get(key)
     if not isinstance(value, ListConfig):
-        raise UsageError(f"{key}={value}: it must be a list, as {key}=[a,b]")
+        raise UsageError(f"{key}={value}: it must be a list, for example {key}=[a,b]")
     return list(value)
 
 

@@ -1,9 +1,10 @@
-"""What a user types as overrides, rewritten as Hydra wants it.
+"""Rewrite the overrides that a user types for Hydra.
 
-Hydra has a grammar of its own for values: ``照片``, ``eq=1`` and ``~/photos`` are no values in it, ``2024`` is a number
-and ``a,b`` two values. A shell has taken the user's quotes off by then. So where a setting is text by its schema, its
-value is quoted for Hydra here, and the text that was typed is the text that arrives. What keeps its meaning is what the
-grammar has and a text rarely is: a value in quotes, ``${...}``, and with ``-m`` commas, ``choice(...)`` and the like.
+Hydra has its own grammar for values: ``照片``, ``eq=1`` and ``~/photos`` are not values in it, ``2024`` is a number and
+``a,b`` is two values. The shell has already removed the user's quotes. So where the schema of a setting is text, its
+value is quoted for Hydra here, and Hydra receives the text as typed. Some spellings keep their meaning in Hydra's
+grammar, because a text rarely looks like them: a value in quotes, ``${...}``, and, with ``-m``, commas and functions
+such as ``choice(...)``.
 """
 
 from __future__ import annotations
@@ -38,22 +39,22 @@ def for_hydra(stage: str, overrides: Sequence[str], *, multirun: bool = False, m
     """Rewrite ``overrides`` for Hydra: short names in full, text and the numbers among a group's options quoted.
 
     ``layer=4,8`` becomes ``layer='4','8'``: Hydra reads a bare ``4`` as an integer, wants text for the name of an
-    option, and stops with "Config group override must be a string or a list. Got int". Sweeps written
-    ``range(4,25,4)``, ``choice(4,8)`` or ``glob(*)`` are written out for the same reason. A number that is no option
-    is a layer all the same: ``layer=9`` becomes ``layer.index=9``. In ``analyze`` and ``adapt``, ``source=ltxv``
-    becomes ``model@source.model=ltxv``; see :func:`config_groups.group_aliases`. ``data=null`` becomes ``~data``, as
-    Hydra calls a group without an option.
+    option, and stops with "Config group override must be a string or a list. Got int". Sweeps such as
+    ``range(4,25,4)``, ``choice(4,8)`` or ``glob(*)`` are replaced by their values for the same reason. A number that
+    is not an option is still a layer: ``layer=9`` becomes ``layer.index=9``. In ``analyze`` and ``adapt``,
+    ``source=ltxv`` becomes ``model@source.model=ltxv``; see :func:`config_groups.group_aliases`. ``data=null``
+    becomes ``~data``, Hydra's spelling for a group without an option.
 
     Args:
-        stage: whose settings they are.
+        stage: name of the command.
         overrides: as typed, each a word of the command line.
-        multirun: whether commas and functions part the values of a sweep.
-        more_options: whether a group may have options that are not in ``conf/``, as with ``--config-dir``.
+        multirun: whether commas and functions separate the values of a sweep.
+        more_options: whether a group may have options that are not in ``conf/``, for example with ``--config-dir``.
 
     Raises:
-        UsageError: an override is not ``KEY=VALUE``, a group is given a list, which Hydra would merge into one option,
-            a shell has expanded braces, or a value has a comma that may be meant in two ways.
-        ForesightError: ``cache_dir=`` carries a password.
+        UsageError: an override is not ``KEY=VALUE``, a group is set to a list, which Hydra would merge into one
+            option, a shell has expanded braces, or a value has a comma with two possible meanings.
+        ForesightError: ``cache_dir=`` contains a password.
     """
     for override in overrides:
         key, _, value = override.partition("=")
@@ -85,7 +86,7 @@ def _unreadable(stage: str, overrides: Sequence[str], place: int) -> str:
 
 
 def _refuse_option(stage: str, line: str, typed: str) -> None:
-    """Stop where an option is chosen that its group lacks; Hydra would, too, without looking what the user may mean."""
+    """Refuse an option that its group does not have; Hydra would too, but without guessing what the user means."""
     key, _, value = line.lstrip("+").partition("=")
     options = config_groups().get(key.partition("@")[0])
     if options is not None and key in group_aliases(stage).values():
@@ -101,26 +102,28 @@ def _rewrite(line: str, match: re.Match[str], aliases: dict[str, str], multirun:
     group = aliases.get(key, key)
     options = config_groups().get(group.partition("@")[0])
     if options is not None and (key in aliases or "@" in key):
-        return _of_a_group(line, prefix, key, group, options, multirun)
-    full = _setting_of_a_group(key, aliases)
+        return _group_choice(line, prefix, key, group, options, multirun)
+    full = _full_key(key, aliases)
     return f"{prefix}{full}={_value(full, value, multirun)}" if equals else f"{prefix}{full}"
 
 
-def _of_a_group(line: str, prefix: str, key: str, group: str, options: list[str], multirun: bool) -> str:
-    """``line`` as a choice among the options of a group."""
+def _group_choice(line: str, prefix: str, key: str, group: str, options: list[str], multirun: bool) -> str:
+    """Return ``line`` as a choice among the options of a group."""
     from hydra.core.override_parser.types import Glob
 
     override = parsed(line)
-    if override is None:  # no value in Hydra's grammar, so no option either
+    if override is None:  # not a value in Hydra's grammar, so not an option either
         return f"{prefix}{group}={quoted(line.partition('=')[2])}"
     value = override.value()
     if "=" not in line or (value is None and not prefix):
         return f"~{group}"
     if isinstance(value, list | dict):
-        one = ",".join(map(str, value))
-        raise UsageError(f"{line}: a group takes one option. To run one job for each, write {key}={one} and add -m")
+        options_text = ",".join(map(str, value))
+        raise UsageError(
+            f"{line}: a group takes one option. To run one job for each, write {key}={options_text} and add -m"
+        )
     if isinstance(value, Glob):
-        chosen = value.filter([option for option in options if option != "all"])  # all is every one of the others
+        chosen = value.filter([option for option in options if option != "all"])  # "all" includes the others
     elif override.is_sweep_override():
         chosen = list(override.sweep_iterator())
     else:
@@ -139,7 +142,7 @@ def _of_a_group(line: str, prefix: str, key: str, group: str, options: list[str]
 
 
 def _one_pass(key: str, names: Sequence[str]) -> str:
-    """How to have several layers in one forward pass, where the group is that of layers."""
+    """Return a hint on getting several layers from one forward pass; "" for a group other than ``layer``."""
     if key.rpartition(".")[2] != "layer":
         return ""
     layers = ",".join(names)
@@ -154,15 +157,15 @@ def _bare_option(name: str) -> bool:
     return bool(re.fullmatch(r"[\w./@-]*", name, re.ASCII)) and not name.isdigit()
 
 
-def _setting_of_a_group(key: str, aliases: dict[str, str]) -> str:
-    """``layer.index`` in analyze is ``source.layer.index``: the package of the group that a bare name stands for."""
+def _full_key(key: str, aliases: dict[str, str]) -> str:
+    """Return the full key of a setting: in analyze, ``layer.index`` means ``source.layer.index``."""
     head, dot, rest = key.partition(".")
     _, _, package = aliases.get(head, "").partition("@")
     return f"{package}.{rest}" if dot and package and head in ("layer", "pooling") else key
 
 
 def parsed(line: str) -> Any:
-    """The override ``line`` as Hydra parses it; None where it cannot."""
+    """Return the override ``line`` as parsed by Hydra; None if Hydra cannot parse it."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -173,7 +176,7 @@ def parsed(line: str) -> Any:
 
 
 def _value(key: str, value: str, multirun: bool) -> str:
-    """The value of a setting as Hydra reads it."""
+    """Return the value of a setting, written for Hydra."""
     kind = kind_of(key)
     if kind is None:
         override = parsed(f"{key}={value}")
@@ -183,8 +186,8 @@ def _value(key: str, value: str, multirun: bool) -> str:
         return quoted(value) if text else value
     if kind is Kind.LIST and value.strip()[:1] == "[" and value.strip()[-1:] == "]":
         values = split_values(value) if multirun else [value]
-        return ",".join(_list(one.strip()) for one in values)
-    if _has_a_meaning(value, kind):
+        return ",".join(_list(item.strip()) for item in values)
+    if _keeps_hydra_meaning(value, kind):
         return value
     call = parsed(f"k={value}") if CALL.fullmatch(value.strip()) else None
     parts = split_values(value)
@@ -200,13 +203,13 @@ def _value(key: str, value: str, multirun: bool) -> str:
 
 
 def _is_one_path(value: str, parts: Sequence[str]) -> bool:
-    """Whether a text with a comma is the name of a file or folder, and none of its ``parts`` is."""
+    """Check whether a text with a comma names a file or folder while none of its ``parts`` does."""
     whole, *pieces = (os.path.lexists(os.path.expanduser(text.strip())) for text in (value, *parts))  # noqa: PTH111
     return whole and not any(pieces)
 
 
 def _element(key: str, value: str, kind: Kind) -> str:
-    return value if _has_a_meaning(value, kind) else _text(key, value)
+    return value if _keeps_hydra_meaning(value, kind) else _text(key, value)
 
 
 def _text(key: str, text: str) -> str:
@@ -215,8 +218,8 @@ def _text(key: str, text: str) -> str:
     return quoted_interpolation(text) if _interpolates(text) else spelled(text)
 
 
-def _has_a_meaning(value: str, kind: Kind) -> bool:
-    """Whether Hydra's reading of a value is the one that a user means: null, a text in quotes, an escaped comma."""
+def _keeps_hydra_meaning(value: str, kind: Kind) -> bool:
+    """Check whether the user means the value as Hydra reads it: null, a text in quotes or an escaped comma."""
     bare = value.strip()
     if kind is not Kind.PATH and bare.lower() == "null":
         return True
@@ -231,7 +234,7 @@ def _has_a_meaning(value: str, kind: Kind) -> bool:
 
 
 def _interpolates(text: str) -> bool:
-    """Whether ``text`` takes the value of another setting, as in ``${cache_dir}/x``."""
+    """Check whether ``text`` refers to the value of another setting, for example ``${cache_dir}/x``."""
     if "${" not in text:
         return False
     from omegaconf.errors import GrammarParseError
@@ -245,24 +248,24 @@ def _interpolates(text: str) -> bool:
 
 
 def _list(value: str) -> str:
-    """``[a,b]`` with those of its texts quoted that Hydra would not read as they are."""
+    """Return the list ``[a,b]`` with quotes around those of its texts that Hydra would not read literally."""
     if not value[1:-1].strip():
         return value
     texts = [text.strip() for text in split_values(value[1:-1])]
-    return f"[{','.join(t if plain(t) or _has_a_meaning(t, Kind.PATH) else quoted(t) for t in texts)}]"
+    return f"[{','.join(t if plain(t) or _keeps_hydra_meaning(t, Kind.PATH) else quoted(t) for t in texts)}]"
 
 
 def _two_meanings(key: str, value: str, kind: Kind) -> str:
     if kind is Kind.LIST or key == "runs":
-        return f"{key}={value}: it must be a list, {shell_line([f'{key}=[{value}]'])}"
+        return f"{key}={value}: it must be a list: {shell_line([f'{key}=[{value}]'])}"
     whole = shell_line([f"{key}={quoted(value)}"])
     return f"{key}={value}: one value, or several? For one write {whole}. To run one job for each, add -m"
 
 
 def _last_layers(overrides: Sequence[str], written: Sequence[str], aliases: dict[str, str]) -> list[str]:
-    """``written`` without the number of a layer that a later word replaces, as the last word counts for any setting.
+    """Return ``written`` without a layer number that a later word replaces: the last word wins, as for any setting.
 
-    ``layer=9 layer=final`` would be 9: for Hydra the first is a setting, which outdoes the choice of an option.
+    ``layer=9 layer=final`` would be 9: for Hydra the first is a setting, which overrides the choice of an option.
     """
     groups = [aliases.get(override.partition("=")[0].lstrip("+"), "") for override in overrides]
     last = {group: place for place, group in enumerate(groups) if group.partition("@")[0] == "layer"}
@@ -274,7 +277,7 @@ def _last_layers(overrides: Sequence[str], written: Sequence[str], aliases: dict
 
 
 def _refuse_expanded_braces(overrides: Sequence[str]) -> None:
-    """Stop where a shell has made several words of one path with braces; of other repetitions the last one counts."""
+    """Refuse one path whose braces a shell has expanded to several words; in other repetitions the last word wins."""
     for key, words in groupby(overrides, key=lambda word: word.partition("=")[0].lstrip("+")):
         values = list(dict.fromkeys(word.partition("=")[2] for word in words))
         if len(values) == 1 or kind_of(key) is not Kind.PATH:
@@ -282,6 +285,6 @@ def _refuse_expanded_braces(overrides: Sequence[str]) -> None:
         pattern = pattern_of(values)
         if pattern is not None:
             raise UsageError(
-                f"{key}= is given {len(values)} times, from {values[0]} to {values[-1]}: a shell writes out {{..}}. "
+                f"{key}= is given {len(values)} times, from {values[0]} to {values[-1]}: the shell expanded {{..}}. "
                 f"Quote it: {shell_line([f'{key}={pattern}'])}"
             )

@@ -1,4 +1,4 @@
-"""What a file or folder on the disk would be given as: which ``data=`` reads it, which ``model=`` loads it."""
+"""Recognise files and folders: which ``data=`` reads one, which ``model=`` loads one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 MOST_FILES = 500
-"""Files of a folder that are looked at."""
+"""Most files of a folder to look at."""
 
 
 class PathKind(NamedTuple):
-    """What a path would be given as.
+    """How to pass a path on the command line.
 
     Attributes:
-        option: of the group.
-        path: to be given: the folder, where a file of it was named.
-        what: the path in words, "small is a folder".
-        setting: that takes the path.
+        option: option of the group, for example ``imagefolder``.
+        path: path to pass: the containing folder, if the option takes a folder and the user named a file in it.
+        what: description of the path, for example "small is a folder".
+        setting: name of the setting that takes the path.
     """
 
     option: str
@@ -31,7 +31,7 @@ class PathKind(NamedTuple):
 
 
 def data_of_path(text: str) -> PathKind | None:
-    """Which ``data=`` reads what is at the path ``text``; None if nothing is there, or nothing that is data."""
+    """Find the ``data=`` that reads the path ``text``; None if it does not exist or holds no data."""
     path = _existing(text)
     if path is None:
         return None
@@ -66,7 +66,7 @@ def _readers() -> dict[str, tuple[str, ...]]:
 
 
 def _suffixes(path: Path) -> Counter[str]:
-    """How many files of each suffix there are, in the folder and below; of a file, its own."""
+    """Count the files of each suffix in a folder and its subfolders; for a file, its own suffix."""
     if not path.is_dir():
         return Counter([path.suffix.lower()])
     names = (name for _, _, files in os.walk(path) for name in files)
@@ -74,7 +74,7 @@ def _suffixes(path: Path) -> Counter[str]:
 
 
 def model_of_checkpoint(text: str) -> PathKind | None:
-    """Which ``model=`` a path or a hub id is a checkpoint of; None if it is neither."""
+    """Find the ``model=`` that loads a path or hub id; None if it is not a checkpoint."""
     path = _existing(text)
     if path is None:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", text) or text.startswith("."):

@@ -1,7 +1,7 @@
-"""What is checked before a stage's libraries are loaded: its settings, and that what it is to read is there.
+"""Checks before a stage's libraries are loaded: that its settings are valid and that its inputs exist.
 
-torch and the libraries around it take seconds to import, and an error of use needs none of them. What is found on the
-way is handed to the stage, which does not look again.
+torch and the libraries around it take seconds to import, and a usage error needs none of them. The checks return
+what they looked up, and the stage uses it without a second search.
 """
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ from foresight_cli.sample_size import refuse_few_groups
 
 
 def check_analyze(cfg: DictConfig) -> Found | None:
-    """The cache entries that ``foresight analyze`` compares; None where it extracts them first.
+    """Return the cache entries that ``foresight analyze`` compares; None if it extracts them first.
 
     Raises:
-        ForesightError: nothing is cached for a side, or of too few groups; the cluster of ``runner=ray`` is silent.
+        ForesightError: nothing is cached for a side, it has too few groups, or the cluster of ``runner=ray`` does not
+            answer.
         UsageError: a setting is wrong.
     """
     config = analyze_config(cfg)
     if isinstance(config.runner, RayConfig):
-        refuse_silence(config.runner)  # now, not after an hour's work
+        refuse_silence(config.runner)  # now, not after an hour of work
     if config.extract:
         return None
-    found = find(config.cache_dir, config.source, config.target, config.data)
-    refuse_few_groups(found.source[0], found.target[0])
-    return found
+    entries = find(config.cache_dir, config.source, config.target, config.data)
+    refuse_few_groups(entries.source[0], entries.target[0])
+    return entries
 
 
 def check_adapt(cfg: DictConfig) -> Found | None:
-    """The cache entries that ``foresight adapt`` trains on; None in a sweep, where each job says what it lacks.
+    """Return the cache entries that ``foresight adapt`` trains on; None in a sweep, whose jobs look for themselves.
 
     Raises:
-        ForesightError: nothing is cached for a side, or of too few groups.
+        ForesightError: nothing is cached for a side, or it has too few groups.
         UsageError: a setting is wrong.
     """
     from hydra.core.hydra_config import HydraConfig
@@ -50,20 +51,20 @@ def check_adapt(cfg: DictConfig) -> Found | None:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return None
     config = adapt_config(cfg)
-    found = find(config.cache_dir, config.source, config.target, config.data)
-    refuse_few_groups(found.source[0], found.target[0])
-    return found
+    entries = find(config.cache_dir, config.source, config.target, config.data)
+    refuse_few_groups(entries.source[0], entries.target[0])
+    return entries
 
 
 def check_report(cfg: DictConfig) -> list[Path]:
-    """The folders of the analyses that ``foresight report`` is about.
+    """Return the folders of the analyses that ``foresight report`` shows.
 
     Raises:
-        ForesightError: there is none.
+        ForesightError: there is no analysis.
         UsageError: a setting is wrong.
     """
     config = report_config(cfg)
-    if config.format == "json":  # standard output is for the results: the log goes to standard error
+    if config.format == "json":  # standard output carries the results, so the log goes to standard error
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
                 handler.setStream(sys.stderr)

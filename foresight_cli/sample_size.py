@@ -1,4 +1,4 @@
-"""How many independent samples the stages need, and what is said where there are fewer."""
+"""The least number of independent samples that the stages need, and the message for data with fewer."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from foresight_cli.latents import Entry
 from foresight_cli.latents.samples import SampleLike, read_samples
 
 LEAST_GROUPS = 20
-"""Fewer independent samples than this are neither analysed nor split for an adapter."""
+"""Least number of independent samples for an analysis or for the split of an adapter."""
 LEAST_ROWS = 3
-"""Each part of an adapter's split holds at least this many rows."""
+"""Least number of rows in each part of an adapter's split."""
 NOUNS = {"video": "clips", "precomputed": "rows"}
-"""What the samples of a dataset are called, by its name; else pictures."""
+"""Nouns for the samples of a dataset, by its name; for all others "pictures"."""
 
 
 def shortage(groups: int, samples: int, data: str) -> str | None:
-    """One line that says there are too few groups to analyse or adapt; None where there are enough.
+    """Return one line if there are too few groups to analyse or adapt; None if there are enough.
 
     Args:
-        groups: independent groups among the samples.
-        samples: how many there are.
-        data: name of the dataset, as in ``data=video``.
+        groups: number of independent groups among the samples.
+        samples: number of samples.
+        data: name of the dataset, for example ``video``.
 
     Example:
         >>> print(shortage(7, 128, "video"))
@@ -42,17 +42,17 @@ file are one group: add more files
 
 
 def shortage_of(samples: Sequence[SampleLike], data: str) -> str | None:
-    """:func:`shortage` of a dataset's samples."""
+    """Return the :func:`shortage` of a dataset's samples."""
     return shortage(len({sample.group for sample in samples}), len(samples), data)
 
 
 def refuse_few_groups(source: Entry, target: Entry) -> list[str]:
-    """Refuse spaces with too few groups, before their latents are read; returns the group of each sample of both.
+    """Refuse spaces with too few groups before their latents are read; return the group of each sample in both.
 
-    Near-duplicates are not known yet: merging them can only leave fewer groups.
+    Near-duplicates are not merged yet: merging can only make fewer groups.
 
     Raises:
-        ForesightError: there are fewer than `LEAST_GROUPS`.
+        ForesightError: there are fewer than `LEAST_GROUPS` groups.
     """
     table = read_samples(source.path)
     skipped = {sample_id for entry in (source, target) for sample_id, _ in entry.manifest()["skipped"]}

@@ -1,8 +1,8 @@
-"""Put Hydra behind a Typer command, with all that Hydra can do left in.
+"""Put Hydra behind a Typer command, without losing any feature of Hydra.
 
 Typer parses the subcommand and Hydra's own flags, so that help and completion list them. Hydra gets
-the command line rebuilt with the flags first (1.3 stops on an override after a flag) and is entered
-by its public door, :func:`hydra.main`. Its errors are caught on the way out and said in a line.
+a rebuilt command line with the flags first (Hydra 1.3 stops on an override after a flag) and is called
+through its public entry point, :func:`hydra.main`. Its errors are caught here and printed as one line.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from foresight_cli.errors import ForesightError
 class Stage:
     """One subcommand: it runs ``module:function`` on the config composed from ``conf/<name>.yaml``.
 
-    A stage is itself the callable that Hydra runs. It names its functions in text and imports them
+    A stage is itself the callable that Hydra runs. It holds the names of its functions and imports them
     only when called, so a command line is checked before torch loads, and a launcher that sends
     jobs to other processes pickles a few strings. ``check``, a function of a module with light imports,
-    is run first; what it returns, unless that is None, is handed to the stage's function.
+    runs first; its return value, unless that is None, is passed to the stage's function.
     """
 
     name: str
@@ -52,7 +52,7 @@ def _function(target: str) -> Any:
 
 
 class _UserError(BaseException):
-    """A :class:`ForesightError` on its way out of Hydra, which would print a line of its own for an Exception."""
+    """A :class:`ForesightError` on its way out of Hydra, which would print its own line for an Exception."""
 
     def __init__(self, error: ForesightError) -> None:
         super().__init__(error)
@@ -60,7 +60,7 @@ class _UserError(BaseException):
 
 
 class Section(StrEnum):
-    """Which part of the composed config ``--cfg`` prints."""
+    """Parts of the composed config that ``--cfg`` can print."""
 
     JOB = "job"
     HYDRA = "hydra"
@@ -68,7 +68,7 @@ class Section(StrEnum):
 
 
 class Topic(StrEnum):
-    """What ``--info`` tells of Hydra."""
+    """Topics that ``--info`` can print."""
 
     ALL = "all"
     CONFIG = "config"
@@ -82,7 +82,7 @@ class StageCommand(TyperCommand):
     """A command whose help ends with the config groups that its overrides choose from."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse as Typer does; an override that is typed as a flag (``--model ltxv``) is answered with its spelling."""
+        """Parse as Typer does; refuse an override typed as a flag (``--model ltxv``) and show the right spelling."""
         flags = {name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)}
         flags |= {*ctx.help_option_names, "--"}
         for place, word in enumerate(args):
@@ -115,7 +115,7 @@ class StageCommand(TyperCommand):
         options = config_groups()
         for alias, group in group_aliases(self.name or "").items():
             if alias.endswith(".model"):
-                continue  # it goes by its short name, source= or target=
+                continue  # listed under its short name, source= or target=
             table.add_row(f"[bold cyan]{alias}=[/]", "  ".join(options[group.partition("@")[0]]))
         if table.row_count:
             Console().print(Panel(table, title="Config groups", title_align="left", border_style="dim"))
@@ -128,8 +128,8 @@ Overrides = Annotated[
 
 
 def say_error(stage: str, message: str) -> None:
-    """Print the line for an error of ``stage``."""
-    plain = os.environ.get("NO_COLOR") or None  # which typer does not look at
+    """Print ``message`` to standard error as the error line of ``stage``."""
+    plain = os.environ.get("NO_COLOR") or None  # typer ignores it
     typer.secho(f"foresight {stage}: {message}", fg="red", err=True, color=False if plain else None)
 
 
@@ -168,11 +168,11 @@ def add_stage(app: typer.Typer, stage: Stage) -> None:
 
 
 def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
-    """Run ``stage`` under Hydra, as though the flags and overrides were the whole command line.
+    """Run ``stage`` under Hydra, as if the flags and overrides were the whole command line.
 
     Raises:
-        typer.Exit: with status 2 where the command line cannot be run, 1 where the job failed, 3 where ``fail_on=``
-            stops at the verdict, 130 on Ctrl-C.
+        typer.Exit: with status 2 if the command line cannot be run, 1 if the job failed, 3 if ``fail_on=`` stops at
+            the verdict, 130 on Ctrl-C.
     """
     import hydra
     from hydra.errors import HydraException
@@ -190,22 +190,24 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
         except ForesightError as error:
             raise _UserError(error) from None
 
-    # in a sweep Hydra's line stays, since it tells which job failed, and so does the picklable Stage
+    # in a sweep Hydra prints its own line, which names the job that failed, and the task is the picklable Stage
     multirun = "--multirun" in flags or any("hydra.mode=multirun" in word.lower() for word in overrides)
     task = stage if multirun else single
     program = hydra.main(config_path=str(conf_dir()), config_name=stage.name, version_base="1.3")(task)
     words: list[str] = []
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        own = "--config-dir" in flags or "--config-name" in flags or any("hydra.searchpath" in w for w in overrides)
-        words = for_hydra(stage.name, overrides, multirun=multirun, more_options=own)
+        own_configs = (
+            "--config-dir" in flags or "--config-name" in flags or any("hydra.searchpath" in w for w in overrides)
+        )
+        words = for_hydra(stage.name, overrides, multirun=multirun, more_options=own_configs)
         with _argv([f"foresight {stage.name}", *flags, *words]), _hydra_raises():
             try:
                 program()
             except _UserError as wrapped:
                 raise wrapped.error from None
     except KeyboardInterrupt:
-        raise stop("stopped. Nothing finished is lost: run the same command again to go on", 130) from None
+        raise stop("stopped. Nothing finished is lost: run the same command again to resume", 130) from None
     except Exception as error:
         if full_error:
             raise
@@ -214,9 +216,9 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
         if isinstance(error, ForesightError):
             raise stop(str(error), error.status) from None
         if isinstance(error, OSError) and not stage_errors.in_job(error):
-            what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-            raise stop(f"cannot write the run's folder, {what}. Put it elsewhere with hydra.run.dir=DIR", 1) from None
-        if not stage_errors.in_job(error):  # Hydra's own checks raise whatever Python did
+            cause = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            raise stop(f"cannot write the run's folder, {cause}. Put it elsewhere with hydra.run.dir=DIR", 1) from None
+        if not stage_errors.in_job(error):  # an error in Hydra's own checks, of any type
             raise stop(stage_errors.outside_a_job(error), 2) from None
         stage_errors.print_job_traceback(error)
         raise typer.Exit(1) from None
@@ -233,7 +235,7 @@ def _argv(argv: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _hydra_raises() -> Iterator[None]:
-    """Have Hydra raise its errors, as it does under HYDRA_FULL_ERROR=1, in place of printing and exiting."""
+    """Make Hydra raise its errors, as under HYDRA_FULL_ERROR=1, instead of printing them and exiting."""
     kept = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:

@@ -1,4 +1,4 @@
-"""Hydra's errors, said in a line or two with the likely fix."""
+"""Messages for Hydra's errors: a line or two, with the likely fix."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from foresight_cli.stage import Stage
 
 
 def explain(error: HydraException, stage: str, typed: Sequence[str] = (), written: Sequence[str] = ()) -> str:
-    """What is wrong with the overrides, and the nearest thing that would be right.
+    """Explain what is wrong with the overrides, with the nearest correct spelling.
 
     Args:
-        error: Hydra's.
-        stage: of the command.
+        error: raised by Hydra.
+        stage: name of the command.
         typed: the overrides, as they were typed.
-        written: the same as Hydra was given them; empty where it was given none.
+        written: the same overrides, as rewritten for Hydra; empty if they could not be rewritten.
     """
     if isinstance(error, MissingConfigException) and error.options:
         group, _, wrong = (error.missing_cfg_file or "").rpartition("/")
@@ -36,8 +36,8 @@ def explain(error: HydraException, stage: str, typed: Sequence[str] = (), writte
     if key:
         unknown = isinstance(cause, ConfigAttributeError | ConfigKeyError)
         pairs = list(zip(typed, written, strict=False))
-        exact = [word for word, hydras in pairs if _key(hydras) == key]
-        inside = [word for word, hydras in pairs if _key(hydras).startswith(f"{key}.")]
+        exact = [word for word, rewritten in pairs if _key(rewritten) == key]
+        inside = [word for word, rewritten in pairs if _key(rewritten).startswith(f"{key}.")]
         line = next(iter([*exact, *inside]), f"{key}=")
         if unknown or key in group_aliases(stage):
             return _no_setting(stage, line, written)
@@ -68,13 +68,13 @@ def _key(word: str) -> str:
 
 
 def outside_a_job(error: Exception) -> str:
-    """One line for an error of Hydra's that is none of its kinds; where it arose is shown on request."""
+    """Return one line for an unexpected error inside Hydra, with how to see its traceback."""
     text = (str(error).splitlines() or [""])[0] or type(error).__name__
     return f"cannot set up the run: {text} (HYDRA_FULL_ERROR=1 shows where)"
 
 
 def in_job(error: Exception) -> bool:
-    """Whether ``error`` came out of the stage's own code, and not of Hydra's setting up."""
+    """Check whether ``error`` was raised by the stage's own code, and not while Hydra set up the run."""
     return _job_frame(error) is not None
 
 
@@ -86,6 +86,6 @@ def _job_frame(error: Exception) -> TracebackType | None:
 
 
 def print_job_traceback(error: Exception) -> None:
-    """Print the traceback of a failed job from the stage's own code on, without Typer's and Hydra's frames."""
+    """Print the traceback of a failed job, without the frames of Typer and Hydra."""
     frame = _job_frame(error)
     traceback.print_exception(type(error), error, frame.tb_next if frame else error.__traceback__, file=sys.stderr)

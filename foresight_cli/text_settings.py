@@ -1,4 +1,4 @@
-"""The settings whose value is text, and how a text is spelled so that Hydra reads back those very characters."""
+"""Settings whose value is text, and how to quote a text so that Hydra reads back exactly the same characters."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 PATHS = ("path", "checkpoint", "cache_dir", "outputs_dir", "unfinished_dir", "dir", "subdir")
-"""Last parts of the keys of settings that are a path, or may be one."""
+"""Last parts of the keys of settings that are or may be a path."""
 
 
 class Kind(Enum):
-    """How the value of a setting is read."""
+    """Kinds of text settings: they decide how a value is read."""
 
     TEXT = auto()
-    PATH = auto()  # text of which null is no special one: a folder may be called so
+    PATH = auto()  # text for which null has no special meaning: it may be the name of a folder
     OPTIONAL = auto()  # text, or null
     LIST = auto()  # [a,b] of texts
 
 
 @cache
 def _kinds() -> dict[str, Kind]:
-    """The kind of each text setting, by its key; read off the schemas, so that a new setting is known here too."""
+    """Return the kind of each text setting by its key, read from the schemas so that new settings are included."""
     from foresight_cli.config import GROUPS, AdaptConfig, AnalyzeConfig, ExtractConfig, ReportConfig, Waivers
 
     tables = [(f"{group}.", schema) for group, options in GROUPS.items() for schema in options.values()]
     tables += [("", schema) for schema in (ExtractConfig, AnalyzeConfig, AdaptConfig, ReportConfig)]
     tables.append(("verdict.", Waivers))
-    found: dict[str, set[Kind | None]] = {}
+    by_key: dict[str, set[Kind | None]] = {}
     for prefix, schema in tables:
         for name, annotation in get_type_hints(schema).items():
-            found.setdefault(f"{prefix}{name}", set()).add(_kind(annotation))
-    agreed = {key: kinds.pop() for key, kinds in found.items() if len(kinds) == 1}
+            by_key.setdefault(f"{prefix}{name}", set()).add(_kind(annotation))
+    agreed = {key: kinds.pop() for key, kinds in by_key.items() if len(kinds) == 1}
     kinds = {key: kind for key, kind in agreed.items() if kind is not None}
     kinds |= {"keys": Kind.LIST, "older_than": Kind.OPTIONAL}  # foresight cache has no schema
     kinds |= {f"hydra.{key}": Kind.TEXT for key in ("run.dir", "sweep.dir", "sweep.subdir", "job.name")}
@@ -51,17 +51,17 @@ def _kind(annotation: Any) -> Kind | None:
 
 
 def kind_of(key: str) -> Kind | None:
-    """The kind of the setting ``key`` (of either side, in analyze and adapt); None if its value is not text."""
+    """Return the kind of the setting ``key`` (of either side in analyze and adapt); None if its value is not text."""
     return _kinds().get(re.sub(r"^(source|target)\.", "", key.lstrip("+")))
 
 
 def quoted(text: str) -> str:
-    """``text`` in quotes that Hydra and OmegaConf take off again, whatever characters it has."""
+    """Return ``text`` in quotes that Hydra and OmegaConf remove again, whatever characters it contains."""
     return _in_quotes(re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", text))  # OmegaConf would read ${...} as a setting's value
 
 
 def quoted_interpolation(text: str) -> str:
-    """``text`` in quotes, its ``${...}`` still to be replaced by the value of another setting."""
+    """Return ``text`` in quotes; its ``${...}`` are still replaced by the values of other settings."""
     return _in_quotes(text)
 
 
@@ -70,18 +70,18 @@ def _in_quotes(text: str) -> str:
 
 
 def plain(text: str) -> bool:
-    """Whether Hydra reads ``text`` as it is, without quotes."""
+    """Check whether Hydra reads ``text`` literally without quotes."""
     keywords = ("null", "true", "false", "nan", "inf")
     return bool(re.fullmatch(r"[A-Za-z/][A-Za-z0-9_/.:-]*", text)) and text.lower() not in keywords
 
 
 def spelled(text: str) -> str:
-    """``text`` as the value of an override of Hydra: in quotes where it needs them."""
+    """Return ``text`` as the value of a Hydra override, with quotes where needed."""
     return text if plain(text) else quoted(text)
 
 
 def means_itself(key: str, text: str) -> bool:
-    """Whether ``key=text``, typed without any quotes for Hydra, is that text in a single run and in a sweep."""
+    """Check whether ``key=text``, without quotes for Hydra, gives exactly ``text`` in a single run and in a sweep."""
     kind = kind_of(key)
     if kind in (None, Kind.LIST) or (kind is not Kind.PATH and text.strip().lower() == "null"):
         return False
@@ -90,11 +90,11 @@ def means_itself(key: str, text: str) -> bool:
 
 
 CALL = re.compile(r"[A-Za-z_]\w*\s*\(.*\)", re.DOTALL)
-"""What may be one of Hydra's functions, for instance ``choice(a,b)``."""
+"""Pattern of a call of one of Hydra's functions, for instance ``choice(a,b)``."""
 
 
 def split_values(text: str) -> list[str]:
-    """The values between the commas of ``text``, quoted ones and those in brackets whole.
+    """Split ``text`` at its commas, except those inside quotes or brackets.
 
     >>> split_values("a,'b,c',{d,e}")
     ['a', "'b,c'", '{d,e}']
@@ -134,12 +134,12 @@ def _balanced(text: str) -> bool:
 
 
 def shell_line(words: list[str]) -> str:
-    """``words`` as a line for bash; a word with single quotes goes into double ones where that is easier to read."""
+    """Join ``words`` to a line for bash; a word with single quotes gets double quotes where that is easier to read."""
     return " ".join(map(_shell_word, words))
 
 
 def _shell_word(word: str) -> str:
-    if re.fullmatch(r"[\w@%+=:,./-]+", word):  # shlex quotes the letters of other scripts too
+    if re.fullmatch(r"[\w@%+=:,./-]+", word):  # shlex also quotes letters of other scripts, which need no quotes
         return word
     if "'" in word and not re.search(r'["$`\\!\n]', word):
         return f'"{word}"'

@@ -232,8 +232,8 @@ def test_targets_that_are_not_finite_are_refused_by_name(cached, tmp_path, memor
 
 def test_more_than_one_layer_is_a_sweep(cached):
     assert refused(cached, "adapt", *PAIR, "source.layer=all", code=2) == (
-        "adapt takes one layer and one pooling of the source, as source.layer=final source.pooling=flat. "
-        "To try several, add -m and part them by commas, as source.pooling=channel_mean,flat"
+        "adapt takes one layer and one pooling of the source: source.layer=final source.pooling=flat. "
+        "To try several, add -m and separate them with commas: source.pooling=channel_mean,flat"
     )
 
 

@@ -132,7 +132,7 @@ def test_an_action_as_a_setting_is_refused(run, word):
     result = run("cache", "ls", word)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        f"foresight cache: {word}: the action is a word of its own: "
+        f"foresight cache: {word}: the action is a separate word: "
         "foresight cache ls, foresight cache verify, foresight cache gc\n"
     )
 

@@ -175,8 +175,8 @@ def test_adapt_takes_one_layer_and_pooling(cached):
     result = cached("adapt", "source=pixels", "target=histogram", "pooling=all")
     assert result.exit_code == 2
     assert result.output.splitlines()[-1] == (
-        "foresight adapt: adapt takes one layer and one pooling of the target, as target.layer=final "
-        "target.pooling=flat. To try several, add -m and part them by commas, as target.pooling=channel_mean,flat"
+        "foresight adapt: adapt takes one layer and one pooling of the target: target.layer=final "
+        "target.pooling=flat. To try several, add -m and separate them with commas: target.pooling=channel_mean,flat"
     )
 
 

@@ -1,4 +1,4 @@
-"""The command line: what a user types, what is printed, the exit status, and what is left behind."""
+"""The command line: overrides, flags, printed text, exit status, and the files of a run."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def composed(run, *args: str) -> dict:
 
 
 def compose(stage: str, *overrides: str) -> DictConfig:
-    """The config of ``foresight <stage> <overrides>``, without the cost of a run."""
+    """Compose the config of ``foresight <stage> <overrides>`` without the cost of a run."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return hydra.compose(stage, for_hydra(stage, list(overrides)))
 
 
-# --- what a run leaves behind
+# --- traces of a run
 
 
 def test_run_leaves_no_trace(run):
@@ -71,7 +71,7 @@ def test_a_second_run_is_a_hit(run):
     run("extract", *PIXELS)
     result = run("extract", *PIXELS)
     entry = next(Path("outputs/cache/pixels/layer-final/channel_mean").iterdir())
-    assert result.stdout.splitlines()[1:-1] == [  # after the warning that they are few
+    assert result.stdout.splitlines()[1:-1] == [  # after the warning about the small sample
         "pixels: 1 of 1 layers x poolings already in the cache",
         f"pixels layer=final channel_mean: 16 rows -> {entry}",
     ]
@@ -83,7 +83,7 @@ def test_a_second_run_is_a_hit(run):
 @pytest.mark.parametrize(
     "words", [("layer=4", "--cfg", "job"), ("--cfg", "job", "layer=4"), ("batch_size=3", "--cfg", "job", "layer=4")]
 )
-def test_overrides_stand_before_and_after_flags(run, words):
+def test_overrides_may_come_before_and_after_flags(run, words):
     result = run("extract", *words)
     assert result.exit_code == 0, result.output
     assert yaml.safe_load(result.stdout)["layer"] == {"index": 4}
@@ -174,18 +174,20 @@ def test_info_lists_the_plugins_and_the_defaults(run):
     assert "model: pixels" in run("extract", "--info", "defaults-tree", "model=pixels").stdout
 
 
-def test_config_dir_adds_an_option_of_the_users_own(run, tmp_path):
-    (tmp_path / "mine/data").mkdir(parents=True)
-    (tmp_path / "mine/data/few.yaml").write_text("name: shapes\nvariant: default\nper_category: 1\nseed: 7\nsize: 32\n")
-    result = run("extract", "--config-dir", "mine", "data=few", "model=pixels")
+def test_config_dir_adds_an_option(run, tmp_path):
+    (tmp_path / "configs/data").mkdir(parents=True)
+    (tmp_path / "configs/data/few.yaml").write_text(
+        "name: shapes\nvariant: default\nper_category: 1\nseed: 7\nsize: 32\n"
+    )
+    result = run("extract", "--config-dir", "configs", "data=few", "model=pixels")
     assert result.exit_code == 0, result.output
     assert "8 rows" in result.stdout
 
 
 def test_config_name_composes_another_primary_config(run, tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/quick.yaml").write_text("defaults: [extract, _self_]\nbatch_size: 3\n")
-    assert composed(run, "extract", "--config-dir", "mine", "--config-name", "quick")["batch_size"] == 3
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/quick.yaml").write_text("defaults: [extract, _self_]\nbatch_size: 3\n")
+    assert composed(run, "extract", "--config-dir", "configs", "--config-name", "quick")["batch_size"] == 3
 
 
 # --- help

@@ -1,4 +1,4 @@
-"""Tab completion, as bash asks for it."""
+"""Tab completion, requested in the way that bash does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from foresight_cli.cli import app
 
 
 def completed(*words: str) -> list[str]:
-    """What bash is offered for the last of ``words``, as typer's completion script asks."""
+    """Return the completions of the last of ``words``, requested like typer's completion script does."""
     env = {"_FORESIGHT_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
     return CliRunner().invoke(app, [], prog_name="foresight", env=env).stdout.split()
 
@@ -46,7 +46,7 @@ def test_completion(words, offers):
         (("extract", "model", "=", "pixels", "layer", "=", "4,f"), ["4,final"]),
     ],
 )
-def test_completion_where_bash_breaks_words_at_the_equals_sign(words, offers):
+def test_completion_where_bash_splits_words_at_the_equals_sign(words, offers):
     assert completed("foresight", *words) == offers
 
 

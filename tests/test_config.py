@@ -1,4 +1,4 @@
-"""Every shipped config is composed and checked; code mirrors ``conf/``; each refusal is one whole message."""
+"""Configs: every shipped one is composed and checked, code mirrors ``conf/``, and each refusal is asserted whole."""
 
 from __future__ import annotations
 
@@ -57,22 +57,22 @@ CHOICES = [
     for option in config_groups()[group]
     if stage != "adapt" or f"{group}@{package}" not in primary_defaults("analyze") or group == "model"
 ]
-"""Every option of every group of every stage; in adapt, only those that analyze has not tried in the same place."""
+"""Every option of every group of every stage; in adapt, only those that analyze does not cover already."""
 
 
 @pytest.mark.parametrize("stage", READERS)
 def test_every_option_of_every_group_is_composed_and_checked(stage):
-    for of, name, option in CHOICES:
-        if of == stage:
+    for owner, name, option in CHOICES:
+        if owner == stage:
             side = ["target=qwen25vl"] if name == "target.layer" else []  # ltxv has no layer but final
             choice = f"{name.removesuffix('.model')}={option}"
             words = [*side, choice, *NEEDS.get(choice, ())]
-            if (stage, choice) == ("extract", "data=precomputed"):  # samples without pictures, for no other model
+            if (stage, choice) == ("extract", "data=precomputed"):  # samples without pictures: they fit no other model
                 words += ["model=precomputed", "model.path=a.npz"]
             assert read(stage, *words), words
 
 
-def test_no_file_of_conf_is_left_out():
+def test_every_file_of_conf_is_covered():
     composed = {(name.rpartition(".")[2], option) for _, name, option in CHOICES}
     shipped = {(file.parent.name, file.stem) for file in conf_dir().glob("*/*.yaml")}
     assert composed == shipped
@@ -89,7 +89,7 @@ def test_configs_without_a_group_are_composed(stage):
 
 
 @pytest.mark.parametrize("file", sorted(conf_dir().rglob("*.yaml")), ids=lambda file: str(file.relative_to(conf_dir())))
-def test_config_is_data_and_starts_by_saying_what_it_is(file):
+def test_config_is_data_and_starts_with_a_comment(file):
     text = file.read_text(encoding="utf-8")
     assert text.startswith("# ")
     assert "_target_" not in text.partition("\nhydra:")[0]  # Hydra's own section names a class to call
@@ -97,7 +97,7 @@ def test_config_is_data_and_starts_by_saying_what_it_is(file):
 
 @pytest.mark.parametrize(("group", "folder"), [("model", "models"), ("data", "data"), ("adapter", "adapters")])
 def test_code_mirrors_conf(group, folder):
-    """``<group>=<name>`` has conf/<group>/<name>.yaml, a schema in GROUPS, and its code in <folder>/<name>.py."""
+    """Each ``<group>=<name>`` has conf/<group>/<name>.yaml, a schema in GROUPS and code in <folder>/<name>.py."""
     options = set(config_groups()[group])
     assert set(GROUPS[group]) == options
     for name in options:
@@ -132,7 +132,7 @@ def test_model_of_each_option_opens_without_reading_weights():
         assert model.recipe("final")["name"] == name
 
 
-# --- what the settings become
+# --- checked settings
 
 
 def test_defaults_of_extract():
@@ -172,7 +172,7 @@ def test_a_path_of_digits_is_a_path():
     assert data == ImageFolderConfig(name="imagefolder", path="2024", on_error="raise")
 
 
-def test_sides_have_settings_of_their_own():
+def test_each_side_has_separate_settings():
     config = read("adapt", "source=pixels", "source.model.resolution=4", "target=pixels", "adapter.hidden=8")
     assert (config.source.model.resolution, config.target.model.resolution) == (4, 8)
     assert isinstance(config.adapter, MLPConfig)
@@ -220,14 +220,14 @@ REFUSED = [
     ("extract model.resolution=0", f"model.resolution=0: {MULTIPLE} 28, for instance 28"),
     ("extract model.resolution=-28", f"model.resolution=-28: {MULTIPLE} 28, for instance 28"),
     ("extract model=ltxv model.resolution=250", f"model.resolution=250: {MULTIPLE} 32, for instance 256"),
-    ("extract model=pixels model.resolution=0", "model.resolution=0: it must lie in [1, 1024]"),
-    ("extract model=pixels model.resolution=1025", "model.resolution=1025: it must lie in [1, 1024]"),
+    ("extract model=pixels model.resolution=0", "model.resolution=0: it must be between 1 and 1024"),
+    ("extract model=pixels model.resolution=1025", "model.resolution=1025: it must be between 1 and 1024"),
     (
         "extract model=pixels model.resolution=a",
         "model.resolution: Value 'a' of type 'str' could not be converted to Integer",
     ),
-    ("extract model=histogram model.bins=1", "model.bins=1: it must lie in [2, 32]"),
-    ("extract model=histogram model.bins=33", "model.bins=33: it must lie in [2, 32]"),
+    ("extract model=histogram model.bins=1", "model.bins=1: it must be between 2 and 32"),
+    ("extract model=histogram model.bins=33", "model.bins=33: it must be between 2 and 32"),
     ("extract model.final_norm=maybe", "model.final_norm: Value 'maybe' is not a valid bool (type str)"),
     ("extract model.prompt=null", "model.prompt: Incompatible value 'None' for field of type 'str'"),
     ("extract +model.colour=1", "model.colour: Key 'colour' not in 'Qwen25VLConfig'"),
@@ -238,9 +238,9 @@ REFUSED = [
         "data.per_category: Value '1.5' of type 'float' could not be converted to Integer",
     ),
     ("extract data.seed=-1", "data.seed=-1: it must be at least 0"),
-    ("extract data.size=31", "data.size=31: it must lie in [32, 4096]"),
+    ("extract data.size=31", "data.size=31: it must be between 32 and 4096"),
     ("extract dry_run=maybe", "dry_run=maybe: it must be true or false"),
-    ("extract runner.workers=0", "runner.workers=0: it must lie in [1, 256]"),
+    ("extract runner.workers=0", "runner.workers=0: it must be between 1 and 256"),
     ("extract data=video data.path=x data.frames=8", "data.frames=8: it must be 1 + 8k frames, for instance 9"),
     ("extract model.init=zero", "model.init=zero: choose one of pretrained, random"),
     ("extract batch_size=0", "batch_size=0: it must be at least 1"),
@@ -250,39 +250,39 @@ REFUSED = [
     ("extract rows_per_shard=0", "rows_per_shard=0: it must be at least 1"),
     ("extract cache_dir=", "cache_dir=: it must be text"),
     ("extract device=null", "device=None: it must be text"),
-    ("analyze seed=-1", "seed=-1: it must lie in [0, 4294967295]"),
-    ("analyze seed=4294967296", "seed=4294967296: it must lie in [0, 4294967295]"),
-    ("analyze controls=null", "controls=None: it must be a list, as controls=[a,b]"),
-    ("adapt split=0.5", "split=0.5: it must be a list, as split=[a,b]"),
+    ("analyze seed=-1", "seed=-1: it must be between 0 and 4294967295"),
+    ("analyze seed=4294967296", "seed=4294967296: it must be between 0 and 4294967295"),
+    ("analyze controls=null", "controls=None: it must be a list, for example controls=[a,b]"),
+    ("adapt split=0.5", "split=0.5: it must be a list, for example split=[a,b]"),
     ("analyze max_rows=99", "max_rows=99: it must be at least 100"),
     ("analyze permutations=18", "permutations=18: it must be at least 19"),
-    ("analyze folds=1", "folds=1: it must lie in [2, 50]"),
-    ("analyze neighbors=0", "neighbors=0: it must lie in [1, 100]"),
+    ("analyze folds=1", "folds=1: it must be between 2 and 50"),
+    ("analyze neighbors=0", "neighbors=0: it must be between 1 and 100"),
     ("analyze controls=[clip]", "controls=clip: choose one of pixels, histogram, mean_rgb, random_network"),
-    ("analyze thresholds.r2=1.5", "thresholds.r2=1.5: it must lie in [0, 1]"),
-    ("analyze thresholds.ceiling=nan", "thresholds.ceiling=nan: it must lie in [0, 1]"),
-    ("analyze thresholds.delta=-0.1", "thresholds.delta=-0.1: it must lie in [0, 1]"),
-    ("analyze thresholds.retention=2", "thresholds.retention=2.0: it must lie in [0, 1]"),
+    ("analyze thresholds.r2=1.5", "thresholds.r2=1.5: it must be between 0 and 1"),
+    ("analyze thresholds.ceiling=nan", "thresholds.ceiling=nan: it must be between 0 and 1"),
+    ("analyze thresholds.delta=-0.1", "thresholds.delta=-0.1: it must be between 0 and 1"),
+    ("analyze thresholds.retention=2", "thresholds.retention=2.0: it must be between 0 and 1"),
     ("analyze verdict.attributes=no", "verdict.attributes=no: choose one of required, waived"),
     ("analyze verdict.controls=none", "verdict.controls=none: choose one of required, waived"),
     ("analyze verdict.categories=off", "verdict.categories=off: choose one of required, waived"),
     ("analyze thresholds.min_groups=3", "thresholds.min_groups=3: it must be at least 20"),
     ("adapt adapter.max_parameters=0", "adapter.max_parameters=0: it must be at least 1"),
-    ("adapt split=[0.5,0.5]", "split=[0.5, 0.5]: three shares above 0 that add up to 1, as [0.6, 0.2, 0.2]"),
-    ("adapt split=[0.5,0.5,0]", "split=[0.5, 0.5, 0.0]: three shares above 0 that add up to 1, as [0.6, 0.2, 0.2]"),
-    ("adapt split=[.6,.2,.3]", "split=[0.6, 0.2, 0.3]: three shares above 0 that add up to 1, as [0.6, 0.2, 0.2]"),
+    ("adapt split=[0.5,0.5]", "split=[0.5, 0.5]: three shares above 0 that sum to 1, such as [0.6, 0.2, 0.2]"),
+    ("adapt split=[0.5,0.5,0]", "split=[0.5, 0.5, 0.0]: three shares above 0 that sum to 1, such as [0.6, 0.2, 0.2]"),
+    ("adapt split=[.6,.2,.3]", "split=[0.6, 0.2, 0.3]: three shares above 0 that sum to 1, such as [0.6, 0.2, 0.2]"),
     ("adapt split=[a,b,c]", "split=['a', 'b', 'c']: 'a' is not a number"),
-    ("adapt seeds=0", "seeds=0: it must lie in [1, 20]"),
+    ("adapt seeds=0", "seeds=0: it must be between 1 and 20"),
     ("adapt memory_gb=-1", "memory_gb=-1.0: it must be at least 0"),
     ("adapt noise_ceiling=blur", "noise_ceiling=blur: choose one of none, jpeg, shift"),
     ("adapt adapter=lowrank adapter.rank=0", "adapter.rank=0: it must be at least 1"),
     ("adapt adapter=query adapter.width=10", "adapter.width=10: it must be a multiple of adapter.heads=4"),
     ("adapt adapter.loss=l1", "adapter.loss=l1: choose one of mse, cosine"),
-    ("adapt adapter.expansion=0", "adapter.expansion=0: it must lie in [1, 16]"),
+    ("adapt adapter.expansion=0", "adapter.expansion=0: it must be between 1 and 16"),
     ("adapt adapter.hidden=0", "adapter.hidden=0: it must be at least 1"),
-    ("adapt adapter.layers=4", "adapter.layers=4: it must lie in [1, 3]"),
-    ("adapt adapter.dropout=1", "adapter.dropout=1.0: it must lie in [0, 0.9]"),
-    ("adapt adapter.lr=0", "adapter.lr=0.0: it must lie in [1e-07, 1]"),
+    ("adapt adapter.layers=4", "adapter.layers=4: it must be between 1 and 3"),
+    ("adapt adapter.dropout=1", "adapter.dropout=1.0: it must be between 0 and 0.9"),
+    ("adapt adapter.lr=0", "adapter.lr=0.0: it must be between 1e-07 and 1"),
     ("adapt adapter.weight_decay=-1", "adapter.weight_decay=-1.0: it must be at least 0"),
     ("adapt adapter.batch_size=0", "adapter.batch_size=0: it must be at least 1"),
     ("adapt adapter.epochs=0", "adapter.epochs=0: it must be at least 1"),

@@ -1,4 +1,4 @@
-"""Every block of code in ``docs/`` runs, in order, in one folder for each page."""
+"""Every code block in ``docs/`` runs, in order, in one folder for each page."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ PAGES = ("tutorial", "metrics", "statistics", "faq", "python", "add-a-metric", "
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    """Language and text of each fenced block."""
+    """Return language and text of each fenced block of a page."""
     text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
     return re.findall(r"^```(\w+)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def photos(folder: Path) -> None:
-    """Drawn pictures of two categories: a disc or a square, anywhere, of any size and colour."""
+    """Draw pictures of two categories: a disc or a square with random position, size and colour."""
     rng = np.random.default_rng(0)
     for label in ("disc", "square"):
         (folder / label).mkdir(parents=True)
@@ -43,7 +43,7 @@ def photos(folder: Path) -> None:
 
 
 def typed(command: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """What bash makes of a line of a page, in ``folder``."""
+    """Run a line of a page with bash in ``folder``."""
     assert command.startswith("foresight ")
     function = f'foresight() {{ {shlex.quote(sys.executable)} -m foresight_cli "$@"; }}'
     return subprocess.run(
@@ -59,7 +59,7 @@ def typed(command: str, folder: Path, **env: str) -> subprocess.CompletedProcess
 
 @pytest.fixture(scope="module")
 def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which the tutorial was followed from beginning to end; later pages start from there."""
+    """Run the whole tutorial in one folder and return it; later pages start from there."""
     folder = tmp_path_factory.mktemp("docs")
     photos(folder / "photos")
     for language, text in blocks("tutorial"):
@@ -91,7 +91,7 @@ def test_python_examples_in_the_tutorials_folder(studied: Path, monkeypatch: pyt
 
 
 @pytest.mark.slow
-def test_the_questions(studied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_answers_of_the_faq(studied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(studied)
     for language, text in blocks("faq"):
         if language == "bash":
@@ -105,14 +105,14 @@ def test_the_questions(studied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("page", ["metrics", "statistics", "add-a-metric"])
 def test_python_blocks(page: str) -> None:
     names: dict[str, object] = {}
-    found = blocks(page)
-    assert {language for language, _ in found} == {"python"}
-    for _, text in found:
+    code = blocks(page)
+    assert {language for language, _ in code} == {"python"}
+    for _, text in code:
         exec(compile(text, f"{page}.md", "exec"), names)
 
 
 @pytest.mark.slow
-def test_the_example_of_a_model_is_one(tmp_path: Path) -> None:
+def test_the_example_of_a_model_works(tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
     for name in ("foresight_cli", "conf"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -128,7 +128,7 @@ def test_the_example_of_a_model_is_one(tmp_path: Path) -> None:
     assert (entry / "manifest.json").is_file()
 
 
-def test_every_page_is_linked_and_every_link_leads_somewhere() -> None:
+def test_every_page_is_linked_and_every_link_works() -> None:
     pages = {path.name for path in DOCS.glob("*.md")}
     assert {f"{page}.md" for page in PAGES} <= pages
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

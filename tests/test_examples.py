@@ -1,4 +1,4 @@
-"""``examples/`` run as they are, on small data; and every command in them and in the pages on scaling can be typed."""
+"""Tests of ``examples/``: they run unchanged on small data, and each of their commands and of docs/scaling.md works."""
 
 from __future__ import annotations
 
@@ -26,22 +26,24 @@ SMALL = {
     "extract": ("weights=tiny", "data.per_category=4"),
     "analyze": ("weights=tiny", "max_rows=500", "permutations=19", "controls=[mean_rgb]"),
 }
-"""What makes a command of an example small: it is put in front of the command's own words."""
+"""Overrides that make a command of an example small, put before its own overrides."""
 
 
 def commands() -> list[str]:
-    """Every ``foresight`` command line of the examples and of the pages on scaling and stores."""
+    """Return every ``foresight`` command line of the examples and of the pages on scaling and stores."""
     texts = [file.read_text(encoding="utf-8") for file in EXAMPLES]
     for page in ("scaling", "stores"):
         text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
         texts += re.findall(r"^```bash\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     lines = [line for text in texts for line in text.replace("\\\n", " ").splitlines()]
-    found = [re.sub(r"^.*?(foresight|\$\(FORESIGHT\)) (?=(extract|analyze|adapt|report) )", "", line) for line in lines]
-    return sorted({word for line, word in zip(lines, found, strict=True) if word != line})
+    stripped = [
+        re.sub(r"^.*?(foresight|\$\(FORESIGHT\)) (?=(extract|analyze|adapt|report) )", "", line) for line in lines
+    ]
+    return sorted({word for line, word in zip(lines, stripped, strict=True) if word != line})
 
 
 def words_of(command: str) -> list[str]:
-    """Its words, variables replaced by what they may stand for."""
+    """Return the words of a command, with example values for its variables."""
     filled = re.sub(r"\$\{SLURM[^}]*\}", "2", command.replace("$(CACHE)", "cache").replace("$(LATENTS)", ""))
     return shlex.split(filled.replace("$cache", "cache"), comments=True)
 
@@ -63,7 +65,7 @@ def test_each_command_can_be_typed(command):
 
 @pytest.fixture
 def shim(tmp_path) -> Path:
-    """A folder with a ``foresight`` that makes what it is asked for small, and is this checkout's otherwise."""
+    """Write a ``foresight`` script that adds the overrides for small data, and return its folder."""
     place = tmp_path / "bin"
     place.mkdir()
     cases = "".join(f'{stage}) small="{" ".join(words)}" ;;\n' for stage, words in SMALL.items())
@@ -108,5 +110,5 @@ def test_the_gate_fails_where_nothing_says_proceed(tmp_path, shim):
 
 
 @pytest.mark.parametrize("script", [file for file in EXAMPLES if file.suffix == ".sh"], ids=lambda file: file.name)
-def test_each_script_is_one(script):
+def test_each_script_is_valid_bash(script):
     assert subprocess.run(["bash", "-n", script], capture_output=True, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""The shape of the source: imports run one way, files stay small, and names say what is inside."""
+"""The structure of the source: imports run one way, files are short, and file names describe their content."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GROUND = (
     "devices",
     "labels",
     "ray_cluster",
-)  # whoever needs them
+)  # any part may import these
 LAYERS = (
     ("data", "models"),
     ("latents",),
@@ -58,12 +58,12 @@ RANK = {name: rank for rank, names in enumerate((GROUND, *LAYERS)) for name in n
 
 
 def part(module: str) -> str:
-    """``foresight_cli.latents.store`` -> ``latents``."""
+    """Return the part that a module belongs to: ``foresight_cli.latents.store`` -> ``latents``."""
     return [*module.split("."), ""][1]
 
 
 def imports(file: Path) -> Iterator[str]:
-    """Every module of foresight that ``file`` imports, anywhere in it."""
+    """Yield every module of foresight that ``file`` imports, also inside functions."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith("foresight_cli"))
@@ -78,23 +78,23 @@ def imports(file: Path) -> Iterator[str]:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_imports_run_one_way(file):
     own = part("foresight_cli." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__"))
-    assert own in RANK, f"say in {Path(__file__).name} where {own} stands"
+    assert own in RANK, f"add {own} to the layers in {Path(__file__).name}"
     for module in imports(file):
-        assert RANK[part(module)] <= RANK[own], f"{file.name} imports {module}, which stands above it"
+        assert RANK[part(module)] <= RANK[own], f"{file.name} imports {module}, which is in a higher layer"
 
 
-def test_data_and_models_do_not_know_each_other():
-    """Two folders of one layer: a model takes a picture, whatever it came from."""
+def test_data_and_models_do_not_import_each_other():
+    """They share a layer, but a model takes a picture of any source."""
     for folder, other in (("data", "models"), ("models", "data")):
         for file in (PACKAGE / folder).rglob("*.py"):
             assert not [m for m in imports(file) if part(m) == other], file
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_files_are_short_and_named_by_what_they_hold(file):
+def test_files_are_short_and_named_by_their_content(file):
     assert len(file.read_text(encoding="utf-8").splitlines()) < 300
     assert file.stem not in ("utils", "helpers", "common", "misc")
-    assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))), "say in a line what the file holds"
+    assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))), "describe the file in a line"
 
 
 def test_tests_and_scripts_are_short_too():

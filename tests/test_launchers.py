@@ -1,4 +1,4 @@
-"""Real sweeps through Hydra's launchers, as processes of their own."""
+"""Real sweeps through Hydra's launchers, in separate processes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def test_a_sweep_of_two_jobs_fills_one_cache(shell, tmp_path, launcher):
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.partition('_')[0]}_launcher")
     result = shell("extract", "-m", *LAUNCHERS[launcher], "model=pixels", "model.resolution=4,8", *PIXELS)
     assert result.returncode == 0, result.stderr
-    found = list(entries(tmp_path / "outputs/cache"))
-    assert sorted(entry.recipe.model["resolution"] for entry in found) == [4, 8]
-    assert all(len(load(entry)) == 16 for entry in found)
+    filled = list(entries(tmp_path / "outputs/cache"))
+    assert sorted(entry.recipe.model["resolution"] for entry in filled) == [4, 8]
+    assert all(len(load(entry)) == 16 for entry in filled)
     jobs = sorted(path.parents[1].name for path in (tmp_path / "outputs/extract").rglob(".hydra/config.yaml"))
     assert jobs == ["0_pixels_layer-final_channel_mean", "1_pixels_layer-final_channel_mean"]
 

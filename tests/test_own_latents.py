@@ -204,7 +204,7 @@ def test_models_that_need_pictures(run, model, path):
     save("a.npz", A)
     assert says(run, "extract", f"model={model}", "data=precomputed", *path, code=2) == (
         f"foresight extract: model={model} needs pictures; data=precomputed has none. Name the pictures that the "
-        "latents were made from, as data=imagefolder data.path=DIR"
+        "latents were made from, for example data=imagefolder data.path=DIR"
     )
 
 

@@ -1,4 +1,4 @@
-"""An error of use is answered before anything heavy is imported: torch and the libraries around it take seconds."""
+"""Usage errors are reported before heavy imports: torch and the libraries around it take seconds."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ print(json.dumps(answers))
 """
 
 
-def test_errors_of_use_import_nothing_heavy(run, tmp_path: Path):
+def test_usage_errors_import_nothing_heavy(run, tmp_path: Path):
     for model in ("pixels", "histogram"):
         assert run("extract", f"model={model}", "data.per_category=1", "data.size=32").exit_code == 0
     done = subprocess.run(
@@ -70,8 +70,8 @@ def test_errors_of_use_import_nothing_heavy(run, tmp_path: Path):
         assert "Traceback" not in message, line
 
 
-def test_what_the_check_found_is_what_is_analysed(run, monkeypatch):
-    """The entries are looked up once: data are hashed and listed once too."""
+def test_the_stage_uses_the_entries_of_the_check(run, monkeypatch):
+    """The entries are looked up once, so the data are hashed and listed once too."""
     import foresight_cli.catalog
     import foresight_cli.preflight
 

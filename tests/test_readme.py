@@ -1,4 +1,4 @@
-"""Every command of README.md and docs/ is typed as it is printed, in bash, and composes to a config that is checked."""
+"""Every command of README.md and docs/, typed in bash as printed, composes to a config that passes the checks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ shopt -s failglob
 
 
 def commands() -> list[str]:
-    """Each line of a block that starts with ``foresight``, and each such line of code in the text."""
+    """Return each line of a code block that starts with ``foresight``, and each such inline code."""
     lines: list[str] = []
     for page in PAGES:
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
@@ -37,7 +37,7 @@ def commands() -> list[str]:
 
 
 def typed_in_bash(lines: list[str], folder: Path) -> list[list[str]]:
-    """The words that ``foresight`` is given for each line, by bash itself."""
+    """Return the arguments that bash passes to ``foresight`` for each line."""
     script = STUB + "\n".join(lines)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", f"exec 3> words; {script}"],
@@ -55,7 +55,7 @@ def typed_in_bash(lines: list[str], folder: Path) -> list[list[str]]:
 
 
 def last_job(stage: str, words: list[str]) -> list[str]:
-    """The overrides of a command for Hydra; of a sweep, those of its last job."""
+    """Return the overrides of a command for Hydra; for a sweep, those of its last job."""
     multirun = "-m" in words
     written = for_hydra(stage, [word for word in words if not word.startswith("-")], multirun=multirun)
     overrides = OverridesParser.create().parse_overrides(written)
@@ -83,8 +83,8 @@ def test_each_command_is_typed_in_bash(tmp_path):
                 READERS[stage](config)
 
 
-def test_a_pattern_is_printed_as_bash_passes_it_on(tmp_path):
-    """Unquoted, bash writes a hundred words for it; quoted for bash alone, it is the text that was meant."""
+def test_a_brace_pattern_is_printed_with_quotes_for_bash(tmp_path):
+    """Without quotes bash expands it to a hundred words; with quotes it arrives as one text."""
     from foresight_cli.data.shard_files import tar_files
 
     texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "conf/data/webdataset.yaml")]

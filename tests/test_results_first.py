@@ -1,4 +1,4 @@
-"""Results are on the disk before anything is made that only figures need; what fails then is named."""
+"""Results are saved before the work that only figures need; a failure in that work is reported by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ANALYZE = ("analyze", "source=precomputed", "source.model.path=a.npz", "target=p
 
 @pytest.fixture
 def cached(run, tmp_path):
-    """Two spaces of 60 rows, one of them at a scale whose squares single precision cannot hold."""
+    """Cache two spaces of 60 rows, one of them at a scale whose squares overflow single precision."""
     rng = np.random.default_rng(0)
     z, ids = rng.standard_normal((60, 3)), np.array([f"s{i}" for i in range(60)])
     for name, width, scale in (("a", 5, 1e37), ("b", 4, 1e-38)):
@@ -40,8 +40,8 @@ def test_extreme_scales_are_drawn(cached, tmp_path):
         assert np.isfinite(arrays[f"tsne/{i}"]).all()
 
 
-def test_a_crash_in_what_is_for_figures_leaves_the_results(cached, tmp_path, monkeypatch):
-    """As of Python itself, that is; the report does without the arrays."""
+def test_a_crash_in_the_work_for_figures_leaves_the_results(cached, tmp_path, monkeypatch):
+    """For example a crash of Python itself; the report works without the arrays."""
 
     def crash(*_):
         raise KeyboardInterrupt
@@ -56,7 +56,7 @@ def test_a_crash_in_what_is_for_figures_leaves_the_results(cached, tmp_path, mon
     assert "has no figures.safetensors, so figures that need it are left out" in result.output
 
 
-def test_a_failure_on_every_row_leaves_what_was_measured_before(cached, tmp_path, monkeypatch):
+def test_a_failure_on_every_row_leaves_the_earlier_results(cached, tmp_path, monkeypatch):
     def fail(*_):
         raise ForesightError("the cluster is gone")
 
@@ -67,7 +67,7 @@ def test_a_failure_on_every_row_leaves_what_was_measured_before(cached, tmp_path
     assert "tsne/0" in load_arrays(only(tmp_path, "figures.safetensors"))
 
 
-def test_a_failure_in_what_is_for_figures_is_named(cached, tmp_path, monkeypatch):
+def test_a_failure_in_the_work_for_figures_is_named(cached, tmp_path, monkeypatch):
     def fail(*_):
         raise MemoryError("no room for it\nat all")
 

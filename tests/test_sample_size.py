@@ -1,4 +1,4 @@
-"""Too few groups are said by every stage, before any work."""
+"""Every stage reports too few groups before any work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NEEDED = "at least 20 are needed to analyze or adapt, and 100 for a verdict."
         (20, 4000, "video", None),
     ],
 )
-def test_what_is_said(groups, samples, data, message):
+def test_the_message_for_too_few_groups(groups, samples, data, message):
     assert LEAST_GROUPS == 20
     assert shortage(groups, samples, data) == message
 
@@ -41,7 +41,7 @@ def folder(tmp_path):
     return tmp_path / "p"
 
 
-def test_every_stage_says_it_before_its_work(run, folder, tmp_path):
+def test_every_stage_reports_it_before_its_work(run, folder, tmp_path):
     data = ("data=imagefolder", f"data.path={folder}")
     message = f"24 pictures, but only 3 groups: {NEEDED} Add samples of other groups"
     for model in ("pixels", "histogram"):
@@ -59,7 +59,7 @@ def test_every_stage_says_it_before_its_work(run, folder, tmp_path):
     assert (result.exit_code, result.output.splitlines()[-1]) == (1, f"foresight analyze: {message}")
     assert not (tmp_path / "other").exists()
     made = sorted(path.name for path in (tmp_path / "outputs/cache").iterdir())
-    assert made == ["histogram", "pixels"]  # the control random_network was not begun
+    assert made == ["histogram", "pixels"]  # the control random_network was not started
     assert len(list((tmp_path / "outputs/cache/pixels").glob("*/*/*"))) == 1
 
 
@@ -81,12 +81,12 @@ def test_samples_that_were_left_out_do_not_count(run, tmp_path):
         ([1] * 240, (0.99, 0.005, 0.005), "leaves 1 validation rows of 240"),
         ([1] * 20, (0.8, 0.1, 0.1), "leaves 2 validation rows of 20"),
         ([1] * 20, (0.05, 0.5, 0.45), "leaves 1 training rows of 20"),
-        ([2] * 20, (0.8, 0.1, 0.1), None),  # whichever two groups are drawn: four rows
-        ([9, *[1] * 19], (0.8, 0.1, 0.1), None),  # it depends on the draw, which is made once duplicates are known
+        ([2] * 20, (0.8, 0.1, 0.1), None),  # any two groups have four rows
+        ([9, *[1] * 19], (0.8, 0.1, 0.1), None),  # depends on the draw, which is made after duplicates are found
         ([1] * 20, (0.6, 0.2, 0.2), None),
     ],
 )
-def test_a_split_that_cannot_do_is_refused_before_anything_is_read(sizes, split, fault):
+def test_a_split_that_is_too_small_is_refused_before_anything_is_read(sizes, split, fault):
     groups = [f"g{i}" for i, size in enumerate(sizes) for _ in range(size)]
     if fault is None:
         refuse_small_split(groups, split)
@@ -94,5 +94,5 @@ def test_a_split_that_cannot_do_is_refused_before_anything_is_read(sizes, split,
     with pytest.raises(ForesightError) as caught:
         refuse_small_split(groups, split)
     assert str(caught.value) == f"split={list(split)} {fault}: wanted 3 or more, so give it a larger share"
-    with pytest.raises(ForesightError, match=fault):  # as the draw itself says it
+    with pytest.raises(ForesightError, match=fault):  # the draw itself gives the same message
         split_rows(groups, split, seed=0)

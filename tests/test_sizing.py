@@ -1,4 +1,4 @@
-"""The sizing of a cluster, against numbers that can be worked out by hand."""
+"""The sizing of a cluster, against numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.sizing import Costs, Machines, driver_bytes, hours, table
 COSTS = Costs(gpu=100, core=50, picture=100_000, row=40_000, network=2e9, sealing=1e9, adding=5000, sample=400)
 
 
-def test_each_part_by_itself():
+def test_each_part_separately():
     parts = hours(7_200_000, COSTS, Machines(gpus=10, gpus_a_node=8, cores_a_gpu=4, start=180))
     assert parts == pytest.approx(
         {
@@ -24,7 +24,7 @@ def test_each_part_by_itself():
     assert driver_bytes(10**8, COSTS) == 4e10
 
 
-def test_the_table_names_what_holds_it_up():
+def test_the_table_names_the_bottleneck():
     lines = [line.split(" | ") for line in table(COSTS, Machines(80), memory=64e9)[2:]]
     assert [line[0] for line in lines] == [f"| 10^{k}" for k in range(4, 10)]
     assert lines[0][-1] == "start |"  # three minutes, against a second on the GPUs

@@ -1,4 +1,4 @@
-"""What goes wrong under a stage: one or two lines, the exit status, and a traceback only where it helps."""
+"""Errors of a stage: one or two lines, the exit status, and a traceback only where it helps."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def test_wrong_override_is_one_short_error(run, words, says):
     stage, *overrides = words.split()
     result = run(stage, *overrides)
     assert result.exit_code == 2
-    said = result.stderr.removesuffix("\n")
-    assert said == f"foresight {stage}: {says}" or (
-        says.endswith("  ") and said.startswith(f"foresight {stage}: {says}")
+    message = result.stderr.removesuffix("\n")
+    assert message == f"foresight {stage}: {says}" or (
+        says.endswith("  ") and message.startswith(f"foresight {stage}: {says}")
     )
     assert result.stdout == ""
     assert not Path("outputs/cache").exists()
@@ -135,17 +135,17 @@ def test_hydra_full_error_prints_the_traceback(shell):
     assert result.stderr.endswith("foresight_cli.errors.UsageError: batch_size=0: it must be at least 1\n")
 
 
-def test_ctrl_c_in_a_job_says_that_nothing_is_lost(run, monkeypatch):
+def test_ctrl_c_in_a_job_reports_that_nothing_is_lost(run, monkeypatch):
     def interrupt(cfg):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("foresight_cli.extract.run", interrupt)
     result = run("extract")
-    says = "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
+    says = "foresight extract: stopped. Nothing finished is lost: run the same command again to resume\n"
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", says)
 
 
-def test_ctrl_c_stops_a_process_which_then_goes_on(tmp_path, shell):
+def test_ctrl_c_stops_a_process_and_the_next_run_resumes(tmp_path, shell):
     words = ("extract", "model=pixels", "data.per_category=250", "data.size=128", "rows_per_shard=8")
     process = subprocess.Popen(
         [sys.executable, "-m", "foresight_cli", *words],
@@ -159,16 +159,16 @@ def test_ctrl_c_stops_a_process_which_then_goes_on(tmp_path, shell):
     with process:
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60)
     assert first.startswith("pixels: shard 0 committed, 8 of 2000 samples")
     assert process.returncode == 130
-    assert said == "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
+    assert stderr == "foresight extract: stopped. Nothing finished is lost: run the same command again to resume\n"
     shards = set(tmp_path.rglob("shard-*"))
     assert 0 < len(shards) < 250
     times = {path: path.stat().st_mtime_ns for path in shards}
     assert shell(*words).returncode == 0
     assert len(list(tmp_path.rglob("shard-*"))) == 250
-    assert {path: path.stat().st_mtime_ns for path in shards} == times  # what was there was not done again
+    assert {path: path.stat().st_mtime_ns for path in shards} == times  # cached shards are not computed again
 
 
 def test_settings_of_a_group_that_is_not_chosen(run):
@@ -179,7 +179,9 @@ def test_settings_of_a_group_that_is_not_chosen(run):
     )
 
 
-def test_nobody_at_the_address_of_a_cluster_is_said_at_once(run):
-    done = run("analyze", "runner=ray", "runner.address=127.0.0.1:1")  # the cache is empty, which would be said next
+def test_a_silent_cluster_address_is_reported_at_once(run):
+    done = run(
+        "analyze", "runner=ray", "runner.address=127.0.0.1:1"
+    )  # with an empty cache, which would be the next error
     assert done.exit_code == 1
     assert done.output.startswith("foresight analyze: runner.address=127.0.0.1:1: no Ray cluster answers (")

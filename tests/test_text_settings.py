@@ -1,4 +1,4 @@
-"""Values as people type them: any text arrives as it was typed, and is printed so that it can be typed again."""
+"""Values typed by users: any text arrives as typed, and is printed so that it can be typed again."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def composed(stage: str, *words: str, multirun: bool = False) -> dict:
 
 
 def through_hydra(key: str, words: list[str]) -> object:
-    """What a setting of that name holds once Hydra has read ``words``: the part of it that can tell texts apart."""
+    """Return the value of the setting ``key`` after Hydra has read ``words``."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     (override,) = OverridesParser.create().parse_overrides(for_hydra("extract", words))
@@ -100,14 +100,14 @@ TEXT_KEYS = ["data.path", "model.prompt", "cache_dir", "model.revision", "data.i
 @given(text=TEXT, key=st.sampled_from(TEXT_KEYS))
 @example("a\\'", "data.path")
 def test_any_text_arrives(text, key):
-    if text == "???":  # OmegaConf's mark of a value that is missing
+    if text == "???":  # OmegaConf's marker for a missing value
         return
     word = as_override(key, text)
     assert through_hydra(key, [word]) == text
     assert through_hydra(key, [f"{key}={quoted(text)}"]) == text
     if means_itself(key, text):
         assert word == f"{key}={text}"
-    # what is recorded of a run is typed again through a shell, and leads to the same run
+    # the recorded command, typed again through a shell, gives the same run
     (recorded,) = for_hydra("extract", [word])
     words = shlex.split(as_typed("extract", [recorded]))
     assert words[:2] == ["foresight", "extract"]
@@ -161,7 +161,7 @@ def test_the_checked_config_has_the_text(text):
     assert (checked.model.prompt, checked.data.attributes) == (text, [text])
 
 
-def test_a_comma_parts_values_only_in_a_sweep(tmp_path, monkeypatch):
+def test_a_comma_separates_values_only_in_a_sweep(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as refused:
         for_hydra("extract", ["data.path=a,b"])
@@ -174,7 +174,7 @@ def test_a_comma_parts_values_only_in_a_sweep(tmp_path, monkeypatch):
     swept = for_hydra("extract", ["data.path=a,照片,2024,'x,y'"], multirun=True)
     assert swept == ["data.path=a,'照片','2024','x,y'"]
     assert for_hydra("extract", ["data.path=choice(a,007)"], multirun=True) == ["data.path=choice(a,'007')"]
-    with pytest.raises(UsageError, match=r"^runs=c,d: it must be a list, 'runs=\[c,d\]'$"):
+    with pytest.raises(UsageError, match=r"^runs=c,d: it must be a list: 'runs=\[c,d\]'$"):
         for_hydra("report", ["runs=c,d"])
 
 
@@ -216,7 +216,7 @@ SCHEMA = {
 
 
 @pytest.mark.parametrize("key", SCHEMA)
-def test_the_schema_says_what_is_text(key):
+def test_the_schema_decides_which_settings_are_text(key):
     kind = kind_of(key)
     assert kind is not None
     assert kind.name == SCHEMA[key]
@@ -243,29 +243,29 @@ def test_any_number_is_a_layer():
     [
         (
             ["data.path=s/000.tar", "data.path=s/001.tar", "data.path=s/002.tar"],
-            "data.path= is given 3 times, from s/000.tar to s/002.tar: a shell writes out {..}. "
+            "data.path= is given 3 times, from s/000.tar to s/002.tar: the shell expanded {..}. "
             "Quote it: 'data.path=s/{000..002}.tar'",
         ),
         (
             ["data.path=s/098.tar", "data.path=s/099.tar", "data.path=s/100.tar"],
-            "data.path= is given 3 times, from s/098.tar to s/100.tar: a shell writes out {..}. "
+            "data.path= is given 3 times, from s/098.tar to s/100.tar: the shell expanded {..}. "
             "Quote it: 'data.path=s/{098..100}.tar'",
         ),
         (
             ["data.path=s/cat.tar", "data.path=s/dog.tar"],
-            "data.path= is given 2 times, from s/cat.tar to s/dog.tar: a shell writes out {..}. "
+            "data.path= is given 2 times, from s/cat.tar to s/dog.tar: the shell expanded {..}. "
             "Quote it: 'data.path=s/{cat,dog}.tar'",
         ),
     ],
 )
-def test_words_that_a_shell_made_of_braces(words, message):
+def test_braces_expanded_by_a_shell_are_refused(words, message):
     with pytest.raises(UsageError) as refused:
         for_hydra("extract", words)
     assert str(refused.value) == message
 
 
-def test_the_last_of_several_words_counts(run):
-    """As in any command line, and in Hydra's; an alias may so carry defaults."""
+def test_the_last_of_several_words_wins(run):
+    """As in most command lines, and in Hydra: a shell alias may so carry defaults."""
     assert composed("extract", "batch_size=2", "batch_size=4")["batch_size"] == 4
     assert composed("extract", "model=ltxv", "model=pixels")["model"]["name"] == "pixels"
     assert composed("extract", "layer=9", "layer=final")["layer"] == {"index": "final"}
@@ -273,12 +273,12 @@ def test_the_last_of_several_words_counts(run):
     assert composed("extract", "data=imagefolder", "data.path=a", "model=pixels", "data.path=b")["data"]["path"] == "b"
 
 
-def test_a_word_given_twice_is_one(run):
+def test_a_repeated_word_counts_once(run):
     assert run("extract", "layer=8", "layer=8", "batch_size=4", "batch_size=4", "--cfg", "job").exit_code == 0
 
 
 def test_a_folder_with_a_comma_is_one_path_in_a_sweep_too(run, tmp_path):
-    """Unless its pieces are there as well: then a comma parts two paths, as ever."""
+    """Except if its parts exist as well: then the comma separates two paths, as usual."""
     folder = tmp_path / "a, b"
     folder.mkdir()
     for name in ("1.png", "2.png"):
@@ -290,7 +290,7 @@ def test_a_folder_with_a_comma_is_one_path_in_a_sweep_too(run, tmp_path):
     assert "no images in" in run(*words).output
 
 
-def test_a_folder_with_a_comma_as_data_is_named(run, tmp_path):
+def test_a_folder_with_a_comma_as_data_is_suggested(run, tmp_path):
     (tmp_path / "a, b").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "a, b" / "1.png")
     result = run("extract", "model=pixels", "data=a, b")

@@ -1,4 +1,4 @@
-"""What a user without a checkout gets: configs and tiny checkpoints are inside the wheel."""
+"""The wheel: configs and tiny checkpoints are inside, so that it works without a checkout."""
 
 import os
 import subprocess
@@ -35,6 +35,6 @@ def test_the_wheel_works_away_from_the_checkout(tmp_path):
     assert "8 rows -> outputs/cache/ltxv" in ran.stdout
 
 
-def test_what_is_installed_fits_together():
+def test_installed_packages_are_compatible():
     done = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,4 @@
-"""The schema of every config: types and ranges, checked before anything loads. The defaults live in ``conf/``."""
+"""The schema of every config: types and ranges, checked before anything loads. The defaults are in ``conf/``."""
 
 from typing import Any
 

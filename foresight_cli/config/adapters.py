@@ -1,4 +1,4 @@
-"""The schema of each ``adapter=``."""
+"""Schemas of ``adapter=``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foresight_cli.errors import UsageError
 
 @dataclass(frozen=True)
 class BudgetConfig:
-    """What every adapter has: a kind, and the most parameters that it may have."""
+    """Settings of every adapter: its kind, and the largest number of parameters allowed."""
 
     name: str
     max_parameters: int
@@ -38,7 +38,7 @@ class LowRankConfig(BudgetConfig):
 
 @dataclass(frozen=True)
 class TrainedConfig(BudgetConfig):
-    """What adapters trained by gradient descent have in common."""
+    """Settings shared by the adapters that are trained by gradient descent."""
 
     dropout: float
     lr: float
@@ -61,7 +61,7 @@ class TrainedConfig(BudgetConfig):
 
 
 LOSSES = ("mse", "cosine")
-"""What training minimises: the squared error, or one minus the cosine about the training mean."""
+"""Training losses: the squared error, or one minus the cosine similarity after subtracting the training mean."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class MLPConfig(TrainedConfig):
 
 @dataclass(frozen=True)
 class QueryConfig(TrainedConfig):
-    """``adapter=query``; without ``source_width`` and ``target_channels`` the two models are asked."""
+    """``adapter=query``; ``source_width`` and ``target_channels`` default to those of the two models."""
 
     width: int
     heads: int

@@ -1,4 +1,4 @@
-"""Ranges and choices: each check refuses in one line that names the key, what was given and what was wanted."""
+"""Checks of ranges and choices; each error is one line with the key, its value and what is allowed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def at_least(key: str, value: float, least: float) -> None:
 def between(key: str, value: float, low: float, high: float) -> None:
     """Refuse a value outside [low, high]."""
     if not low <= value <= high:
-        raise UsageError(f"{key}={value}: it must lie in [{low:.10g}, {high:.10g}]")
+        raise UsageError(f"{key}={value}: it must be between {low:.10g} and {high:.10g}")
 
 
 def multiple(key: str, value: int | None, unit: int) -> None:

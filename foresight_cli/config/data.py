@@ -1,4 +1,4 @@
-"""The schema of each ``data=``."""
+"""Schemas of ``data=``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from foresight_cli.config.checks import at_least, between, one_of
 from foresight_cli.errors import UsageError
 
 MAX_PIXELS = 89_478_485
-"""Pillow's own limit, against files of a few bytes that unfold to gigabytes: a picture of 256 MB."""
+"""Pillow's default limit (256 MB once decoded), against small files that decode to gigabytes."""
 
 
 def _check_pictures(on_error: str, max_pixels: int) -> None:
@@ -74,7 +74,7 @@ class PrecomputedDataConfig:
 
     name: str
     path: str
-    # Defaults, since caches that were made before there were these keys are read too.
+    # With defaults, because caches from before these keys existed are read too.
     id: str | None = None
     values: str | None = None
     on_error: str = "raise"

@@ -1,4 +1,4 @@
-"""The schema of each ``model=``."""
+"""Schemas of ``model=``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from foresight_cli.errors import UsageError
 
 DTYPES = ("float32", "bfloat16", "float16")
 ONLY_FINAL = ("ltxv", "autoencoder", "precomputed", "pixels", "histogram", "random_network")
-"""Models with nothing to tap but what they put out."""
+"""Models that have no layer to tap but their output."""
 DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
-"""How accelerate shares a network out over GPUs, memory and disk."""
+"""Strategies of accelerate to spread a network over GPUs, memory and disk."""
 
 
 @dataclass(frozen=True)
 class LabelledConfig:
-    """What every model has: a name for people, which changes no number and is part of no key."""
+    """Settings of every model: a display name, which changes no number and is not part of any key."""
 
     label: str | None = field(default=None, kw_only=True)
 
@@ -28,7 +28,7 @@ class LabelledConfig:
 
 @dataclass(frozen=True)
 class NetworkConfig(LabelledConfig):
-    """What every model with weights has."""
+    """Settings of every model with weights."""
 
     name: str
     checkpoint: str
@@ -36,7 +36,7 @@ class NetworkConfig(LabelledConfig):
     dtype: str
     init: str
     init_seed: int
-    # Defaults, since caches that were made before there were these keys are read too.
+    # With defaults, because caches from before these keys existed are read too.
     variant: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -116,7 +116,7 @@ class PrecomputedConfig(LabelledConfig):
 
     name: str
     path: str
-    # Defaults, since caches that were made before there were these keys are read too.
+    # With defaults, because caches from before these keys existed are read too.
     id: str | None = None
     values: str | None = None
 

@@ -1,4 +1,4 @@
-"""The schema of each ``runner=``."""
+"""Schemas of ``runner=``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RayConfig:
     name: str
     address: str
     workers: int | None  # None: as many as fit
-    gpus_per_worker: float | None  # None: one where the cluster has GPUs
+    gpus_per_worker: float | None  # None: 1 if the cluster has GPUs
     cpus_per_worker: float
     wait: float  # seconds
 

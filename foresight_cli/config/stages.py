@@ -1,4 +1,4 @@
-"""The schema of each stage: what ``conf/<stage>.yaml`` becomes."""
+"""Schemas of the stages: the checked form of ``conf/<stage>.yaml``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ExtractConfig:
     """``foresight extract``."""
 
     model: ModelConfig
-    layers: tuple[str, ...] | None  # None: all that the model has
+    layers: tuple[str, ...] | None  # None: all layers of the model
     poolings: tuple[str, ...]
     data: DataConfig
     weights: str
@@ -40,12 +40,12 @@ class ExtractConfig:
         if self.data.name == "precomputed" != self.model.name:
             raise UsageError(
                 f"model={self.model.name} needs pictures; data=precomputed has none. Name the pictures that the "
-                "latents were made from, as data=imagefolder data.path=DIR"
+                "latents were made from, for example data=imagefolder data.path=DIR"
             )
         self._check_places(getattr(self.model, "device_map", None))
 
     def _check_places(self, device_map: str | None) -> None:
-        """A network that is spread over devices takes all of a process's own."""
+        """Refuse a device or several local workers for a network that is spread over all devices of a process."""
         if device_map is None:
             return
         if self.device != "auto":
@@ -55,13 +55,13 @@ class ExtractConfig:
         if isinstance(self.runner, LocalConfig) and self.runner.workers > 1:
             raise UsageError(
                 f"model.device_map={device_map} gives one process all GPUs: leave runner.workers={self.runner.workers} "
-                "out, or give each worker GPUs of its own with runner=ray runner.gpus_per_worker=2"
+                "out, or give each worker its own GPUs with runner=ray runner.gpus_per_worker=2"
             )
 
 
 @dataclass(frozen=True)
 class SpaceConfig:
-    """``source=`` or ``target=``: a model, and which of its cached layers and poolings. None means every one."""
+    """``source=`` or ``target=``: a model, with its layers and poolings. None means all that are cached."""
 
     model: ModelConfig
     layers: tuple[str, ...] | None
@@ -86,12 +86,12 @@ class AnalyzeConfig:
     controls: tuple[str, ...]
     thresholds: Thresholds
     verdict: Waivers
-    extract: bool = False  # first, what is not cached
+    extract: bool = False  # first extract whatever is not cached
     study_table: bool = False
     preset: str | None = None
     tracker: TrackerConfig = field(default_factory=NoTrackerConfig)
     runner: RunnerConfig = field(default_factory=lambda: LocalConfig("local", 1))
-    every_row: bool = True  # the chosen pair on all rows too, where some are drawn
+    every_row: bool = True  # measure the chosen pair on all rows too, if only a sample was scored
 
     def __post_init__(self) -> None:
         between("seed", self.seed, 0, 2**32 - 1)
@@ -104,7 +104,7 @@ class AnalyzeConfig:
         if self.extract and self.data is None:
             raise UsageError("extract=true needs the data: add data=shapes, or data=imagefolder data.path=DIR")
         if self.study_table and not (isinstance(self.data, ShapesConfig) and self.data.variant == "q1"):
-            raise UsageError("study_table=true is of the study's own drawings: add data=shapes data.variant=q1")
+            raise UsageError("study_table=true needs the study's own drawings: add data=shapes data.variant=q1")
 
 
 @dataclass(frozen=True)
@@ -133,17 +133,17 @@ class AdaptConfig:
         between("seeds", self.seeds, 1, 20)
         at_least("memory_gb", self.memory_gb, 0)
         if len(self.split) != 3 or not all(share > 0 for share in self.split) or abs(sum(self.split) - 1) > 1e-9:
-            raise UsageError(f"split={list(self.split)}: three shares above 0 that add up to 1, as [0.6, 0.2, 0.2]")
+            raise UsageError(f"split={list(self.split)}: three shares above 0 that sum to 1, such as [0.6, 0.2, 0.2]")
         for side, space in (("source", self.source), ("target", self.target)):
             if not (space.layers and len(space.layers) == 1 and space.poolings):
                 raise UsageError(
-                    f"adapt takes one layer and one pooling of the {side}, as {side}.layer=final {side}.pooling=flat. "
-                    f"To try several, add -m and part them by commas, as {_several(side, space)}"
+                    f"adapt takes one layer and one pooling of the {side}: {side}.layer=final {side}.pooling=flat. "
+                    f"To try several, add -m and separate them with commas: {_several(side, space)}"
                 )
 
 
 def _several(side: str, space: SpaceConfig) -> str:
-    """Two choices of what ``space`` has more than one of."""
+    """Return an example of several choices: poolings for a model with one layer, else layers."""
     if space.model.name in ONLY_FINAL:
         return f"{side}.pooling={','.join(POOLINGS)}"
     return f"{side}.layer={','.join((*(space.layers or ('4', '8'))[:2], 'final'))}"
@@ -155,7 +155,7 @@ class ReportConfig:
 
     outputs_dir: str
     run: str | None = None  # None: the newest
-    runs: tuple[str, ...] = ()  # several side by side
+    runs: tuple[str, ...] = ()  # several analyses side by side
     format: str = "text"
     fail_on: str | None = None
 

@@ -1,4 +1,4 @@
-"""The schema of each ``tracker=``."""
+"""Schemas of ``tracker=``."""
 
 from __future__ import annotations
 

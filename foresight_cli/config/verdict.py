@@ -1,4 +1,4 @@
-"""What the verdict is held to: thresholds, and what the user gives up."""
+"""Schemas of the verdict: its thresholds, and the evidence that the user waives."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Waivers:
-    """``verdict.*`` of ``foresight analyze``: evidence that is required, or that the user gives up in so many words."""
+    """``verdict.*`` of ``foresight analyze``: evidence that is required, or that the user explicitly waives."""
 
     attributes: str
     controls: str
@@ -40,5 +40,5 @@ class Waivers:
 
     @property
     def waived(self) -> list[str]:
-        """What was given up."""
+        """Names of the waived evidence."""
         return [key for key in ("attributes", "controls", "categories") if getattr(self, key) == "waived"]

@@ -105,7 +105,7 @@ def test_an_unknown_preset_is_named(run):
     ("args", "said"),
     [
         (["extract=true"], "extract=true needs the data: add data=shapes, or data=imagefolder data.path=DIR"),
-        (["study_table=true", "data=shapes"], "study_table=true is of the study's own drawings: add data=shapes "),
+        (["study_table=true", "data=shapes"], "study_table=true needs the study's own drawings: add data=shapes "),
     ],
 )
 def test_what_the_study_needs_is_said(run, args, said):

@@ -117,7 +117,7 @@ def test_ctrl_c_is_one_line_and_loses_nothing(tmp_path, start, workers):
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the whole group
     said, wrong = run.communicate(timeout=60)
     assert run.returncode == 130
-    assert wrong == "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
+    assert wrong == "foresight extract: stopped. Nothing finished is lost: run the same command again to resume\n"
     committed = said.count("committed")
     assert committed <= len(shards(tmp_path)) < 100  # a worker may have committed what it could not yet tell of
     kept = {file: file.stat().st_mtime_ns for file in shards(tmp_path)}

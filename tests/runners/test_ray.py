@@ -96,7 +96,7 @@ def test_ctrl_c_is_one_line_and_loses_nothing(tmp_path, start):
     os.killpg(run.pid, signal.SIGINT)
     _, wrong = run.communicate(timeout=60)
     assert run.returncode == 130
-    assert wrong == "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
+    assert wrong == "foresight extract: stopped. Nothing finished is lost: run the same command again to resume\n"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_ctrl_c_while_workers_start(tmp_path, start):
         os.killpg(run.pid, signal.SIGINT)
         _, wrong = run.communicate(timeout=60)
         assert run.returncode == 130
-        assert wrong == "foresight extract: stopped. Nothing finished is lost: run the same command again to go on\n"
+        assert wrong == "foresight extract: stopped. Nothing finished is lost: run the same command again to resume\n"
 
 
 def test_a_crash_of_a_worker_is_told_as_it_is(tmp_path, start):
