@@ -8,22 +8,22 @@ SHELL  := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# pip leaves a network's ups and downs to the caller
+# more retries than pip's default, for unreliable networks
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 5 -c constraints.txt
 
-# of the second half, whose tests wait for processes of their own: one more than there are cores, the longest first
+# Workers for the second half, whose tests mostly wait for other processes: one more than the cores; longest files first
 SIDE_BY_SIDE := $(shell echo $$(($$(nproc 2> /dev/null || echo 2) + 1)))
 CALM         := $(wildcard tests/runners/test_*.py tests/extraction/test_*.py)
 SLOWEST      := tests/runners/test_ray.py tests/runners/test_ray_cluster.py tests/runners/test_torture.py
 
 .PHONY: help setup demo test lint types format bench bench-scale rehearsal calibration sweep tiny-weights clean
 
-help: ## Show this list
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON) on this machine; name another with PYTHON=python3.12"; exit 1; }
-	@echo "setting up $(VENV) (torch and friends: a few minutes the first time)"
+	@echo "setting up $(VENV) (torch and other packages: a few minutes the first time)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP_INSTALL) -e .
 	@touch $@
@@ -32,9 +32,9 @@ $(VENV)/.dev: $(VENV)/.base
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@
 
-setup: $(VENV)/.dev ## Set up the environment with everything that development needs
+setup: $(VENV)/.dev ## Set up the environment for development
 
-demo: $(VENV)/.base ## The whole question on two tiny checkpoints: extract, analyze, adapt, report
+demo: $(VENV)/.base ## All stages on two tiny checkpoints: extract, analyze, adapt, report
 	@$(F) extract weights=tiny model=qwen25vl layer=all pooling=all
 	@$(F) extract weights=tiny model=ltxv pooling=all
 	@$(F) analyze weights=tiny data=shapes
@@ -77,7 +77,7 @@ sweep: $(VENV)/.base ## The layer sweep as a Hydra multirun, on the tiny checkpo
 	@$(F) extract -m weights=tiny model=qwen25vl layer=4,8,16,24,final
 	@$(F) analyze -m weights=tiny data=shapes layer=4,8,16,24,final pooling=channel_mean
 
-tiny-weights: $(VENV)/.dev ## Train the two tiny checkpoints anew (about an hour on two cores)
+tiny-weights: $(VENV)/.dev ## Train the two tiny checkpoints again (about an hour on two cores)
 	@$(BIN)/python -m scripts.train_tiny_weights
 
 clean: ## Remove the environment, caches and outputs
