@@ -44,22 +44,22 @@ from foresight_cli.training.loop import Diverged
 log = logging.getLogger(__name__)
 
 
-def run(cfg: DictConfig, found: Found | None = None) -> float:
-    """The stage's entry point; returns R2 on the validation groups, for a sweeper to maximise; NaN if refused.
+def run(cfg: DictConfig, entries: Found | None = None) -> float:
+    """Run the stage and return R2 on the validation groups, for a sweeper to maximise; NaN if the job is refused.
 
     Args:
         cfg: the settings.
-        found: the cache entries that they mean, where these have been looked up.
+        entries: the cache entries that they select, if these were looked up before.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         config = adapt_config(cfg)
         with open_tracking(config.tracker, "adapt", folder, settings_of(config)) as tracking:
-            results = adapt(config, folder, tracking, found)
+            results = adapt(config, folder, tracking, entries)
     except ForesightError as error:
         if HydraConfig.get().mode != RunMode.MULTIRUN:
             raise
-        # One that is over the budget, or diverges, stops none of the others.
+        # A job over the budget, or one that diverges, does not stop the other jobs of the sweep.
         log.error("%s", error)
         write_atomic(folder / REFUSED, str(error).encode())
         return math.nan
@@ -69,19 +69,19 @@ def run(cfg: DictConfig, found: Found | None = None) -> float:
     return results.r2_validation.value
 
 
-def adapt(config: AdaptConfig, folder: Path, tracking: Tracking, found: Found | None = None) -> AdapterResults:
-    """Train the adapter that ``config`` asks for, save it into ``folder``, and return its held-out scores.
+def adapt(config: AdaptConfig, folder: Path, tracking: Tracking, entries: Found | None = None) -> AdapterResults:
+    """Train the adapter that ``config`` describes, save it in ``folder``, and return its held-out scores.
 
-    ``tracking`` is told of every epoch, of the scores, and of the model card and previews.
+    ``tracking`` receives every epoch, the scores, the model card and the previews.
 
     Raises:
         ForesightError: nothing is cached for a side, there are too few groups to split, or training diverged.
-        UsageError: an adapter over the budget.
+        UsageError: the adapter is over the budget.
     """
     if config.push:
         check_push(config.push)
     shape = query_shape(config.adapter, config.source, config.target) if isinstance(config.adapter, QueryConfig) else {}
-    paired = open_pairs(config, found)
+    paired = open_pairs(config, entries)
     kind = Kind(config.adapter, shape, usable_device(config.device))
     split = split_rows(paired.groups, config.split, config.seed)
     parts = split.parts(paired.pairs)
@@ -104,9 +104,9 @@ def adapt(config: AdaptConfig, folder: Path, tracking: Tracking, found: Found | 
         save_adapter(adapter, folder, recipes, card=card)
         save_results(results, folder / "results.yaml")
 
-    save(scored.results, [])  # what comes now runs the target's network again, and may fail
+    save(scored.results, [])  # saved first: the next steps run the target's network again, and may fail
     results = _with_ceiling(scored, config, paired, tested)
-    pictures = _decoded(scored, config, paired, tested, folder)
+    pictures = _save_previews(scored, config, paired, tested, folder)
     save(results, pictures)
     _track(results, folder, pictures, tracking)
     if config.push:
@@ -115,34 +115,34 @@ def adapt(config: AdaptConfig, folder: Path, tracking: Tracking, found: Found | 
 
 
 def _ridge(kind: Kind, parts: Parts, memory_gb: float) -> RidgeMap | None:
-    """What closed forms start from and trained adapters are compared to; these can do without.
+    """Fit the ridge map: closed-form adapters need it, trained adapters are compared to it if it fits in memory.
 
     Raises:
-        TooLarge: an adapter in closed form does not fit in ``memory_gb``.
+        TooLarge: the ridge map of a closed-form adapter does not fit in ``memory_gb``.
     """
     try:
         return ridge_map(parts.train, memory_gb=memory_gb)
     except TooLarge as error:
         if not kind.trained:
             raise
-        log.warning("ridge is not there to compare with: %s", error)
+        log.warning("no ridge baseline to compare with: %s", error)
         return None
 
 
 def _with_ceiling(scored: Scored, config: AdaptConfig, paired: Paired, tested: list[str]) -> AdapterResults:
-    """The results, with the target's noise if that was asked for; raises as :func:`noise_ceiling` does."""
+    """Add the target's noise ceiling to the results, if requested; raises like :func:`noise_ceiling`."""
     if config.noise_ceiling == "none":
         return scored.results
     if paired.opened is None:
-        raise ForesightError(f"noise_ceiling={config.noise_ceiling} changes the pictures, and these are not there")
+        raise ForesightError(f"noise_ceiling={config.noise_ceiling} needs the pictures, which are not available")
     ceiling = noise_ceiling(
         paired.target, tested, paired.opened[0], scored.held.mean, config.noise_ceiling, config.device
     )
     return replace(scored.results, noise_ceiling=ceiling, noise_from=config.noise_ceiling)
 
 
-def _decoded(scored: Scored, config: AdaptConfig, paired: Paired, tested: list[str], folder: Path) -> list[str]:
-    """Names of the pictures that were made of predicted latents; none where the target has no decoder."""
+def _save_previews(scored: Scored, config: AdaptConfig, paired: Paired, tested: list[str], folder: Path) -> list[str]:
+    """Save pictures decoded from predicted latents and return their names; none if the target has no decoder."""
     if paired.opened is None or not decodable(paired.target):
         return []
     rows, labels = best_median_worst(scored.fit.residual, scored.fit.total)
@@ -150,7 +150,7 @@ def _decoded(scored: Scored, config: AdaptConfig, paired: Paired, tested: list[s
     try:
         made = preview(paired.target, scored.predicted(rows), ids, labels, paired.opened[0], config.device)
         return [path.name for path in write_previews(made, folder)] if made else []
-    except Exception as error:  # the adapter and its scores are kept without them
+    except Exception as error:  # the adapter and its scores are kept even without previews
         line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         log.warning("warning: figure previews could not be drawn: %s", line)
         return []
@@ -159,7 +159,7 @@ def _decoded(scored: Scored, config: AdaptConfig, paired: Paired, tested: list[s
 def _fit(
     config: AdaptConfig, kind: Kind, paired: Paired, parts: Parts, ridge: RidgeMap | None, tracking: Tracking
 ) -> tuple[list[Fitted], Fitted]:
-    """The adapter, once for each seed where it starts from random weights, and once on shuffled pairs."""
+    """Fit the adapter, once for each seed if it starts from random weights, and once on shuffled pairs."""
     order = torch.from_numpy(np.random.default_rng(config.seed).permutation(len(parts.train)))
     wrong = replace(parts, train=parts.train.mismatched(order))
     if not kind.trained:
@@ -172,8 +172,8 @@ def _fit(
 
         def trained(name: str, on: Parts, seed: int) -> Fitted:
             checkpoint = Checkpoint(unfinished / f"{name}.safetensors")
-            if (before := checkpoint.load()) is not None:
-                log.info("%s goes on after epoch %d", name, len(before.epochs))
+            if (saved := checkpoint.load()) is not None:
+                log.info("resuming %s after epoch %d", name, len(saved.epochs))
 
             def on_epoch(epoch: Epoch) -> None:
                 live.on_epoch(name, epoch)
@@ -182,24 +182,24 @@ def _fit(
             try:
                 return fit_trained(kind, on, seed=seed, checkpoint=checkpoint, on_epoch=on_epoch)
             except Diverged as error:
-                raise _kept_good(error, checkpoint) from None
+                raise _with_kept_weights(error, checkpoint) from None
 
         runs = [trained(f"seed-{seed}", parts, seed) for seed in range(config.seed, config.seed + config.seeds)]
         control = trained("shuffled", wrong, config.seed)
     for path in unfinished.glob("*.safetensors"):
         path.unlink()
-    with suppress(OSError):  # somebody else's file is in it
+    with suppress(OSError):  # not empty: another run uses it
         unfinished.rmdir()
     return runs, control
 
 
 def _track_epoch(name: str, epoch: Epoch, tracking: Tracking) -> None:
-    said = asdict(epoch)
-    tracking.log(name, said, said.pop("number"), step_name="number")
+    values = asdict(epoch)
+    tracking.log(name, values, values.pop("number"), step_name="number")
 
 
 def _track(results: AdapterResults, folder: Path, pictures: list[str], tracking: Tracking) -> None:
-    """The scores on the test rows, and what the run made."""
+    """Send the scores on the test rows and the files of the run to the tracker."""
     for score in results.scores:
         name = "adapter" if score is results.scores[0] else score.name
         of_score = {"r2": score.r2.value, "cosine": score.cosine, "parameters": score.parameters}
@@ -209,14 +209,14 @@ def _track(results: AdapterResults, folder: Path, pictures: list[str], tracking:
         tracking.file(folder / name)
 
 
-def _kept_good(error: Diverged, checkpoint: Checkpoint) -> Diverged:
+def _with_kept_weights(error: Diverged, checkpoint: Checkpoint) -> Diverged:
     kept = f". The weights of epoch {error.best}, the best, are kept in {checkpoint.path}" if error.best else ""
     return Diverged(f"{error}{kept}", error.best)
 
 
 def _run_key(config: AdaptConfig, kind: Kind, paired: Paired) -> str:
-    """Everything that decides the weights: the same command goes on where it was stopped, another starts anew."""
-    said = {
+    """Hash everything that decides the weights: the same command resumes a stopped run, any other starts afresh."""
+    deciding = {
         "adapter": asdict(config.adapter),
         "shape": kind.shape,
         "device": kind.device.partition(":")[0],
@@ -228,4 +228,4 @@ def _run_key(config: AdaptConfig, kind: Kind, paired: Paired) -> str:
         "keys": [paired.source.recipe.key, paired.target.recipe.key],
         "version": [version("foresight-latents"), version("torch")],
     }
-    return hashlib.sha256(canonical_json(said)).hexdigest()[:16]
+    return hashlib.sha256(canonical_json(deciding)).hexdigest()[:16]

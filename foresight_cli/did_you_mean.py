@@ -1,4 +1,4 @@
-"""The nearest thing that would be right: for an option, a setting or a word that no stage knows."""
+"""Suggestions for an unknown option, setting or word on the command line."""
 
 from __future__ import annotations
 
@@ -40,28 +40,28 @@ SYNONYMS = {
     "tracker": {"tb": "tensorboard", "wb": "wandb", "off": "none"},
     "weights": {**dict.fromkeys(("real", "full", "pretrained", "huggingface"), "hub"), "small": "tiny"},
 }
-"""Other words for an option, by group, in small letters and without punctuation but ``_``."""
+"""Other words for an option, by group, in lower case and without punctuation except ``_``."""
 
 
 def no_option(stage: str, key: str, wrong: str, options: Sequence[str] | None = None) -> str:
-    """One line for an option that a group lacks, with what would be right, and then the options.
+    """Return one line about an option that a group does not have, with a suggestion, and a second with the options.
 
     Args:
-        stage: of the command.
+        stage: name of the command.
         key: the group as it was typed, for instance ``source``.
-        wrong: the option.
-        options: those of the group, where they are not the ones in ``conf/``.
+        wrong: the unknown option.
+        options: options of the group, if they are not those in ``conf/``.
     """
     group = _group(stage, key)
     names = list(options or config_groups().get(group, []))
-    hint = _instead_of_option(key, group, wrong) or _mean(nearest(wrong, names, group))
+    hint = _instead_of_option(key, group, wrong) or _suggestion(nearest(wrong, names, group))
     if not hint and group == "layer":
         hint = " A layer is a whole number from 0 on, final or all"
     return f"no option {wrong!r} in group {group!r}.{hint}\n  {group}: {', '.join(names)}"
 
 
 def _instead_of_option(key: str, group: str, wrong: str) -> str:
-    """What to type for a path or a hub id in place of an option; "" for anything else."""
+    """Return what to type for a path or a hub id in place of an option; "" for anything else."""
     setting = {"data": "data", "model": key if key.endswith("model") else f"{key}.model"}.get(group)
     if setting is None or not wrong:
         return ""
@@ -78,11 +78,11 @@ def _instead_of_option(key: str, group: str, wrong: str) -> str:
 
 
 def nearest(wrong: str, options: Sequence[str], group: str = "") -> str | None:
-    """The one of ``options`` that ``wrong`` most likely means; None if there is none."""
+    """Return the option that ``wrong`` most likely means; None if none is similar."""
     bare = _bare(wrong)
-    other = SYNONYMS.get(group, {}).get(bare) or SYNONYMS.get(group, {}).get(bare.replace("_", ""))
-    if other in options:
-        return other
+    synonym = SYNONYMS.get(group, {}).get(bare) or SYNONYMS.get(group, {}).get(bare.replace("_", ""))
+    if synonym in options:
+        return synonym
     same = [option for option in options if _bare(option) == bare]
     starts = [o for o in options if len(bare) > 2 and (_bare(o).startswith(bare) or bare.startswith(_bare(o)))]
     return next(iter([*same, *starts, *get_close_matches(wrong.lower(), options, n=1)]), None)
@@ -92,7 +92,7 @@ def _bare(name: str) -> str:
     return re.sub(r"[^a-z0-9_]", "", name.lower())
 
 
-def _mean(near: str | None) -> str:
+def _suggestion(near: str | None) -> str:
     return f" Did you mean {near!r}?" if near else ""
 
 
@@ -101,44 +101,44 @@ def _group(stage: str, key: str) -> str:
 
 
 def no_setting(stage: str, key: str, value: str, choices: Sequence[str]) -> str:
-    """One line for a setting that the stage lacks, with the one that is meant.
+    """Return one line about a setting that the stage does not have, with the setting that is probably meant.
 
     Args:
-        stage: of the command.
-        key: of the setting, as typed.
-        value: what it was to be.
-        choices: the options that are chosen of groups, as Hydra has them, for instance ``data=hf``.
+        stage: name of the command.
+        key: key of the setting, as typed.
+        value: its value, as typed.
+        choices: chosen options of groups, in Hydra's spelling, for instance ``data=hf``.
     """
     aliases = group_aliases(stage)
     place, _, leaf = key.rpartition(".")
     if place in aliases and place not in ("source", "target") and _owners(stage, place, leaf):
-        return _of_another_option(stage, key, value, choices)
+        return _setting_of_another_option(stage, key, value, choices)
     if key.partition(".")[0] in ("source", "target") and "source" not in aliases and "model" in aliases:
         return f"no setting {key!r} in {stage}, which takes one model. Write model=..."
-    known = sorted({*_keys(stage, choices), *aliases})
-    meant = _with_that_end(stage, key, known)
+    keys = sorted({*_keys(stage, choices), *aliases})
+    meant = _with_same_ending(stage, key, keys)
     if meant:
         lines = [f"{shell_line([f'{name}={value}'])}{note}" for name, note in meant.items()]
         return f"no setting {key!r}. Write {' or '.join(lines)}"
     everything = [name for name in _top_settings(stage) if stage != "cache" or name not in ("action", "delete")]
-    short = f" There are {', '.join(everything)}"
-    hint = short if stage in ("report", "cache") else f" To see all that there are: foresight {stage} --cfg job"
-    return f"no setting {key!r}.{_mean(_nearest_key(key, known)) or hint}"
+    short = f" The settings are {', '.join(everything)}"
+    hint = short if stage in ("report", "cache") else f" To list all settings: foresight {stage} --cfg job"
+    return f"no setting {key!r}.{_suggestion(_nearest_key(key, keys)) or hint}"
 
 
-def _nearest_key(key: str, known: Sequence[str]) -> str | None:
-    """The known key that is nearest to ``key``: one of the same group, if any is near."""
+def _nearest_key(key: str, keys: Sequence[str]) -> str | None:
+    """Return the most similar of ``keys``: preferably one of the same group."""
     place, _, leaf = key.rpartition(".")
-    siblings = [k.rpartition(".")[2] for k in known if place and k.rpartition(".")[0] == place]
+    siblings = [k.rpartition(".")[2] for k in keys if place and k.rpartition(".")[0] == place]
     near = get_close_matches(leaf, siblings, n=1)
-    return f"{place}.{near[0]}" if near else next(iter(get_close_matches(key, known, n=1)), None)
+    return f"{place}.{near[0]}" if near else next(iter(get_close_matches(key, keys, n=1)), None)
 
 
-def _of_another_option(stage: str, key: str, value: str, choices: Sequence[str]) -> str:
+def _setting_of_another_option(stage: str, key: str, value: str, choices: Sequence[str]) -> str:
     place, _, leaf = key.rpartition(".")
     owners, typed, chosen = _owners(stage, place, leaf), place.removesuffix(".model"), _chosen(stage, place, choices)
-    none = f"no setting {key!r}: no {_group(stage, place)} is chosen"
-    line = f"no setting {key!r} with {typed}={chosen}" if chosen else none
+    unchosen = f"no setting {key!r}: no {_group(stage, place)} is chosen"
+    line = f"no setting {key!r} with {typed}={chosen}" if chosen else unchosen
     line += f"; it belongs to {typed}={', '.join(owners)}"
     kind = data_of_path(value) if key == "data.path" else None
     if kind is None or kind.option not in owners:
@@ -147,7 +147,7 @@ def _of_another_option(stage: str, key: str, value: str, choices: Sequence[str])
 
 
 def _chosen(stage: str, place: str, choices: Sequence[str]) -> str | None:
-    """The option of the group at ``place``: as chosen, or by default."""
+    """Return the chosen or default option of the group at ``place``; None if there is none."""
     group = group_aliases(stage)[place]
     options = [word.partition("=")[2].strip("'") for word in choices if word.lstrip("+").partition("=")[0] == group]
     option = options[-1] if options else primary_defaults(stage)[group]
@@ -155,7 +155,7 @@ def _chosen(stage: str, place: str, choices: Sequence[str]) -> str | None:
 
 
 def _owners(stage: str, place: str, leaf: str) -> list[str]:
-    """The options of the group at ``place`` that have a setting ``leaf``, above all those that need it to be given."""
+    """Return the options of the group at ``place`` with a setting ``leaf``; only those that require it, if any do."""
     from omegaconf import OmegaConf
 
     group = _group(stage, place)
@@ -167,19 +167,19 @@ def _owners(stage: str, place: str, leaf: str) -> list[str]:
     return needing or having
 
 
-def _with_that_end(stage: str, key: str, known: Sequence[str]) -> dict[str, str]:
-    """Settings, of any option, that have the parts of ``key`` in order and its end; with the options they belong to."""
+def _with_same_ending(stage: str, key: str, keys: Sequence[str]) -> dict[str, str]:
+    """Find settings of any option that contain the parts of ``key`` in order and end alike, with their options."""
     from foresight_cli.config import GROUPS
 
-    everywhere = {k for k in known if "." in k and not k.startswith(("hydra", "weights"))}
-    places = set(group_aliases(stage)) - {"source", "target"}  # these are source.model and target.model too
+    everywhere = {k for k in keys if "." in k and not k.startswith(("hydra", "weights"))}
+    places = set(group_aliases(stage)) - {"source", "target"}  # the same as source.model and target.model
     for place in places:
         for schema in GROUPS.get(_group(stage, place), {}).values():
             everywhere |= {f"{place}.{name}" for name in schema.__dataclass_fields__ if name != "name"}
     meant = sorted(k for k in everywhere if k != key and _in_order(key.split("."), k.split(".")))
     if len(meant) > 6:
         return {}
-    owners = {k: _owners(stage, k.rpartition(".")[0], k.rpartition(".")[2]) for k in meant if k not in known}
+    owners = {k: _owners(stage, k.rpartition(".")[0], k.rpartition(".")[2]) for k in meant if k not in keys}
     return {
         k: f" (of {k.rpartition('.')[0].removesuffix('.model')}={', '.join(owners[k])})" if k in owners else ""
         for k in meant
@@ -192,7 +192,7 @@ def _in_order(parts: list[str], of: list[str]) -> bool:
 
 
 def _keys(stage: str, choices: Sequence[str]) -> Iterator[str]:
-    """Every dotted key of the config that ``stage`` composes to with the options that are chosen."""
+    """Yield every dotted key of the config of ``stage``, composed with the chosen options."""
     from hydra import compose, initialize_config_dir
     from omegaconf import DictConfig, OmegaConf
 
@@ -207,18 +207,18 @@ def _keys(stage: str, choices: Sequence[str]) -> Iterator[str]:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         try:
             config = compose(stage, list(choices), return_hydra_config=True)
-        except Exception:  # an option of the user's own, from --config-dir
+        except Exception:  # an option from the user's --config-dir
             config = compose(stage, return_hydra_config=True)
         yield from dotted(config, "")
 
 
 def no_override(stage: str, words: Sequence[str], place: int) -> str:
-    """One line for a word that is no ``KEY=VALUE``.
+    """Return one line about a word that is not ``KEY=VALUE``.
 
     Args:
-        stage: of the command.
-        words: all that were typed.
-        place: which of them.
+        stage: name of the command.
+        words: all words that were typed.
+        place: index of the wrong word.
     """
     word = words[place]
     after = words[place + 1] if place + 1 < len(words) else ""
@@ -240,13 +240,13 @@ def no_override(stage: str, words: Sequence[str], place: int) -> str:
 
 
 def _joined(stage: str, word: str, after: str, before: str) -> str | None:
-    """``model=ltxv`` for ``model ltxv``, ``model: ltxv``, ``model:ltxv``, ``model = ltxv`` and ``ltxv`` alone."""
+    """Return ``model=ltxv`` for ``model ltxv``, ``model: ltxv``, ``model:ltxv``, ``model = ltxv`` and ``ltxv``."""
     aliases = group_aliases(stage)
-    known = {*aliases, *_top_settings(stage)}
-    if before[-1:] == "=" and before[:-1] in known:
+    names = {*aliases, *_top_settings(stage)}
+    if before[-1:] == "=" and before[:-1] in names:
         return shell_line([f"{before}{word}"])
     name, colon, value = word.rstrip("=").partition(":")
-    if name in known and (colon or not value):
+    if name in names and (colon or not value):
         value = value or ("" if "=" in after else after)
         return shell_line([f"{name}={value or 'VALUE'}"])
     sides = [key for key in aliases if word in config_groups()[_group(stage, key)] and "." not in key]
@@ -254,17 +254,17 @@ def _joined(stage: str, word: str, after: str, before: str) -> str | None:
 
 
 def _top_settings(stage: str) -> list[str]:
-    """The settings at the top of ``conf/<stage>.yaml``, by their names alone."""
+    """Return the names of the top-level settings of ``conf/<stage>.yaml``."""
     text = (conf_dir() / f"{stage}.yaml").read_text(encoding="utf-8")
     return [name for name in re.findall(r"^(\w+):", text, flags=re.MULTILINE) if name not in ("defaults", "hydra")]
 
 
 def no_flag(stage: str, flag: str, after: str) -> str | None:
-    """One line for an override that is typed as a flag (``--model ltxv``); None if it is not meant as one."""
+    """Return one line about an override typed as a flag (``--model ltxv``); None if ``flag`` is no setting."""
     name, equals, value = flag.lstrip("-").partition("=")
-    known = [*group_aliases(stage), *_top_settings(stage)]
+    names = [*group_aliases(stage), *_top_settings(stage)]
     key = name.replace("-", "_")
-    if (key not in known and "." not in key) or stage == "cache":
+    if (key not in names and "." not in key) or stage == "cache":
         return None
     value = value if equals else ("" if after.startswith("-") or "=" in after else after)
     line = shell_line([f"{key}={value or 'VALUE'}"])

@@ -1,4 +1,4 @@
-"""``foresight analyze extract=true``: both models over the data, where the cache does not have them yet."""
+"""``foresight analyze extract=true``: extract the latents of both models that are not cached yet."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ ROWS_PER_SHARD = 256
 
 
 def extract_missing(config: AnalyzeConfig) -> None:
-    """Extract what ``config`` analyses; what is cached is found and left.
+    """Extract the latents that ``config`` analyses, except those that are cached.
 
     Raises:
-        ForesightError: there are too few groups to analyse; and as :func:`foresight_cli.extract.extract` does.
+        ForesightError: there are too few groups to analyse, or for the reasons of
+            :func:`foresight_cli.extract.extract`.
     """
-    assert config.data is not None  # its own check
+    assert config.data is not None  # AnalyzeConfig checks this
     dataset = open_dataset(config.data)
     if message := shortage_of(dataset.samples, config.data.name):
         raise ForesightError(message)

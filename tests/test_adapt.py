@@ -1,3 +1,5 @@
+"""``foresight adapt``: training, held-out scores, resuming, refusals and sweeps."""
+
 import json
 import os
 import shutil
@@ -42,7 +44,7 @@ def newest(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A cache of two quick spaces, made once."""
+    """Make a cache of two small spaces, once for the module."""
     folder = tmp_path_factory.mktemp("made")
     for words in (("model=pixels", "pooling=all"), ("model=histogram",)):
         command = [sys.executable, "-m", "foresight_cli", "extract", *words, *DATA]
@@ -92,7 +94,7 @@ def test_train_score_save_and_load(cached, tmp_path, adapter):
 
 
 def test_the_saved_adapter_has_the_scores_that_are_reported(cached, tmp_path):
-    """R2 anew, from the files alone: the split by hand, the mean of the training rows, the loaded adapter."""
+    """Recompute R2 from the files: the split by hand, the mean of the training rows, the loaded adapter."""
     typed(cached, "adapt", *PAIR, "adapter=linear")
     folder = newest(tmp_path)
     x, y = (load(next((tmp_path / "outputs/cache" / name).glob("layer-final/*/*"))) for name in ("pixels", "histogram"))
@@ -120,15 +122,15 @@ def test_the_same_command_gives_the_same_weights(cached, tmp_path):
 
 
 def test_latents_larger_than_memory_give_the_same_adapter(cached, tmp_path):
-    """Those of the sums over columns, too: pooled pixels are fewer columns than rows."""
+    """Also with sums over columns: pooled pixels have fewer columns than rows."""
     pair = ("source=pixels", "target=histogram")
     outputs = [typed(cached, "adapt", *pair, *QUICK, memory).output for memory in ("memory_gb=4", "memory_gb=5e-5")]
     assert "are read from the cache as they are needed" not in outputs[0]
     assert "latents of 8.7e-05 GB are read from the cache as they are needed (memory_gb=5e-05)" in outputs[1]
     first, second = sorted((p.parent for p in tmp_path.glob("outputs/adapt/*/*/results.yaml")), key=str)
     assert (first / "adapter.safetensors").read_bytes() == (second / "adapter.safetensors").read_bytes()
-    one, other = load_results(first / "results.yaml"), load_results(second / "results.yaml")
-    for a, b in zip(one.scores, other.scores, strict=True):
+    whole, streamed = load_results(first / "results.yaml"), load_results(second / "results.yaml")
+    for a, b in zip(whole.scores, streamed.scores, strict=True):
         assert a.r2.value == pytest.approx(b.r2.value, abs=1e-9)
 
 
@@ -139,14 +141,14 @@ def test_a_ridge_that_is_too_large_stops_no_other_adapter(cached, tmp_path):
     )
     assert refused(cached, "adapt", *PAIR, "adapter=linear", "memory_gb=0.0002") == needed
     result = typed(cached, "adapt", *PAIR, *QUICK, "memory_gb=0.0002")
-    assert f"ridge is not there to compare with: {needed}" in result.output
+    assert f"no ridge baseline to compare with: {needed}" in result.output
     results = load_results(newest(tmp_path) / "results.yaml")
     assert [score.name for score in results.scores] == ["mlp", "mean", "nearest", "shuffled"]
     assert results.attributes
     assert not results.attributes_ridge
 
 
-def test_a_killed_run_goes_on_and_ends_the_same(cached, tmp_path):
+def test_a_killed_run_resumes_and_ends_the_same(cached, tmp_path):
     words = ("adapt", *PAIR, "adapter.epochs=40", "adapter.patience=40", "seeds=2")
     process = subprocess.Popen(
         [sys.executable, "-m", "foresight_cli", *words], cwd=tmp_path, env=user_env(), stderr=subprocess.PIPE, text=True
@@ -157,8 +159,8 @@ def test_a_killed_run_goes_on_and_ends_the_same(cached, tmp_path):
     process.communicate()
     assert list(unfinished.glob("*/seed-0.safetensors"))
     result = typed(cached, *words)
-    assert "seed-0 goes on after epoch 40" in result.output
-    assert "seed-1 goes on after epoch " in result.output
+    assert "resuming seed-0 after epoch 40" in result.output
+    assert "resuming seed-1 after epoch " in result.output
     resumed = newest(tmp_path)
     assert not list(unfinished.iterdir())
     typed(cached, *words)
@@ -175,10 +177,10 @@ def test_an_adapter_over_the_budget_is_refused_before_training(cached):
     )
 
 
-def test_divergence_names_the_rate_and_keeps_what_was_good(cached, tmp_path):
-    said = refused(cached, "adapt", *PAIR, "adapter.lr=1", "adapter.weight_decay=1e30", "seeds=1")
-    assert said.startswith("training diverged in epoch 1: the loss is ")
-    assert said.endswith(" with adapter.lr=1. Try adapter.lr=0.1")
+def test_divergence_names_the_rate_and_saves_no_adapter(cached, tmp_path):
+    message = refused(cached, "adapt", *PAIR, "adapter.lr=1", "adapter.weight_decay=1e30", "seeds=1")
+    assert message.startswith("training diverged in epoch 1: the loss is ")
+    assert message.endswith(" with adapter.lr=1. Try adapter.lr=0.1")
     assert not list(tmp_path.glob("outputs/adapt/*/*/adapter.safetensors"))
 
 
@@ -190,7 +192,7 @@ def test_too_few_groups(run, tmp_path):
     )
 
 
-def test_a_part_that_is_left_with_nothing(cached):
+def test_a_part_with_too_few_rows(cached):
     assert refused(cached, "adapt", *PAIR, "split=[0.99,0.005,0.005]") == (
         "split=[0.99, 0.005, 0.005] leaves 1 validation rows of 240: wanted 3 or more, so give it a larger share"
     )
@@ -201,7 +203,7 @@ def own_latents(folder, name, values, first=0):
     np.savez(folder / f"{name}.npz", values=values, ids=ids)
 
 
-def test_the_two_sides_hold_other_samples(run, tmp_path):
+def test_the_two_sides_hold_different_samples(run, tmp_path):
     rng = np.random.default_rng(0)
     for name, first in (("x", 0), ("y", 3)):
         own_latents(tmp_path, name, rng.standard_normal((40, 4), dtype=np.float32), first)
@@ -237,7 +239,7 @@ def test_more_than_one_layer_is_a_sweep(cached):
     )
 
 
-def test_query_wants_places(cached):
+def test_query_needs_positions_in_the_target(cached):
     assert refused(cached, "adapt", *PAIR, "adapter=query", code=2) == (
         "adapter=query gives each place of the target a query: add target.pooling=flat (or pooling=flat)"
     )

@@ -1,4 +1,4 @@
-"""Lines that newcomers type: the answer names what would be right, in one line, with status 2 and never a traceback."""
+"""Suggestions for wrong command lines: one line with the correct spelling, status 2 and no traceback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLDERS = {"small": "a/1.jpg", "tars": "0.tar", "movies": "a/b.MP4", "rows": "pa
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
-    """A folder of each kind that ``data=`` reads, checkpoints, and files of latents."""
+    """Make a folder of each kind that ``data=`` reads, checkpoints, and files of latents."""
     for folder, name in FOLDERS.items():
         (tmp_path / folder).mkdir()
         if name:
@@ -72,7 +72,7 @@ def disk(tmp_path: Path) -> Path:
         ("extract weights=real", "no option 'real' in group 'weights'. Did you mean 'hub'?"),
     ],
 )  # fmt: skip
-def test_an_option_that_is_none(run, disk, line, message):
+def test_an_unknown_option(run, disk, line, message):
     stage, *words = line.split()
     result = run(stage, *words)
     first, options = result.stderr.splitlines()
@@ -105,8 +105,8 @@ def test_an_option_that_is_none(run, disk, line, message):
         ("analyze source.checkpoint=x", "no setting 'source.checkpoint'. Write source.model.checkpoint=x"),
         ("analyze model.checkpoint=x", "no setting 'model.checkpoint'. Write source.model.checkpoint=x or "
          "target.model.checkpoint=x"),
-        ("extract 照片=3", "no setting '照片'. To see all that there are: foresight extract --cfg job"),
-        ("report foo=1", "no setting 'foo'. There are run, runs, format, fail_on, outputs_dir"),
+        ("extract 照片=3", "no setting '照片'. To list all settings: foresight extract --cfg job"),
+        ("report foo=1", "no setting 'foo'. The settings are run, runs, format, fail_on, outputs_dir"),
         ("cache ls cachedir=x", "no setting 'cachedir'. Did you mean 'cache_dir'?"),
         ("extract model ltxv", "cannot read 'model'. Write model=ltxv"),
         ("extract model: ltxv", "cannot read 'model:'. Write model=ltxv"),
@@ -140,7 +140,7 @@ def test_a_line_that_cannot_be_read(run, disk, line, message):
     assert (result.exit_code, result.stdout) == (2, "")
 
 
-def test_a_stage_that_is_none(run):
+def test_an_unknown_stage(run):
     result = run("extrac")
     assert result.exit_code == 2
     assert "No such command 'extrac'. Did you mean 'extract'?" in result.stderr

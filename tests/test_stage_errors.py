@@ -48,7 +48,7 @@ WRONG = [
     ("extract source=ltxv", "no setting 'source' in extract, which takes one model. Write model=..."),
     (
         "extract model@source.model=ltxv",
-        "no setting 'model@source.model'. To see all that there are: foresight extract --cfg job",
+        "no setting 'model@source.model'. To list all settings: foresight extract --cfg job",
     ),
     ("analyze model=ltxv", "no config group 'model' here. Write source= or target="),
     (
