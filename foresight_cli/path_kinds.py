@@ -15,7 +15,7 @@ MOST_FILES = 500
 
 
 class PathKind(NamedTuple):
-    """How to pass a path on the command line.
+    """The option and setting to use for a path on the command line.
 
     Attributes:
         option: option of the group, for example ``imagefolder``.

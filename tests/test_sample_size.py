@@ -32,7 +32,7 @@ def test_the_message_for_too_few_groups(groups, samples, data, message):
 
 @pytest.fixture
 def folder(tmp_path):
-    """24 pictures in 3 groups."""
+    """Make a folder with 24 pictures in 3 groups."""
     (tmp_path / "p").mkdir()
     for i in range(24):
         Image.new("RGB", (8, 8), (10 * i, 5 * i, i)).save(tmp_path / f"p/{i:02d}.png")

@@ -265,7 +265,7 @@ def test_braces_expanded_by_a_shell_are_refused(words, message):
 
 
 def test_the_last_of_several_words_wins(run):
-    """As in most command lines, and in Hydra: a shell alias may so carry defaults."""
+    """As in most command lines, and in Hydra; so a shell alias may hold defaults."""
     assert composed("extract", "batch_size=2", "batch_size=4")["batch_size"] == 4
     assert composed("extract", "model=ltxv", "model=pixels")["model"]["name"] == "pixels"
     assert composed("extract", "layer=9", "layer=final")["layer"] == {"index": "final"}
