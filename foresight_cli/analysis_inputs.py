@@ -74,6 +74,8 @@ def open_inputs(config: AnalyzeConfig, found: Found | None = None) -> Opened:
     device = usable_device(config.device)
     if found is None:
         found = find(config.cache_dir, config.source, config.target, config.data)
+    for line in found.older:
+        log.warning("warning: %s", line)
     refuse_few_groups(found.source[0], found.target[0])
     opened = reopen(found, config.data)
     entries = [*found.source, *found.target]

@@ -195,7 +195,8 @@ def _sampled(
     ]
     for sentence in unmeasured:
         log.warning("warning: %s", sentence)
-    results = warnings_of(results, scored, [*unmeasured, *advice_of(found, opened.found, config)])
+    advice = [*opened.found.older, *advice_of(found, opened.found, config)]
+    results = warnings_of(results, scored, [*unmeasured, *advice])
     on_results(results)
     drawn, failures = figure_arrays(found, opened.dataset, results.duplicates.examples, config.seed)
     sample = _Sample(opened.found, opened.group_of, opened.left_out, len(rows.score) + len(rows.select))

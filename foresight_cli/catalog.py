@@ -21,8 +21,9 @@ from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import read_samples
 from foresight_cli.latents.store import folders
 from foresight_cli.models import open_model
-from foresight_cli.suggest.cache_miss import Miss, Place, explain, other_data
+from foresight_cli.suggest.cache_miss import Miss, Place, data_of, explain, other_data
 from foresight_cli.suggest.extract_again import extract_command
+from foresight_cli.suggest.older_data import older_data
 from foresight_cli.text_settings import shell_line
 
 log = logging.getLogger(__name__)
@@ -39,12 +40,14 @@ class Found:
         source: of one side.
         target: of the other.
         labels: what the two models are called.
+        older: a line for each side of which more is cached, on an older state of the data alone.
     """
 
     source: list[Entry]
     target: list[Entry]
     dataset: Dataset | None = None  # where it was opened to find them
     labels: tuple[str, str] = ("source", "target")
+    older: tuple[str, ...] = ()
 
     @property
     def data(self) -> dict[str, Any]:
@@ -86,13 +89,18 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
     common = _the_users_own(_common_data(*fitting))
     if len(common) > 1:
         shown = "; ".join(_data_name(d) for d in common)
-        raise ForesightError(f"both models are cached on {len(common)} datasets ({shown}): say which with data=")
+        raise ForesightError(
+            f"both models are cached on {len(common)} datasets ({shown}). {_choice(fitting[0], common)}"
+        )
     if not common:
         raise ForesightError(other_data(sides[0], sides[1], cache_dir))
     on_data = [[e for e in side if canonical_json(e.recipe.data) == canonical_json(common[0])] for side in fitting]
     entries = [_one_of_each(on_side, side.side) for on_side, side in zip(on_data, sides, strict=True)]
     first, second = (_with_label(space, side[0]) for space, side in zip((source, target), entries, strict=True))
-    found = Found(entries[0], entries[1], dataset, labels_of_both(first, second))
+    older = [
+        line for side, used in zip(sides, entries, strict=True) for line in older_data(side, used, data, cache_dir)
+    ]
+    found = Found(entries[0], entries[1], dataset, labels_of_both(first, second), tuple(older))
     _refuse_two_tables(found, cache_dir)
     return found
 
@@ -222,6 +230,14 @@ def _data_name(data: dict[str, Any]) -> str:
     return " ".join(settings)
 
 
+def _choice(entries: Sequence[Entry], common: Sequence[dict[str, Any]]) -> str:
+    """What to add so that one of the datasets ``common`` is meant."""
+    of = [next(entry for entry in entries if entry.recipe.data == data) for data in common]
+    words = list(dict.fromkeys(shell_line(data_of(entry)) for entry in of))
+    now = " for its files as they are now" if len(words) == 1 else ""
+    return f"Add {' or '.join(words)}{now}"
+
+
 def _one_of_each(entries: Sequence[Entry], side: str) -> list[Entry]:
     """One entry for each layer and pooling.
 
@@ -238,7 +254,8 @@ def _one_of_each(entries: Sequence[Entry], side: str) -> list[Entry]:
         recipe = entry.recipe
         other = chosen.setdefault((recipe.layer, recipe.pooling), entry)
         if other.recipe.model != recipe.model:
-            differing = sorted(k for k in recipe.model if recipe.model[k] != other.recipe.model.get(k))
+            keys = {**recipe.model, **other.recipe.model}
+            differing = sorted(key for key in keys if recipe.model.get(key) != other.recipe.model.get(key))
             raise ForesightError(
                 f"the cache holds {recipe.model['name']} with two values of {', '.join(differing)}: "
                 f"{other.path} and {entry.path}. {_which(side, differing, (other, entry))}"

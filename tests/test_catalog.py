@@ -3,10 +3,12 @@
 import shlex
 import shutil
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from foresight_cli.models.checkpoint import TINY
+from foresight_cli.results import load_results
 
 VAE = "diffusion_pytorch_model"
 SMALL = ("data.per_category=3", "data.size=32")
@@ -112,6 +114,35 @@ def test_pictures_that_were_added_or_changed_are_told_of(run, photos):
     assert run("analyze", *pair, *FOLDER, "permutations=19").exit_code == 0
 
 
+def test_poolings_cached_on_an_older_state_of_the_data_alone_are_named(run, photos):
+    from PIL import Image
+
+    pair = ("source=pixels", "target=histogram")
+    assert run("extract", "model=pixels", "pooling=flat", *FOLDER).exit_code == 0
+    Image.new("RGB", (8, 8), (0, 90, 0)).save(photos / "new.png")
+    for model in ("pixels", "histogram"):
+        assert run("extract", f"model={model}", *FOLDER).exit_code == 0
+    day = date.today().isoformat()
+    again = "foresight extract model=pixels layer=final pooling=flat data=imagefolder 'data.path=my photos'"
+    left_out = (
+        f"source=pixels layer=final pooling=flat: left out, cached on 24 pictures of my photos as of {day}; this run "
+        f"uses the 25 of a later state. To extract them on it: {again}"
+    )
+    assert says(run, "adapt", *pair, "adapter=linear") == (
+        "foresight adapt: both models are cached on 2 datasets (data=imagefolder of 24 files; data=imagefolder of 25 "
+        "files). Add data=imagefolder 'data.path=my photos' for its files as they are now"
+    )
+    done = run("analyze", *pair, *FOLDER, "permutations=19", "controls=[]")
+    assert done.exit_code == 0
+    assert f"warning: {left_out}\n" in done.output
+    (results,) = Path("outputs/analyze").rglob("results.yaml")
+    assert left_out in load_results(results).warnings
+    done = run("analyze", *pair, *FOLDER, "permutations=19", "controls=[]", "source.pooling=channel_mean")
+    assert done.exit_code == 0
+    assert "warning: source=" not in done.output  # all that is asked for is cached on the new state
+    assert run(*shlex.split(again)[1:]).exit_code == 0
+
+
 def test_a_checkpoint_that_has_changed_is_told_of(run, tmp_path):
     from foresight_cli.models.checkpoint import TINY
 
@@ -137,7 +168,8 @@ def test_two_datasets_are_not_guessed_between(cached):
     assert said == (
         "foresight analyze: both models are cached on 2 datasets (data=shapes data.per_category=3 data.seed=0 "
         "data.size=32 data.variant=default; data=shapes data.per_category=3 data.seed=1 data.size=32 "
-        "data.variant=default): say which with data="
+        "data.variant=default). Add data=shapes data.per_category=3 data.size=32 or data=shapes data.per_category=3 "
+        "data.seed=1 data.size=32"
     )
     named = ("data=shapes", *SMALL, "data.seed=1", "pooling=channel_mean", "permutations=19")
     result = cached("analyze", "source=pixels", "target=histogram", *named)

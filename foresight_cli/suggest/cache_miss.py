@@ -80,7 +80,7 @@ def explain(misses: Sequence[Miss], place: Place) -> str:
         fault = "" if setting else _no_row(miss, place)
         reasons.append(f"{reason}, and {fault}" if fault else reason)
         settings += [setting] if setting else []
-        commands += [] if setting or fault else [_extract(miss, place)]
+        commands += [] if setting or fault else [extract_line(miss, place)]
     absent = "no such latents in the cache"
     if all(reason.endswith(f": {absent}") for reason in reasons):
         reasons = [" and ".join(reason.removesuffix(f": {absent}") for reason in reasons) + f": {absent}"]
@@ -118,8 +118,8 @@ def _lacking(miss: Miss, ids: Sequence[str], *, skip: bool = False) -> str:
 def other_data(source: Miss, target: Miss, cache_dir: str) -> str:
     """One line for two models that are cached, but on no dataset in common: the target is to follow the source."""
     entry, other = source.same_model[0], target.same_model[0]
-    on = " or ".join(dict.fromkeys(" ".join(_data_of(one)) for one in source.same_model))
-    instead = " or ".join(dict.fromkeys(" ".join(_data_of(one)) for one in target.same_model))
+    on = " or ".join(dict.fromkeys(" ".join(data_of(one)) for one in source.same_model))
+    instead = " or ".join(dict.fromkeys(" ".join(data_of(one)) for one in target.same_model))
     text = f"source={source.space.model.name} is cached on {on}, target={target.space.model.name} on {instead}"
     missing, there = (target, entry)
     if entry.recipe.data["name"] == "precomputed" != target.space.model.name:  # it has no pictures
@@ -127,7 +127,7 @@ def other_data(source: Miss, target: Miss, cache_dir: str) -> str:
     place = Place(None, None, cache_dir, [there])
     if fault := _lacking(missing, read_samples(there.path).ids):
         return f"{text}, and {fault}"
-    return f"{text}. Type: {_extract(replace(missing, same_model=()), place)}"
+    return f"{text}. Type: {extract_line(replace(missing, same_model=()), place)}"
 
 
 def _reason(miss: Miss, place: Place) -> tuple[str, str | None]:
@@ -142,8 +142,8 @@ def _reason(miss: Miss, place: Place) -> tuple[str, str | None]:
         return _absent(miss), None
     differing = _differing(asked, nearest[1])
     if not differing:
-        place_of = asked.get("checkpoint")
-        changed = f"{place_of} has changed since it was extracted ({_day(nearest[0])})"
+        checkpoint = asked.get("checkpoint")
+        changed = f"{checkpoint} has changed since it was extracted ({day_of(nearest[0])})"
         return f"{miss.side}={miss.space.model.name}: {changed}", None
     key = f"{miss.side}.model.{differing[0]}"
     here, there = (as_override("", one.get(differing[0]))[1:] for one in (asked, _shown(nearest[1])))
@@ -164,7 +164,7 @@ def _setting_words(side: str, asked: Settings, cached: Settings, differing: Sequ
 
 def _differing(asked: Settings, cached: Settings) -> list[str]:
     """The settings in which a cached model is another, those that a user types most first."""
-    same_file = _place_of(cached.get("checkpoint")) == _place_of(asked.get("checkpoint"))
+    same_file = place_of(cached.get("checkpoint")) == place_of(asked.get("checkpoint"))
     keys = [
         key
         for key in asked
@@ -197,18 +197,18 @@ def _other_data_or_layers(miss: Miss, place: Place) -> str:
         settings = settings_of(entry)
         if settings is None or settings[1]["name"] != asked["name"] or asked.get("path") is None:
             continue
-        if _place_of(settings[1].get("path")) == _place_of(asked["path"]):
+        if place_of(settings[1].get("path")) == place_of(asked["path"]):
             where, noun = shown_path(asked["path"]), NOUNS.get(asked["name"], "pictures")
             now, then = identity.get("count"), entry.recipe.rows
             if now is not None and now != then:
-                return f"{where} has {now:,} {noun}, the cache has {then:,} (extracted {_day(entry)})"
-            return f"the {noun} in {where} have changed since they were extracted ({_day(entry)})"
-    cached = " or ".join(dict.fromkeys(" ".join(_data_of(entry)) for entry in miss.same_model))
+                return f"{where} has {now:,} {noun}, the cache has {then:,} (extracted {day_of(entry)})"
+            return f"the {noun} in {where} have changed since they were extracted ({day_of(entry)})"
+    cached = " or ".join(dict.fromkeys(" ".join(data_of(entry)) for entry in miss.same_model))
     here = " ".join(data_words(asked))
     return f"{name} is cached on {cached}, and not on {here}"
 
 
-def _place_of(path: Any) -> str | None:
+def place_of(path: Any) -> str | None:
     """A file or folder, whichever way its path is written; a hub id as it is."""
     if path is None:
         return None
@@ -216,19 +216,21 @@ def _place_of(path: Any) -> str | None:
     return str(whole.resolve()) if whole.exists() else str(path)
 
 
-def _data_of(entry: Entry) -> list[str]:
+def data_of(entry: Entry) -> list[str]:
+    """The words for the dataset that an entry is on."""
     settings = settings_of(entry)
     return [f"data={entry.recipe.data.get('name')}"] if settings is None else data_words(settings[1])
 
 
-def _day(entry: Entry) -> str:
+def day_of(entry: Entry) -> str:
+    """The day on which an entry was completed, for example 2026-11-30."""
     try:
         return date.fromtimestamp((entry.path / "manifest.json").stat().st_mtime).isoformat()
     except OSError:
         return "earlier"
 
 
-def _extract(miss: Miss, place: Place) -> str:
+def extract_line(miss: Miss, place: Place) -> str:
     """The extraction of what is missing, on the data that was named, or that the other side is cached on."""
     settings = asdict(miss.space.model)
     weights = weights_for(settings)
@@ -251,10 +253,12 @@ def _poolings(miss: Miss) -> list[str]:
 
 def _cached(miss: Miss, what: str) -> list[str]:
     """The layers or poolings of the same model that are cached on other data."""
-    return list(dict.fromkeys(getattr(entry.recipe, what) for entry in _by_depth(miss.same_model)))
+    return list(dict.fromkeys(getattr(entry.recipe, what) for entry in by_depth(miss.same_model)))
 
 
-def _by_depth(entries: Iterable[Entry]) -> list[Entry]:
+def by_depth(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries with their layers in the network's order; ``final`` is the last."""
+
     def depth(entry: Entry) -> tuple[bool, int]:
         layer = entry.recipe.layer
         return not layer.isdecimal(), int(layer) if layer.isdecimal() else 0
