@@ -23,7 +23,7 @@ from foresight_cli.data.probing import refuse_undecodable, skips_undecodable
 from foresight_cli.errors import ForesightError, UnfitSample
 from foresight_cli.extraction.fit import check_fit, check_fit_before_hashing
 from foresight_cli.extraction.job import Job
-from foresight_cli.extraction.left_out import forget, report_left_out, shards_to_redo
+from foresight_cli.extraction.left_out import forget_left_out, report_left_out, shards_to_redo
 from foresight_cli.extraction.plan import described, open_data, opened, planned
 from foresight_cli.extraction.precision import with_dtype
 from foresight_cli.extraction.together import Together
@@ -108,7 +108,8 @@ def extract(
     if not fresh and not all(Entry.at(root, recipe).complete for recipe in recipes.values()):
         _check_model(config, model)  # before a folder is made for a layer that the checkpoint does not have
     entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
-    again = shards_to_redo(entries, dataset)
+    readable: dict[str, bool] = {}
+    again = shards_to_redo(entries, dataset, readable)
     todo = {tap: entry for tap, entry in entries.items() if tap in again or not entry.complete}
     if len(todo) < len(entries):
         done = len(entries) - len(todo)
@@ -116,8 +117,7 @@ def extract(
     if todo:
         with locked([entry.path for entry in todo.values()], _say_waiting):
             todo = {tap: Entry.create(root, recipes[tap]) for tap in todo}  # again: they may be gone or done by now
-            for tap, numbers in again.items():
-                forget(todo[tap], numbers)
+            forget_left_out({tap: todo[tap] for tap in again}, dataset, readable)
             if probe and not fresh:
                 refuse_undecodable(dataset)
             _fill({tap: entry for tap, entry in todo.items() if not entry.complete}, config, dataset, model, tracking)

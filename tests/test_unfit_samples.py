@@ -13,10 +13,13 @@ import torch
 
 from foresight_cli.config import VisionConfig
 from foresight_cli.data import Sample
+from foresight_cli.data.decode import not_read
 from foresight_cli.errors import ForesightError, UnfitSample
 from foresight_cli.every_row import _slices
 from foresight_cli.extract import extract
+from foresight_cli.extraction.left_out import _curable
 from foresight_cli.latents import Entry, Recipe, Shard, load
+from foresight_cli.latents.lock import locked
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.latents.slices import matched_slices
 from foresight_cli.results import load_results
@@ -104,6 +107,44 @@ def test_a_picture_left_out_is_read_once_the_limit_lets_it_in(run, tmp_path):
     (fresh,) = tmp_path.glob("fresh/pixels/*/*/*")
     assert fresh.name == folder.name
     assert {path.name for path in Entry.open(fresh).shard_files().values()} == after
+
+
+@pytest.mark.parametrize(
+    ("reason", "curable"),
+    [
+        ("8 x 12 pixels are more than data.max_pixels=80. To read it, add data.max_pixels=96", True),
+        ("HEIF is not read on this machine yet: pip install 'foresight-latents[heif]'", True),
+        ("not an image, or of a kind that is not read (formats: JPEG, PNG)", True),  # more are read by now
+        (not_read(), False),
+        ("the file is truncated", False),
+    ],
+)
+def test_what_is_tried_again(reason, curable):
+    assert _curable(reason) == curable
+
+
+def test_two_runs_at_once_read_what_was_left_out_once(tmp_path, monkeypatch, caplog):
+    data = folder_of_pictures(tmp_path / "p", {f"{i}.png": (8, 8 + 4 * (i == 3)) for i in range(6)})
+    low, high = (dataclasses.replace(data, on_error="skip", max_pixels=most) for most in (80, 96))
+    entry = only(extract(pixels(tmp_path / "c", data=low, rows_per_shard=2)))
+    states = []
+
+    def written():
+        return {path: path.stat().st_mtime_ns for path in entry.shard_files().values()}
+
+    def lock(*args):
+        if not states:  # the first is overtaken by another one while it waits
+            states.append(None)
+            extract(pixels(tmp_path / "c", data=high, rows_per_shard=2))
+            states.append(written())
+        return locked(*args)
+
+    monkeypatch.setattr("foresight_cli.extract.locked", lock)
+    caplog.set_level("INFO")
+    extract(pixels(tmp_path / "c", data=high, rows_per_shard=2))
+    assert caplog.messages.count("samples that were left out can be read now (1): computing their shards again") == 1
+    assert written() == states[1]
+    assert load(entry).ids == [f"{i}.png" for i in range(6)]
 
 
 # --- two sides that lack different samples

@@ -117,13 +117,18 @@ def header_pixels(data: bytes, sample_id: str, max_pixels: int = MAX_PIXELS) -> 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return f"not an image, or of a kind that is not read (formats: {', '.join(sorted(formats()))})"
+        return not_read()
     if isinstance(error, MemoryError):
         return "not enough memory for its pixels"
     text = " ".join(str(error).split()).rstrip(".")
     if "truncated" in text.lower():
         return "the file is truncated"
     return text[:200] or type(error).__name__
+
+
+def not_read() -> str:
+    """Why bytes that no reader of this machine takes for a picture are left out."""
+    return f"not an image, or of a kind that is not read (formats: {', '.join(sorted(formats()))})"
 
 
 def _formats_of(data: bytes) -> tuple[str, ...]:

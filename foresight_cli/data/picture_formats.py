@@ -24,8 +24,10 @@ SUFFIXES = {
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
 
-STARTS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP", b"\xffO\xffQ")
+STARTS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 """The first bytes of formats that can be told by them; WebP, HEIF and AVIF are told by bytes further in."""
+JPEG2000_STARTS = (b"\0\0\0\x0cjP", b"\xffO\xffQ")
+"""Of a file of JPEG 2000, and of its bare codestream."""
 
 _register = Lock()
 
@@ -66,10 +68,12 @@ def remedy(suffix: str) -> str | None:
 
 
 def kind_by_content(data: bytes) -> str | None:
-    """HEIF or AVIF where the bytes of a file say so; None for all else.
+    """HEIF, AVIF or JPEG2000, which not every machine reads, where the bytes of a file say so; None for all else.
 
     Source: ISO/IEC 14496-12, 4.3 (the brands of an ftyp box).
     """
+    if data.startswith(JPEG2000_STARTS):
+        return "JPEG2000"
     if data[4:8] != b"ftyp":
         return None
     size = int.from_bytes(data[:4], "big")

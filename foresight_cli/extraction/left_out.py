@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from foresight_cli.config import DataConfig
 from foresight_cli.data import Dataset, UndecodableImage
+from foresight_cli.data.decode import not_read
 from foresight_cli.data.probing import skips_undecodable
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 CURABLE = ("data.max_pixels=", "pip install")
 """What the reason of a sample says that another setting or a package makes readable."""
+UNREAD = "of a kind that is not read"
+"""What it says where no reader took the file: with another list of readers than today's it is tried again."""
 
 
 def report_left_out(data: DataConfig, entry: Entry) -> None:
@@ -41,19 +44,23 @@ def _samples(skipped: Sequence[object]) -> str:
     return "1 sample" if len(skipped) == 1 else f"{len(skipped)} samples"
 
 
-def shards_to_redo(entries: Mapping[Tap, Entry], dataset: Dataset) -> dict[Tap, list[int]]:
+def shards_to_redo(entries: Mapping[Tap, Entry], dataset: Dataset, readable: dict[str, bool]) -> dict[Tap, list[int]]:
     """The shards of complete entries that lack a sample which can be decoded by now.
 
     They are those whose reason names a setting or a package, which are in no key: once a larger ``data.max_pixels`` is
     given, or pillow-heif is installed, the entry has to get the sample that it lacks.
+
+    Args:
+        entries: the entries.
+        dataset: their samples.
+        readable: whether a sample can be decoded, by its id; each that is tried here is added.
     """
     redo: dict[Tap, list[int]] = {}
     row_of: dict[str, int] = {}
-    readable: dict[str, bool] = {}
     for tap, entry in entries.items():
         if not entry.complete:
             continue
-        curable = [i for i, reason in entry.manifest()["skipped"] if any(words in reason for words in CURABLE)]
+        curable = [sample_id for sample_id, reason in entry.manifest()["skipped"] if _curable(reason)]
         if curable and not row_of:
             row_of = {sample.id: row for row, sample in enumerate(dataset.samples)}
         for sample_id in curable:
@@ -62,11 +69,11 @@ def shards_to_redo(entries: Mapping[Tap, Entry], dataset: Dataset) -> dict[Tap, 
         rows = [row_of[sample_id] for sample_id in curable if readable[sample_id]]
         if rows:
             redo[tap] = sorted({row // entry.recipe.rows_per_shard for row in rows})
-    if redo:
-        log.info(
-            "samples that were left out can be read now (%d): computing their shards again", sum(readable.values())
-        )
     return redo
+
+
+def _curable(reason: str) -> bool:
+    return any(words in reason for words in CURABLE) or (UNREAD in reason and reason != not_read())
 
 
 def _decodes(dataset: Dataset, row: int) -> bool:
@@ -77,8 +84,22 @@ def _decodes(dataset: Dataset, row: int) -> bool:
     return True
 
 
-def forget(entry: Entry, numbers: Sequence[int]) -> None:
-    """Delete the shards ``numbers``, the manifest first: an entry with a hole is not complete."""
+def forget_left_out(entries: Mapping[Tap, Entry], dataset: Dataset, readable: dict[str, bool]) -> None:
+    """Delete the shards of :func:`shards_to_redo`; only for a caller that holds the entries' locks.
+
+    What another process has computed again in the meantime is complete with that sample, and is kept.
+    """
+    redo = shards_to_redo(entries, dataset, readable)
+    if redo:
+        log.info(
+            "samples that were left out can be read now (%d): computing their shards again", sum(readable.values())
+        )
+    for tap, numbers in redo.items():
+        _forget(entries[tap], numbers)
+
+
+def _forget(entry: Entry, numbers: Sequence[int]) -> None:
+    """The manifest goes first: an entry with a hole is not complete."""
     files = entry.shard_files()
     (entry.path / "manifest.json").unlink(missing_ok=True)
     for number in numbers:

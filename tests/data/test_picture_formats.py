@@ -1,6 +1,7 @@
 """Formats that phones and browsers write, beside what Pillow and pillow-heif make of them."""
 
 import io
+import json
 import subprocess
 import sys
 
@@ -124,16 +125,17 @@ def test_the_brand_tells_the_kind():
     assert kind_by_content(b"\0\0\0\x20ftypmif1\0\0\0\0mif1avifmiafMA1B") == "AVIF"
     assert kind_by_content(b"\0\0\0\x18ftypisom\0\0\0\0mp42") is None
     assert kind_by_content(encoded(noise(), "PNG")) is None
+    assert kind_by_content(encoded(noise(), "JPEG2000")) == "JPEG2000"
 
 
 @pytest.fixture
 def _without(monkeypatch):
-    """A machine without pillow-heif, whose Pillow was built without AVIF."""
+    """A machine without pillow-heif, whose Pillow was built without AVIF and JPEG 2000."""
     for cached in (picture_formats.missing_reader, picture_formats.formats, picture_formats.suffixes):
         cached.cache_clear()
     check = features.check
     monkeypatch.setattr(picture_formats, "find_spec", lambda name: None)
-    monkeypatch.setattr(features, "check", lambda name: name != "avif" and check(name))
+    monkeypatch.setattr(features, "check", lambda name: name not in ("avif", "jpg_2000") and check(name))
     yield
     for cached in (picture_formats.missing_reader, picture_formats.formats, picture_formats.suffixes):
         cached.cache_clear()
@@ -142,7 +144,15 @@ def _without(monkeypatch):
 @pytest.mark.usefixtures("_without")
 def test_without_a_reader_files_are_left_alone_and_the_command_is_named(run, tmp_path):
     (tmp_path / "p").mkdir()
-    for name, kind in (("a.png", "PNG"), ("b.HEIC", "HEIF"), ("c.heif", "HEIF"), ("d.avif", "AVIF"), ("e.png", "HEIF")):
+    pictures = {
+        "a.png": "PNG",
+        "b.HEIC": "HEIF",
+        "c.heif": "HEIF",
+        "d.avif": "AVIF",
+        "e.png": "HEIF",
+        "f.jpg": "JPEG2000",
+    }
+    for name, kind in pictures.items():
         (tmp_path / "p" / name).write_bytes(encoded(noise(), kind))
     done = run("extract", "model=pixels", "data=imagefolder", "data.path=p", "data.on_error=skip")
     assert done.exit_code == 0, done.output
@@ -151,8 +161,11 @@ def test_without_a_reader_files_are_left_alone_and_the_command_is_named(run, tmp
     assert "3 files left alone: 1 .avif, 1 .heic, 1 .heif (data=imagefolder reads .apng, .bmp, " in done.output
     assert advice in done.output
     assert (
-        f"1 sample left out, for instance 'e.png': HEIF is not read on this machine yet: {heif}. All: " in done.output
+        f"2 samples left out, for instance 'e.png': HEIF is not read on this machine yet: {heif}. All: " in done.output
     )
+    (manifest,) = tmp_path.glob("outputs/cache/pixels/*/*/*/manifest.json")
+    reason = "JPEG2000 is not read on this machine yet: pip install --upgrade pillow"
+    assert json.loads(manifest.read_bytes())["skipped"][1] == ["f.jpg", reason]
 
 
 @pytest.mark.usefixtures("_without")
