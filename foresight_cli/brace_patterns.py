@@ -7,10 +7,12 @@ from itertools import product
 
 
 def expand(pattern: str) -> list[str]:
-    """What braces stand for, as a shell has it.
+    """What braces stand for, as a shell has it; a range may be one of several options.
 
     >>> expand("s/{08..10}-{a,b}.tar")[:3]
     ['s/08-a.tar', 's/08-b.tar', 's/09-a.tar']
+    >>> expand("{0..2,7}.npy")
+    ['0.npy', '1.npy', '2.npy', '7.npy']
     """
     parts = re.split(r"(\{[^{}]*\})", pattern)
     return ["".join(chosen) for chosen in product(*(_options(part) for part in parts))]
@@ -19,10 +21,15 @@ def expand(pattern: str) -> list[str]:
 def _options(part: str) -> list[str]:
     if not part.startswith("{"):
         return [part]
-    if found := re.fullmatch(r"\{(\d+)\.\.(\d+)\}", part):
-        first, last = found[1], found[2]
-        return [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
-    return part[1:-1].split(",")
+    options: list[str] = []
+    for option in part[1:-1].split(","):
+        numbers = re.fullmatch(r"(\d+)\.\.(\d+)", option)
+        if numbers:
+            width = len(numbers[1])
+            options += [f"{number:0{width}d}" for number in range(int(numbers[1]), int(numbers[2]) + 1)]
+        else:
+            options.append(option)
+    return options
 
 
 def pattern_of(values: list[str]) -> str | None:
@@ -37,10 +44,23 @@ def pattern_of(values: list[str]) -> str | None:
         shared, tail = digits[0], re.match(r"\d*", end)
         after = tail[0] if tail else ""
         numbers = [f"{shared}{middle}{after}" for middle in middles]
-        if [int(n) for n in numbers] == list(range(int(numbers[0]), int(numbers[0]) + len(numbers))):
+        runs = _runs(numbers)
+        if any(len(run) > 2 for run in runs) or len(runs) == 1:
             head, rest = start.removesuffix(shared), end.removeprefix(after)
-            return f"{head}{{{numbers[0]}..{numbers[-1]}}}{rest}"
+            options = [f"{run[0]}..{run[-1]}" if len(run) > 1 else run[0] for run in runs]
+            return f"{head}{{{','.join(options)}}}{rest}"
     return f"{start}{{{','.join(middles)}}}{end}" if all("," not in m for m in middles) else None
+
+
+def _runs(numbers: list[str]) -> list[list[str]]:
+    """Consecutive numbers together."""
+    runs: list[list[str]] = []
+    for number in numbers:
+        if runs and int(number) == int(runs[-1][-1]) + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return runs
 
 
 def _shared_start(texts: list[str]) -> str:

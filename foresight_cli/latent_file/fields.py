@@ -274,6 +274,6 @@ def options(key: str, names: Sequence[str]) -> str:
 
 def _typed(word: str) -> str:
     """``word`` as a shell takes it, in double quotes where these will do."""
-    if re.fullmatch(r"[\w@%+=:,./{}-]+", word):
+    if re.fullmatch(r"[\w@%+=:,./-]+", word.replace("{at}", "")):  # a shell takes braces for its own
         return word
     return shlex.quote(word) if re.search(r'["$`\\!]', word) else f'"{word}"'

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from foresight_cli.brace_patterns import expand
+from foresight_cli.brace_patterns import expand, pattern_of
 from foresight_cli.errors import ForesightError
 from foresight_cli.latent_file.conversions import saved_dataset_line
 from foresight_cli.latent_file.fields import Naming, Undecided, natural, options
@@ -44,7 +44,7 @@ def files_of_pattern(pattern: str, at: str) -> list[Path]:
             continue
         fitting = [Path(file) for file in glob.glob(name, recursive=True) if Path(file).is_file()]  # noqa: PTH207
         parts = sorted((file for file in fitting if _is_part(file)), key=lambda file: natural(str(file)))
-        check_sequence(parts, f"{at}.path={pattern}", complete="[" not in name)
+        check_sequence(parts, f"{at}.path={pattern}", at, complete="[" not in name)
         files += parts
     if not files:
         raise ForesightError(f"no file fits {at}.path={pattern}; wanted {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
@@ -71,15 +71,15 @@ def files_of_folder(folder: Path, naming: Naming) -> tuple[list[Path], tuple[str
     else:
         tables = set[Path]()
         _refuse_mix(folder, parts, naming.at)
-    check_sequence(parts, str(folder))
-    _check_index(folder, files, parts)
+    check_sequence(parts, str(folder), naming.at)
+    _check_index(folder, files, parts, naming.at)
     used = {*parts, *tables, *(part.with_suffix(".csv") for part in parts)}
     others = [file.name for file in files if file not in used and not file.name.startswith(HIDDEN)]
     more = f" and {len(others) - 5} more" if len(others) > 5 else ""
     return parts, ((f"{folder}: left alone: {', '.join(others[:5])}{more}",) if others else ())
 
 
-def check_sequence(parts: Sequence[Path], place: str, *, complete: bool = True) -> None:
+def check_sequence(parts: Sequence[Path], place: str, at: str, *, complete: bool = True) -> None:
     """Refuse numbered parts of which one is missing.
 
     Names are a sequence if they differ in one number alone (of ``part-00003-of-00010`` the first). Numbers that begin
@@ -88,36 +88,46 @@ def check_sequence(parts: Sequence[Path], place: str, *, complete: bool = True) 
     Args:
         parts: the files.
         place: where they are, for the message.
+        at: whose path it is, ``model`` or ``data``.
         complete: whether the total that names tell of (10 of ``part-00003-of-00010``) must be there.
 
     Raises:
-        ForesightError: which is missing.
+        Undecided: which is missing, and the pattern that takes the others alone.
     """
     alike: dict[tuple[str, ...], list[Path]] = {}
     for part in parts:
         alike.setdefault((str(part.parent), *re.split(r"[0-9]+", part.name)), []).append(part)
     for names in alike.values():
-        _check_numbers([re.split(r"([0-9]+)", part.name) for part in names], place, complete)
+        if fault := _missing_number([re.split(r"([0-9]+)", part.name) for part in names], complete):
+            raise Undecided(f"{place}: {fault}. {_without(parts)}", at)
 
 
-def _check_numbers(names: Sequence[Sequence[str]], place: str, complete: bool) -> None:
-    """The same of names that differ in numbers alone, each split into text and digits by turns."""
+def _without(parts: Sequence[Path]) -> str:
+    """What takes ``parts`` alone, where others are missing."""
+    names = [str(part) for part in parts]
+    pattern = pattern_of(names) if len(names) > 1 else names[0]
+    return f"For those that are there, add {options('path', [pattern])}" if pattern else "Name one part after another"
+
+
+def _missing_number(names: Sequence[Sequence[str]], complete: bool) -> str:
+    """What is missing of names that differ in numbers alone, each split into text and digits by turns; "" if none."""
     runs, total = list(names[0]), _total(names[0]) if complete else None
     differing = [i for i in range(1, len(runs), 2) if len({name[i] for name in names}) > 1]
     if len(differing) > 1 or (not differing and total is None):
-        return
+        return ""
     at = differing[0] if differing else 1
     numbers = {int(name[at]) for name in names}
     first, last = min(numbers), max(numbers)
     if total is not None and at == 1:
         first, last = (1, total) if total in numbers else (0, total - 1)
     elif first > 1 and last - first + 1 > 2 * len(numbers):
-        return
+        return ""
     missing = sorted(set(range(first, last + 1)) - numbers)
-    if missing:
-        runs[at] = f"{missing[0]:0{len(runs[at]) if runs[at].startswith('0') else 0}d}"
-        others = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise ForesightError(f"{place}: {''.join(runs)} is missing{others}")
+    if not missing:
+        return ""
+    runs[at] = f"{missing[0]:0{len(runs[at]) if runs[at].startswith('0') else 0}d}"
+    others = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return f"{''.join(runs)} is missing{others}"
 
 
 def _total(runs: Sequence[str]) -> int | None:
@@ -146,11 +156,13 @@ def _arrays(folder: Path, parts: Sequence[Path], naming: Naming) -> tuple[list[P
     metadata = [file for file in _metadata_folder(folder) if file not in tables]
     for table in [*(file for file in rest if file.stem.startswith("metadata")), *metadata]:
         if part_number(table) is not None:
-            raise ForesightError(f"{folder}: {kind}_{_digits(table)}.npy is missing: only {table} is there")
+            fault = f"{kind}_{_digits(table)}.npy is missing: only {table} is there"
+            raise Undecided(f"{folder}: {fault}. {_without(chosen)}", naming.at)
     _refuse_mix(folder, [*chosen, *rest], naming.at)
     if tables and (bare := [file for file in chosen if table_beside(file) is None]):
         place = next(iter(tables)).parent
-        raise ForesightError(f"{place}: metadata_{_digits(bare[0])}.parquet is missing: {bare[0]} has no ids without")
+        fault = f"metadata_{_digits(bare[0])}.parquet is missing: {bare[0]} has no ids without"
+        raise Undecided(f"{place}: {fault}. {_without([file for file in chosen if file not in bare])}", naming.at)
     return chosen, tables
 
 
@@ -204,7 +216,7 @@ def _without_tables(pattern: str, files: Sequence[Path], at: str) -> list[Path]:
     return parts
 
 
-def _check_index(folder: Path, files: Sequence[Path], parts: Sequence[Path]) -> None:
+def _check_index(folder: Path, files: Sequence[Path], parts: Sequence[Path], at: str) -> None:
     """Refuse shards of which the index beside them names one that is missing."""
     for index in (file for file in files if file.name.endswith(".safetensors.index.json")):
         try:
@@ -212,7 +224,7 @@ def _check_index(folder: Path, files: Sequence[Path], parts: Sequence[Path]) -> 
         except (ValueError, KeyError, AttributeError, TypeError):
             continue
         if missing := sorted(named - {part.name for part in parts}, key=natural):
-            raise ForesightError(f"{folder}: {missing[0]} is missing, which {index.name} names")
+            raise Undecided(f"{folder}: {missing[0]} is missing, which {index.name} names. {_without(parts)}", at)
 
 
 def _nothing_in(folder: Path, at: str) -> ForesightError:

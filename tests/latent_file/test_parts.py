@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -169,25 +170,43 @@ def test_memory_holds_one_part_while_hashing():
 # --- what is refused
 
 
-def test_parts_that_are_missing():
+def others(path: str, rows: list[int], **named) -> str:
+    """The refusal of ``path``, of which the setting that it names takes the parts that are there."""
+    text, _, word = message(path, **named).partition(". For those that are there, add ")
+    (setting,) = shlex.split(word)
+    taken = open_latent_file(setting.removeprefix("model.path=").strip("'"))
+    assert taken.table.ids == [IDS[row] for part in rows for row in (2 * part, 2 * part + 1)]
+    return f"{text} | {word}"
+
+
+def test_parts_that_are_missing_and_how_to_take_the_others():
     for part in (0, 1, 2, 4, 6):
         one_part(f"emb/part-{part:02d}.npz", part)
-    assert message("emb") == "emb: part-03.npz is missing, and 1 more"
+    pattern = "\"model.path='emb/part-{00..02,04,06}.npz'\""
+    assert others("emb", [0, 1, 2, 4, 6]) == f"emb: part-03.npz is missing, and 1 more | {pattern}"
+    assert others("emb/*.npz", [0, 1, 2, 4, 6]).endswith(pattern)
     clip_retrieval("run", (0, 1, 2), metadata=(0, 1, 2, 3))
-    assert message("run", values="img_emb") == (
-        "run/img_emb: img_emb_3.npy is missing: only run/metadata/metadata_3.parquet is there"
+    assert others("run", [0, 1, 2], values="img_emb") == (
+        "run/img_emb: img_emb_3.npy is missing: only run/metadata/metadata_3.parquet is there | "
+        "\"model.path='run/img_emb/img_emb_{0..2}.npy'\""
     )
     clip_retrieval("bare", (0, 1, 2), metadata=(0, 2))
-    assert message("bare", values="img_emb") == (
-        "bare/metadata: metadata_1.parquet is missing: bare/img_emb/img_emb_1.npy has no ids without"
+    assert others("bare", [0, 2], values="img_emb") == (
+        "bare/metadata: metadata_1.parquet is missing: bare/img_emb/img_emb_1.npy has no ids without | "
+        "\"model.path='bare/img_emb/img_emb_{0,2}.npy'\""
     )
     one_part("of/train-00000-of-00002.parquet", 0)
-    assert message("of") == "of: train-00001-of-00002.parquet is missing"
-    assert message("of/*") == "model.path=of/*: train-00001-of-00002.parquet is missing"
+    assert others("of", [0]) == (
+        "of: train-00001-of-00002.parquet is missing | model.path=of/train-00000-of-00002.parquet"
+    )
+    assert others("of/*", [0]).startswith("model.path=of/*: train-00001-of-00002.parquet is missing | ")
     one_part("index/values-1.safetensors", 0)
     weights = {"weight_map": {"values": "values-1.safetensors", "more": "values-2.safetensors"}}
     Path("index/model.safetensors.index.json").write_text(json.dumps(weights))
-    assert message("index") == "index: values-2.safetensors is missing, which model.safetensors.index.json names"
+    assert others("index", [0]) == (
+        "index: values-2.safetensors is missing, which model.safetensors.index.json names | "
+        "model.path=index/values-1.safetensors"
+    )
     assert message("emb/part-{00..03}.npz") == (
         "no file 'emb/part-03.npz', which model.path=emb/part-{00..03}.npz names"
     )
