@@ -123,7 +123,7 @@ def _lists(path: Path, metadata: dict[str, str], naming: Naming) -> dict[str, Co
         if isinstance(column, list):
             lists[name] = column
         elif name in ("id", "ids", *ROLES, naming.id):
-            raise ForesightError(f"{path}: {name!r} in its metadata is no JSON list: write it with json.dumps(list)")
+            raise ForesightError(f"{path}: {name!r} in its metadata is not a JSON list: write it with json.dumps(list)")
     return lists
 
 

@@ -25,8 +25,8 @@ SAFETENSORS = [
         "no ids. Put them in its metadata, as save_file(..., metadata={'ids': json.dumps(ids)}), or in a column id of "
         "{x}.csv",
     ),
-    ({"values": VALUES}, {"ids": "a,b,c"}, "'ids' in its metadata is no JSON list: write it with json.dumps(list)"),
-    ({"values": VALUES}, {"ids": '"abc"'}, "'ids' in its metadata is no JSON list: write it with json.dumps(list)"),
+    ({"values": VALUES}, {"ids": "a,b,c"}, "'ids' in its metadata is not a JSON list: write it with json.dumps(list)"),
+    ({"values": VALUES}, {"ids": '"abc"'}, "'ids' in its metadata is not a JSON list: write it with json.dumps(list)"),
     ({"values": VALUES}, {"ids": "[1, 2]"}, "ids has shape [2]: wanted [3], one for each row of values"),
     ({"values": VALUES}, {"ids": "[1, 2.5, 3]"}, "ids holds 2.5: wanted text or whole numbers"),
     ({"values": VALUES}, {"ids": "[1, true, 3]"}, "ids holds True: wanted text or whole numbers"),

@@ -136,7 +136,7 @@ def test_config_that_lacks_what_its_class_wants(settings, only_config):
 def test_config_that_is_no_json(settings, tmp_path):
     (tmp_path / "config.json").write_text("weights")
     assert refusal(ForesightError, open_model(settings(tmp_path)).check_layers, ()) == (
-        f"config.json of {tmp_path} is no JSON (Expecting value: line 1 column 1 (char 0))"
+        f"config.json of {tmp_path} is not JSON (Expecting value: line 1 column 1 (char 0))"
     )
 
 

@@ -145,17 +145,29 @@ def test_a_snapshot_with_dangling_links(here):
     )
 
 
+COPY = "Copy config.json from the checkpoint that it was made from"
+BLOCKS = f"wanted at most 2,000 blocks. {COPY}"
+WIDE = f"wanted at most 100,000,000. {COPY}"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "is no JSON (it is empty)"),
-        ("{,}", "is no JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))"),
+        ("", "is not JSON (it is empty)"),
+        ("{,}", "is not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))"),
         ("[1]", "holds a list; wanted an object with the network's settings"),
         ("7", "holds a single value; wanted an object with the network's settings"),
         (
             "version https://git-lfs.github.com/spec/v1\n",
-            "is no JSON (it is a git-lfs pointer: type git lfs pull in the folder)",
+            "is not JSON (it is a git-lfs pointer: type git lfs pull in the folder)",
         ),
+        ('{"text_config": {"num_hidden_layers": 1000000}}', f"has text_config.num_hidden_layers=1,000,000: {BLOCKS}"),
+        ('{"vision_config": {"depth": 2001}}', f"has vision_config.depth=2,001: {BLOCKS}"),
+        ('{"depths": [3, 3, 900000, 3]}', f"has depths=900,009: {BLOCKS}"),
+        ('{"layers_per_block": [1, 3000]}', f"has layers_per_block=3,001: {BLOCKS}"),
+        ('{"hidden_size": 1000000000000}', f"has hidden_size=1,000,000,000,000: {WIDE}"),
+        ('{"block_out_channels": [8, 200000000]}', f"has block_out_channels=200,000,000: {WIDE}"),
+        ('{"vocab_size": 1e12}', f"has vocab_size=1,000,000,000,000.0: {WIDE}"),
     ],
 )
 def test_a_config_that_is_none(here, text, reason):

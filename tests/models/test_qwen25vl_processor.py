@@ -117,7 +117,7 @@ def test_settings_that_the_image_processor_does_not_take_are_one_line(qwen_files
 def test_a_file_that_is_no_json_object_is_named(qwen_files, name, text, reason):
     made = qwen_files({JINJA: TEMPLATE})
     (Path(made.name) / name).write_text(text)
-    assert refusal(made) == f"{name} of {made.name} is no JSON object ({reason})"
+    assert refusal(made) == f"{name} of {made.name} is not a JSON object ({reason})"
 
 
 PIXELS = {"shortest_edge": 3136, "longest_edge": 12544}
