@@ -74,7 +74,10 @@ class Qwen25VL:
         """See :class:`LatentModel`."""
         if self.checkpoint.local is not None:
             self._refuse_other_kind()  # before gigabytes are hashed
-        return {**self.checkpoint.identity(reach_hub=reach_hub), **prompt_identity(self.checkpoint)}
+        return {
+            **self.checkpoint.identity(reach_hub=reach_hub),
+            **prompt_identity(self.checkpoint, reach_hub=reach_hub),
+        }
 
     def check_layers(self, layers: Sequence[str]) -> None:
         """See :class:`LatentModel`."""

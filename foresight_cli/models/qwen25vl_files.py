@@ -128,7 +128,7 @@ class ProcessorFiles:
                 reason = "it holds something else"
             except ValueError as error:
                 reason = "it is a git-lfs pointer: type git lfs pull in its folder" if is_pointer(text) else str(error)
-            raise ForesightError(f"{self._named(file)} of {self.checkpoint.name} is no JSON object ({reason})")
+            raise ForesightError(f"{self._named(file)} of {self.checkpoint.name} is not a JSON object ({reason})")
 
     def template_advice(self) -> str:
         """How to get a chat template with pictures."""
@@ -171,15 +171,21 @@ def copy_advice(files: str) -> str:
     return f"Copy {files} from the checkpoint that it was made from"
 
 
-def prompt_identity(checkpoint: Checkpoint) -> dict[str, str]:
+def prompt_identity(checkpoint: Checkpoint, *, reach_hub: bool) -> dict[str, str]:
     """What fixes the prompt, where earlier versions made another one of the same files: then it has another key.
 
     They took the tokenizer's own chat template before that of the processor, left out what the tokenizer adds of its
-    own, and no hash covers ``additional_chat_templates``.
+    own, and no hash covers ``additional_chat_templates``. The commit of a hub id fixes all files, but not which of the
+    templates in them is taken. Earlier versions read no network in a subfolder.
+
+    Args:
+        checkpoint: whose files they are.
+        reach_hub: whether the small files of a hub id may be fetched; without, nothing is known of them.
     """
-    folder, identity = checkpoint.local, {}
-    if folder is None or checkpoint.subfolder:
-        return {}
+    identity: dict[str, str] = {}
+    if checkpoint.subfolder or (checkpoint.local is None and not reach_hub):
+        return identity
+    folder = checkpoint.small_files()
     with suppress(OSError, ValueError, AttributeError, KeyError, TypeError):  # a broken file: check_json() names it
         file = _template_file(folder)
         text = None if file is None else _text(folder / file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -53,14 +54,25 @@ def test_what_loading_reads_is_fetched_and_no_more(hub, tmp_path):
     hub.files[ID] |= {"model.fp16.safetensors": weights, "pytorch_model.bin": b"0", "onnx/model.onnx": b"0"}
     hub.files[ID] |= {"original/params.json": b"{}", "README.md": b"text", "modeling_mine.py": b"import os"}
     model = qwen(ID)
-    assert model.identity(reach_hub=True) == {"revision": SHA}
     model.check_weights()
     assert fetched(tmp_path) == {"config.json"}
+    assert model.identity(reach_hub=True) == {"revision": SHA}
     torch.testing.assert_close(latents(model, "8"), latents(qwen("tiny:qwen25vl"), "8"))
     assert fetched(tmp_path) == {
         *("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json"),
         *("tokenizer_config.json", "chat_template.jinja", "model.safetensors"),
     }
+
+
+def test_a_template_that_earlier_versions_passed_over_is_in_the_key(hub):
+    files = hub.files[ID]
+    template = files.pop("chat_template.jinja").decode()
+    settings = json.loads(files["tokenizer_config.json"])
+    files["tokenizer_config.json"] = json.dumps({**settings, "chat_template": template}).encode()
+    files["chat_template.json"] = json.dumps({"chat_template": f"{template} "}).encode()
+    own = hashlib.sha256(f"{template} ".encode()).hexdigest()
+    assert qwen(ID).identity(reach_hub=True) == {"revision": SHA, "chat_template": own}
+    assert qwen(ID).identity(reach_hub=False) == {}
 
 
 def test_a_variant_in_a_subfolder(hub, tmp_path):
@@ -87,7 +99,7 @@ def test_a_variant_in_a_subfolder(hub, tmp_path):
         ("quantize_config.json", b"{}", f"the checkpoint {ID} is quantised with an unknown method (quantize_"),
         ("config.json", b'{"quantization_config": {"quant_method": "awq", "bits": 4}}',
          f"the checkpoint {ID} is quantised with AWQ (4 bits) (quantization_config in config.json): to read it,"),
-        ("config.json", b"no", f"config.json of {ID} is no JSON (Expecting value: line 1 column 1 (char 0))"),
+        ("config.json", b"no", f"config.json of {ID} is not JSON (Expecting value: line 1 column 1 (char 0))"),
         ("model.safetensors", None, f"cannot read the checkpoint {ID}: it has no weights (model.safetensors)"),
     ],
 )  # fmt: skip
