@@ -51,7 +51,9 @@ class Table:
     attributes: dict[str, np.ndarray]
 
 
-def check_names(path: Path, name: str, shape: Sequence[int], dtype: np.dtype[Any] | str, rows: int) -> None:
+def check_names(
+    path: Path, name: str, shape: Sequence[int], dtype: np.dtype[Any] | str, rows: int, line: str | None = None
+) -> None:
     """Refuse ids, labels or groups that are no column of text or whole numbers, before they are read.
 
     Args:
@@ -60,13 +62,15 @@ def check_names(path: Path, name: str, shape: Sequence[int], dtype: np.dtype[Any
         shape: of the array.
         dtype: of the array; what the format calls it, where numpy has none like it.
         rows: of the values.
+        line: what to type to have text in its place, where a line does that.
 
     Raises:
         ForesightError: what it is, and what was wanted.
     """
     kind = "" if isinstance(dtype, str) else dtype.kind
     if kind not in ("i", "u", "U", "S"):
-        raise ForesightError(f"{path}: {name} are {KINDS.get(kind, dtype)}: save them with np.array({name}, dtype=str)")
+        way = f"wanted text or whole numbers. Type: {line}" if line else f"save them with np.array({name}, dtype=str)"
+        raise ForesightError(f"{path}: {name} are {KINDS.get(kind, dtype)}: {way}")
     if tuple(shape) != (rows,):
         raise ForesightError(f"{path}: {name} has shape {list(shape)}: wanted [{rows}], one for each row of values")
 

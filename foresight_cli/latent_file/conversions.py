@@ -53,6 +53,16 @@ def npz_line(path: Path, name: str, dtype: np.dtype[Any]) -> str:
     )
 
 
+def npz_text_line(path: Path, names: Sequence[str]) -> str:
+    """What turns the arrays ``names`` of a ``.npz`` into text, in a file beside it; None becomes the empty text."""
+    text = "v.decode() if isinstance(v, bytes) else '' if v is None else str(v)"
+    return _python(
+        f"import numpy as np; a = dict(np.load({str(path)!r}, allow_pickle=True)); "
+        f"a |= {{k: np.array([{text} for v in a[k].ravel()]) for k in {list(names)!r}}}; "
+        f"np.savez({_beside(path, '-text.npz')!r}, **a)"
+    )
+
+
 def npy_line(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
     """What turns a ``.npy`` into floats: in its place, since the table of its rows goes by its name."""
     pickled = ", allow_pickle=True" if dtype.hasobject else ""

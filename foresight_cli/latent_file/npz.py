@@ -12,7 +12,7 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 
 from foresight_cli.latent_file.columns import Columns, check_names
-from foresight_cli.latent_file.conversions import npz_line
+from foresight_cli.latent_file.conversions import npz_line, npz_text_line
 from foresight_cli.latent_file.fields import Field, Naming, no_ids, roles_of
 from foresight_cli.latent_file.file import LatentFile, check_values, latent_file, reading
 from foresight_cli.latent_file.npy import array_header
@@ -32,7 +32,8 @@ def read_npz(path: Path, naming: Naming) -> LatentFile:
         if roles.ids is None:
             raise no_ids(path, fields, naming)
         for role, name in {"ids": roles.ids, **roles.names}.items():
-            check_names(path, role, fields[name].shape, fields[name].dtype, shape[0])
+            line = npz_text_line(path, [roles.ids, *roles.names.values()])
+            check_names(path, role, fields[name].shape, fields[name].dtype, shape[0], line)
         columns = Columns(
             _array(archive, roles.ids),
             **{role: _array(archive, name) for role, name in roles.names.items()},

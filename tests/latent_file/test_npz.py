@@ -9,6 +9,7 @@ from tests.latent_file.refusal import FLOATS, SHAPES, first_sentence
 
 IDS = ["a", "b", "c"]
 VALUES = np.arange(6, dtype=np.float32).reshape(3, 2)
+TEXT = "wanted text or whole numbers"
 OBJECTS = np.array(["a", "b", None], dtype=object)
 NPZ = [
     ({"x": VALUES[:, 0]}, "no column of vectors among ['x']. Name it with model.values="),
@@ -32,17 +33,17 @@ NPZ = [
     ({"ids": IDS, "values": VALUES.reshape(3, 2, 1, 1, 1, 1)}, f"values has shape [3, 2, 1, 1, 1, 1]: {SHAPES}"),
     ({"ids": [], "values": VALUES[:0]}, "values has shape [0, 2]: there is nothing in it"),
     ({"ids": IDS, "values": VALUES[:, :0]}, "values has shape [3, 0]: there is nothing in it"),
-    ({"ids": OBJECTS, "values": VALUES}, "ids are Python objects: save them with np.array(ids, dtype=str)"),
-    ({"ids": np.array([0.5, 1, 2]), "values": VALUES}, "ids are float64: save them with np.array(ids, dtype=str)"),
+    ({"ids": OBJECTS, "values": VALUES}, f"ids are Python objects: {TEXT}"),
+    ({"ids": np.array([0.5, 1, 2]), "values": VALUES}, f"ids are float64: {TEXT}"),
     ({"ids": np.array([b"a", b"\xff", b"c"]), "values": VALUES}, r"ids holds b'\xff', which is not UTF-8 text"),
-    ({"ids": [True, False, True], "values": VALUES}, "ids are bool: save them with np.array(ids, dtype=str)"),
+    ({"ids": [True, False, True], "values": VALUES}, f"ids are bool: {TEXT}"),
     (
         {"ids": IDS, "labels": OBJECTS, "values": VALUES},
-        "labels are Python objects: save them with np.array(labels, dtype=str)",
+        f"labels are Python objects: {TEXT}",
     ),
     (
         {"ids": IDS, "group": np.array([1.0, 1, 2]), "values": VALUES},
-        "groups are float64: save them with np.array(groups, dtype=str)",
+        f"groups are float64: {TEXT}",
     ),
     ({"ids": [*IDS, "d"], "values": VALUES}, "ids has shape [4]: wanted [3], one for each row of values"),
     ({"ids": [IDS] * 3, "values": VALUES}, "ids has shape [3, 3]: wanted [3], one for each row of values"),
