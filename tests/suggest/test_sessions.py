@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from foresight_cli.training import fit
 from tests.models.vision_networks import NETWORKS
 from tests.suggest.printed_lines import Session, commands
 
@@ -20,10 +22,17 @@ def session(run) -> Session:
     return Session(run)
 
 
-@pytest.fixture
-def without_figures(monkeypatch) -> None:
-    """Reports that draw nothing: figures are most of their time, and print no command."""
+@pytest.fixture(autouse=True)
+def quick(monkeypatch) -> None:
+    """Reports that draw nothing, adapters trained for two epochs: what takes the time and changes no line."""
     monkeypatch.setattr("foresight_cli.report.draw_figures", lambda *_: iter(()))
+    trained = fit.train
+
+    def train(adapter, *args, **settings):
+        adapter.config = replace(adapter.config, epochs=2)
+        return trained(adapter, *args, **settings)
+
+    monkeypatch.setattr(fit, "train", train)
 
 
 @pytest.fixture
@@ -60,7 +69,7 @@ def vit(tmp_path) -> None:
     NETWORKS["vit"].write(tmp_path / "vit")
 
 
-def test_two_files_of_latents(session, latents, without_figures):
+def test_two_files_of_latents(session, latents):
     latents("a.npz", "b.npz")
     assert "Next: extract the other file's rows of the same ids, with data=precomputed data.path=a.npz\n" in (
         session.type("foresight extract model=precomputed model.path=a.npz")
@@ -83,7 +92,7 @@ def test_two_files_of_latents(session, latents, without_figures):
 SMALL = "data.per_category=4 data.size=64"
 
 
-def test_the_two_tiny_models(session, without_figures):
+def test_the_two_tiny_models(session):
     typed = session.follow(f"foresight extract model=qwen25vl weights=tiny layer.index=9 {SMALL}")
     on = f"data=shapes {SMALL}"
     assert typed == [
@@ -97,7 +106,21 @@ def test_the_two_tiny_models(session, without_figures):
     ]
 
 
-def test_a_network_of_ones_own_and_a_file(session, vit, photos, latents, without_figures):
+def test_the_two_tiny_models_from_the_other_end(session):
+    small = "data.per_category=4 data.size=32"
+    pair = f"target.model.resolution=32 data=shapes {small} weights=tiny"
+    typed = session.follow(f"foresight extract model=ltxv weights=tiny model.resolution=32 pooling=flat {small}")
+    assert typed[:4] == [
+        f"foresight extract model=ltxv weights=tiny model.resolution=32 pooling=flat {small}",
+        f"foresight extract model=qwen25vl layer=all pooling=all data=shapes {small} weights=tiny",
+        f"foresight analyze {pair}",
+        "foresight report",
+    ]
+    assert typed[4].startswith(f"foresight adapt {pair} layer")
+    assert [line.split()[1] for line in typed[5:]] == ["extract"]  # the source with random weights
+
+
+def test_a_network_of_ones_own_and_a_file(session, vit, photos, latents):
     latents("other features.npz", ids=[f"{'ab'[i % 2]}/{i}.png" for i in range(32)])
     on = "data=imagefolder \"data.path='my photos, été'\""
     vision = "model.checkpoint=vit model.dtype=float32 model.tokens=cls"
@@ -137,7 +160,7 @@ def autoencoder(tmp_path) -> None:
     AutoencoderTiny(**widths, **blocks).save_pretrained(tmp_path / "vaes/small")
 
 
-def test_a_network_and_an_autoencoder_in_another_cache(session, vit, autoencoder, saved_dataset, without_figures):
+def test_a_network_and_an_autoencoder_in_another_cache(session, vit, autoencoder, saved_dataset):
     on = "data=hf 'data.path=set #1' data.attributes=[x]"
     decoder = "model.checkpoint=vaes/small model.dtype=float32 model.resolution=32"
     session.type(f"foresight extract model=autoencoder {decoder} {on} 'cache_dir=my cache'")
@@ -157,17 +180,20 @@ def test_a_network_and_an_autoencoder_in_another_cache(session, vit, autoencoder
     ]
 
 
-def test_sweeps(session, without_figures):
+def test_sweeps(session):
     pair = "source=pixels target=histogram"
     for model in ("pixels 'model.resolution=4,8'", "histogram"):
         session.type(f"foresight extract -m model={model} data.per_category=4 data.size=32")
-    quick = "permutations=19 controls=[mean_rgb]"
+    quick = "permutations=19 controls=[]"
     typed = session.follow(f"foresight analyze -m {pair} source.model.resolution=4,8 {quick}")
     assert [line.split()[1] for line in typed] == ["analyze", "report", "report", "adapt", "analyze", "analyze"]
     assert typed[2].startswith("foresight report run=outputs/analyze/multirun/")
+    on = "source.model.resolution=4 data.per_category=4 data.size=32"
+    sweep = f"foresight adapt -m {pair} data=shapes {on} adapter=linear,lowrank"
+    assert session.follow(sweep) == [sweep]  # then report, which was typed above
 
 
-def test_a_run_elsewhere_is_named(session, latents, without_figures):
+def test_a_run_elsewhere_is_named(session, latents):
     latents("a.npz", "b.npz")
     for name in "ab":
         session.type(f"foresight extract model=precomputed model.path={name}.npz data=precomputed data.path=a.npz")
