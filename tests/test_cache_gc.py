@@ -184,7 +184,7 @@ def test_an_entry_that_an_extract_fills_is_left_alone_and_one_that_was_killed_go
     extract.communicate()
     freed = f"{size(entry):.1f} kB"
     assert run("cache", "gc", "--yes").stdout.splitlines() == [
-        f"deleted {entry}: {freed}, incomplete: 1 of 2 shards; the same extract would go on from there",
+        f"deleted {entry}: {freed}, incomplete: 1 of 2 shards; the same extract would resume from there",
         f"deleted 1 thing, {freed}",
     ]
     assert not entry.exists()

@@ -90,8 +90,8 @@ def test_a_cache_that_cannot_be_written_leaves_them_out(tmp_path, caplog):
         keys[made(tmp_path, *words).path.name] = name
     assert caplog.messages == [
         f"warning: the control {name} is not measured: cannot write {tmp_path}/file/pixels/layer-final/flat/{key}: Not "
-        "a directory. Make room or pick another place with cache_dir=DIR; what is already written stays, and the same "
-        "command goes on from there"
+        "a directory. Make room or pick another place with cache_dir=DIR; what is already written is kept, and the "
+        "same command resumes from there"
         for key, name in keys.items()
     ]
 

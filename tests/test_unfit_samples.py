@@ -166,7 +166,7 @@ def bridge(tmp_path_factory, qwen_checkpoint):
     ]
 
 
-SAID = "samples left out: 1 of qwen25vl and 0 of pixels; both sides go on without these 1\n"
+SAID = "samples left out: 1 of qwen25vl and 0 of pixels; both sides leave these 1 out\n"
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

@@ -14,7 +14,7 @@ __all__ = ["CorruptShard", "Entry", "Latents", "Recipe", "RowReader", "Shard", "
 
 
 def __getattr__(name: str) -> Any:
-    """Import what brings torch only when it is asked for: finding an entry in the cache takes no second."""
+    """Import the modules that need torch on first use, so that finding an entry in the cache stays fast."""
     from importlib import import_module
 
     modules = {"Latents": "loading", "join": "loading", "load": "loading", "Shard": "shard", "RowReader": "rows"}

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written aside, flushed to the disk, then given their name by one rename."""
+"""Atomic file writes: written under a temporary name, flushed to the disk, then renamed once."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create ``path`` and its parents; raises as :func:`write_atomic` does. An object store has no folders."""
+    """Create ``path`` and its parents (an object store has no folders); raises as :func:`write_atomic`."""
     if remote.is_remote(path):
         return
     try:
@@ -47,15 +47,15 @@ def make_folder(path: Path) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> ForesightError:
-    """The one line for a disk that refuses."""
+    """Return the one-line error for a disk that refuses a write."""
     return ForesightError(
         f"cannot write {path}: {error.strerror or error}. Make room or pick another place with cache_dir=DIR; "
-        "what is already written stays, and the same command goes on from there"
+        "what is already written is kept, and the same command resumes from there"
     )
 
 
 def sync_folder(folder: Path) -> None:
-    """Make what was renamed or deleted in ``folder`` outlive a power cut."""
+    """Flush ``folder``, so that renames and deletions in it survive a power cut."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -1,6 +1,6 @@
-"""What could go from the cache: what killed runs and damaged disks left, and the entries that a user names.
+"""What can be deleted from the cache: leftovers of killed runs and damaged disks, and the entries that a user names.
 
-No link inside the cache is followed, and no file counts that foresight did not name itself.
+Links inside the cache are never followed. Files that foresight did not write are never counted or deleted.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ DAY = 86400.0
 
 @dataclass(frozen=True)
 class Removable:
-    """What could go.
+    """A file or an entry that can be deleted.
 
     Attributes:
         path: a file, or an entry's folder.
-        bytes: what it takes on the disk.
-        reason: why it could go.
-        named: whether the user asked for it, so that it goes even if it is whole.
-        stays: what of it would stay, to be put after the reason; "" for nothing.
+        bytes: its size on the disk.
+        reason: why it can be deleted.
+        named: whether the user asked for it, so that it is deleted even if it is whole.
+        stays: text about the files that would stay, to put after the reason; "" if none would.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Removable:
 
 @dataclass(frozen=True)
 class Kept:
-    """A folder that is left alone, or that stays behind, and why."""
+    """A folder that is left alone or stays behind, with the reason."""
 
     path: Path
     reason: str
@@ -58,7 +58,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Contents:
-    """What lies in an entry's folder: foresight's files by name, other files, and foresight's names that are links."""
+    """The files in an entry's folder: foresight's by name, other files, and links named like foresight's files."""
 
     own: dict[str, FileState]
     foreign: list[str]
@@ -66,18 +66,18 @@ class Contents:
 
     @property
     def bytes(self) -> int:
-        """Of foresight's files."""
+        """Total size of foresight's files."""
         return sum(state.size for state in self.own.values())
 
     @property
     def stays(self) -> str:
-        """What of the folder would stay if the entry went."""
+        """Text about the files that would stay if the entry were deleted."""
         others = f" and {len(self.foreign) - 1} more" if len(self.foreign) > 1 else ""
         return f". Not foresight's and kept: {self.foreign[0]}{others}" if self.foreign else ""
 
     @classmethod
     def of(cls, folder: Path) -> Contents:
-        """The contents of ``folder``, in the order of their names."""
+        """List ``folder``, in the order of the names."""
         own, foreign, links = dict[str, FileState](), list[str](), list[str]()
         for name, state in states(folder):
             if not _is_ours(name):
@@ -95,7 +95,7 @@ def _is_ours(name: str) -> bool:
 
 
 def entry_folders(root: Path) -> list[Path]:
-    """Every folder under ``root`` that is named as an entry is, whatever it holds, in order; links are passed over.
+    """Return every folder under ``root`` that is named like an entry, whatever it holds, sorted; links are skipped.
 
     Raises:
         ForesightError: a folder cannot be listed.
@@ -112,68 +112,68 @@ def entry_folders(root: Path) -> list[Path]:
 
 
 def leftovers(root: Path) -> Iterator[Removable | Kept]:
-    """What nobody needs: torn and damaged files, and entries that are not complete or cannot be read."""
+    """Find what is of no use: torn and damaged files, and entries that are not complete or cannot be read."""
     for folder in entry_folders(root):
         try:
-            there = Contents.of(folder)
-            waste = list(waste_of(folder, there))
+            contents = Contents.of(folder)
+            waste = list(waste_of(folder, contents))
         except OSError as error:
             yield Kept(folder, f"it cannot be read: {error.strerror}")
             continue
-        if waste and (reason := _in_use(folder, there)):
+        if waste and (reason := _in_use(folder, contents)):
             yield Kept(folder, reason)
         else:
             yield from waste
 
 
 def named(root: Path, keys: Sequence[str], older_than: float | None) -> Iterator[Removable | Kept]:
-    """The entries whose key begins with one of ``keys``, and whose manifest was written ``older_than`` seconds ago.
+    """Find the entries whose key begins with one of ``keys`` and whose manifest is at least ``older_than`` seconds old.
 
     Args:
-        root: of the cache.
-        keys: in hexadecimal digits; none for every complete entry.
-        older_than: None for any age; an entry without a manifest has none.
+        root: root folder of the cache.
+        keys: first hexadecimal digits of keys; empty for every complete entry.
+        older_than: None for any age; an entry without a manifest has no age.
 
     Raises:
-        ForesightError: no entry or several begin with one of the keys.
+        ForesightError: no entry, or several, begin with one of the keys.
     """
     folders = entry_folders(root)
     chosen = {_begins_with(key, folders) for key in keys} if keys else set(folders)
     for folder in sorted(chosen):
-        there = Contents.of(folder)
-        manifest = there.own.get("manifest.json")
+        contents = Contents.of(folder)
+        manifest = contents.own.get("manifest.json")
         if older_than is not None and (manifest is None or time.time() - manifest.modified < older_than):
             continue
-        if reason := _in_use(folder, there):
+        if reason := _in_use(folder, contents):
             yield Kept(folder, reason)
             continue
         days = int((time.time() - manifest.modified) // DAY) if manifest else 0
         age = f"written {days} days ago" if days > 1 else "written yesterday" if days else "written less than a day ago"
-        state = next((item.reason for item in waste_of(folder, there) if item.path == folder), f"complete, {age}")
-        yield Removable(folder, there.bytes, state, named=True, stays=there.stays)
+        state = next((item.reason for item in waste_of(folder, contents) if item.path == folder), f"complete, {age}")
+        yield Removable(folder, contents.bytes, state, named=True, stays=contents.stays)
 
 
 def _begins_with(key: str, folders: Sequence[Path]) -> Path:
-    found = [folder for folder in folders if folder.name.startswith(key)]
-    if not found:
+    matches = [folder for folder in folders if folder.name.startswith(key)]
+    if not matches:
         raise ForesightError(f"no entry's key begins with {key}: foresight cache ls shows them")
-    if len(found) > 1:
+    if len(matches) > 1:
         raise ForesightError(
-            f"{len(found)} entries' keys begin with {key}: {', '.join(map(str, found))}. Give more digits"
+            f"{len(matches)} entries' keys begin with {key}: {', '.join(map(str, matches))}. Give more digits"
         )
-    return found[0]
+    return matches[0]
 
 
-def waste_of(folder: Path, there: Contents) -> Iterator[Removable]:
-    """The whole entry, if it is not complete or cannot be read; else the files in it that are never read."""
-    if not there.own and there.foreign:
-        return  # a user's own folder that looks like one of ours
-    reason, entry = _why_not_whole(folder, there)
+def waste_of(folder: Path, contents: Contents) -> Iterator[Removable]:
+    """Find the whole entry if it is incomplete or unreadable, else those of its files that are never read."""
+    if not contents.own and contents.foreign:
+        return  # a user's folder that is named like an entry
+    reason, entry = _why_not_whole(folder, contents)
     if reason or entry is None:
-        yield Removable(folder, there.bytes, reason, stays=there.stays)
+        yield Removable(folder, contents.bytes, reason, stays=contents.stays)
         return
     read = {path.name for path in entry.shard_files().values()} | _listed(entry)
-    for name, state in there.own.items():
+    for name, state in contents.own.items():
         if TORN.fullmatch(name) and _writer_is_gone(name, state):
             yield Removable(folder / name, state.size, "left by a run that ended in the middle of writing it")
         elif ASIDE.fullmatch(name):
@@ -183,16 +183,16 @@ def waste_of(folder: Path, there: Contents) -> Iterator[Removable]:
 
 
 def _listed(entry: Entry) -> set[str]:
-    """The files that the manifest names: one that is not read is a fault, for ``verify`` to say, and no waste."""
+    """Return the files that the manifest names. If one is never read, that is a fault for ``verify``, not waste."""
     try:
         return {str(row["file"]) for row in entry.manifest()["shards"]}
     except (ForesightError, KeyError, TypeError):
         return set()
 
 
-def _why_not_whole(folder: Path, there: Contents) -> tuple[str, Entry | None]:
-    """Why the entry as a whole could go, or ""; and the entry, where it can be read."""
-    if "recipe.json" not in there.own:
+def _why_not_whole(folder: Path, contents: Contents) -> tuple[str, Entry | None]:
+    """Return why the whole entry can be deleted, or ""; and the entry, if it can be read."""
+    if "recipe.json" not in contents.own:
         return "incomplete: it has no recipe", None
     text = (folder / "recipe.json").read_bytes()
     try:
@@ -210,31 +210,31 @@ def _why_not_whole(folder: Path, there: Contents) -> tuple[str, Entry | None]:
     if entry.complete:
         return "", entry
     have = entry.recipe.shards - len(entry.missing())
-    return f"incomplete: {have} of {entry.recipe.shards} shards; the same extract would go on from there", entry
+    return f"incomplete: {have} of {entry.recipe.shards} shards; the same extract would resume from there", entry
 
 
 def other_format(recipe: bytes) -> str:
-    """What to say of a recipe of another version of the format; "" of one of this version.
+    """Describe a recipe of another version of the format; "" for a recipe of this version.
 
     Raises:
-        ValueError: it says no version.
+        ValueError: it names no version.
     """
-    said = json.loads(recipe)
-    if not isinstance(said, dict) or "format" not in said:
-        raise ValueError("it says no format")
-    return "" if said["format"] == FORMAT else f"of format {said['format']!r}; this foresight reads format {FORMAT}"
+    values = json.loads(recipe)
+    if not isinstance(values, dict) or "format" not in values:
+        raise ValueError("it has no `format` field")
+    return "" if values["format"] == FORMAT else f"of format {values['format']!r}; this foresight reads format {FORMAT}"
 
 
-def _in_use(folder: Path, there: Contents) -> str:
-    """Why the entry must be left alone, or ""."""
-    if there.links:
-        return f"it holds links ({there.links[0]}), and no link is followed"
+def _in_use(folder: Path, contents: Contents) -> str:
+    """Return why the entry must be left alone, or ""."""
+    if contents.links:
+        return f"it holds links ({contents.links[0]}), and links are not followed"
     if holder := lock.held(folder):
         return f"{holder} is filling it"
-    no_lock = lock.NAME not in there.own and not is_remote(folder)
+    no_lock = lock.NAME not in contents.own and not is_remote(folder)
     ours = no_lock or lock.last_holder(folder).host == socket.gethostname()
-    newest = max((state.modified for state in there.own.values()), default=0.0)
-    if "manifest.json" not in there.own and not ours and time.time() - newest < DAY:
+    newest = max((state.modified for state in contents.own.values()), default=0.0)
+    if "manifest.json" not in contents.own and not ours and time.time() - newest < DAY:
         return "another machine wrote to it less than a day ago, and may be filling it"  # not all disks have locks
     return ""
 

@@ -1,4 +1,4 @@
-"""JSON of the cache, read as what a stranger may have written: nothing in it is believed before it is checked."""
+"""JSON files of the cache, read as untrusted input: everything in them is checked before use."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from typing import Any
 SHARD_NAME = re.compile(r"shard-(\d{5})-of-(\d{5})\.([0-9a-f]{16})\.safetensors")
 
 LARGEST = 1 << 30
-"""Bytes: a manifest of 99,999 shards takes 20 MB; what it says of skipped samples may take more."""
+"""Bytes: a manifest of 99,999 shards takes 20 MB; its list of skipped samples may take more."""
 
 
 def read_json(path: Path) -> Any:
-    """What the file says.
+    """Return the parsed content of the file.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no JSON, nested beyond reason, or too large to be the cache's.
+        ValueError: it is not JSON, nested too deeply, or too large to be the cache's.
     """
     if (size := path.stat().st_size) > LARGEST:
-        raise ValueError(f"it has {size} bytes; {LARGEST} are the most that foresight writes")
+        raise ValueError(f"it has {size} bytes; foresight writes at most {LARGEST}")
     try:
         return json.loads(path.read_bytes())
     except RecursionError:
-        raise ValueError("it is nested beyond reason") from None
+        raise ValueError("it is nested too deeply") from None
 
 
-def shard_rows(said: Any, shards: int) -> bool:
-    """Whether a manifest's list of shards is as foresight writes it: every number once, in order, and no path."""
-    if not isinstance(said, list) or len(said) != shards:
+def shard_rows(listed: Any, shards: int) -> bool:
+    """Check whether a manifest's list of shards is as foresight writes it: every number once, in order, and no path."""
+    if not isinstance(listed, list) or len(listed) != shards:
         return False
-    return all(_is_shard(row, number, shards) for number, row in enumerate(said))
+    return all(_is_shard(row, number, shards) for number, row in enumerate(listed))
 
 
 def _is_shard(row: Any, number: int, shards: int) -> bool:

@@ -1,4 +1,4 @@
-"""The label of a model in the manifest of its entries: the one part that may change after they are sealed."""
+"""The label of a model in the manifest of its entries: the only part that may change after sealing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from foresight_cli.latents.store import Entry
 
 
 def write_label(entry: Entry, label: str) -> None:
-    """Have the manifest of ``entry`` say that its model goes by ``label``; key and shards do not depend on it.
+    """Write ``label`` as the name of the model into the manifest of ``entry``; key and shards do not depend on it.
 
     Raises:
         ForesightError: the entry is not complete.

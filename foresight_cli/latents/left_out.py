@@ -1,4 +1,4 @@
-"""Samples that one side of a bridge lacks since its model does not take them: both sides go on without those."""
+"""Samples that one side of a bridge lacks because its model cannot take them: both sides then leave them out."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ log = logging.getLogger(__name__)
 
 
 def left_out(source: Sequence[Entry], target: Sequence[Entry]) -> dict[str, str]:
-    """The samples that at least one entry left out, by id with the reason."""
+    """Return the samples that at least one entry left out: the reason by sample id."""
     return {**_of(target), **_of(source)}
 
 
 def say_left_out(source: Sequence[Entry], target: Sequence[Entry]) -> None:
-    """Say how many samples each side left out, where these are not the same."""
+    """Log how many samples each side left out, if the two sides differ."""
     sides = _of(source), _of(target)
     if sides[0].keys() != sides[1].keys():
         names = [side[0].recipe.model["name"] for side in (source, target)]
         counts = " and ".join(f"{len(lacking)} of {name}" for name, lacking in zip(names, sides, strict=True))
-        log.info("samples left out: %s; both sides go on without these %d", counts, len({**sides[0], **sides[1]}))
+        log.info("samples left out: %s; both sides leave these %d out", counts, len({**sides[0], **sides[1]}))
 
 
 def _of(side: Sequence[Entry]) -> dict[str, str]:
@@ -34,14 +34,14 @@ def _of(side: Sequence[Entry]) -> dict[str, str]:
 
 
 def without(latents: Latents, ids: Collection[str]) -> Latents:
-    """The rows of other samples than ``ids``.
+    """Return the rows whose samples are not in ``ids``.
 
     Raises:
-        ForesightError: there are none.
+        ForesightError: no row is left.
     """
     rows = [row for row, sample_id in enumerate(latents.ids) if sample_id not in ids]
     if len(rows) == len(latents.ids):
         return latents
     if not rows:
-        raise ForesightError("no sample is left that both sides have: each was left out of one of them")
+        raise ForesightError("no sample is left: each one was left out of the source or of the target")
     return latents.take(rows)

@@ -1,4 +1,4 @@
-"""What lies in a folder of the cache, on a disk or on an object store, with one look."""
+"""Listing of a cache folder on a disk or an object store, with one request per folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from foresight_cli.latents.remote import is_remote
 
 @dataclass(frozen=True)
 class FileState:
-    """A file: its bytes, when it was last written (seconds since 1970), and whether it is a link or another oddity."""
+    """A file: its bytes, when it was last written (seconds since 1970), and whether it is a regular file (no link)."""
 
     size: int
     modified: float
@@ -22,7 +22,7 @@ class FileState:
 
 
 def states(folder: Path) -> Iterator[tuple[str, FileState]]:
-    """The files and links in ``folder`` with their state, in the order of their names; folders count as oddities.
+    """List the files, links and folders in ``folder`` with their state, sorted by name; only files are ``regular``.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -39,13 +39,13 @@ def states(folder: Path) -> Iterator[tuple[str, FileState]]:
 
 
 def _on_store(folder: Any) -> Iterator[tuple[str, FileState]]:
-    found = {PurePosixPath(row["name"]).name: row for row in folder.fs.ls(folder.path, detail=True)}
-    for name, row in sorted(found.items()):
+    rows = {PurePosixPath(row["name"]).name: row for row in folder.fs.ls(folder.path, detail=True)}
+    for name, row in sorted(rows.items()):
         yield name, FileState(int(row.get("size") or 0), _written(row), row["type"] == "file")
 
 
 def _written(row: dict[str, Any]) -> float:
-    """When an object was last written; each kind of store has a name and a type of its own for that."""
+    """Return when an object was last written; each kind of store has another name and type for that field."""
     times = (row.get(key) for key in ("LastModified", "updated", "last_modified", "created", "mtime"))
     written: Any = next((time for time in times if time is not None), 0.0)
     if isinstance(written, str):  # Google's
@@ -54,8 +54,8 @@ def _written(row: dict[str, Any]) -> float:
 
 
 def folders_below(root: Path, levels: int) -> list[Path]:
-    """Every folder ``levels`` below ``root``, in order, found level by level: on a store no other object is listed."""
-    found = [root] if root.is_dir() else []
+    """Return every folder ``levels`` below ``root``, sorted. Level by level: on a store no other objects are listed."""
+    folders = [root] if root.is_dir() else []
     for _ in range(levels):
-        found = [path for folder in found for path in sorted(folder.iterdir()) if path.is_dir()]
-    return found
+        folders = [path for folder in folders for path in sorted(folder.iterdir()) if path.is_dir()]
+    return folders

@@ -1,4 +1,4 @@
-"""Cached latents back in memory, joined to those of another model by sample id."""
+"""Loading of cached latents, and their join with another model's latents by sample id."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Latents:
     Attributes:
         ids: sample ids.
         values: ``[n, d]``, in the dtype they were stored in.
-        labels: the category of each row, None where it has none.
-        groups: rows of one group never stand on both sides of a split.
-        attributes: ``[n]`` numbers by name; NaN where a sample has none.
+        labels: the category of each row, or None.
+        groups: the group of each row; rows of one group never are on both sides of a split.
+        attributes: ``[n]`` numbers by name; NaN where a sample lacks the attribute.
         pixels: ``[n, 32]`` uint8, SHA-256 of each sample's decoded pixels.
     """
 
@@ -38,7 +38,7 @@ class Latents:
         return len(self.ids)
 
     def take(self, rows: Sequence[int]) -> Latents:
-        """The given rows, in the given order."""
+        """Return the latents of ``rows``, in that order."""
         index = torch.as_tensor(list(rows), dtype=torch.long)
         return Latents(
             ids=[self.ids[i] for i in rows],
@@ -51,10 +51,10 @@ class Latents:
 
 
 def load(entry: Entry | str | Path) -> Latents:
-    """Every row of a complete cache entry, with every shard's bytes checked.
+    """Return every row of a complete cache entry, with every shard's bytes checked.
 
     Args:
-        entry: an :class:`Entry`, or its folder (``outputs/cache/<model>/layer-<l>/<pooling>/<key>``), a URL too.
+        entry: an :class:`Entry`, or its folder (``outputs/cache/<model>/layer-<l>/<pooling>/<key>``), or its URL.
 
     Raises:
         ForesightError: the entry is not complete, or a shard is damaged.
@@ -70,7 +70,7 @@ def load(entry: Entry | str | Path) -> Latents:
 
 
 def described(entry: Entry, ids: Sequence[str], values: torch.Tensor, pixels: torch.Tensor) -> Latents:
-    """Rows with what the entry's table says of them.
+    """Return rows with their labels, groups and attributes from the entry's table.
 
     Raises:
         ForesightError: the table does not name one of ``ids``.
@@ -91,10 +91,10 @@ def described(entry: Entry, ids: Sequence[str], values: torch.Tensor, pixels: to
 
 
 def refuse_not_finite(side: str, entry: Entry, ids: Sequence[str], bad: Sequence[int]) -> None:
-    """Refuse the latents of a ``side`` of which the rows ``bad`` are not finite.
+    """Refuse the latents of a ``side`` if it has rows (``bad``) that are not finite.
 
     Raises:
-        ForesightError: there are such rows.
+        ForesightError: ``bad`` is not empty.
     """
     if bad:
         dtype = entry.recipe.model.get("dtype")
@@ -112,24 +112,24 @@ def _column(column: Sequence[float | None], rows: Sequence[int]) -> torch.Tensor
 
 
 def join(*spaces: Latents) -> tuple[Latents, ...]:
-    """The same rows of every space, in the first one's order, matched by sample id.
+    """Return every space with its rows in the order of the first one, matched by sample id.
 
     Raises:
-        ForesightError: the spaces hold different samples, the pictures behind one id differ, or what is known of them.
-            Latents are never matched by position.
+        ForesightError: the spaces hold different samples, or one id has different pictures, labels, groups or
+            attributes in them. Latents are never matched by position.
     """
     first = spaces[0]
     joined = [first]
     for other in spaces[1:]:
         row_of = {sample_id: i for i, sample_id in enumerate(other.ids)}
         missing = [i for i in first.ids if i not in row_of]
-        known = set(first.ids)
-        extra = [i for i in other.ids if i not in known]
+        of_first = set(first.ids)
+        extra = [i for i in other.ids if i not in of_first]
         if missing or extra:
-            where, named = ("second", missing) if missing else ("first", extra)
+            where, ids = ("second", missing) if missing else ("first", extra)
             raise ForesightError(
-                f"the two spaces hold different samples: {len(named)} are not in the {where}, for instance "
-                f"{', '.join(map(repr, named[:3]))}. Extract both models on the same data"
+                f"the two spaces hold different samples: {len(ids)} are not in the {where}, for instance "
+                f"{', '.join(map(repr, ids[:3]))}. Extract both models on the same data"
             )
         matched = other.take([row_of[i] for i in first.ids])
         differing = (matched.pixels != first.pixels).any(dim=1).nonzero().flatten().tolist()
@@ -148,10 +148,10 @@ def join(*spaces: Latents) -> tuple[Latents, ...]:
 
 
 def _same_table(a: Latents, b: Latents) -> bool:
-    """Whether labels, groups and attributes are the same, row by row."""
+    """Check whether labels, groups and attributes are the same, row by row."""
     if list(a.labels) != list(b.labels) or list(a.groups) != list(b.groups):
         return False
     if a.attributes.keys() != b.attributes.keys():
         return False
     pairs = ((a.attributes[name].nan_to_num(), b.attributes[name].nan_to_num()) for name in a.attributes)
-    return all(torch.equal(one, other) for one, other in pairs)
+    return all(torch.equal(first, second) for first, second in pairs)

@@ -1,7 +1,7 @@
-"""One writer at a time for an entry: a lock that the system takes away from a process that dies.
+"""Lock on a cache entry: one writer at a time; the system releases the lock of a process that dies.
 
-The cache is right without it, since any number of writers end in the same files. With it, two processes that were
-asked for the same latents do not both compute them. Object stores have no locks: there writers agree without.
+The cache is correct without it, since any number of writers end in the same files. With it, two processes that
+need the same latents do not both compute them. Object stores have no locks; writers do without them there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NAME = ".lock"
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that holds an entry's lock; -1 and "" where it has not yet said."""
+    """The process that holds an entry's lock; -1 and "" if it has not yet written its name."""
 
     pid: int
     host: str
@@ -34,7 +34,7 @@ class Holder:
 
 @contextmanager
 def locked(folders: Iterable[Path], waiting: Callable[[Path, Holder], None]) -> Iterator[None]:
-    """Hold the locks of all ``folders``, made if need be; ``waiting`` is told of each that somebody else holds.
+    """Hold the locks of all ``folders``, made if needed; call ``waiting`` for each lock that another process holds.
 
     They are taken in the order of their names, so that two processes never wait for each other. On a file system
     without locks, or an object store, nothing is held.
@@ -45,12 +45,12 @@ def locked(folders: Iterable[Path], waiting: Callable[[Path, Holder], None]) -> 
     with ExitStack() as held_files:
         for folder in sorted({folder for folder in folders if not is_remote(folder)}):
             while not _take(folder, held_files, waiting):
-                pass  # whoever held it has deleted the folder, and the lock with it
+                pass  # the process that held the lock has deleted the folder, and the lock with it
         yield
 
 
 def _take(folder: Path, held_files: ExitStack, waiting: Callable[[Path, Holder], None]) -> bool:
-    """Lock ``folder``, made anew if it is gone; False if what was locked is not what lies there now."""
+    """Lock ``folder``, made again if it is gone; return False if the locked file has been replaced or deleted since."""
     path = folder / NAME
     make_folder(folder)
     try:
@@ -78,7 +78,7 @@ def _take(folder: Path, held_files: ExitStack, waiting: Callable[[Path, Holder],
 
 
 def held(folder: Path) -> Holder | None:
-    """Who holds the lock of ``folder`` at this moment, without waiting; None where nobody does."""
+    """Return the holder of the lock of ``folder``, without waiting; None if unlocked."""
     if is_remote(folder):
         return None
     try:
@@ -92,9 +92,9 @@ def held(folder: Path) -> Holder | None:
 
 
 def last_holder(folder: Path) -> Holder:
-    """Who held the lock of ``folder`` last, whether or not they still do."""
+    """Return the last holder of the lock of ``folder``, whether or not it still holds it."""
     try:
-        said = json.loads((folder / NAME).read_bytes())
-        return Holder(int(said["pid"]), str(said["host"]))
+        values = json.loads((folder / NAME).read_bytes())
+        return Holder(int(values["pid"]), str(values["host"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Holder(-1, "")

@@ -1,7 +1,7 @@
-"""Shards of an object store on this machine's disk: each is fetched once, and checked each time it is used.
+"""Local copies of the shards of an object store: each is fetched once, and checked each time it is used.
 
-They lie under ``$FORESIGHT_READ_CACHE`` (default ``~/.cache/foresight/shards``) by the hash of their bytes, so entries
-and stores share them. Over ``$FORESIGHT_READ_CACHE_GIB`` (default 50) the least recently used go.
+They are kept in ``$FORESIGHT_READ_CACHE`` (default ``~/.cache/foresight/shards``), named by the hash of their bytes, so
+entries and stores share them. Over ``$FORESIGHT_READ_CACHE_GIB`` (default 50) the least recently used are deleted.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _since_sweep = GIB  # bytes fetched by this process since the folder was last me
 
 
 def fetch(path: Path, digest: str, *, again: bool = False) -> bytes:
-    """The bytes of the shard ``path`` on a store, from this machine's disk where they are there.
+    """Return the bytes of the shard ``path`` of a store, from this machine's disk if it has a copy.
 
     Args:
         path: the shard.
         digest: first 16 or all 64 digits of the SHA-256 of its bytes.
-        again: read it from the store whatever lies on the disk.
+        again: read it from the store even if the disk has a copy.
 
     Returns:
-        What the store gave, which does not match ``digest`` if it is damaged there: it is read twice then, since the
-        fault may lie on the way.
+        The bytes in the store. If they do not match ``digest``, they are read once more, since the fault may be in
+        the transfer, and then returned as they are.
 
     Raises:
         FileNotFoundError: it is not on the store.
-        ForesightError: the store cannot be read, or this machine's disk not be written.
+        ForesightError: the store cannot be read, or this machine's disk cannot be written.
     """
     kept = place(digest)
     if not again:
@@ -54,12 +54,12 @@ def fetch(path: Path, digest: str, *, again: bool = False) -> bytes:
 
 
 def place(digest: str) -> Path:
-    """Where the shard of that SHA-256 lies on this machine's disk, or would."""
+    """Return the local path of the shard with that SHA-256, whether or not it exists."""
     return folder() / f"{digest[:16]}.safetensors"
 
 
 def folder() -> Path:
-    """Where shards are kept."""
+    """Return the folder of the local copies."""
     if named := os.environ.get("FORESIGHT_READ_CACHE"):
         return Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME", "")
@@ -67,19 +67,19 @@ def folder() -> Path:
 
 
 def limit() -> int:
-    """Bytes that the folder may take.
+    """Return the bytes that the folder may take.
 
     Raises:
-        ForesightError: the setting is no number.
+        ForesightError: the setting is not a number.
     """
-    said = os.environ.get("FORESIGHT_READ_CACHE_GIB", "50")
+    text = os.environ.get("FORESIGHT_READ_CACHE_GIB", "50")
     try:
-        value = float(said)
+        value = float(text)
         if value >= 0:
             return int(value * GIB)
     except (ValueError, OverflowError):
         pass
-    raise ForesightError(f"FORESIGHT_READ_CACHE_GIB={said}: wanted a number of GiB, as 50")
+    raise ForesightError(f"FORESIGHT_READ_CACHE_GIB={text}: wanted a number of GiB, for example 50")
 
 
 def _keep(kept: Path, data: bytes) -> None:
@@ -89,8 +89,8 @@ def _keep(kept: Path, data: bytes) -> None:
         write_atomic(kept, data)
     except (OSError, ForesightError) as error:
         raise ForesightError(
-            f"cannot keep what was read from the store: {getattr(error, 'strerror', None) or error}. "
-            "Say where there is room with FORESIGHT_READ_CACHE=DIR"
+            f"cannot keep a copy of what was read from the store: {getattr(error, 'strerror', None) or error}. "
+            "Name a folder with enough space: FORESIGHT_READ_CACHE=DIR"
         ) from None
     _since_sweep += len(data)
     if _since_sweep >= min(GIB, limit() // 8):
@@ -99,7 +99,7 @@ def _keep(kept: Path, data: bytes) -> None:
 
 
 def _sweep(place: Path, newest: Path) -> None:
-    """Delete the least recently used files over the limit; never the newest, which is about to be read."""
+    """Delete the least recently used files over the limit, but never ``newest``, which is about to be read."""
     states = []
     for entry in os.scandir(place):
         with suppress(OSError):  # another process sweeps too

@@ -1,4 +1,4 @@
-"""What a cache entry is named by: everything that changes the latents, and nothing else."""
+"""Recipe of a cache entry, which names it: everything that changes the latents, and nothing else."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MOST_SHARDS = 99_999
 
 
 def canonical_json(value: Any) -> bytes:
-    """``value`` as bytes that are the same on every machine.
+    """Return ``value`` as JSON bytes that are the same on every machine.
 
     Raises:
-        ForesightError: ``value`` holds something that JSON cannot say exactly (NaN, a set, a number as a key ...).
+        ForesightError: ``value`` holds something that JSON cannot hold exactly (NaN, a set, a number as a key ...).
     """
     _refuse_inexact(value, "recipe")
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
@@ -47,7 +47,7 @@ def _refuse_inexact(value: Any, at: str) -> None:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the latents of one cache entry came about.
+    """Everything that determines the latents of one cache entry.
 
     Attributes:
         model: name, checkpoint and its revision or hash, dtype, preprocessing: all that fixes the network's output.
@@ -55,10 +55,10 @@ class Recipe:
         pooling: ``"channel_mean"`` or ``"flat"``.
         data: the dataset's identity: ids, pixels and their order.
         rows: samples of the dataset.
-        rows_per_shard: samples a file.
+        rows_per_shard: samples in a file.
 
     Raises:
-        ForesightError: a number out of range, a name that is no folder's, or more shards than there are names for.
+        ForesightError: a number out of range, a name that cannot name a folder, or too many shards.
     """
 
     model: dict[str, Any]
@@ -74,18 +74,18 @@ class Recipe:
                 raise ForesightError(f"not a recipe: {key} is {value!r}, wanted a whole number of at least {least}")
         for key, name in (("layer", self.layer), ("pooling", self.pooling), ("model.name", self._model_name())):
             if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
-                raise ForesightError(f"not a recipe: {key} is {name!r}, which names no folder of the cache")
+                raise ForesightError(f"not a recipe: {key} is {name!r}, which cannot name a folder of the cache")
         if self.shards > MOST_SHARDS:
             raise ForesightError(
-                f"{self.rows} rows at {self.rows_per_shard} a shard are {self.shards} shards; at most {MOST_SHARDS}: "
-                f"use rows_per_shard={-(-self.rows // MOST_SHARDS)} or more"
+                f"{self.rows} rows at {self.rows_per_shard} a shard are {self.shards} shards; at most "
+                f"{MOST_SHARDS} are possible: use rows_per_shard={-(-self.rows // MOST_SHARDS)} or more"
             )
 
     def _model_name(self) -> object:
         return self.model.get("name") if isinstance(self.model, dict) else None
 
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as JSON values, format version included."""
+        """Return the recipe as JSON values, including the format version."""
         return {
             "format": FORMAT,
             "model": self.model,
@@ -98,7 +98,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """The inverse of :meth:`to_dict`.
+        """Return the recipe of ``values``, the inverse of :meth:`to_dict`.
 
         Raises:
             ForesightError: another format version, or fields that are missing, unknown or beyond their range.
@@ -113,7 +113,7 @@ class Recipe:
             raise ForesightError(f"not a recipe: {str(error).removeprefix('Recipe.__init__() ')}") from None
 
     def canonical(self) -> bytes:
-        """The bytes of ``recipe.json``; their SHA-256 is the key."""
+        """Return the bytes of ``recipe.json``; their SHA-256 is the key."""
         return canonical_json(self.to_dict())
 
     @property
@@ -123,7 +123,7 @@ class Recipe:
 
     @property
     def folder(self) -> PurePosixPath:
-        """Where the entry lies under the cache's root."""
+        """Folder of the entry, relative to the root of the cache."""
         return PurePosixPath(str(self.model["name"])) / f"layer-{self.layer}" / self.pooling / self.key[:16]
 
     @property
@@ -132,6 +132,6 @@ class Recipe:
         return -(-self.rows // self.rows_per_shard)
 
     def slice(self, shard: int) -> range:
-        """The rows of the dataset that ``shard`` holds."""
+        """Return the rows of the dataset that ``shard`` holds."""
         start = shard * self.rows_per_shard
         return range(start, min(start + self.rows_per_shard, self.rows))

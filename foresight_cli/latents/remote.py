@@ -1,7 +1,7 @@
 """A cache on an object store, by any fsspec URL: ``s3://bucket/cache``, ``gs://...``, ``abfs://...``, ``memory://...``.
 
-An object is there whole or not at all, so one put commits a file. Paths are ``upath.UPath``, which does what the cache
-asks of a ``pathlib.Path``; the few things that differ are here. Credentials are the environment's and nobody else's.
+An object exists whole or not at all, so one put commits a file. Paths are ``upath.UPath``, which does what the cache
+needs of a ``pathlib.Path``; the few differences are handled here. Credentials come only from the environment.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.user_path import user_path
 
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "memory")
-"""Where a put is atomic. Elsewhere (sftp, smb, hdfs) a file is put aside and then renamed."""
+"""Schemes with an atomic put. Elsewhere (sftp, smb, hdfs) a file is written aside and then renamed."""
 PACKAGES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
-"""Extras of foresight by scheme; other schemes have packages of their own."""
+"""Extras of foresight by scheme; other schemes need their fsspec package."""
 PART = 16 << 20
 """Bytes of one ranged read; the parts of an object are read side by side."""
 
@@ -24,7 +24,7 @@ _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.:-]*)://(?P<rest>.*)", re.DOT
 
 
 def cache_root(cache_dir: str) -> Path:
-    """The root of the cache: a folder of this machine, or a place on an object store.
+    """Return the root of the cache: a folder of this machine, or a path on an object store.
 
     Args:
         cache_dir: a path, or an fsspec URL.
@@ -44,18 +44,18 @@ def cache_root(cache_dir: str) -> Path:
     try:
         from upath import UPath
 
-        root: Any = UPath(cache_dir, use_listings_cache=False)  # other writers' files are to be seen
+        root: Any = UPath(cache_dir, use_listings_cache=False)  # other writers' files must be visible
         root.fs.exists(root.path)
     except ImportError:
         extra = PACKAGES.get(scheme)
-        alone = f"pip install universal-pathlib and the fsspec package for {scheme}://"
-        install = f"pip install 'foresight-latents[{extra}]'" if extra else alone
+        by_hand = f"pip install universal-pathlib and the fsspec package for {scheme}://"
+        install = f"pip install 'foresight-latents[{extra}]'" if extra else by_hand
         raise ForesightError(f"cache_dir={cache_dir} needs a package that is not installed: {install}") from None
     except ValueError as error:
         raise ForesightError(
-            f"cache_dir={cache_dir}: {_first_line(error)}. Give a folder, or a URL as s3://bucket/folder"
+            f"cache_dir={cache_dir}: {_first_line(error)}. Give a folder, or a URL such as s3://bucket/folder"
         ) from None
-    except Exception as error:  # every backend has errors of its own
+    except Exception as error:  # every backend raises other errors
         raise unreachable("reach", root, error) from None
     return cast(Path, root)
 
@@ -64,13 +64,15 @@ def refuse_secrets(cache_dir: str) -> None:
     """Refuse a URL that carries a password or a token: it would end up in configs and logs.
 
     Raises:
-        ForesightError: without the URL itself.
+        ForesightError: the URL carries one; the message does not repeat the URL.
     """
     match = _URL.fullmatch(cache_dir)
     if match is None:
         return
     if "::" in match["scheme"] or "::" in match["rest"]:
-        raise ForesightError("cache_dir= chains two stores (::): give the plain URL; what is read is cached anyway")
+        raise ForesightError(
+            "cache_dir= chains two stores (::): give the plain URL; what is read is cached on this machine anyway"
+        )
     if re.search(r"^[^/]*:[^/]*@|[?#]", match["rest"]):
         raise ForesightError(
             f"cache_dir={match['scheme']}://... carries a password or a token, which would be written to configs and "
@@ -80,12 +82,12 @@ def refuse_secrets(cache_dir: str) -> None:
 
 
 def is_remote(path: Path) -> bool:
-    """Whether ``path`` lies on an object store."""
+    """Check whether ``path`` is on an object store."""
     return not isinstance(path, Path)
 
 
 def put(path: Any, data: bytes) -> None:
-    """Commit ``data`` as ``path``, whole or not at all, over whatever is there.
+    """Commit ``data`` as ``path``, whole or not at all; an existing object is replaced.
 
     Raises:
         ForesightError: the store refuses.
@@ -105,9 +107,9 @@ def put(path: Any, data: bytes) -> None:
 
 
 def put_if_absent(path: Any, data: bytes) -> bool:
-    """Commit ``data`` as ``path`` unless something is there; whether it was committed.
+    """Commit ``data`` as ``path`` unless it exists; return whether it was committed.
 
-    Backends that can (S3, Google, memory) make sure that one of several writers wins; the others look first.
+    Some backends (S3, Google, memory) make sure that only one of several writers wins; the others only look first.
 
     Raises:
         ForesightError: the store refuses.
@@ -130,10 +132,10 @@ def put_if_absent(path: Any, data: bytes) -> bool:
 
 
 def download(path: Any) -> bytes:
-    """All bytes of ``path``, in ranged reads side by side.
+    """Return all bytes of ``path``, read in ranges side by side.
 
     Raises:
-        FileNotFoundError: it is not there.
+        FileNotFoundError: it does not exist.
         ForesightError: the store refuses.
     """
     try:
@@ -150,7 +152,7 @@ def download(path: Any) -> bytes:
 
 
 def move(path: Any, to: Any) -> None:
-    """Give an object another name: copied, then deleted.
+    """Rename an object: it is copied, then deleted.
 
     Raises:
         OSError: the store refuses.
@@ -159,13 +161,13 @@ def move(path: Any, to: Any) -> None:
 
 
 def unreachable(what: str, path: Path, error: Exception) -> ForesightError:
-    """The one line for a store that refuses to ``what`` (reach, read, write) ``path``."""
+    """Return the one-line error for a store that fails to ``what`` (reach, read, write) ``path``."""
     hint = ""
     if isinstance(error, PermissionError) or re.search("[Cc]redential|[Tt]oken|Forbidden|AccessDenied", repr(error)):
-        hint = ". Credentials come from the environment alone (AWS_ACCESS_KEY_ID, AWS_PROFILE, "
+        hint = ". Credentials come only from the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE, "
         hint += "GOOGLE_APPLICATION_CREDENTIALS ...)"
-    stays = "; what is already written stays, and the same command goes on from there" if what == "write" else ""
-    return ForesightError(f"cannot {what} {path}: {type(error).__name__}: {_first_line(error)}{hint}{stays}")
+    resume = "; what is already written is kept, and the same command resumes from there" if what == "write" else ""
+    return ForesightError(f"cannot {what} {path}: {type(error).__name__}: {_first_line(error)}{hint}{resume}")
 
 
 def _first_line(error: Exception) -> str:

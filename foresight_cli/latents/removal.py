@@ -1,4 +1,4 @@
-"""Deleting from the cache, in an order that leaves no entry looking complete, whenever it is cut short."""
+"""Deletion from the cache, in an order that never leaves a half-deleted entry looking complete."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from foresight_cli.latents.samples import NAME as SAMPLES
 
 
 class _Busy(Exception):
-    """Somebody else took the entry's lock since it was looked at."""
+    """Another process has taken the entry's lock since the listing."""
 
 
 def remove(item: Removable, root: Path) -> Kept | None:
-    """Delete ``item`` of the cache under ``root``; None, or why it was left alone after all.
+    """Delete ``item`` of the cache under ``root``; return None, or why it was left alone after all.
 
     Raises:
         ForesightError: the disk refuses.
@@ -31,41 +31,41 @@ def remove(item: Removable, root: Path) -> Kept | None:
 
     try:
         with lock.locked([folder], refuse):
-            there = Contents.of(folder)
-            if not item.named and item.path not in {waste.path for waste in waste_of(folder, there)}:
-                return Kept(item.path, "it was mended in the meantime")
+            contents = Contents.of(folder)
+            if not item.named and item.path not in {waste.path for waste in waste_of(folder, contents)}:
+                return Kept(item.path, "it has been repaired since")
             if not whole:
                 item.path.unlink()
                 return None
-            _remove_entry(folder, there)
+            _remove_entry(folder, contents)
         _remove_folders(folder, root)
         return None
     except _Busy as busy:
         return Kept(folder, f"{busy} is filling it")
     except OSError as error:
         raise ForesightError(
-            f"cannot delete {error.filename}: {error.strerror}. What is left is not complete, and goes with the next "
-            "foresight cache gc --yes"
+            f"cannot delete {error.filename}: {error.strerror}. The rest of it is incomplete, and the next "
+            "foresight cache gc --yes deletes it"
         ) from None
 
 
-def _remove_entry(folder: Path, there: Contents) -> None:
-    """The manifest first: from then on the entry is not complete. The recipe last: until then it has its name."""
+def _remove_entry(folder: Path, contents: Contents) -> None:
+    """Delete the manifest first (the entry is then incomplete) and the recipe last (it identifies the entry)."""
     with suppress(FileNotFoundError):
         (folder / "manifest.json").unlink()
         if not is_remote(folder):
             sync_folder(folder)
     last = (SAMPLES, lock.NAME, "recipe.json")
-    for name in [*(name for name in there.own if name not in ("manifest.json", *last)), *last]:
+    for name in [*(name for name in contents.own if name not in ("manifest.json", *last)), *last]:
         (folder / name).unlink(missing_ok=True)
 
 
 def _remove_folders(folder: Path, root: Path) -> None:
-    """The entry's folder, and those above it, as far as they are empty."""
+    """Delete the entry's folder, and those above it that are empty."""
     for empty in (folder, *folder.parents):
         if empty == root or is_remote(root):  # a store has no folders; its bucket is not ours to delete
             return
         try:
             empty.rmdir()
-        except OSError:  # it holds other entries, or what foresight did not write
+        except OSError:  # it holds other entries, or files that foresight did not write
             return

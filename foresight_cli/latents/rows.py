@@ -1,4 +1,4 @@
-"""Rows of a cache entry that are read from its files when they are asked for: sets larger than memory."""
+"""Random access to the rows of a cache entry on the disk, for entries larger than memory."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ OPEN_FILES = 400
 class RowReader:
     """The latents ``[n, d]`` of a complete entry, on the disk.
 
-    Making one reads every shard once, one at a time, and checks its bytes against the hash in its name. After that rows
-    are read alone, at their place in their file, by ``pread``: nothing stays in memory.
+    The constructor reads every shard once, one at a time, and checks its bytes against the hash in its name. After that
+    only the rows asked for are read, at their offset in their file, by ``pread``: nothing stays in memory.
 
     Args:
-        entry: complete.
-        on_shard: told of the latents ``[n, d]`` of each shard as it is read.
+        entry: a complete entry.
+        on_shard: called with the latents ``[n, d]`` of each shard as it is read.
 
     Attributes:
         shape: rows and columns.
-        dtype: as they are stored.
-        latents: what is known of each row; its ``values`` are empty, ``[n, 0]``.
+        dtype: the dtype they are stored in.
+        latents: ids, labels, groups, attributes and pixel hashes of each row; its ``values`` are empty, ``[n, 0]``.
 
     Raises:
         ForesightError: the entry is not complete, or a shard is damaged.
@@ -66,7 +66,7 @@ class RowReader:
         return self.shape[0]
 
     def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
-        """The given rows ``[m]`` in their order, ``[m, d]``; neighbours on the disk are read at once."""
+        """Return the latents ``[m, d]`` of ``rows`` ``[m]``, in that order; neighbours on the disk are read at once."""
         order, runs = self._runs(rows)
         if not runs:
             return torch.empty(0, self.shape[1], dtype=self.dtype)
@@ -78,7 +78,7 @@ class RowReader:
         return read[back]
 
     def places(self, ids: Sequence[str]) -> list[int]:
-        """The rows of the samples ``ids``.
+        """Return the row numbers of the samples ``ids``.
 
         Raises:
             ForesightError: one of them is not in the entry.
@@ -86,61 +86,61 @@ class RowReader:
         if list(ids) == list(self.latents.ids):
             return list(range(len(self)))
         row_of = {sample_id: i for i, sample_id in enumerate(self.latents.ids)}
-        if gone := [sample for sample in ids if sample not in row_of]:
+        if missing := [sample for sample in ids if sample not in row_of]:
             raise ForesightError(
-                f"{self._files[0].parent} lacks {len(gone)} samples, for instance {gone[0]!r}. Extract both on the "
-                "same data"
+                f"{self._files[0].parent} lacks {len(missing)} samples, for instance {missing[0]!r}. Extract both on "
+                "the same data"
             )
         return [row_of[sample] for sample in ids]
 
     def take(self, rows: Sequence[int]) -> Latents:
-        """The given rows with their latents, in the given order."""
+        """Return ``rows`` with their latents, in that order."""
         index = torch.as_tensor(list(rows), dtype=torch.long)
         return replace(self.latents.take(rows), values=self[index])
 
     def expect(self, rows: torch.Tensor) -> None:
-        """Tell the system that the given rows are wanted soon, so that it reads them while others are worked on."""
+        """Advise the system to read ``rows`` ahead, while other rows are being processed."""
         if hasattr(os, "posix_fadvise"):
-            for file, place, size in self._runs(rows)[1]:
-                os.posix_fadvise(self._descriptor(file), place, size, os.POSIX_FADV_WILLNEED)
+            for file, offset, size in self._runs(rows)[1]:
+                os.posix_fadvise(self._descriptor(file), offset, size, os.POSIX_FADV_WILLNEED)
 
     def _runs(self, rows: torch.Tensor) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
-        """The order in which ``rows`` lie on the disk, and what to read: (file, place in it, bytes)."""
+        """Return the order of ``rows`` on the disk, and what to read: (file, offset, bytes)."""
         wanted = rows.numpy()
         order = np.argsort(self._file[wanted] * self.shape[0] + wanted, kind="stable")
-        place, file = self._start[wanted[order]], self._file[wanted[order]]
-        breaks = (np.diff(file) != 0) | (np.diff(place) != self._row_bytes)
+        offset, file = self._start[wanted[order]], self._file[wanted[order]]
+        breaks = (np.diff(file) != 0) | (np.diff(offset) != self._row_bytes)
         first = np.flatnonzero(np.concatenate([[True], breaks]))[: len(wanted)]
         size = self._row_bytes * np.diff(first, append=len(wanted))
-        return order, list(zip(file[first].tolist(), place[first].tolist(), size.tolist(), strict=True))
+        return order, list(zip(file[first].tolist(), offset[first].tolist(), size.tolist(), strict=True))
 
     def _read(self, runs: list[tuple[int, int, int]], into: memoryview) -> None:
-        """Fill ``into`` from ``runs`` of (file, place in it, bytes); one call of the system each: a batch has many."""
+        """Fill ``into`` from ``runs`` of (file, offset, bytes), with one system call each: a batch has many."""
         end = 0
-        for file, place, size in runs:
+        for file, offset, size in runs:
             start, end = end, end + size
             path = self._files[file]
             try:
-                read = os.preadv(self._descriptor(file), [into[start:end]], place)
+                read = os.preadv(self._descriptor(file), [into[start:end]], offset)
             except OSError as error:
                 raise ForesightError(f"cannot read {path}: {error.strerror or error}") from None
             if read != size:
-                raise ForesightError(f"{path} became shorter while it was read: run the same extract again")
+                raise ForesightError(f"{path} became shorter while it was being read: run the same extract again")
 
     def _descriptor(self, file: int) -> int:
-        found = self._open.get(file)
-        if found is None:
+        descriptor = self._open.get(file)
+        if descriptor is None:
             if len(self._open) >= OPEN_FILES:
                 os.close(self._open.pop(next(iter(self._open))))
             path = self._on_disk(self._files[file])
             try:
-                found = self._open[file] = os.open(path, os.O_RDONLY)
+                descriptor = self._open[file] = os.open(path, os.O_RDONLY)
             except OSError as error:
                 raise ForesightError(f"cannot read {path}: {error.strerror or error}") from None
-        return found
+        return descriptor
 
     def _on_disk(self, path: Path) -> Path:
-        """The shard ``path`` on this machine's disk; what came from a store may have had to make room meanwhile."""
+        """Return the local path of the shard ``path``; a remote shard is fetched again if its copy was deleted."""
         if not is_remote(path):
             return path
         digest = path.name.split(".")[1]
@@ -155,7 +155,7 @@ class RowReader:
 
 
 def load_some(entry: Entry, ids: Sequence[str]) -> Latents:
-    """The rows of a complete entry that ``ids`` name, in that order, with no others in memory.
+    """Return the rows of a complete entry for the samples ``ids``, in that order, with no other rows in memory.
 
     Raises:
         ForesightError: the entry is not complete, a shard is damaged, or a sample is not in it.
@@ -165,7 +165,7 @@ def load_some(entry: Entry, ids: Sequence[str]) -> Latents:
 
 
 def _latents_at(path: Path) -> int:
-    """Where the tensor ``latents`` begins in a safetensors file: after 8 bytes of length and the header."""
+    """Return the offset of the tensor ``latents`` in a safetensors file: after 8 bytes of length and the header."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))

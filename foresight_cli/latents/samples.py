@@ -1,7 +1,7 @@
-"""What is known of each sample besides its latents: label, group, attributes. Kept beside the shards, not in them.
+"""Table of the samples of an entry: label, group and attributes. It is kept beside the shards, not in them.
 
-No latent depends on a label, so a corrected label must not cost a forward pass: the table is written anew by each
-extract, whether the latents were there or not. It carries a hash of itself.
+Latents do not depend on a label, so a corrected label must not cost a forward pass: each extract writes the table
+again, even if the latents exist. It carries a hash of itself.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class SampleTable:
 
 
 def write_samples(folder: Path, samples: Sequence[SampleLike]) -> None:
-    """Write the table of ``samples`` into the entry ``folder``, unless it is there already."""
+    """Write the table of ``samples`` into the entry ``folder``, unless the same table is in it already."""
     names = sorted({name for s in samples for name in s.attributes})
     table = {
         "ids": [s.id for s in samples],
@@ -60,19 +60,19 @@ def write_samples(folder: Path, samples: Sequence[SampleLike]) -> None:
 
 
 def read_samples(folder: Path) -> SampleTable:
-    """The table in the entry ``folder``.
+    """Return the table in the entry ``folder``.
 
     Raises:
         ForesightError: it is missing, or does not match its own hash.
     """
     path = folder / NAME
     try:
-        said = json.loads(path.read_bytes())
-        whole = hashlib.sha256(canonical_json(said["table"])).hexdigest() == said["sha256"]
+        stored = json.loads(path.read_bytes())
+        whole = hashlib.sha256(canonical_json(stored["table"])).hexdigest() == stored["sha256"]
     except FileNotFoundError:
         raise ForesightError(f"{path} is missing: run the same extract again") from None
     except (OSError, ValueError, KeyError, TypeError):
         whole = False
     if not whole:
         raise ForesightError(f"{path} does not match its hash. Delete it and run the same extract again")
-    return SampleTable(**said["table"])
+    return SampleTable(**stored["table"])

@@ -1,4 +1,4 @@
-"""One file of latents: some rows of a dataset with their ids, as safetensors bytes that are the same every time."""
+"""One file of latents: some rows of a dataset with their ids, as reproducible safetensors bytes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Shard:
             )
 
     def to_bytes(self) -> bytes:
-        """The file's bytes. ``save`` of sorted names with one metadata key is byte-stable; two keys are not."""
+        """Return the bytes of the file. ``save`` is byte-stable for sorted names and one metadata key, not for two."""
         names = json.dumps({"ids": list(self.ids), "skipped": [list(s) for s in self.skipped]}, ensure_ascii=True)
         tensors = {
             "latents": self.latents.contiguous(),
@@ -49,7 +49,7 @@ class Shard:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Shard:
-        """The inverse of :meth:`to_bytes`.
+        """Return the shard in ``data``, the inverse of :meth:`to_bytes`.
 
         Raises:
             ForesightError: the bytes are not a shard.
@@ -64,13 +64,13 @@ class Shard:
 
 
 def refuse_other_width(first: tuple[str, int] | None, other: tuple[str, int]) -> None:
-    """Latents of one entry are one array: refuse two samples with different numbers of values.
+    """Refuse two samples with different numbers of values: the latents of one entry are one array.
 
     Raises:
-        ForesightError: both samples and their sizes.
+        ForesightError: the sizes differ; the message names both samples.
     """
     if first is not None and first[1] != other[1]:
         raise ForesightError(
-            f"pooling=flat wants one size for all: {first[0]!r} has {first[1]} values and {other[0]!r} has {other[1]}. "
-            "Resize them all with model.resolution=252, or use pooling=channel_mean"
+            f"pooling=flat needs the same size for all samples: {first[0]!r} has {first[1]} values and {other[0]!r} "
+            f"has {other[1]}. Resize them all with model.resolution=252, or use pooling=channel_mean"
         )

@@ -1,4 +1,4 @@
-"""A few columns that stand for rows on the disk where near-duplicates are looked for."""
+"""Random projection of rows on the disk to a few columns, for the search of near-duplicates."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ SAMPLE = 1000
 
 
 class Sketch:
-    """A random projection of rows that come shard by shard, and some of the rows as they are.
+    """Random projection of rows that are added shard by shard, and an unchanged sample of the rows.
 
     It keeps squared distances to about 20 %. Rows of no more than 64 columns are kept as they are.
 
     Source: W. Johnson, J. Lindenstrauss, "Extensions of Lipschitz mappings into a Hilbert space", 1984.
 
     Attributes:
-        bad: the rows that are not finite, by their number.
+        bad: numbers of the rows that are not finite.
     """
 
     def __init__(self, rows: int) -> None:
-        """``rows`` come about."""
+        """Expect ``rows`` rows in total."""
         self.bad: list[int] = []
         self._every = -(-rows // SAMPLE)
         self._seen = 0
@@ -29,7 +29,7 @@ class Sketch:
         self._origin = self._projection = torch.empty(0)
 
     def add(self, rows: torch.Tensor) -> None:
-        """The next rows ``[n, d]``."""
+        """Add the next rows ``[n, d]``."""
         values = rows.float()
         bad = (~torch.isfinite(values).all(dim=1)).nonzero().flatten()
         self.bad += (self._seen + bad).tolist()
@@ -38,16 +38,16 @@ class Sketch:
         if columns > COLUMNS:
             if not self._parts:
                 self._projection = torch.randn(columns, COLUMNS, generator=torch.Generator().manual_seed(0))
-                self._origin = values[0].nan_to_num()  # far from zero, distances would drown in rounding
+                self._origin = values[0].nan_to_num()  # far from zero, rounding would swamp the distances
             values = (values - self._origin) @ self._projection
         self._parts.append(values)
         self._seen += len(rows)
 
     def sample(self) -> torch.Tensor:
-        """About 1,000 of the rows, ``[s, d]`` float32."""
+        """Return about 1,000 of the rows unchanged, ``[s, d]`` float32."""
         return torch.cat(self._some)
 
     def rows(self) -> torch.Tensor:
-        """All of them, ``[n, min(64, d)]`` float32; they are given away."""
+        """Return all projected rows, ``[n, min(64, d)]`` float32, and free them here."""
         parts, self._parts = self._parts, []
         return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""Two entries over the same data, shard by shard, whatever the size of their shards: rows of both, matched by id."""
+"""Shard-by-shard reading of two entries over the same data, matched by id, whatever the sizes of their shards."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from foresight_cli.latents.store import Entry
 def matched_slices(
     source: Entry, target: Entry, numbers: Iterable[int]
 ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-    """The shards ``numbers`` of ``source`` beside the same samples of ``target``; the next is read meanwhile.
+    """Read the shards ``numbers`` of ``source`` with the same samples of ``target``; the next is read meanwhile.
 
     Yields:
-        A shard's number, its latents ``[n, d1]``, and those of the same samples ``[n, d2]``; samples that the target
-        left out, and shards without rows, are passed over.
+        A shard's number, its latents ``[n, d1]``, and the target's latents of the same samples ``[n, d2]``. Samples
+        that the target left out, and shards without rows, are skipped.
 
     Raises:
         ForesightError: a shard is damaged, or the two hold different samples.
     """
-    beside = _Beside(source, target)
+    reader = _MatchedReader(source, target)
     with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
         waiting = None
         for number in numbers:
-            coming = pool.submit(beside.read, number)
+            coming = pool.submit(reader.read, number)
             if waiting is not None:
                 yield from waiting.result()
             waiting = coming
@@ -36,8 +36,8 @@ def matched_slices(
             yield from waiting.result()
 
 
-class _Beside:
-    """Reads the target's shards under a shard of the source, keeping the last one: the next shard may go on in it."""
+class _MatchedReader:
+    """Reader of the target's shards that cover a shard of the source; the last is kept, as the next may need it too."""
 
     def __init__(self, source: Entry, target: Entry) -> None:
         self._source, self._target = source, target
@@ -50,9 +50,9 @@ class _Beside:
             return []
         rows = self._source.recipe.slice(number)
         step = self._target.recipe.rows_per_shard
-        under = range(rows.start // step, (rows.stop - 1) // step + 1)
+        covering = range(rows.start // step, (rows.stop - 1) // step + 1)
         self._kept = {
-            i: self._kept[i] if i in self._kept else self._target.get(i, self._files[1].get(i)) for i in under
+            i: self._kept[i] if i in self._kept else self._target.get(i, self._files[1].get(i)) for i in covering
         }
         others = [other for other in self._kept.values() if other.ids]
         ids = [name for other in others for name in other.ids]
@@ -65,10 +65,10 @@ class _Beside:
             if not kept:
                 return []
             names, latents = [shard.ids[row] for row in kept], latents[torch.tensor(kept)]
-            gone = [name for name in names if name not in place]
-            if gone:
+            missing = [name for name in names if name not in place]
+            if missing:
                 raise ForesightError(
-                    f"{self._target.path} lacks {len(gone)} samples of shard {number}, for instance {gone[0]!r}. "
+                    f"{self._target.path} lacks {len(missing)} samples of shard {number}, for instance {missing[0]!r}. "
                     "Extract both models on the same data"
                 )
             values = values[torch.tensor([place[name] for name in names])]

@@ -1,4 +1,4 @@
-"""The latent cache: one folder for each recipe, one file for each shard, one manifest at the end.
+"""The latent cache: one folder for each recipe, one file for each shard, and one manifest, written last.
 
 The whole protocol is three rules. A name without a leading dot is a whole file. A shard's name carries the hash
 of its bytes. ``manifest.json`` is written last. Any number of writers, killed anywhere, end in the same files.
@@ -23,14 +23,14 @@ from foresight_cli.latents.listing import folders_below
 from foresight_cli.latents.recipe import Recipe
 
 if TYPE_CHECKING:
-    from foresight_cli.latents.shard import Shard  # brings torch, which looking at an entry does not need
+    from foresight_cli.latents.shard import Shard  # imports torch, which is not needed to look at an entry
 
 ASIDE_MANIFEST = ".corrupt-manifest.json"
-"""The manifest of an entry of which a shard was set aside: it tells how the latents came about."""
+"""Name of the manifest of an entry with a shard set aside: it still records the provenance of the latents."""
 
 
 SEALING_THREADS = 4
-"""Shards that are checked at once before the manifest is written."""
+"""Number of shards that are checked at once before the manifest is written."""
 
 
 class CorruptShard(ForesightError):
@@ -46,67 +46,70 @@ class Entry:
 
     @classmethod
     def at(cls, root: Path, recipe: Recipe) -> Entry:
-        """The entry of ``recipe`` under ``root``, whether or not it is there."""
+        """Return the entry of ``recipe`` under ``root``, whether or not it exists."""
         return cls(root.joinpath(*recipe.folder.parts), recipe)
 
     @classmethod
     def create(cls, root: Path, recipe: Recipe) -> Entry:
-        """The entry of ``recipe`` under ``root``, made if it is not there.
+        """Return the entry of ``recipe`` under ``root``, created if it does not exist.
 
         Raises:
             ForesightError: the folder cannot be written, or holds another recipe.
         """
         entry = cls.at(root, recipe)
-        said = entry.path / "recipe.json"
-        if not said.exists():
+        path = entry.path / "recipe.json"
+        if not path.exists():
             make_folder(entry.path)
-            write_atomic(said, recipe.canonical())
-        elif said.read_bytes() != recipe.canonical():
+            write_atomic(path, recipe.canonical())
+        elif path.read_bytes() != recipe.canonical():
             raise ForesightError(
-                f"{said} is not the recipe that its folder is named by: it was edited. Delete {entry.path}"
+                f"{path} does not match the key in the name of its folder: it was edited. Delete {entry.path}"
             )
         return entry
 
     @classmethod
     def open(cls, path: Path) -> Entry:
-        """The entry in the folder ``path``.
+        """Return the entry in the folder ``path``.
 
         Raises:
-            ForesightError: there is none, or its recipe cannot be read.
+            ForesightError: the folder is no entry, or its recipe cannot be read.
         """
-        said = path / "recipe.json"
+        recipe_file = path / "recipe.json"
         try:
-            recipe = Recipe.from_dict(read_json(said))
+            recipe = Recipe.from_dict(read_json(recipe_file))
         except FileNotFoundError:
             raise ForesightError(f"{path} is no cache entry: it has no recipe.json") from None
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise ForesightError(f"cannot read {said}: {error}") from None
+            raise ForesightError(f"cannot read {recipe_file}: {error}") from None
         if recipe.key[:16] != path.name:
-            raise ForesightError(f"{said} is not the recipe that its folder is named by: it was edited. Delete {path}")
+            raise ForesightError(
+                f"{recipe_file} does not match the key in the name of its folder: it was edited. Delete {path}"
+            )
         return cls(path, recipe)
 
     def shard_files(self) -> dict[int, Path]:
-        """The committed shards by number; where two writers disagreed, the one in the manifest, or the smaller hash."""
-        found: dict[int, list[Path]] = {}
+        """Return the committed shards by number; of two for a number, the one in the manifest or of smaller hash."""
+        by_number: dict[int, list[Path]] = {}
         if self.path.is_dir():
             for file in sorted(self.path.iterdir()):
                 match = SHARD_NAME.fullmatch(file.name)
                 if match and int(match[2]) == self.recipe.shards:
-                    found.setdefault(int(match[1]), []).append(file)
-        sealed: Collection[str] = self._sealed() if any(len(files) > 1 for files in found.values()) else ()
+                    by_number.setdefault(int(match[1]), []).append(file)
+        sealed: Collection[str] = self._sealed() if any(len(files) > 1 for files in by_number.values()) else ()
         return {
-            number: next((file for file in files if file.name in sealed), files[0]) for number, files in found.items()
+            number: next((file for file in files if file.name in sealed), files[0])
+            for number, files in by_number.items()
         }
 
     def _sealed(self) -> set[str]:
-        """The files that the manifest names; none where there is no manifest."""
+        """Return the files that the manifest names; none if there is no valid manifest."""
         try:
             return {str(row["file"]) for row in self.manifest()["shards"]}
         except ForesightError:
             return set()
 
     def missing(self) -> list[int]:
-        """The numbers of the shards that are not there yet."""
+        """Return the numbers of the shards that are still missing."""
         have = self.shard_files()
         return [i for i in range(self.recipe.shards) if i not in have]
 
@@ -119,13 +122,13 @@ class Entry:
         return path
 
     def get(self, number: int, path: Path | None = None) -> Shard:
-        """Shard ``number``, its bytes checked against the hash in its name.
+        """Return shard ``number``, its bytes checked against the hash in its name.
 
-        ``path`` is its file, of :meth:`shard_files`, for whoever reads many: a folder of thousands takes its time.
+        ``path`` is its file, from :meth:`shard_files`; pass it to read many: listing thousands of files is slow.
 
         Raises:
-            CorruptShard: they differ. The file is moved aside, so that the next extract redoes it alone.
-            ForesightError: the shard is not there.
+            CorruptShard: they differ. The file is moved aside, so that the next extract redoes only this shard.
+            ForesightError: the shard is missing.
         """
         path = path or self.shard_files().get(number)
         if path is None:
@@ -133,20 +136,20 @@ class Entry:
         return parsed(self._bytes(number, path))
 
     def shards(self) -> Iterator[Shard]:
-        """Every shard in order, read one at a time; raises as :meth:`get` does."""
-        files = self.shard_files()  # listed once: a folder of thousands takes its time
+        """Yield every shard in order, read one at a time; raises as :meth:`get` does."""
+        files = self.shard_files()  # listed once: listing thousands of files is slow
         for number in range(self.recipe.shards):
             yield parsed(self._bytes(number, files[number])) if number in files else self.get(number)
 
     def located(self) -> Iterator[tuple[Path, Shard]]:
-        """Every shard of a complete entry with its file, in order, read one at a time.
+        """Yield every shard of a complete entry with its file, in order, read one at a time.
 
         Raises:
-            ForesightError: the entry is not complete, nobody says where its latents come from, or a shard is damaged.
+            ForesightError: the entry is not complete, its provenance is missing, or a shard is damaged.
         """
         if not self.complete:
             raise ForesightError(f"{self.path} is not complete: run the same extract again")
-        manifest = self.manifest()  # refuses latents that nobody says the origin of
+        manifest = self.manifest()  # refuses latents whose provenance is missing
         full = {str(row["file"]): str(row["sha256"]) for row in manifest["shards"]}
         for number, path in sorted(self.shard_files().items()):
             yield path, parsed(self._bytes(number, path, full.get(path.name)))
@@ -155,20 +158,20 @@ class Entry:
         return self._checked(number, path, sha256)[0]
 
     def _checked(self, number: int, path: Path, sha256: str | None = None) -> tuple[bytes, str]:
-        """The bytes of a shard and their SHA-256, which starts as its name says."""
+        """Return the bytes of a shard and their SHA-256, checked against the hash in its name."""
         digest = sha256 or SHARD_NAME.fullmatch(path.name)[3]  # type: ignore[index]  # one of `shard_files`
         try:
             data = read_cache.fetch(path, digest) if remote.is_remote(path) else path.read_bytes()
         except OSError as error:
             raise ForesightError(f"cannot read {path}: {error.strerror or error}") from None
-        found = hashlib.sha256(data).hexdigest()
-        if not found.startswith(digest):
+        actual = hashlib.sha256(data).hexdigest()
+        if not actual.startswith(digest):
             self.set_aside(path)
             raise CorruptShard(
                 f"{path} does not match its hash: its bytes changed on the disk. It was moved aside; "
-                f"run the same extract again to redo shard {number} alone"
+                f"run the same extract again to redo only shard {number}"
             )
-        return data, found
+        return data, actual
 
     def set_aside(self, path: Path) -> None:
         """Move a damaged shard out of the way, and the manifest with it.
@@ -187,21 +190,21 @@ class Entry:
             ) from None
 
     def seal(self, provenance: dict[str, Any]) -> None:
-        """Write the manifest: the entry is complete from here on. Each shard is read once more, and checked.
+        """Write the manifest, which makes the entry complete. Each shard is first read once more and checked.
 
-        Several are read side by side: of a large entry on a store, one after another would take hours.
+        Several are read in parallel: for a large entry on a store, reading one by one would take hours.
 
         Args:
-            provenance: what does not change the numbers but tells of the run (device, versions, the data's place).
+            provenance: facts of the run that do not change the numbers (device, versions, path of the data).
 
         Raises:
-            CorruptShard: the disk gave back other bytes than were written.
+            CorruptShard: the disk returned different bytes from those written.
             ForesightError: shards are missing, or hold latents of different sizes.
         """
         from foresight_cli.latents.shard import refuse_other_width
 
-        if gone := self.missing():
-            raise ForesightError(f"cannot seal {self.path}: shards {gone} are missing")
+        if missing := self.missing():
+            raise ForesightError(f"cannot seal {self.path}: shards {missing} are missing")
         files = self.shard_files()
         rows: list[dict[str, Any]] = []
         skipped: list[list[str]] = []
@@ -211,7 +214,7 @@ class Entry:
                 for row, left_out, first in pool.map(self._row, sorted(files.items())):
                     rows.append(row)
                     skipped += left_out
-                    if first:  # several workers may each have seen one size alone
+                    if first:  # several workers may each have seen only one size
                         width = width or first
                         refuse_other_width(width, first)
             except BaseException:
@@ -223,10 +226,10 @@ class Entry:
         if not remote.is_remote(path):
             write_atomic(path, text)
         elif not remote.put_if_absent(path, text) and not self._sealed() <= {file.name for file in files.values()}:
-            write_atomic(path, text)  # what was there names files that are gone
+            write_atomic(path, text)  # the existing manifest names files that are gone
 
     def _row(self, numbered: tuple[int, Path]) -> tuple[dict[str, Any], list[list[str]], tuple[str, int] | None]:
-        """What the manifest says of a shard, what it left out, and its first sample with the size of its latents."""
+        """Return a shard's row of the manifest, its skipped samples, and its first sample with that sample's size."""
         number, path = numbered
         data, digest = self._checked(number, path)
         shard = parsed(data)
@@ -240,10 +243,10 @@ class Entry:
         return (self.path / "manifest.json").exists() and not self.missing()
 
     def manifest(self) -> dict[str, Any]:
-        """The manifest of a complete entry.
+        """Return the manifest of a complete entry.
 
         Raises:
-            ForesightError: the entry is not complete, or its manifest cannot be read or does not say what it must.
+            ForesightError: the entry is not complete, or its manifest cannot be read or lacks a part.
         """
         path = self.path / "manifest.json"
         try:
@@ -259,8 +262,8 @@ class Entry:
             isinstance(provenance, dict) and all(isinstance(provenance.get(k), dict) for k in ("data", "versions"))
         ):
             raise ForesightError(
-                f"{self.path}: its manifest says nothing of where the latents come from; delete the folder and extract "
-                "them again, or bring latents of your own with model=precomputed model.path=FILE"
+                f"{self.path}: the provenance is missing from its manifest; delete the folder and extract the latents "
+                "again, or bring your own latents with model=precomputed model.path=FILE"
             )
         if not isinstance(manifest.get("skipped"), list) or not shard_rows(manifest.get("shards"), self.recipe.shards):
             raise ForesightError(f"{path} does not list the shards. Delete it and run the same extract again")
@@ -268,7 +271,7 @@ class Entry:
 
 
 def parsed(data: bytes) -> Shard:
-    """The shard of these bytes; raises as :meth:`Shard.from_bytes` does."""
+    """Return the shard in these bytes; raises as :meth:`Shard.from_bytes` does."""
     from foresight_cli.latents.shard import Shard
 
     return Shard.from_bytes(data)
@@ -282,13 +285,13 @@ def _rename(path: Path, to: Path) -> None:
 
 
 def entries(root: Path) -> Iterator[Entry]:
-    """Every entry under ``root``, complete or not, in the order of their paths."""
+    """Yield every entry under ``root``, complete or not, in the order of their paths."""
     for folder in folders(root):
         yield Entry.open(folder)
 
 
 def folders(root: Path) -> list[Path]:
-    """The folder of every entry under ``root``, whether or not it can be read, in order."""
+    """Return the folder of every entry under ``root``, sorted, whether or not its recipe can be read."""
     if remote.is_remote(root):
         return [folder for folder in folders_below(root, 4) if (folder / "recipe.json").exists()]
-    return sorted(said.parent for said in root.glob("*/layer-*/*/*/recipe.json"))
+    return sorted(recipe.parent for recipe in root.glob("*/layer-*/*/*/recipe.json"))

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, on disks that are full or locked."""
+"""Atomic writes on disks that are full or locked."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ print(sorted(p.name for p in entry.path.iterdir()))
 
 def test_a_file_too_large_for_the_disk_is_one_line_and_leaves_nothing(tmp_path):
     result = subprocess.run([sys.executable, "-c", FILL, tmp_path], capture_output=True, text=True, check=True)
-    said, left = result.stdout.splitlines()
-    assert said.startswith(f"cannot write {tmp_path}/m/layer-final/flat/{RECIPE.key[:16]}/shard-00000-of-00003.")
-    assert said.endswith(
+    message, left = result.stdout.splitlines()
+    assert message.startswith(f"cannot write {tmp_path}/m/layer-final/flat/{RECIPE.key[:16]}/shard-00000-of-00003.")
+    assert message.endswith(
         ".safetensors: File too large. Make room or pick another place with cache_dir=DIR; "
-        "what is already written stays, and the same command goes on from there"
+        "what is already written is kept, and the same command resumes from there"
     )
     assert left == "['recipe.json']"
 
@@ -78,8 +78,8 @@ def test_a_full_or_locked_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypa
     digest = hashlib.sha256(make(1).to_bytes()).hexdigest()[:16]
     assert str(caught.value) == (
         f"cannot write {entry.path}/shard-00001-of-00003.{digest}.safetensors: {os.strerror(number)}. "
-        "Make room or pick another place with cache_dir=DIR; what is already written stays, "
-        "and the same command goes on from there"
+        "Make room or pick another place with cache_dir=DIR; what is already written is kept, "
+        "and the same command resumes from there"
     )
     assert sorted(path.name for path in entry.path.iterdir()) == before
 

@@ -1,4 +1,4 @@
-"""What ``foresight cache verify`` finds wrong with an entry, fault by fault."""
+"""The faults that ``foresight cache verify`` reports of an entry."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def shard(number: int, *, width: int = 3, dtype: torch.dtype = torch.bfloat16, s
 
 def sealed(root: Path, *shards: Shard) -> Entry:
     entry = Entry.create(root, RECIPE)
-    for number, one in enumerate(shards or [shard(0), shard(1, skip=3), shard(2)]):
-        entry.put(number, one)
+    for number, rows in enumerate(shards or [shard(0), shard(1, skip=3), shard(2)]):
+        entry.put(number, rows)
     entry.seal({"data": {"name": "d"}, "versions": {}})
     write_samples(entry.path, SAMPLES)
     return entry
@@ -64,13 +64,13 @@ def test_a_bad_shard_is_set_aside_with_the_manifest_and_stays_a_fault_until_it_i
     manifest = (entry.path / "manifest.json").read_bytes()
     bad = entry.shard_files()[1]
     flip(bad)
-    said = ["shard 1 is missing: its bytes had changed on the disk, and it was set aside"]
-    assert faults(entry) == said
+    expected = ["shard 1 is missing: its bytes had changed on the disk, and it was set aside"]
+    assert faults(entry) == expected
     assert not bad.exists()
     assert (entry.path / f".corrupt-{bad.name}").exists()
     assert (entry.path / ".corrupt-manifest.json").read_bytes() == manifest
     assert not entry.complete
-    assert faults(entry) == said
+    assert faults(entry) == expected
     entry.put(1, shard(1, skip=3))
     assert faults(entry) == ["its manifest is missing: it was set aside with a shard whose bytes had changed"]
     entry.seal({"data": {"name": "d"}, "versions": {}})
@@ -141,8 +141,8 @@ def test_a_file_that_is_no_shard_though_its_hash_is_right(tmp_path):
         path.unlink()
         path = path.with_name(f"shard-00000-of-00003.{hashlib.sha256(data).hexdigest()[:16]}.safetensors")
         path.write_bytes(data)
-        (found,) = faults(entry)
-        assert found == f"{path.name} is not a shard of latents: Error while deserializing header: {says}"
+        (fault,) = faults(entry)
+        assert fault == f"{path.name} is not a shard of latents: Error while deserializing header: {says}"
 
 
 def test_rows_that_do_not_add_up(tmp_path):
@@ -152,7 +152,7 @@ def test_rows_that_do_not_add_up(tmp_path):
 
 
 def test_shards_of_two_widths_or_dtypes(tmp_path):
-    with pytest.raises(ForesightError, match=r"^pooling=flat wants one size for all: "):
+    with pytest.raises(ForesightError, match=r"^pooling=flat needs the same size for all samples: "):
         sealed(tmp_path / "a", shard(0), shard(1, width=4), shard(2))
     entry = sealed(tmp_path / "b", shard(0), shard(1, dtype=torch.float32), shard(2))
     assert faults(entry) == ["its shards hold latents of 2 kinds: 3 x BF16, 3 x F32"]
@@ -164,7 +164,7 @@ def test_a_manifest_that_lists_other_bytes(tmp_path):
     name = rows[2]["file"].replace(rows[2]["sha256"][:16], "0" * 16)
     for wrong in ({**rows[2], "bytes": 1}, {**rows[2], "sha256": "0" * 64, "file": name}):
         edited(entry, shards=[*rows[:2], wrong])
-        assert faults(entry) == [f"manifest.json lists other files than there are. {AGAIN}"]
+        assert faults(entry) == [f"manifest.json does not list the files that exist. {AGAIN}"]
     edited(entry, shards=rows)
     assert faults(entry) == []
 
@@ -212,15 +212,15 @@ def test_a_manifest_that_foresight_did_not_write(tmp_path, row):
 def test_a_manifest_with_other_skipped_samples(tmp_path):
     entry = sealed(tmp_path)
     edited(entry, skipped=[])
-    assert faults(entry) == [f"manifest.json lists other skipped samples than the shards. {AGAIN}"]
+    assert faults(entry) == [f"manifest.json and the shards list different skipped samples. {AGAIN}"]
 
 
-def test_a_manifest_that_says_nothing_of_the_origin(tmp_path):
+def test_a_manifest_without_provenance(tmp_path):
     entry = sealed(tmp_path)
     edited(entry, provenance={})
     assert faults(entry) == [
-        f"{entry.path}: its manifest says nothing of where the latents come from; delete the folder and extract them "
-        "again, or bring latents of your own with model=precomputed model.path=FILE"
+        f"{entry.path}: the provenance is missing from its manifest; delete the folder and extract the latents "
+        "again, or bring your own latents with model=precomputed model.path=FILE"
     ]
 
 
@@ -228,8 +228,8 @@ def test_a_table_of_samples_that_is_missing_or_of_other_data(tmp_path):
     entry = sealed(tmp_path)
     write_samples(entry.path, [SAMPLES[0], SAMPLES[2], SAMPLES[1], *SAMPLES[3:]])
     assert faults(entry) == [
-        f"samples.json lists other samples than shard 0. {AGAIN}",
-        f"samples.json lists other samples than shard 1. {AGAIN}",
+        f"samples.json and shard 0 list different samples. {AGAIN}",
+        f"samples.json and shard 1 list different samples. {AGAIN}",
     ]
     (entry.path / "samples.json").unlink()
     assert faults(entry) == [f"{entry.path}/samples.json is missing: run the same extract again"]

@@ -1,4 +1,4 @@
-"""What could go from the cache, and what is never touched."""
+"""Deletable leftovers of the cache, and the files that are never touched."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ def test_a_whole_cache_holds_nothing_to_delete(tmp_path):
 
 def test_torn_files_of_writers_that_are_gone(tmp_path):
     entry = filled(tmp_path)
-    there, here = (entry.path / f".tmp-{by}-0123abcd" for by in ("some-other-host-12", f"{HOST}-{dead()}"))
-    here.write_bytes(b"12345")
-    there.write_bytes(b"123")
-    aged(there, DAY + 60)
+    remote, local = (entry.path / f".tmp-{by}-0123abcd" for by in ("some-other-host-12", f"{HOST}-{dead()}"))
+    local.write_bytes(b"12345")
+    remote.write_bytes(b"123")
+    aged(remote, DAY + 60)
     for name in (f".tmp-{HOST}-{os.getpid()}-0123abcd", f".tmp-{HOST}-1-0123abcd", ".tmp-other-12-0123abcd"):
         (entry.path / name).touch()
     aged(entry.path / ".tmp-other-12-0123abcd", DAY - 60)
     reason = "left by a run that ended in the middle of writing it"
     assert {(item.path, item.bytes, item.reason) for item in leftovers(tmp_path)} == {
-        (here, 5, reason),
-        (there, 3, reason),
+        (local, 5, reason),
+        (remote, 3, reason),
     }
 
 
@@ -96,23 +96,23 @@ def test_a_double_beside_what_the_manifest_names_is_waste(tmp_path):
     read = entry.shard_files()[1]
     double = read.with_name(read.name.replace(read.name.split(".")[1], "0" * 16))
     double.write_bytes(b"123")
-    assert entry.shard_files()[1] == read  # whatever a late writer brings
+    assert entry.shard_files()[1] == read  # even after a late writer
     assert list(leftovers(tmp_path)) == [Removable(double, 3, "never read: another file holds this shard")]
 
 
 @pytest.mark.parametrize("shards", [0, 2])
 def test_an_entry_that_is_not_complete(tmp_path, shards):
     entry = filled(tmp_path, shards)
-    (entry.path / ".corrupt-manifest.json").write_bytes(b"12")  # goes with the entry
-    reason = f"incomplete: {shards} of 3 shards; the same extract would go on from there"
+    (entry.path / ".corrupt-manifest.json").write_bytes(b"12")  # deleted with the entry
+    reason = f"incomplete: {shards} of 3 shards; the same extract would resume from there"
     assert list(leftovers(tmp_path)) == [Removable(entry.path, size(entry.path), reason)]
 
 
 def test_an_entry_with_a_manifest_and_a_hole_is_not_complete(tmp_path):
     entry = filled(tmp_path)
     entry.shard_files()[0].unlink()
-    (found,) = leftovers(tmp_path)
-    assert found.reason == "incomplete: 2 of 3 shards; the same extract would go on from there"
+    (item,) = leftovers(tmp_path)
+    assert item.reason == "incomplete: 2 of 3 shards; the same extract would resume from there"
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ def test_an_entry_with_a_manifest_and_a_hole_is_not_complete(tmp_path):
         (None, "incomplete: it has no recipe"),
     ],
 )
-def test_an_entry_whose_recipe_is_not_its_own(tmp_path, text, reason):
+def test_an_entry_whose_recipe_does_not_match_its_key(tmp_path, text, reason):
     entry = filled(tmp_path)
-    said = entry.path / "recipe.json"
-    said.write_bytes(text) if text is not None else said.unlink()
+    recipe = entry.path / "recipe.json"
+    recipe.write_bytes(text) if text is not None else recipe.unlink()
     assert list(leftovers(tmp_path)) == [Removable(entry.path, size(entry.path), reason)]
 
 
@@ -143,24 +143,24 @@ def test_an_empty_folder_of_an_entry_goes_too(tmp_path):
     assert list(leftovers(tmp_path)) == [Removable(folder, 0, "incomplete: it has no recipe")]
 
 
-# --- what is in use
+# --- entries in use
 
 
 def test_an_entry_that_somebody_fills_is_left_alone(tmp_path):
     busy, complete = filled(tmp_path, 1), filled(tmp_path, layer="4")
     (complete.path / f".tmp-{HOST}-{dead()}-0123abcd").touch()
-    with lock.locked([busy.path, complete.path], lambda *_: pytest.fail("nobody else holds it")):
+    with lock.locked([busy.path, complete.path], lambda *_: pytest.fail("no other process holds it")):
         reason = f"process {os.getpid()} on {HOST} is filling it"
         assert list(leftovers(tmp_path)) == [Kept(complete.path, reason), Kept(busy.path, reason)]
         assert list(named(tmp_path, [busy.path.name], None)) == [Kept(busy.path, reason)]
     assert [item.path for item in leftovers(tmp_path)] == [next(complete.path.glob(".tmp-*")), busy.path]
 
 
-@pytest.mark.parametrize("said", ['{"pid": 12, "host": "another"}', ""])
-def test_a_lock_of_another_machine_counts_for_a_day(tmp_path, said):
-    """Not every network disk has locks, and there the file alone tells that somebody wrote."""
+@pytest.mark.parametrize("text", ['{"pid": 12, "host": "another"}', ""])
+def test_a_lock_of_another_machine_counts_for_a_day(tmp_path, text):
+    """Some network disks have no locks; there, only the lock file shows that another machine wrote."""
     entry = filled(tmp_path, 1)
-    (entry.path / lock.NAME).write_text(said)
+    (entry.path / lock.NAME).write_text(text)
     reason = "another machine wrote to it less than a day ago, and may be filling it"
     assert list(leftovers(tmp_path)) == [Kept(entry.path, reason)]
     for path in entry.path.iterdir():
@@ -174,7 +174,7 @@ def test_the_lock_of_an_ended_process_of_this_machine_does_not_count(tmp_path):
     assert [type(item) for item in leftovers(tmp_path)] == [Removable]
 
 
-# --- what is not foresight's
+# --- files that foresight did not write
 
 
 def test_links_are_never_followed(tmp_path):
@@ -196,7 +196,7 @@ def test_an_entry_with_a_link_inside_is_left_alone(tmp_path):
     entry.shard_files()[1].rename(moved)
     link = entry.path / "shard-00001-of-00003.0123456789abcdef.safetensors"
     link.symlink_to(moved)
-    reason = f"it holds links ({link.name}), and no link is followed"
+    reason = f"it holds links ({link.name}), and links are not followed"
     assert list(leftovers(tmp_path)) == [Kept(entry.path, reason)]
     assert list(named(tmp_path, [entry.path.name], None)) == [Kept(entry.path, reason)]
 
@@ -207,7 +207,7 @@ def test_other_files_and_folders_do_not_count(tmp_path):
     for name in ("notes.txt", "shard-00000-of-00003.npy", ".tmp-x", ".corrupt-x"):
         (entry.path / name).write_bytes(b"mine")
     stays = ". Not foresight's and kept: .corrupt-x and 3 more"
-    reason = "incomplete: 1 of 3 shards; the same extract would go on from there"
+    reason = "incomplete: 1 of 3 shards; the same extract would resume from there"
     assert list(leftovers(tmp_path)) == [Removable(entry.path, own, reason, stays=stays)]
     for folder in ("m/layer-4/flat/0123456789abcdeg", "m/4/flat/0123456789abcdef", "m/layer-4/flat/" + "0" * 16):
         (tmp_path / folder).mkdir(parents=True)
@@ -238,10 +238,10 @@ def test_a_folder_that_cannot_be_listed(tmp_path, monkeypatch):
 
 def test_entries_by_the_first_digits_of_their_keys(tmp_path):
     whole, half = filled(tmp_path), filled(tmp_path, 1, layer="4")
-    found = list(named(tmp_path, [half.path.name[:4], whole.path.name, whole.path.name[:5]], None))
-    assert found == [
+    items = list(named(tmp_path, [half.path.name[:4], whole.path.name, whole.path.name[:5]], None))
+    assert items == [
         Removable(
-            half.path, size(half.path), "incomplete: 1 of 3 shards; the same extract would go on from there", True
+            half.path, size(half.path), "incomplete: 1 of 3 shards; the same extract would resume from there", True
         ),
         Removable(whole.path, size(whole.path), "complete, written less than a day ago", True),
     ]

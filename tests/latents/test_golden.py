@@ -1,4 +1,4 @@
-"""An entry of each format that ever was: read for as long as it is this one, refused in one line once it is another."""
+"""A stored entry of each format: the current format is read exactly, every other is refused in one line."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ FIRST = [232, 230, 228, 226, 223, 221, 219, 216, 232, 229, 227, 225, 223, 220, 2
 
 
 def test_the_files_are_those_of_the_day():
-    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in ENTRY.iterdir()}
-    assert found.keys() == FILES.keys()
-    assert {name: found[name][: len(start)] for name, start in FILES.items()} == FILES
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in ENTRY.iterdir()}
+    assert digests.keys() == FILES.keys()
+    assert {name: digests[name][: len(start)] for name, start in FILES.items()} == FILES
     assert [path.name for path in GOLDEN.glob("format-*")] == [f"format-{n}" for n in range(1, FORMAT + 1)]
 
 
@@ -71,15 +71,15 @@ def test_it_is_what_the_drawings_are():
 
 
 def test_it_is_read_without_foresight_too():
-    """By the definition of the safetensors format and JSON alone."""
+    """The entry is read with only the definition of the safetensors format and JSON."""
     ids, rows = [], []
     for path in sorted(ENTRY.glob("shard-*")):
         data = path.read_bytes()
         (size,) = struct.unpack("<Q", data[:8])
         header, body = json.loads(data[8 : 8 + size]), data[8 + size :]
         assert header.pop("__metadata__") == {"foresight": "shard"}
-        parts = {name: body[slice(*said["data_offsets"])] for name, said in header.items()}
-        assert {name: said["dtype"] for name, said in header.items()} == {
+        parts = {name: body[slice(*tensor["data_offsets"])] for name, tensor in header.items()}
+        assert {name: tensor["dtype"] for name, tensor in header.items()} == {
             "latents": "F32",
             "pixels": "U8",
             "samples": "U8",
@@ -96,7 +96,7 @@ def test_a_fresh_extract_of_the_same_settings_writes_the_same_bytes(run, tmp_pat
     assert run("extract", *WORDS).exit_code == 0
     (fresh,) = tmp_path.glob("outputs/cache/*/*/*/*")
     assert fresh.relative_to(tmp_path / "outputs/cache") == ENTRY.relative_to(GOLDEN / "format-1")
-    same = [name for name in FILES if name != "manifest.json"]  # which tells of this machine
+    same = [name for name in FILES if name != "manifest.json"]  # which describes this machine
     assert {name: (fresh / name).read_bytes() for name in same} == {name: (ENTRY / name).read_bytes() for name in same}
     old, new = (json.loads((folder / "manifest.json").read_bytes()) for folder in (ENTRY, fresh))
     assert {**new, "provenance": None} == {**old, "provenance": None}
@@ -105,13 +105,13 @@ def test_a_fresh_extract_of_the_same_settings_writes_the_same_bytes(run, tmp_pat
 
 def test_an_entry_of_another_format_is_refused():
     for version in range(1, FORMAT):
-        for said in (GOLDEN / f"format-{version}").glob("*/*/*/*/recipe.json"):
+        for recipe in (GOLDEN / f"format-{version}").glob("*/*/*/*/recipe.json"):
             with pytest.raises(ForesightError) as caught:
-                Entry.open(said.parent)
+                Entry.open(recipe.parent)
             assert str(caught.value) == f"a recipe of format {version}; this foresight reads format {FORMAT}"
 
 
-def test_it_is_never_made_anew():
+def test_it_is_never_made_again():
     before = {path: path.read_bytes() for path in ENTRY.iterdir()}
     command = [sys.executable, "-m", "scripts.make_golden_entry"]
     root = Path(__file__).resolve().parents[2]

@@ -142,11 +142,11 @@ def test_latents_cannot_be_changed_by_accident():
         space("a").ids = []  # type: ignore[misc]
 
 
-def test_join_refuses_what_is_known_of_the_samples_to_differ():
-    one, other = space("a b c"), space("a b c")
+def test_join_refuses_different_groups():
+    first, other = space("a b c"), space("a b c")
     relabelled = dataclasses.replace(other, groups=["clip", "clip", "c"])
     with pytest.raises(ForesightError) as caught:
-        join(one, relabelled)
+        join(first, relabelled)
     assert str(caught.value) == (
         "labels, groups or attributes changed between the two extractions. Type both extract commands again: "
         "the latents are kept"

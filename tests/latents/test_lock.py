@@ -1,4 +1,4 @@
-"""The lock of an entry: one process at a time, gone with its process, and in an order that cannot deadlock."""
+"""The lock of an entry: one process at a time, released when it dies, taken in an order that cannot deadlock."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ def other(tmp_path):
     process.stdout.close()
 
 
-def test_nobody_holds_it(tmp_path):
+def test_an_unlocked_entry_has_no_holder(tmp_path):
     assert held(tmp_path) is None
     with locked([tmp_path], lambda *_: pytest.fail("waited")):
         assert held(tmp_path) == Holder(os.getpid(), socket.gethostname())
     assert held(tmp_path) is None
-    with locked([tmp_path], lambda *_: pytest.fail("waited")):  # what the first has left behind is no lock
+    with locked([tmp_path], lambda *_: pytest.fail("waited")):  # the file that the first one left is not a lock
         assert held(tmp_path) is not None
 
 
-def test_the_second_says_whom_it_waits_for_and_goes_on_when_the_first_is_killed(tmp_path, other):
-    said = []
+def test_the_second_reports_the_holder_and_resumes_when_the_first_is_killed(tmp_path, other):
+    calls = []
 
     def waiting(folder, holder):
-        said.append((folder, holder))
+        calls.append((folder, holder))
         os.kill(other.pid, signal.SIGKILL)  # the system gives the lock back
 
     with locked([tmp_path], waiting):
         assert held(tmp_path).pid == os.getpid()
-    assert said == [(tmp_path, Holder(other.pid, socket.gethostname()))]
-    assert str(said[0][1]) == f"process {other.pid} on {socket.gethostname()}"
+    assert calls == [(tmp_path, Holder(other.pid, socket.gethostname()))]
+    assert str(calls[0][1]) == f"process {other.pid} on {socket.gethostname()}"
 
 
 def test_locks_are_taken_in_one_order_and_once(tmp_path, monkeypatch):
@@ -83,7 +83,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_gone_is_made_again(tmp_path, other):
-    """The holder deletes the folder, and the lock with it, as gc does: what was waited for is another file by then."""
+    """The holder deletes the folder and the lock in it, as gc does, so the file that the second waits for is stale."""
 
     def waiting(folder, holder):
         shutil.rmtree(folder)
@@ -99,10 +99,10 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
         pass
     assert str(caught.value) == (
         f"cannot write {tmp_path}/file/entry: Not a directory. Make room or pick another place with "
-        "cache_dir=DIR; what is already written stays, and the same command goes on from there"
+        "cache_dir=DIR; what is already written is kept, and the same command resumes from there"
     )
 
 
-def test_an_unreadable_holder_is_somebody(tmp_path, other):
+def test_an_unreadable_holder_is_another_process(tmp_path, other):
     (tmp_path / ".lock").write_text("{")
     assert str(held(tmp_path)) == "another process"

@@ -36,21 +36,21 @@ def entry_with(root, manifest) -> Entry:
 @pytest.mark.parametrize(
     "provenance", [None, {}, [], "me", {"data": {"name": "d"}}, {"versions": {}}, {"data": "shapes", "versions": {}}]
 )
-def test_a_manifest_that_does_not_say_where_its_latents_come_from(tmp_path, provenance):
+def test_a_manifest_without_provenance(tmp_path, provenance):
     entry = entry_with(tmp_path, lambda manifest: {**manifest, "provenance": provenance})
     for refuses in (lambda: load(entry), lambda: load(entry.path), entry.manifest):
         with pytest.raises(ForesightError) as caught:
             refuses()
         assert str(caught.value) == (
-            f"{entry.path}: its manifest says nothing of where the latents come from; delete the folder and extract "
-            "them again, or bring latents of your own with model=precomputed model.path=FILE"
+            f"{entry.path}: the provenance is missing from its manifest; delete the folder and extract the "
+            "latents again, or bring your own latents with model=precomputed model.path=FILE"
         )
 
 
-def test_what_analyze_asks_of_it_is_no_key_error(tmp_path):
+def test_analyze_reports_it_instead_of_a_key_error(tmp_path):
     entry_with(tmp_path, lambda manifest: {**manifest, "provenance": {}})
     side = SpaceConfig(PixelsConfig("pixels", 8), None, None)
-    with pytest.raises(ForesightError, match=r"its manifest says nothing of where the latents come from"):
+    with pytest.raises(ForesightError, match=r"the provenance is missing from its manifest"):
         _ = find(str(tmp_path), side, side, None).provenance
 
 

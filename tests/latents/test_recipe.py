@@ -33,7 +33,7 @@ exact = st.recursive(
 
 
 def test_golden_key():
-    """A changed key here is a changed cache format: every user's cache would be computed anew."""
+    """A changed key here is a changed cache format: every user's cache would be computed again."""
     assert RECIPE.canonical() == (
         b'{"data":{"name":"shapes","noise":0.1,"seed":0},"format":1,"layer":"4","model":{"checkpoint":"local",'
         b'"name":"qwen25vl","prompt":"D\\u00e9cris.","resolution":null,"sha256":"' + b"ab" * 32 + b'"},'
@@ -81,7 +81,7 @@ def _sorted(value):
         ({"a": b"x"}, "recipe.a: b'x' of type bytes cannot be written in JSON exactly"),
     ],
 )
-def test_refuses_what_json_cannot_say(value, says):
+def test_refuses_what_json_cannot_hold(value, says):
     with pytest.raises(ForesightError) as caught:
         canonical_json(value)
     assert str(caught.value) == says
@@ -177,5 +177,6 @@ def test_a_recipe_that_foresight_did_not_write(field, value):
 
 
 def test_more_shards_than_there_are_names_for():
-    with pytest.raises(ForesightError, match=r"1000000 shards; at most 99999: use rows_per_shard=101 or more$"):
+    says = r"1000000 shards; at most 99999 are possible: use rows_per_shard=101 or more$"
+    with pytest.raises(ForesightError, match=says):
         Recipe.from_dict(RECIPE.to_dict() | {"rows": 10_000_000, "rows_per_shard": 10})

@@ -1,4 +1,4 @@
-"""Deleting from the cache: what a kill, a full lock or a locked disk leaves."""
+"""Deletion from the cache: the state after a kill, with a held lock, and on a disk that refuses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def the_entry(root: Path):
 
 
 def deleted(monkeypatch) -> list[str]:
-    """The names of the files that are deleted from here on, in order."""
+    """Record the names of the files that are deleted from now on, in order."""
     names: list[str] = []
     plain = Path.unlink
     monkeypatch.setattr(
@@ -105,7 +105,7 @@ remove(item, root)
 
 @pytest.mark.parametrize("files", range(8))
 def test_a_kill_leaves_an_entry_that_is_whole_or_not_complete(tmp_path, files):
-    """A manifest, three shards, samples, lock and recipe: killed before each of the seven goes, and not at all."""
+    """A manifest, three shards, samples, lock and recipe: killed before each of the seven deletions, and not at all."""
     entry = filled(tmp_path)
     result = subprocess.run([sys.executable, "-c", KILLED, tmp_path, str(files)], check=False)
     assert result.returncode == (-9 if files < 7 else 0)
@@ -128,7 +128,7 @@ def test_an_entry_locked_since_it_was_looked_at_is_left_alone(tmp_path):
     entry = filled(tmp_path, 1)
     (item,) = leftovers(tmp_path)
     before = {path: path.read_bytes() for path in entry.path.iterdir()}
-    with lock.locked([entry.path], lambda *_: pytest.fail("nobody else holds it")):
+    with lock.locked([entry.path], lambda *_: pytest.fail("no other process holds it")):
         reason = f"process {os.getpid()} on {os.uname().nodename} is filling it"
         assert remove(item, tmp_path) == Kept(entry.path, reason)
     (entry.path / lock.NAME).unlink()
@@ -139,7 +139,7 @@ def test_an_entry_completed_since_it_was_looked_at_is_left_alone(tmp_path):
     filled(tmp_path, 1)
     (item,) = leftovers(tmp_path)
     entry = filled(tmp_path)
-    assert remove(item, tmp_path) == Kept(entry.path, "it was mended in the meantime")
+    assert remove(item, tmp_path) == Kept(entry.path, "it has been repaired since")
     assert entry.complete
 
 
@@ -157,7 +157,7 @@ def test_a_disk_that_refuses_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(ForesightError) as caught:
         remove(item, tmp_path)
     assert str(caught.value) == (
-        f"cannot delete {refused}: Read-only file system. What is left is not complete, and goes with the next "
-        "foresight cache gc --yes"
+        f"cannot delete {refused}: Read-only file system. The rest of it is incomplete, and the next "
+        "foresight cache gc --yes deletes it"
     )
     assert not entry.complete

@@ -1,3 +1,5 @@
+"""Random access to the rows of an entry on the disk."""
+
 import os
 
 import pytest
@@ -31,9 +33,9 @@ def test_a_file_cut_short_while_it_is_read(tmp_path):
     reader = RowReader(entry_of(tmp_path, torch.randn(20, 3), rows_per_shard=20))
     (file,) = tmp_path.rglob("shard-*")
     os.truncate(file, 200)
-    with pytest.raises(ForesightError) as said:
+    with pytest.raises(ForesightError) as caught:
         reader[torch.arange(20)]
-    assert str(said.value) == f"{file} became shorter while it was read: run the same extract again"
+    assert str(caught.value) == f"{file} became shorter while it was being read: run the same extract again"
 
 
 def test_a_damaged_shard_is_refused_as_load_refuses_it(tmp_path):
@@ -44,8 +46,8 @@ def test_a_damaged_shard_is_refused_as_load_refuses_it(tmp_path):
         data = bytearray(file.read_bytes())
         data[-1] ^= 1
         file.write_bytes(data)
-        with pytest.raises(ForesightError) as said:
+        with pytest.raises(ForesightError) as caught:
             read(entry)
-        messages.append(str(said.value).removeprefix(str(tmp_path / name)))
+        messages.append(str(caught.value).removeprefix(str(tmp_path / name)))
     assert messages[0] == messages[1]
     assert "does not match its hash" in messages[0]

@@ -49,13 +49,13 @@ def test_any_flipped_bit_is_found(tmp_path):
     write_samples(tmp_path, SAMPLES)
     path = tmp_path / NAME
     data = path.read_bytes()
-    whole, said = read_samples(tmp_path), set()
+    whole, messages = read_samples(tmp_path), set()
     for bit in range(0, len(data) * 8, 7):
         flipped = bytearray(data)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
         try:
-            assert read_samples(tmp_path) == whole  # white space, or the same letter written another way
+            assert read_samples(tmp_path) == whole  # only white space, or another spelling of the same letter
         except ForesightError as error:
-            said.add(str(error))
-    assert said == {f"{path} does not match its hash. Delete it and run the same extract again"}
+            messages.add(str(error))
+    assert messages == {f"{path} does not match its hash. Delete it and run the same extract again"}

@@ -30,7 +30,7 @@ def built() -> Shard:
 
 
 def test_golden_bytes():
-    """Other bytes here are another cache format: what a new foresight computes would not match an old cache."""
+    """Changed bytes here are a changed cache format: new latents would not match an old cache."""
     data = built().to_bytes()
     assert len(data) == 452
     assert hashlib.sha256(data).hexdigest() == "fc07f50dadd99ee8a3174340ea0e26373cd86be138004750a2c1e6648bdd9a30"
@@ -79,7 +79,7 @@ def test_refuses_rows_that_do_not_match(ids, latents, pixels):
 
 
 @pytest.mark.parametrize("data", [b"", b"x" * 100, built().to_bytes()[:-1], built().to_bytes()[:50]])
-def test_refuses_bytes_that_are_no_shard(data):
+def test_refuses_bytes_that_are_not_a_shard(data):
     with pytest.raises(ForesightError, match=r"^not a shard of latents: "):
         Shard.from_bytes(data)
 

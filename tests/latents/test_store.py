@@ -110,9 +110,9 @@ def test_open_of_no_entry(tmp_path):
 @pytest.mark.parametrize("edit", [RECIPE.canonical().replace(b'"rows":10', b'"rows":11'), RECIPE.canonical() + b"\n"])
 def test_edited_recipe_is_refused(tmp_path, edit):
     entry = filled(tmp_path)
-    said = entry.path / "recipe.json"
-    said.write_bytes(edit)
-    says = f"{said} is not the recipe that its folder is named by: it was edited. Delete {entry.path}"
+    path = entry.path / "recipe.json"
+    path.write_bytes(edit)
+    says = f"{path} does not match the key in the name of its folder: it was edited. Delete {entry.path}"
     with pytest.raises(ForesightError) as caught:
         Entry.create(tmp_path, RECIPE)
     assert str(caught.value) == says
@@ -165,7 +165,7 @@ def test_a_flipped_bit_anywhere_is_found_and_only_its_shard_redone(tmp_path, dat
         entry.get(number)
     assert str(caught.value) == (
         f"{path} does not match its hash: its bytes changed on the disk. It was moved aside; "
-        f"run the same extract again to redo shard {number} alone"
+        f"run the same extract again to redo only shard {number}"
     )
     aside = path.with_name(f".corrupt-{path.name}")
     assert aside.read_bytes() == flipped

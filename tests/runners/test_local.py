@@ -52,7 +52,7 @@ def test_flat_of_two_sizes_names_both(tmp_path, qwen_checkpoint, rows_per_shard,
     )
     config = dataclasses.replace(PIXELS, data=data, model=model, layers=("4",), poolings=("flat",))
     says = (
-        "pooling=flat wants one size for all: 'a.png' has 128 values and 'c.png' has 192. "
+        "pooling=flat needs the same size for all samples: 'a.png' has 128 values and 'c.png' has 192. "
         "Resize them all with model.resolution=252, or use pooling=channel_mean"
     )
     for _ in range(2):  # the second run finds the shards of the first, and is refused alike
@@ -90,7 +90,7 @@ def test_only_the_damaged_shard_is_done_again(tmp_path):
     path = entry.shard_files()[2]
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     times = {file: file.stat().st_mtime_ns for file in entry.shard_files().values() if file != path}
-    with pytest.raises(ForesightError, match="redo shard 2 alone"):
+    with pytest.raises(ForesightError, match="redo only shard 2"):
         load(entry)
     extract(PIXELS)
     assert visible(tmp_path) == whole

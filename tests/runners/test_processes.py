@@ -136,7 +136,7 @@ def test_a_folder_that_vanishes_is_one_line(tmp_path, start, workers):
     assert re.fullmatch(
         r"foresight extract: cannot write outputs/cache/pixels/layer-final/flat/\w{16}/shard-\d{5}-of-00100\.\w{16}"
         r"\.safetensors: No such file or directory\. Make room or pick another place with cache_dir=DIR; what is "
-        r"already written stays, and the same command goes on from there\n",
+        r"already written is kept, and the same command resumes from there\n",
         wrong,
     )
     shutil.rmtree(tmp_path / "outputs", ignore_errors=True)
@@ -162,7 +162,7 @@ def small_disk(tmp_path):
 
 REFUSED = (
     r"foresight extract: cannot write disk/cache/\S+: {}\. Make room or pick another place with cache_dir=DIR; what is "
-    r"already written stays, and the same command goes on from there\n"
+    r"already written is kept, and the same command resumes from there\n"
 )
 
 

@@ -44,7 +44,7 @@ def test_the_last_shard_of_each_worker_cannot_be_written(tmp_path, start):
     assert run.returncode == 1
     assert re.fullmatch(
         r"foresight extract: cannot write \S+: File too large\. Make room or pick another place with cache_dir=DIR; "
-        r"what is already written stays, and the same command goes on from there\n",
+        r"what is already written is kept, and the same command resumes from there\n",
         wrong,
     )
 

@@ -1,4 +1,4 @@
-"""Object stores on this machine: S3 as moto serves it on loopback, and Google's by an emulator."""
+"""Object stores on this machine: S3 served by moto on loopback, and an emulator of Google's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def s3_endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def s3(s3_endpoint, monkeypatch, tmp_path) -> str:
-    """The URL of a new bucket; this process and its children reach it by their environment."""
+    """The URL of a new bucket; this process and its children reach it through environment variables."""
     s3fs = pytest.importorskip("s3fs")
     for key, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3_endpoint, "AWS_DEFAULT_REGION": "us-east-1"}.items():
         monkeypatch.setenv(key, value)
@@ -40,9 +40,9 @@ def s3(s3_endpoint, monkeypatch, tmp_path) -> str:
 def google_endpoint() -> Iterator[str]:
     """The address of a server of Google's store."""
     emulator = pytest.importorskip("gcp_storage_emulator.server")
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
     server = emulator.create_server("127.0.0.1", port, in_memory=True)
     server.start()
     yield f"http://127.0.0.1:{port}"
@@ -51,19 +51,19 @@ def google_endpoint() -> Iterator[str]:
 
 @pytest.fixture
 def google(google_endpoint, monkeypatch, tmp_path) -> str:
-    """The URL of a new bucket; this process and its children reach it by their environment."""
+    """The URL of a new bucket; this process and its children reach it through environment variables."""
     for key, value in {"STORAGE_EMULATOR_HOST": google_endpoint, "NO_GCE_CHECK": "true"}.items():
         monkeypatch.setenv(key, value)
-    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # it would ask Google who we are
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")  # otherwise it asks Google for an identity
     monkeypatch.setenv("FORESIGHT_READ_CACHE", str(tmp_path / "read-cache"))
     gcsfs = pytest.importorskip("gcsfs")
     gcsfs.GCSFileSystem.clear_instance_cache()  # another test's server
-    copied = super(gcsfs.GCSFileSystem, gcsfs.GCSFileSystem)._mv_file  # what gcsfs does where a server knows no moveTo,
-    monkeypatch.setattr(gcsfs.GCSFileSystem, "_mv_file", copied)  # after it has asked for a minute
+    copied = super(gcsfs.GCSFileSystem, gcsfs.GCSFileSystem)._mv_file  # what gcsfs falls back to without moveTo,
+    monkeypatch.setattr(gcsfs.GCSFileSystem, "_mv_file", copied)  # which it reaches only after a minute of retries
     bucket = f"bucket-{abs(hash(tmp_path))}"
-    said = json.dumps({"name": bucket}).encode()
+    body = json.dumps({"name": bucket}).encode()
     made = urllib.request.Request(
-        f"{google_endpoint}/storage/v1/b?project=p", said, {"Content-Type": "application/json"}
+        f"{google_endpoint}/storage/v1/b?project=p", body, {"Content-Type": "application/json"}
     )
     urllib.request.urlopen(made).close()
     return f"gs://{bucket}"

@@ -1,4 +1,4 @@
-"""What every store must do. A backend's test class inherits these tests and says where its root is."""
+"""The contract of every store. A backend's test class inherits these tests and gives the root of its store."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def visible(entry: Entry) -> dict[str, bytes]:
 
 
 class StoreContract:
-    """Inherit it as ``class TestX(StoreContract)`` with a fixture ``root``: an empty place on the store."""
+    """Inherit it as ``class TestX(StoreContract)`` with a fixture ``root``: an empty folder on the store."""
 
     def test_life_of_an_entry(self, root):
         entry = Entry.create(root, RECIPE)
@@ -90,7 +90,7 @@ class StoreContract:
         assert list(entries(root)) == []
         recipes = [dataclasses.replace(RECIPE, layer=layer) for layer in ("4", "8")]
         made = [filled(root, recipe=recipe, seal=False) for recipe in recipes]
-        (root / "a note of mine.txt").write_bytes(b"1")
+        (root / "a note.txt").write_bytes(b"1")
         assert list(entries(root)) == sorted(made, key=lambda entry: str(entry.path))
         assert folders(root) == sorted((entry.path for entry in made), key=str)
 
@@ -121,7 +121,7 @@ class StoreContract:
             list(pool.map(write, [1.0, 2.0, 3.0, 4.0, 5.0]))
         entry = Entry.open(root.joinpath(*RECIPE.folder.parts))
         before = entry.shard_files()
-        entry.put(1, shard(1, 6.0))  # one that comes late
+        entry.put(1, shard(1, 6.0))  # a late writer
         assert entry.shard_files() == before
         assert [row["file"] for row in entry.manifest()["shards"]] == [before[i].name for i in range(3)]
         assert len(load_values(entry)) == 10
@@ -151,8 +151,8 @@ class StoreContract:
 
     def test_an_edited_recipe_is_refused(self, root):
         entry = filled(root)
-        said = entry.path / "recipe.json"
-        said.write_bytes(RECIPE.canonical().replace(b'"rows":10', b'"rows":11'))
+        path = entry.path / "recipe.json"
+        path.write_bytes(RECIPE.canonical().replace(b'"rows":10', b'"rows":11'))
         with pytest.raises(ForesightError, match=r"it was edited"):
             Entry.create(root, RECIPE)
         with pytest.raises(ForesightError, match=r"it was edited"):
@@ -184,13 +184,13 @@ class StoreContract:
 
     def test_what_killed_writers_left_goes(self, root):
         entry = filled(root, (0, 1), seal=False)
-        found = [item for item in leftovers(root) if isinstance(item, Removable | Kept)]
-        assert len(found) == 1
-        if isinstance(found[0], Kept):  # without locks a young entry may be in another machine's hands
-            assert "may be filling it" in found[0].reason
+        items = [item for item in leftovers(root) if isinstance(item, Removable | Kept)]
+        assert len(items) == 1
+        if isinstance(items[0], Kept):  # without locks another machine may be filling a young entry
+            assert "may be filling it" in items[0].reason
             return
-        assert found[0].reason == "incomplete: 2 of 3 shards; the same extract would go on from there"
-        assert remove(found[0], root) is None
+        assert items[0].reason == "incomplete: 2 of 3 shards; the same extract would resume from there"
+        assert remove(items[0], root) is None
         assert list(entries(root)) == []
         assert not (entry.path / "recipe.json").exists()
 
@@ -204,10 +204,10 @@ class StoreContract:
         assert remove(item, root) is None
         assert list(entries(root)) == []
 
-    def test_locks_hold_nobody_up(self, root):
+    def test_locks_block_no_one(self, root):
         entry = filled(root, (), seal=False)
         begin = time.monotonic()
-        with locked([entry.path], lambda *_: pytest.fail("nobody else is here")):
+        with locked([entry.path], lambda *_: pytest.fail("no other process holds it")):
             pass
         assert time.monotonic() - begin < 10
         assert held(entry.path) is None

@@ -1,4 +1,4 @@
-"""The contract on each backend, and what object stores alone have: URLs, credentials, ranged and cached reads."""
+"""The contract on each backend, and features of object stores: URLs, credentials, ranged and cached reads."""
 
 from __future__ import annotations
 
@@ -79,16 +79,16 @@ def test_an_account_in_a_url_is_no_password():
     remote.refuse_secrets("abfs://container@account.dfs.core.windows.net/cache")
 
 
-def test_a_kind_of_store_that_nobody_knows():
+def test_an_unknown_kind_of_store():
     with pytest.raises(
-        ForesightError, match=r"^cache_dir=nosuch://x: Unsupported filesystem: .nosuch.*as s3://bucket/folder$"
+        ForesightError, match=r"^cache_dir=nosuch://x: Unsupported filesystem: .nosuch.*such as s3://bucket/folder$"
     ):
         cache_root("nosuch://x")
 
 
 def test_a_package_that_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
-    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "gs", raising=False)  # found by another test
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "gs", raising=False)  # imported by another test
     with pytest.raises(ForesightError, match=r"pip install 'foresight-latents\[gs\]'$"):
         cache_root("gs://bucket/cache")
 
@@ -111,7 +111,7 @@ def test_no_credentials(monkeypatch, s3, tmp_path):
         monkeypatch.delenv(key)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(ForesightError, match=r"Credentials come from the environment alone"):
+    with pytest.raises(ForesightError, match=r"Credentials come only from the environment"):
         filled(cache_root(f"{s3}/cache"))
 
 
@@ -158,7 +158,7 @@ def test_each_shard_is_fetched_once_in_ranges_and_checked_each_time(s3, monkeypa
     kept.write_bytes(kept.read_bytes()[:-1] + b"?")  # this machine's disk, not the store's
     assert torch.equal(load(entry).values, values)
     assert len(fetched) == 4
-    kept.unlink()  # it had to make room
+    kept.unlink()  # as a sweep would
     assert torch.equal(RowReader(entry)[torch.tensor([0])], values[:1])
 
 
@@ -177,10 +177,10 @@ def test_the_least_recently_used_make_room(s3, monkeypatch):
     assert {path.stem for path in read_cache.folder().iterdir()} == {names[0], names[2]}
 
 
-@pytest.mark.parametrize("said", ["many", "-1", "nan"])
-def test_a_limit_that_is_no_number(monkeypatch, said):
-    monkeypatch.setenv("FORESIGHT_READ_CACHE_GIB", said)
-    with pytest.raises(ForesightError, match=r"wanted a number of GiB, as 50$"):
+@pytest.mark.parametrize("value", ["many", "-1", "nan"])
+def test_a_limit_that_is_no_number(monkeypatch, value):
+    monkeypatch.setenv("FORESIGHT_READ_CACHE_GIB", value)
+    with pytest.raises(ForesightError, match=r"wanted a number of GiB, for example 50$"):
         read_cache.limit()
 
 
@@ -220,7 +220,7 @@ def test_extract_to_report_on_s3_by_one_word(s3, tmp_path):
     foresight("extract", "model=qwen25vl", "runner.workers=2", "rows_per_shard=40", *small)
     again = foresight("extract", "model=qwen25vl", "rows_per_shard=40", *small)
     assert "1 of 1 layers x poolings already in the cache" in again
-    assert where in foresight("extract", "model=ltxv", "rows_per_shard=40", *small)  # the next command says it too
+    assert where in foresight("extract", "model=ltxv", "rows_per_shard=40", *small)  # the advised command repeats it
     foresight("analyze", "permutations=19", *small[:1], where)
     foresight("report")
     assert "complete" in foresight("cache", "ls", where)
@@ -264,5 +264,5 @@ def test_commands_on_google(google, tmp_path):
     assert len(_folders(cache_root(f"{google}/cache"))) == 2
 
 
-def test_the_key_does_not_know_where_it_lies(s3, tmp_path):
+def test_the_key_does_not_depend_on_the_root(s3, tmp_path):
     assert Entry.create(cache_root(s3), RECIPE).path.name == Entry.create(tmp_path, RECIPE).path.name
