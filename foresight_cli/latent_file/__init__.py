@@ -1,4 +1,4 @@
-"""Files of latents that someone else has made: ids, values, and what is known of each row."""
+"""Files of latents that other programs wrote: ids, values, and labels, groups and attributes of each row."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ FORMATS = ("npz", "npy", "safetensors", "parquet")
 def open_latent_file(
     path: str | Path, *, id: str | None = None, values: str | None = None, at: str = "model"
 ) -> LatentFile:
-    """The rows of a file, a folder or a pattern of parts, all checked but the values, which are read when asked for.
+    """Open a file, a folder or a pattern of parts; all is checked except the values, which are read on first use.
 
     Args:
         path: ``X.npz``, ``X.npy`` (with ``X.csv`` beside it), ``X.safetensors`` or ``X.parquet``; a folder of such
             parts, or a pattern (``emb/*.parquet``, ``emb/part-{0..9}.npz``).
-        id: name of the column of ids; None: the one with a usual name.
-        values: name of the column of values, or a pattern of columns of one number each; None: ``values``, or the only
-            column of vectors.
-        at: what the settings belong to, for messages: ``model`` or ``data``.
+        id: name of the column of ids; None for the column with a usual name.
+        values: name of the column of values, or a pattern of columns of one number each; None for ``values``, or the
+            only column of vectors.
+        at: name of the settings in messages: ``model`` or ``data``.
 
     Raises:
-        ForesightError: there is no such file, it is damaged, or something in it cannot be used.
+        ForesightError: the file does not exist, is damaged, or holds something that cannot be used.
         Undecided: only the user can say which column holds the ids or the values.
     """
     naming = Naming(id, values, at)
     file = Path(path).expanduser()
     if not file.exists() or file.is_dir():
-        from foresight_cli.latent_file import parts  # only now: most latents are one file
+        from foresight_cli.latent_file import parts  # imported late: most latents are one file
 
         if file.is_dir():
             files, notes = parts.files_of_folder(file, naming)

@@ -14,17 +14,17 @@ from foresight_cli.errors import ForesightError
 
 Column: TypeAlias = "list[Any] | np.ndarray"
 KINDS = {"O": "Python objects", "U": "text", "S": "bytes"}
-"""By numpy's letter for a kind of dtype."""
+"""Names of dtype kinds, by numpy's letter."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a file as they were read, one entry a row.
+    """The columns of a file as they were read, one entry per row.
 
     Attributes:
         ids: text or whole numbers.
-        labels: likewise; None where the file has no such column.
-        groups: likewise.
+        labels: text or whole numbers; None if the file has no such column.
+        groups: text or whole numbers; None if the file has no such column.
         attributes: numbers, by name.
     """
 
@@ -36,13 +36,13 @@ class Columns:
 
 @dataclass(frozen=True)
 class Table:
-    """One entry a row.
+    """The checked columns of a file, one entry per row.
 
     Attributes:
-        ids: unique, in Unicode form NFC as those of every dataset.
-        labels: the category, None where there is none.
-        groups: the id, where the file names no other.
-        attributes: float64 ``[n]`` by name; NaN where a row has none.
+        ids: unique, in Unicode form NFC, like the ids of every dataset.
+        labels: the category, or None.
+        groups: the group, or the id of the row if the file has no groups.
+        attributes: float64 ``[n]`` by name; NaN for missing.
     """
 
     ids: list[str]
@@ -54,18 +54,18 @@ class Table:
 def check_names(
     path: Path, name: str, shape: Sequence[int], dtype: np.dtype[Any] | str, rows: int, line: str | None = None
 ) -> None:
-    """Refuse ids, labels or groups that are no column of text or whole numbers, before they are read.
+    """Refuse ids, labels or groups that are not a column of text or whole numbers, before they are read.
 
     Args:
-        path: of the file.
+        path: the file.
         name: ids, labels or groups.
-        shape: of the array.
-        dtype: of the array; what the format calls it, where numpy has none like it.
-        rows: of the values.
-        line: what to type to have text in its place, where a line does that.
+        shape: shape of the array.
+        dtype: dtype of the array; its name in the format, if numpy has no such dtype.
+        rows: number of rows of the values.
+        line: line to type that converts it to text, if there is one.
 
     Raises:
-        ForesightError: what it is, and what was wanted.
+        ForesightError: the dtype or the shape does not fit.
     """
     kind = "" if isinstance(dtype, str) else dtype.kind
     if kind not in ("i", "u", "U", "S"):
@@ -76,10 +76,10 @@ def check_names(
 
 
 def table_of(path: Path, columns: Columns, rows: int) -> Table:
-    """The table that ``columns`` make; arrays among them have passed :func:`check_names`.
+    """Return the table of ``columns``; arrays among them have passed :func:`check_names`.
 
     Raises:
-        ForesightError: a column is too long or too short, an id is missing or stands twice, a number is infinite.
+        ForesightError: a column is too long or too short, an id is missing or duplicate, or a number is infinite.
     """
     ids = [unicodedata.normalize("NFC", text) for text in _words(path, "ids", columns.ids, rows)]
     _refuse_unusable(path, ids)
@@ -95,7 +95,7 @@ def table_of(path: Path, columns: Columns, rows: int) -> Table:
 
 
 def _words(path: Path, name: str, column: Column, rows: int) -> list[str]:
-    """The column as text, "" where it has nothing."""
+    """Return the column as text, "" for missing entries."""
     entries = [_decoded(path, name, entry) for entry in (column.tolist() if isinstance(column, np.ndarray) else column)]
     if len(entries) != rows:
         raise ForesightError(f"{path}: {name} has shape [{len(entries)}]: wanted [{rows}], one for each row of values")
@@ -108,7 +108,7 @@ def _words(path: Path, name: str, column: Column, rows: int) -> list[str]:
 
 
 def _decoded(path: Path, name: str, entry: Any) -> Any:
-    """Text that was saved as bytes, as h5py and TensorFlow do, as text; anything else as it is."""
+    """Decode text that was saved as bytes (as h5py and TensorFlow do); return anything else unchanged."""
     try:
         return entry.decode() if isinstance(entry, bytes) else entry
     except UnicodeDecodeError:
@@ -122,7 +122,7 @@ def _refuse_unusable(path: Path, ids: Sequence[str]) -> None:
             raise ForesightError(f"{path}: row {row} (counted from 0) has no id")
         if sample_id in first:
             raise ForesightError(
-                f"{path}: the id {sample_id!r} stands twice, in rows {first[sample_id]} and {row} (counted from 0)"
+                f"{path}: duplicate id {sample_id!r}, in rows {first[sample_id]} and {row} (counted from 0)"
             )
         first[sample_id] = row
 
@@ -133,6 +133,6 @@ def _numbers(path: Path, name: str, column: Column, ids: Sequence[str]) -> np.nd
     if len(infinite):
         raise ForesightError(
             f"{path}: the attribute {name!r} of {ids[infinite[0]]!r} is {numbers[infinite[0]]}: wanted a finite "
-            "number, or NaN where there is none"
+            "number, or NaN if it is missing"
         )
     return numbers

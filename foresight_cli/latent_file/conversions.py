@@ -1,4 +1,4 @@
-"""Lines of Python, to be typed as they are printed, that make a usable file of latents of one that is not."""
+"""Python command lines, printed to be typed, that convert an unusable file of latents into a usable one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 BFLOAT16_BITS = "({x}.view(np.uint16).astype(np.uint32) << 16).view(np.float32)"
-"""Saved from JAX or ml_dtypes, bfloat16 comes back from a file of numpy as two nameless bytes a number."""
+"""numpy reads bfloat16 that JAX or ml_dtypes saved as two untyped bytes per number."""
 FP8 = "torch.from_numpy({x}.view(np.uint8)).view(torch.float8_e4m3fn).float().numpy()"
 RECORDS = "structured_to_unstructured({x}, dtype=np.float32)"
 
 
 def floats_of(dtype: np.dtype[Any], x: str) -> tuple[str, str]:
-    """The imports and the expression that make floats of an array ``x`` of numpy whose dtype is none of ours."""
+    """Return the imports and the expression that convert a numpy array ``x`` of an unsupported dtype to floats."""
     if dtype.names is not None:
         return _fields(dtype, x)
     if dtype.kind == "V" and dtype.itemsize in (1, 2):
@@ -30,7 +30,7 @@ def floats_of(dtype: np.dtype[Any], x: str) -> tuple[str, str]:
 
 
 def _fields(dtype: np.dtype[Any], x: str) -> tuple[str, str]:
-    """Of records: their one field of vectors, or all their fields of numbers side by side."""
+    """Return the same for records: their one field of vectors, or all their fields of numbers side by side."""
     assert dtype.names is not None
     parts = {name: dtype[name] for name in dtype.names}
     vectors = [name for name, part in parts.items() if part.shape and part.base.kind in "fiu"]
@@ -43,7 +43,7 @@ def _fields(dtype: np.dtype[Any], x: str) -> tuple[str, str]:
 
 
 def npz_line(path: Path, name: str, dtype: np.dtype[Any]) -> str:
-    """What turns the array ``name`` of a ``.npz`` into floats, in a file beside it."""
+    """Return the line that converts the array ``name`` of a ``.npz`` to floats, in a new file beside it."""
     imports, floats = floats_of(dtype, f"a[{name!r}]")
     pickled = ", allow_pickle=True" if dtype.hasobject else ""
     made = _beside(path, "-float.npz")
@@ -54,7 +54,7 @@ def npz_line(path: Path, name: str, dtype: np.dtype[Any]) -> str:
 
 
 def npz_text_line(path: Path, names: Sequence[str]) -> str:
-    """What turns the arrays ``names`` of a ``.npz`` into text, in a file beside it; None becomes the empty text."""
+    """Return the line that converts the arrays ``names`` of a ``.npz`` to text, in a new file; None becomes ""."""
     text = "v.decode() if isinstance(v, bytes) else '' if v is None else str(v)"
     return _python(
         f"import numpy as np; a = dict(np.load({str(path)!r}, allow_pickle=True)); "
@@ -64,7 +64,7 @@ def npz_text_line(path: Path, names: Sequence[str]) -> str:
 
 
 def npy_line(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
-    """What turns a ``.npy`` into floats: in its place, since the table of its rows goes by its name."""
+    """Return the line that converts a ``.npy`` to floats in place, since the table of its rows has the same name."""
     pickled = ", allow_pickle=True" if dtype.hasobject else ""
     loaded = f"import numpy as np; {{}}a = np.load({str(path)!r}{pickled}); "
     if dtype.hasobject and shape == ():  # np.save of a dict
@@ -77,7 +77,7 @@ def npy_line(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
 
 
 def safetensors_line(path: Path, name: str, dtype: str) -> str | None:
-    """What turns the tensor ``name`` into floats, in a file beside it; None for dtypes that torch cannot convert."""
+    """Return the line that converts the tensor ``name`` to floats, in a new file; None if torch cannot convert it."""
     if dtype.startswith(("F4", "F6")):
         return None
     x = f"t[{name!r}]"
@@ -94,7 +94,7 @@ def safetensors_line(path: Path, name: str, dtype: str) -> str | None:
 
 
 def row_by_row_line(path: Path, shapes: Sequence[Sequence[int]]) -> str | None:
-    """What puts vectors that are stored one by one, each under its id, into one array; None where they are not so."""
+    """Return the line that stacks vectors stored one by one, each under its id; None if they are not stored so."""
     if len(shapes) < 2 or len({tuple(shape) for shape in shapes}) > 1 or len(shapes[0]) != 1:
         return None
     if path.suffix.lower() == ".npz":
@@ -111,13 +111,13 @@ def row_by_row_line(path: Path, shapes: Sequence[Sequence[int]]) -> str | None:
 
 
 def parquet_line(path: Path, name: str, kind: str, depth: int) -> str | None:
-    """What turns a column into lists of floats, in a file beside it; None where no line does.
+    """Return the line that converts a column to lists of floats, in a new file; None if there is no such line.
 
     Args:
-        path: of the file.
-        name: of the column.
-        kind: of its innermost entries: ``number``, ``text`` (of JSON, where it is in no list), ``bytes`` (of float32).
-        depth: how many lists are in one another.
+        path: the file.
+        name: the column.
+        kind: kind of its innermost entries: ``number``, ``text`` (JSON, if outside of lists), ``bytes`` (float32).
+        depth: number of nested lists.
     """
     made, imports = _beside(path, "-float.parquet"), "import "
     if depth and kind in ("number", "text"):
@@ -138,7 +138,7 @@ def parquet_line(path: Path, name: str, kind: str, depth: int) -> str | None:
 
 
 def other_kind_line(path: Path) -> str | None:
-    """What turns a file of another kind into one that is read; None where there is no line for it."""
+    """Return the line that converts a file of another kind; None if there is no such line."""
     source, npz, parquet = repr(str(path)), repr(_beside(path, ".npz")), repr(_beside(path, ".parquet"))
     suffix = path.suffix.lower()
     columns = "d if {'id', 'ids', 'key', 'values'} & set(d) else {'ids': list(d), 'values': list(d.values())}"
@@ -179,13 +179,13 @@ def other_kind_line(path: Path) -> str | None:
 
 
 def saved_dataset_line(folder: Path) -> str:
-    """What turns a dataset that ``save_to_disk`` wrote into a file beside its folder."""
+    """Return the line that converts a dataset of ``save_to_disk`` to a file beside its folder."""
     made = str(folder.with_name(f"{folder.name}.parquet"))
     return _python(f"from datasets import load_from_disk; load_from_disk({str(folder)!r}).to_parquet({made!r})")
 
 
 def _arrow_line(path: Path, source: str, parquet: str) -> str:
-    """By its first bytes: a file of Arrow, or a stream, as the datasets library writes it."""
+    """Return the line for an Arrow file, or for an Arrow stream (as the datasets library writes it)."""
     try:
         with path.open("rb") as file:
             is_file = file.read(6) == b"ARROW1"
@@ -198,7 +198,7 @@ def _arrow_line(path: Path, source: str, parquet: str) -> str:
 
 
 def _table_line(path: Path, reader: str, parquet: str) -> str:
-    """By pandas; lists that a CSV holds as text, ``[0.1, 0.2]``, become lists again."""
+    """Return the line that uses pandas; lists that a CSV holds as text, ``[0.1, 0.2]``, become lists again."""
     lists = ""
     if path.suffix.lower() in (".csv", ".tsv"):
         lists = (
@@ -217,5 +217,5 @@ def _python(code: str) -> str:
 
 
 def _quoted(code: str) -> str:
-    """In double quotes where bash takes nothing in it for its own."""
+    """Quote for bash: in double quotes if the code has no special characters, for readability."""
     return shlex.quote(code) if any(mark in code for mark in '"$`\\!') else f'"{code}"'

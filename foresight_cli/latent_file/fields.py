@@ -1,4 +1,4 @@
-"""Which column of a file is what: ids, values, labels, groups, attributes; all others are left alone, by name."""
+"""Roles of the columns of a file: ids, values, labels, groups, attributes; other columns are ignored and named."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from foresight_cli.latent_file.conversions import row_by_row_line
 
 BFLOAT16 = "bfloat16"
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
-"""pandas writes the nameless index of a data frame under such a name: ids where it is text, else row numbers."""
+"""pandas writes the unnamed index of a data frame under such a name: ids if it is text, else row numbers."""
 ID_NAMES = ("id", "ids", "key", "keys", "__key__", "image_id", "image_ids", "sample_id", "uid", "uuid", "_id")
 PLACE_NAMES = ("image_path", "path", "file_path", "filepath", "file_name", "filename", "image_file", "file")
 LINK_NAMES = ("url", "image_url", "uri")
 VALUE_NAMES = ("embedding", "embeddings", "vector", "vectors", "feature", "features", "emb", "embs", "latents")
-"""Where a file has no ``values``; more than one of them is the user's to choose from."""
+"""Names used if a file has no ``values``; of several, the user must choose."""
 VALUE_WORDS = re.compile(rf"(.*[^A-Za-z])?({'|'.join(VALUE_NAMES)})([^A-Za-z].*)?", re.IGNORECASE)
-"""``img_emb``, ``clip-embedding``, ``image_clip_emb_vit_l_14``: names of vectors, before other columns of vectors."""
+"""``img_emb``, ``clip-embedding``, ``image_clip_emb_vit_l_14``: names preferred over other columns of vectors."""
 ROLES = {"label": "labels", "labels": "labels", "group": "groups", "groups": "groups"}
 
 
@@ -34,9 +34,9 @@ class Naming:
     """The columns that the user named.
 
     Attributes:
-        id: of the ids, None where it is to be found.
-        values: of the values, or a pattern of columns of one number each (``emb_*``).
-        at: the settings they belong to: ``model``, ``data`` or ``source.model``.
+        id: name of the column of ids; None to find it.
+        values: name of the column of values, or a pattern of columns of one number each (``emb_*``).
+        at: name of the settings in messages: ``model``, ``data`` or ``source.model``.
     """
 
     id: str | None = None
@@ -46,11 +46,11 @@ class Naming:
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a file, unread.
+    """A column of a file that is not read yet.
 
     Attributes:
-        shape: rows first; -1 for the length of lists that nothing has counted yet.
-        dtype: what the format calls it, where numpy has none like it.
+        shape: rows first; -1 for the unknown length of lists.
+        dtype: its name in the format, if numpy has no such dtype.
     """
 
     shape: tuple[int, ...]
@@ -58,48 +58,48 @@ class Field:
 
     @property
     def kind(self) -> str:
-        """Numpy's letter for the kind of dtype; "" for what numpy does not have."""
+        """Numpy's letter for the kind of dtype; "" if numpy has no such dtype."""
         if self.dtype == BFLOAT16:
             return "f"
         return "" if isinstance(self.dtype, str) else self.dtype.kind
 
     @property
     def is_number(self) -> bool:
-        """One real number a row."""
+        """Whether it holds one real number per row."""
         return len(self.shape) == 1 and self.kind in ("b", "i", "u", "f")
 
     @property
     def is_name(self) -> bool:
-        """Text, or a whole number, a row."""
+        """Whether it holds text or one whole number per row."""
         return len(self.shape) == 1 and self.kind in ("U", "S", "i", "u")
 
     @property
     def is_latent(self) -> bool:
-        """Several floats a row."""
+        """Whether it holds several floats per row."""
         return len(self.shape) > 1 and self.kind == "f"
 
     @property
     def is_nearly_latent(self) -> bool:
-        """What a line of Python makes latents of: lists of whole numbers, records, Python objects."""
-        small = isinstance(self.dtype, str) and self.dtype.startswith("F")  # fp8 and smaller, as safetensors call them
+        """Whether one line of Python can convert it: lists of whole numbers, records, Python objects."""
+        small = isinstance(self.dtype, str) and self.dtype.startswith("F")  # fp8 and smaller, as safetensors names them
         several = len(self.shape) > 1 and (self.kind in ("i", "u", "b", "c", "V", "O") or small)
         return several or (len(self.shape) == 1 and self.kind == "V")
 
     @property
     def may_hold_vectors(self) -> bool:
-        """Python objects, text (of JSON) or bytes: what other programs save vectors as."""
+        """Whether it is Python objects, text (JSON) or bytes, in which other programs save vectors."""
         return self.kind in ("O", "U") or "binary" in str(self.dtype)
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What each column of a file is.
+    """The role of each column of a file.
 
     Attributes:
-        ids: name of the column of ids, None where there is none.
+        ids: name of the column of ids, or None.
         values: names of the columns of values: one, unless each holds one number.
-        names: labels and groups, by what they are.
-        attributes: one number a row.
+        names: columns of labels and groups, by role.
+        attributes: columns of one number per row.
         left_alone: every other column.
         other_ids: columns that could hold ids too.
     """
@@ -112,7 +112,7 @@ class Roles:
     other_ids: tuple[str, ...]
 
     def about(self, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """What to tell the user (columns that were not named ids and values, those left alone), and other ids."""
+        """Return notes for the user (columns used under other names, columns left alone), and the other ids."""
         taken = []
         if self.values and self.values != ("values",):
             shown = self.values[0] if len(self.values) == 1 else f"{self.values[0]} to {self.values[-1]}"
@@ -128,33 +128,33 @@ class Undecided(ForesightError):
     """A column that only the user can name."""
 
     def __init__(self, message: str, at: str) -> None:
-        """``message`` with ``{at}`` where the settings' place belongs."""
+        """Put ``at`` in place of each ``{at}`` in ``message``."""
         super().__init__(message.replace("{at}", at))
         self.message = message
 
     def of(self, at: str) -> Undecided:
-        """The same, for settings of another place, such as ``source.model``."""
+        """Return the same error for settings of another name, such as ``source.model``."""
         return Undecided(self.message, at)
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
-    """A sort key by which part-2 comes before part-10."""
+    """Return a sort key that puts part-2 before part-10."""
     runs = re.split(r"([0-9]+)", name)
     return [(1, int(run), run) if run[:1].isascii() and run[:1].isdigit() else (0, 0, run) for run in runs]
 
 
 def roles_of(path: Path, fields: Mapping[str, Field], naming: Naming, *, values: bool = True) -> Roles:
-    """Decide what each column is, from its name, its shape and its dtype alone.
+    """Decide the role of each column, from only its name, shape and dtype.
 
     Args:
-        path: of the file, for messages.
+        path: the file, for messages.
         fields: its columns.
-        naming: what the user named.
-        values: whether the values are among the columns; else they are in another file.
+        naming: columns that the user named.
+        values: whether the values are among the columns, and not in another file.
 
     Raises:
         ForesightError: a column that the user named is missing.
-        Undecided: there is no column for the values, or more than one could be meant.
+        Undecided: no column, or more than one, could hold the values.
     """
     ids = id_column(path, fields, naming)
     chosen = _values(path, {name: f for name, f in fields.items() if name != ids}, naming, ids) if values else ()
@@ -178,10 +178,10 @@ def roles_of(path: Path, fields: Mapping[str, Field], naming: Naming, *, values:
 
 
 def id_column(path: Path, fields: Mapping[str, Field], naming: Naming) -> str | None:
-    """The column that the ids are in; None where no column has a usual name for them.
+    """Return the column of ids; None if no column has a usual name for them.
 
     Raises:
-        Undecided: the user named one that is missing, or more than one could be meant.
+        Undecided: the column that the user named is missing, or more than one could hold the ids.
     """
     if naming.id is not None:
         if naming.id not in fields:
@@ -200,12 +200,12 @@ def id_column(path: Path, fields: Mapping[str, Field], naming: Naming) -> str | 
 
 
 def _may_be_ids(name: str, field: Field) -> bool:
-    """Ids of the wrong dtype under their own name are taken too, to be refused with what to do about them."""
+    """Check whether a column may hold ids; columns of the wrong dtype count, to be refused later with advice."""
     return field.is_name or name in ("id", "ids") or (name in ID_NAMES and field.kind in ("O", "S"))
 
 
 def no_ids(path: Path, fields: Mapping[str, Field], naming: Naming) -> Undecided:
-    """The error where no column has a usual name for ids: which could be meant."""
+    """Return the error for a file without a usual name for ids; it lists the columns that could hold them."""
     names = [name for name, field in fields.items() if field.is_name and name not in ROLES]
     ways = f". Name their column: {options('id', names)}" if names else ""
     return Undecided(
@@ -231,7 +231,7 @@ def _values(path: Path, fields: Mapping[str, Field], naming: Naming, ids: str | 
         ways = options("values", sorted(usual or candidates, key=natural))
         raise Undecided(f"{path}: which column holds the values? Add {ways}", naming.at)
     if ids is None and (line := row_by_row_line(path, [field.shape for field in fields.values()])):
-        raise ForesightError(f"{path}: each array is one row, by the name of its id. Type: {line}")
+        raise ForesightError(f"{path}: each array is one row, named by its id. Type: {line}")
     shown = sorted([*fields, *([] if ids is None else [ids])], key=natural)
     listed = str(shown) if len(shown) <= 12 else f"{str(shown[:12])[:-1]}, ...]"
     many = [f"{prefix}*" for prefix in _numbered_prefixes(fields)]
@@ -240,7 +240,7 @@ def _values(path: Path, fields: Mapping[str, Field], naming: Naming, ids: str | 
 
 
 def _named_values(path: Path, fields: Mapping[str, Field], naming: Naming) -> tuple[str, ...]:
-    """The column of that name, or the columns of one number each that the pattern fits, part 2 before part 10."""
+    """Return the column of that name, or the columns of one number each that match the pattern, 2 before 10."""
     assert naming.values is not None
     if naming.values in fields:
         return (naming.values,)
@@ -251,15 +251,15 @@ def _named_values(path: Path, fields: Mapping[str, Field], naming: Naming) -> tu
         for name in names:
             if len(fields[name].shape) != 1:
                 raise Undecided(
-                    f"{path}: {{at}}.values={naming.values} fits {name!r}, which holds more than one number a row. "
-                    f"Add {options('values', names)}",
+                    f"{path}: {{at}}.values={naming.values} matches {name!r}, which holds more than one number per "
+                    f"row. Add {options('values', names)}",
                     naming.at,
                 )
     return tuple(names)
 
 
 def _numbered_prefixes(fields: Mapping[str, Field]) -> list[str]:
-    """What stands before the number in the names of columns of one number: ``emb_`` of emb_0, emb_1."""
+    """Return the prefixes of numbered columns of one number each: ``emb_`` of emb_0, emb_1."""
     counts: dict[str, int] = {}
     for name, field in fields.items():
         if field.is_number and (numbered := re.fullmatch(r"(.*?)[0-9]+", name)):
@@ -268,12 +268,12 @@ def _numbered_prefixes(fields: Mapping[str, Field]) -> list[str]:
 
 
 def options(key: str, names: Sequence[str]) -> str:
-    """``model.values=img_emb or model.values=text_emb``, each as it must be typed; at most six."""
+    """Return ``model.values=img_emb or model.values=text_emb``, each as it must be typed; at most six."""
     return " or ".join(_typed(as_override(f"{{at}}.{key}", name)) for name in names[:6])
 
 
 def _typed(word: str) -> str:
-    """``word`` as a shell takes it, in double quotes where these will do."""
-    if re.fullmatch(r"[\w@%+=:,./-]+", word.replace("{at}", "")):  # a shell takes braces for its own
+    """Quote ``word`` for a shell, in double quotes if they suffice."""
+    if re.fullmatch(r"[\w@%+=:,./-]+", word.replace("{at}", "")):  # a shell expands braces
         return word
     return shlex.quote(word) if re.search(r'["$`\\!]', word) else f'"{word}"'

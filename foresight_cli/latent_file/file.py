@@ -1,4 +1,4 @@
-"""An opened file of latents, whatever its format."""
+"""An open file of latents, the same for every format."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class LatentFile:
     """Latents by sample id.
 
     Attributes:
-        path: where they are.
-        shape: of the values: ``[n, d]``, ``[n, tokens, d]``, ``[n, C, H, W]`` or ``[n, C, T, H, W]``.
-        dtype: of the values: float16, bfloat16, float32 or float64.
+        path: the file.
+        shape: shape of the values: ``[n, d]``, ``[n, tokens, d]``, ``[n, C, H, W]`` or ``[n, C, T, H, W]``.
+        dtype: dtype of the values: float16, bfloat16, float32 or float64.
         table: id, label, group and attributes of each row.
-        read: how the values are read.
-        notes: what to tell the user of the columns: which were taken, and which were left alone.
-        columns: of ``labels`` and ``groups``, those that the file has.
+        read: function that reads the values.
+        notes: notes for the user: which columns were used, and which were left alone.
+        columns: those of ``labels`` and ``groups`` that the file has.
         other_ids: columns of text that could hold ids too.
     """
 
@@ -48,7 +48,7 @@ class LatentFile:
 
     @cached_property
     def values(self) -> np.ndarray:
-        """Every value, mapped from the file where the format allows; bfloat16 as its bits, in uint16.
+        """Every value, memory-mapped if the format allows; bfloat16 as its bits, in uint16.
 
         Raises:
             ForesightError: the file is damaged.
@@ -60,19 +60,19 @@ class LatentFile:
     def sha256(self) -> str:
         """SHA-256 of dtype, ids and shape as JSON, then of the values in row order, little-endian.
 
-        It is the same in every format and whatever the labels are, and a 7 GB file need not fit in memory for it.
+        It does not depend on the format or on the labels, and is computed without the whole file in memory.
 
         Raises:
             ForesightError: the file is damaged.
         """
-        said = {"dtype": self.dtype, "ids": self.table.ids, "shape": list(self.shape)}
-        total = hashlib.sha256(_json(said))
+        header = {"dtype": self.dtype, "ids": self.table.ids, "shape": list(self.shape)}
+        total = hashlib.sha256(_json(header))
         for rows in self.chunks():
             total.update(np.ascontiguousarray(rows, rows.dtype.newbyteorder("<")).tobytes())
         return total.hexdigest()
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """The values in row order, some at a time."""
+        """Yield the values in row order, some rows at a time."""
         step = max(1, CHUNK // row_bytes(self.shape, self.dtype))
         for start in range(0, self.shape[0], step):
             yield self.values[start : start + step]
@@ -84,7 +84,7 @@ class LatentFile:
 
 
 About = tuple[tuple[str, ...], tuple[str, ...]]
-"""What to tell of a table: notes for the user, and columns of text that could hold ids too."""
+"""Notes on a table for the user, and columns of text that could hold ids too."""
 
 
 def latent_file(
@@ -95,7 +95,7 @@ def latent_file(
     read: Callable[[], np.ndarray],
     about: About = ((), ()),
 ) -> LatentFile:
-    """A :class:`LatentFile` of values that :func:`check_values` has passed.
+    """Return a :class:`LatentFile` of values that have passed :func:`check_values`.
 
     Raises:
         ForesightError: see :func:`table_of`.
@@ -109,49 +109,49 @@ def check_values(path: Path, shape: Sequence[int], dtype: str, line: Callable[[]
     """Refuse values of a dtype or shape that latents do not have.
 
     Args:
-        path: of the file.
-        shape: of the values.
-        dtype: of the values, by its name.
-        line: what to type to make floats of them, None where no line does.
+        path: the file.
+        shape: shape of the values.
+        dtype: name of the dtype of the values.
+        line: returns the line to type that converts them to floats, or None if there is no such line.
 
     Raises:
-        ForesightError: what they are, and what was wanted.
+        ForesightError: the dtype or the shape does not fit.
     """
     if dtype not in ITEMSIZE:
         kind = "Python objects" if dtype == "object" else "records" if dtype.startswith("void") else dtype
         remedy = line()
-        way = f"Type: {remedy}" if remedy else "Unpack them with what wrote them, and save them as float32"
+        way = f"Type: {remedy}" if remedy else "Unpack them with the program that wrote them, and save them as float32"
         raise ForesightError(f"{path}: values are {kind}: wanted floats of 16, 32 or 64 bits. {way}")
     if len(shape) not in (2, 3, 4, 5):
         raise ForesightError(
             f"{path}: values has shape {list(shape)}: wanted [n, d], [n, tokens, d], [n, C, H, W] or [n, C, T, H, W]"
         )
     if 0 in shape:
-        raise ForesightError(f"{path}: values has shape {list(shape)}: there is nothing in it")
+        raise ForesightError(f"{path}: values has shape {list(shape)}: it is empty")
 
 
 def row_bytes(shape: Sequence[int], dtype: str) -> int:
-    """Bytes of the values of one row."""
+    """Return the bytes of the values of one row."""
     return ITEMSIZE[dtype] * int(np.prod(shape[1:]))
 
 
 @contextmanager
 def reading(path: Path, *faults: type[Exception]) -> Iterator[None]:
-    """Have a library that cannot read ``path`` say so in one line.
+    """Turn errors of a library that reads ``path`` into one-line messages.
 
     Args:
-        path: of the file.
-        faults: what the library raises at bytes that it can make no sense of.
+        path: the file.
+        faults: exceptions that the library raises for bytes that it cannot parse.
 
     Raises:
-        ForesightError: the disk or the bytes are at fault.
+        ForesightError: the disk fails, or the file is damaged.
     """
     try:
         yield
     except OSError as error:
         if error.errno is not None:
             raise ForesightError(f"cannot read {path}: {os.strerror(error.errno)}") from None
-        raise _not_whole(path) from error  # pyarrow says it so
+        raise _not_whole(path) from error  # pyarrow raises it for bytes that it cannot parse
     except faults as error:
         raise _not_whole(path) from error
 

@@ -1,7 +1,7 @@
-"""``X.npy``: values alone; ids, labels, groups and attributes in a table beside it.
+"""``X.npy``: only values; ids, labels, groups and attributes are in a table beside it.
 
-The table is ``X.csv``, ``X.parquet``, or, as clip-retrieval writes them, ``metadata_3.parquet`` for ``img_emb_3.npy``,
-in the same folder or in ``metadata/`` beside it.
+The table is ``X.csv``, ``X.parquet``, or, as clip-retrieval names it, ``metadata_3.parquet`` for ``img_emb_3.npy``, in
+the same folder or in ``metadata/`` beside it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NUMBERED = re.compile(r"(.*?)[_-]?([0-9]+)")
 
 
 def read_npy(path: Path, naming: Naming) -> LatentFile:
-    """See :func:`open_latent_file`."""
+    """Open a ``.npy``, see :func:`open_latent_file`."""
     with reading(path, ValueError, EOFError):
         with path.open("rb") as file:
             shape, dtype = array_header(file)
@@ -38,7 +38,7 @@ def read_npy(path: Path, naming: Naming) -> LatentFile:
     if table is None:
         beside = path.with_suffix(".csv")
         raise ForesightError(
-            f"{path} holds values alone: put a column id, and label, group and attributes where there are any, in "
+            f"{path} holds only values: put a column id, and label, group and attributes if there are any, in "
             f"{beside}, one row for each row of values"
         )
     naming = Naming(naming.id, None, naming.at)
@@ -47,7 +47,7 @@ def read_npy(path: Path, naming: Naming) -> LatentFile:
 
 
 def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and dtype of the ``.npy`` array that ``file`` starts with.
+    """Return shape and dtype of the ``.npy`` array at the start of ``file``.
 
     Raises:
         ValueError: it starts with something else.
@@ -58,13 +58,13 @@ def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
         raise ValueError(f"version {version}")  # 3.0 is for records with names beyond Latin-1
     try:
         shape, _, dtype = readers[version](file)
-    except TokenError as error:  # numpy's last try at a header that no Python can read
+    except TokenError as error:  # raised by numpy's last attempt at an unreadable header
         raise ValueError(str(error)) from None
     return shape, dtype
 
 
 def table_beside(path: Path) -> Path | None:
-    """The file that holds ids and more for the rows of ``path``; None where there is none."""
+    """Return the table of the rows of ``path`` (ids, labels, ...); None if there is no such file."""
     files = [path.with_suffix(".csv"), path.with_suffix(".parquet")]
     numbered = NUMBERED.fullmatch(path.stem)
     for folder in (path.parent, path.parent.parent / "metadata"):
@@ -77,13 +77,13 @@ def table_beside(path: Path) -> Path | None:
 
 
 def part_number(path: Path) -> int | None:
-    """The number that the file's name ends with."""
+    """Return the number at the end of the file's name, or None."""
     numbered = NUMBERED.fullmatch(path.stem)
     return None if numbered is None else int(numbered[2])
 
 
 def columns_beside(table: Path, path: Path, rows: int, naming: Naming) -> tuple[Columns, About]:
-    """The columns of a table that lies beside the latents ``path``, in the order of its rows, and what to tell of them.
+    """Return the columns of the table beside the latents ``path``, in the order of its rows, and notes on them.
 
     Raises:
         ForesightError: see :func:`csv_columns`, or the table has another number of rows than the values.
@@ -98,19 +98,19 @@ def columns_beside(table: Path, path: Path, rows: int, naming: Naming) -> tuple[
 def csv_columns(
     file: Path, path: Path, rows: int, naming: Naming, taken: Collection[str] = ()
 ) -> tuple[Columns, About]:
-    """The columns of the CSV ``file`` that lies beside the latents ``path``, in the order of its rows.
+    """Return the columns of the CSV ``file`` beside the latents ``path``, in the order of its rows.
 
-    A column in which most cells are no numbers is text, and left alone.
+    A column is text, and left alone, if most of its cells are not numbers.
 
     Args:
         file: the CSV: a column of ids, maybe ``label`` and ``group``; every other one of numbers is an attribute.
-        path: of the latents.
-        rows: how many it must have.
-        naming: what the user named.
-        taken: names that the latents' own file has given.
+        path: the file of the latents.
+        rows: number of rows that it must have.
+        naming: columns that the user named.
+        taken: names of columns in the file of the latents.
 
     Raises:
-        ForesightError: see :func:`csv_cells`, or another number of rows, a row without id, a name that is taken.
+        ForesightError: see :func:`csv_cells`; also another number of rows, a row without id, or a name in ``taken``.
     """
     header, rows_of_cells = csv_cells(file)
     table = list(rows_of_cells)
@@ -131,11 +131,11 @@ def csv_columns(
     attributes = {column: np.array([row.number(column) for row in table]) for column in sorted(roles.attributes)}
     for column in [name, *roles.names.values(), *attributes]:
         if column in taken or f"{column}s" in taken:
-            raise ForesightError(f"{file}: the column {column!r} stands in {path} too: keep one of them")
+            raise ForesightError(f"{file}: the column {column!r} is in {path} too: keep one of them")
     return Columns([row.cells[name] for row in table], **names, attributes=attributes), roles.about(file)
 
 
 def _is_number(table: Sequence[Row], column: str) -> bool:
-    """Whether most cells that are not blank are numbers: the others are then mistakes, not text."""
+    """Check whether most cells that are not blank are numbers: the others are then mistakes, not text."""
     cells = [row.cells[column] for row in table if column in row.cells]
     return 2 * sum(map(is_number, cells)) > len(cells)

@@ -1,4 +1,4 @@
-"""``.npz``: arrays of ids and values, maybe labels and groups; each other array of one number a row is an attribute."""
+"""``.npz``: arrays of ids, values, maybe labels and groups; other arrays of one number per row are attributes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from foresight_cli.latent_file.npy import array_header
 
 
 def read_npz(path: Path, naming: Naming) -> LatentFile:
-    """See :func:`open_latent_file`. The values are read whole: an archive cannot be mapped into memory."""
+    """Open a ``.npz``, see :func:`open_latent_file`. The values are read whole: an archive cannot be memory-mapped."""
     with _opened(path) as archive:
         fields: dict[str, Field] = {}
         for file in archive.namelist():
@@ -44,7 +44,7 @@ def read_npz(path: Path, naming: Naming) -> LatentFile:
 
 
 def stacked(shape: Sequence[int], dtypes: Sequence[np.dtype]) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype of the values: of one array, or of columns of one number each side by side."""
+    """Return shape and dtype of the values: of one array, or of columns of one number each side by side."""
     return (tuple(shape) if len(dtypes) == 1 else (shape[0], len(dtypes))), np.result_type(*dtypes)
 
 
@@ -56,7 +56,7 @@ def _values(path: Path, names: Sequence[str]) -> np.ndarray:
 
 
 def _array(archive: ZipFile, name: str) -> np.ndarray:
-    """By hand, for ``numpy.load`` leaves a damaged archive open, and may stop short of its checksum."""
+    """Read an array; not by ``numpy.load``, which leaves a damaged archive open and may skip its checksum."""
     with archive.open(f"{name}.npy") as member:
         array = np.lib.format.read_array(member, allow_pickle=False)
         if member.read(1):

@@ -19,7 +19,7 @@ from foresight_cli.latent_file.npz import stacked
 
 
 def read_parquet(path: Path, naming: Naming) -> LatentFile:
-    """See :func:`open_latent_file`. The values are read whole, one part of the file after another."""
+    """Open a ``.parquet``, see :func:`open_latent_file`. The values are read whole, batch by batch."""
     with _opened(path) as file:
         kinds = _kinds(path, file)
         fields = _fields(kinds, file)
@@ -41,7 +41,7 @@ def read_parquet(path: Path, naming: Naming) -> LatentFile:
 
 
 def parquet_columns(table: Path, path: Path, rows: int, naming: Naming) -> tuple[Columns, About]:
-    """The columns of a ``.parquet`` that lies beside the latents ``path``, in the order of its rows.
+    """Return the columns of a ``.parquet`` beside the latents ``path``, in the order of its rows.
 
     Raises:
         ForesightError: it has another number of rows, or no ids.
@@ -65,23 +65,23 @@ def _opened(path: Path) -> Iterator[Any]:
         from pyarrow.parquet import ParquetFile
     except ImportError:
         raise ForesightError(
-            f"{path}: reading .parquet wants pyarrow. Type: pip install 'foresight-latents[parquet]'"
+            f"{path}: reading .parquet needs pyarrow. Type: pip install 'foresight-latents[parquet]'"
         ) from None
-    # with pre_buffer, every part of the file that is yet to come is held in memory too
+    # with pre_buffer, all the rest of the file is held in memory too
     with reading(path, ArrowException, UnicodeDecodeError), ParquetFile(path, pre_buffer=False) as file:
         yield file
 
 
 def _kinds(path: Path, file: Any) -> dict[str, Any]:
-    """The Arrow type of each column."""
+    """Return the Arrow type of each column."""
     schema = file.schema_arrow
-    if twice := [name for name in schema.names if schema.names.count(name) > 1]:
-        raise ForesightError(f"{path}: the column {twice[0]!r} stands twice")
+    if duplicates := [name for name in schema.names if schema.names.count(name) > 1]:
+        raise ForesightError(f"{path}: duplicate column {duplicates[0]!r}")
     return {field.name: _plain(field.type) for field in schema}
 
 
 def _plain(kind: Any) -> Any:
-    """The type that an extension is stored as, or that a dictionary is of."""
+    """Return the storage type of an extension type, or the value type of a dictionary type."""
     import pyarrow as pa
 
     if isinstance(kind, pa.BaseExtensionType):
@@ -95,7 +95,7 @@ def _fields(kinds: Mapping[str, Any], file: Any) -> dict[str, Field]:
 
 
 def _depth(kind: Any) -> int:
-    """How many lists are in one another."""
+    """Return the number of nested lists."""
     import pyarrow as pa
 
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
@@ -117,7 +117,7 @@ def _dtype(kind: Any) -> np.dtype[Any] | str:
 
 
 def _line(path: Path, name: str, kind: Any) -> str | None:
-    """What to type about a column of values that is no list of floats."""
+    """Return the line to type for a column of values that does not hold lists of floats."""
     import pyarrow as pa
 
     inner = _innermost(kind)
@@ -129,7 +129,7 @@ def _line(path: Path, name: str, kind: Any) -> str | None:
 
 
 def _shape(path: Path, file: Any, names: Sequence[str], fields: Mapping[str, Field]) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of the values; the lengths of lists are those of the first row that has some."""
+    """Return shape and dtype of the values; the lengths of lists are those of the first row that is not empty."""
     first = fields[names[0]]
     if len(names) == 1:
         sizes = _sizes(file, names[0], len(first.shape) - 1)
@@ -186,19 +186,19 @@ def _values(path: Path, names: Sequence[str], shape: tuple[int, ...], dtype: str
 
 
 def _numbers_of(path: Path, column: Any, sizes: Sequence[int], ids: Column) -> np.ndarray:
-    """The numbers of some rows, flat: lists opened one after another, each of the length that it should have.
+    """Return the numbers of some rows, flat; each list must have the expected length.
 
-    A row without a vector, or a number that is missing, is NaN, as an embedding that failed is elsewhere.
+    A row without a vector, or a missing number, is NaN, like a failed embedding in other formats.
     """
     import pyarrow as pa
     from pyarrow import compute
 
     numbers = column.storage if isinstance(column, pa.ExtensionArray) else column
-    there = np.ones(len(numbers), bool)
+    present = np.ones(len(numbers), bool)
     if _depth(numbers.type):
-        there = compute.fill_null(compute.list_value_length(numbers), 0).to_numpy() > 0
-        numbers, ids = numbers.filter(pa.array(there)), [name for name, has in zip(ids, there, strict=True) if has]
-    each = 1  # entries that a row has at this depth
+        present = compute.fill_null(compute.list_value_length(numbers), 0).to_numpy() > 0
+        numbers, ids = numbers.filter(pa.array(present)), [name for name, has in zip(ids, present, strict=True) if has]
+    each = 1  # entries per row at this depth
     for size in sizes if _depth(numbers.type) else ():
         lengths = compute.fill_null(compute.list_value_length(numbers), 0).to_numpy()
         for wrong in np.flatnonzero(lengths != size)[:1]:
@@ -208,8 +208,8 @@ def _numbers_of(path: Path, column: Any, sizes: Sequence[int], ids: Column) -> n
             )
         numbers, each = numbers.flatten(), each * size
     flat: np.ndarray = numbers.to_numpy(zero_copy_only=False)
-    if there.all():
+    if present.all():
         return flat
-    whole = np.full((len(there), each), np.nan, flat.dtype)
-    whole[there] = flat.reshape(-1, each)
+    whole = np.full((len(present), each), np.nan, flat.dtype)
+    whole[present] = flat.reshape(-1, each)
     return whole.reshape(-1)

@@ -1,4 +1,4 @@
-"""Latents in several files, one after another, as if they were one."""
+"""Latents in several files, presented as one file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from foresight_cli.latent_file.file import LatentFile
 
 @dataclass(frozen=True)
 class PartedValues:
-    """Rows of several files by their number among all; a part is mapped, or read, when a row of it is asked for."""
+    """Rows of several files, numbered through; a part is mapped, or read, when one of its rows is needed."""
 
     parts: Sequence[LatentFile]
 
@@ -32,7 +32,7 @@ class PartedValues:
     @overload
     def __getitem__(self, rows: slice) -> np.ndarray: ...
     def __getitem__(self, rows: int | slice) -> np.ndarray:
-        """One row, or the rows of a slice of step one, in native byte order."""
+        """Return one row, or the rows of a slice of step one, in native byte order."""
         if isinstance(rows, slice):
             return np.stack([self[row] for row in range(*rows.indices(self._ends[-1]))])
         number = bisect_right(self._ends, rows)
@@ -57,16 +57,16 @@ class PartedFile(LatentFile):
         return PartedValues(self.parts)
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """The values in row order; no part stays in memory."""
+        """Yield the values in row order; no part stays in memory."""
         for part in self.parts:
             yield from replace(part).chunks()
 
 
 def joined(path: Path, parts: Sequence[LatentFile], notes: tuple[str, ...] = ()) -> PartedFile:
-    """All ``parts`` as one.
+    """Return all ``parts`` as one file.
 
     Raises:
-        ForesightError: they differ in shape, dtype, or in which columns they have, or an id stands in two of them.
+        ForesightError: they differ in shape, dtype or columns, or an id is in two of them.
     """
     first = parts[0]
     for part in parts[1:]:
@@ -115,12 +115,12 @@ def _refuse_twice(parts: Sequence[LatentFile]) -> None:
 
 
 def _table(path: Path, parts: Sequence[LatentFile]) -> tuple[Table, tuple[str, ...]]:
-    """The rows of all tables; an attribute that a part lacks is NaN there, and told of."""
+    """Return the rows of all tables, with notes; an attribute that a part lacks is NaN there, and noted."""
     names = dict.fromkeys(name for part in parts for name in part.table.attributes)
     lacking = {name: [part for part in parts if name not in part.table.attributes] for name in names}
     notes = [
-        f"{path}: {name} is no number in {some[0].path.name}{f' and {len(some) - 1} more' if len(some) > 1 else ''}: "
-        "its rows have none"
+        f"{path}: {name} is not a number in {some[0].path.name}{f' and {len(some) - 1} more' if len(some) > 1 else ''}"
+        ": it is NaN in those rows"
         for name, some in lacking.items()
         if some
     ]

@@ -1,6 +1,6 @@
-"""Where the parts of latents are that were written as many files: a folder, a pattern, or what clip-retrieval writes.
+"""Parts of latents that were written as many files: a folder, a pattern, or the layout of clip-retrieval.
 
-clip-retrieval (and img2dataset's users with it) writes ``img_emb/img_emb_0.npy``, ``text_emb/text_emb_0.npy`` and
+clip-retrieval (which users of img2dataset run) writes ``img_emb/img_emb_0.npy``, ``text_emb/text_emb_0.npy`` and
 ``metadata/metadata_0.parquet``, all numbered alike; some put these in one folder.
 """
 
@@ -20,20 +20,20 @@ from foresight_cli.latent_file.npy import part_number, table_beside
 
 FORMATS = (".npz", ".npy", ".safetensors", ".parquet")
 HIDDEN = (".", "_")
-"""What Spark and others begin the names of files with that are no part: _SUCCESS, _metadata, .part-0.crc."""
+"""First characters of files that are not parts, written by Spark and others: _SUCCESS, _metadata, .part-0.crc."""
 MAGIC = re.compile(r"[*?\[{]")
 
 
 def is_pattern(path: str) -> bool:
-    """Whether it has wildcards or braces, and is not itself the name of a file."""
+    """Check whether ``path`` has wildcards or braces, and is not itself the name of a file."""
     return MAGIC.search(path) is not None and not Path(path).expanduser().exists()
 
 
 def files_of_pattern(pattern: str, at: str) -> list[Path]:
-    """The files that a pattern fits, part 2 before part 10; those of braces in their order.
+    """Return the files that match a pattern, part 2 before part 10; those of braces in their order.
 
     Raises:
-        ForesightError: it fits none, or one that braces name is missing.
+        ForesightError: no file matches, or a file that braces name is missing.
     """
     files: list[Path] = []
     for name in expand(str(Path(pattern).expanduser())):
@@ -42,20 +42,20 @@ def files_of_pattern(pattern: str, at: str) -> list[Path]:
                 raise ForesightError(f"no file {name!r}, which {at}.path={pattern} names")
             files.append(Path(name))
             continue
-        fitting = [Path(file) for file in glob.glob(name, recursive=True) if Path(file).is_file()]  # noqa: PTH207
-        parts = sorted((file for file in fitting if _is_part(file)), key=lambda file: natural(str(file)))
+        matches = [Path(file) for file in glob.glob(name, recursive=True) if Path(file).is_file()]  # noqa: PTH207
+        parts = sorted((file for file in matches if _is_part(file)), key=lambda file: natural(str(file)))
         check_sequence(parts, f"{at}.path={pattern}", at, complete="[" not in name)
         files += parts
     if not files:
-        raise ForesightError(f"no file fits {at}.path={pattern}; wanted {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+        raise ForesightError(f"no file matches {at}.path={pattern}; wanted {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     return _without_tables(pattern, files, at)
 
 
 def files_of_folder(folder: Path, naming: Naming) -> tuple[list[Path], tuple[str, ...]]:
-    """The parts in a folder, part 2 before part 10, and what to tell of the files that are none.
+    """Return the parts in a folder, part 2 before part 10, and notes on the files that are not parts.
 
     Raises:
-        ForesightError: it has none, or a part is missing.
+        ForesightError: the folder has no parts, or a part is missing.
         Undecided: it has files of several kinds, or vectors of several kinds.
     """
     kinds = _vector_folders(folder)
@@ -80,19 +80,19 @@ def files_of_folder(folder: Path, naming: Naming) -> tuple[list[Path], tuple[str
 
 
 def check_sequence(parts: Sequence[Path], place: str, at: str, *, complete: bool = True) -> None:
-    """Refuse numbered parts of which one is missing.
+    """Refuse numbered parts if one of the sequence is missing.
 
-    Names are a sequence if they differ in one number alone (of ``part-00003-of-00010`` the first). Numbers that begin
-    above 1 and are mostly gaps, as years are, are no sequence.
+    Names are a sequence if they differ in only one number (in ``part-00003-of-00010``, the first). Numbers that begin
+    above 1 and have more gaps than files, such as years, are not a sequence.
 
     Args:
         parts: the files.
-        place: where they are, for the message.
-        at: whose path it is, ``model`` or ``data``.
-        complete: whether the total that names tell of (10 of ``part-00003-of-00010``) must be there.
+        place: their folder or pattern, for the message.
+        at: name of the settings in messages: ``model`` or ``data``.
+        complete: whether the total in the names (10 in ``part-00003-of-00010``) must be reached.
 
     Raises:
-        Undecided: which is missing, and the pattern that takes the others alone.
+        Undecided: a part is missing; the message has the pattern that takes only the others.
     """
     alike: dict[tuple[str, ...], list[Path]] = {}
     for part in parts:
@@ -103,14 +103,14 @@ def check_sequence(parts: Sequence[Path], place: str, at: str, *, complete: bool
 
 
 def _without(parts: Sequence[Path]) -> str:
-    """What takes ``parts`` alone, where others are missing."""
+    """Return the advice to take only ``parts``, if others are missing."""
     names = [str(part) for part in parts]
     pattern = pattern_of(names) if len(names) > 1 else names[0]
-    return f"For those that are there, add {options('path', [pattern])}" if pattern else "Name one part after another"
+    return f"For only the existing ones, add {options('path', [pattern])}" if pattern else "Name one part after another"
 
 
 def _missing_number(names: Sequence[Sequence[str]], complete: bool) -> str:
-    """What is missing of names that differ in numbers alone, each split into text and digits by turns; "" if none."""
+    """Describe what is missing in names that differ only in numbers, each split into text and digits; "" if none."""
     runs, total = list(names[0]), _total(names[0]) if complete else None
     differing = [i for i in range(1, len(runs), 2) if len({name[i] for name in names}) > 1]
     if len(differing) > 1 or (not differing and total is None):
@@ -131,7 +131,7 @@ def _missing_number(names: Sequence[Sequence[str]], complete: bool) -> str:
 
 
 def _total(runs: Sequence[str]) -> int | None:
-    """10 of ``part-00003-of-00010``."""
+    """Return the total in a name: 10 in ``part-00003-of-00010``."""
     return int(runs[3]) if len(runs) > 3 and re.fullmatch(r"[-_]?of[-_]?", runs[2]) else None
 
 
@@ -140,13 +140,13 @@ def _is_part(file: Path) -> bool:
 
 
 def _vector_folders(folder: Path) -> dict[str, Path]:
-    """The subfolders of clip-retrieval, by what they hold: ``img_emb``, ``text_emb``."""
+    """Return the subfolders of clip-retrieval by name: ``img_emb``, ``text_emb``."""
     below = [child for child in folder.iterdir() if child.is_dir() and child.name.endswith(("_emb", "_embs"))]
     return {child.name: child for child in below if any(_is_part(file) for file in child.iterdir())}
 
 
 def _arrays(folder: Path, parts: Sequence[Path], naming: Naming) -> tuple[list[Path], set[Path]]:
-    """The ``.npy`` of one kind (``img_emb_0.npy``, not ``text_emb_0.npy``), and the tables of their rows."""
+    """Return the ``.npy`` of one kind (``img_emb_0.npy``, not ``text_emb_0.npy``), and the tables of their rows."""
     arrays = [file for file in parts if file.suffix.lower() == ".npy"]
     kinds = {_kind(file) for file in arrays}
     kind = _one_of(folder, sorted(kinds), naming) if len(kinds) > 1 else kinds.pop()
@@ -156,25 +156,25 @@ def _arrays(folder: Path, parts: Sequence[Path], naming: Naming) -> tuple[list[P
     metadata = [file for file in _metadata_folder(folder) if file not in tables]
     for table in [*(file for file in rest if file.stem.startswith("metadata")), *metadata]:
         if part_number(table) is not None:
-            fault = f"{kind}_{_digits(table)}.npy is missing: only {table} is there"
+            fault = f"{kind}_{_digits(table)}.npy is missing: only {table} exists"
             raise Undecided(f"{folder}: {fault}. {_without(chosen)}", naming.at)
     _refuse_mix(folder, [*chosen, *rest], naming.at)
     if tables and (bare := [file for file in chosen if table_beside(file) is None]):
         place = next(iter(tables)).parent
-        fault = f"metadata_{_digits(bare[0])}.parquet is missing: {bare[0]} has no ids without"
+        fault = f"metadata_{_digits(bare[0])}.parquet is missing: {bare[0]} has no ids without it"
         raise Undecided(f"{place}: {fault}. {_without([file for file in chosen if file not in bare])}", naming.at)
     return chosen, tables
 
 
 def _metadata_folder(folder: Path) -> list[Path]:
-    """The tables beside the folder of a clip-retrieval run."""
+    """Return the tables beside the folder of a clip-retrieval run."""
     place = folder.parent / "metadata"
     in_run = folder.name.endswith(("_emb", "_embs")) and place.is_dir()
     return sorted(place.glob("metadata_*.parquet"), key=lambda file: natural(file.name)) if in_run else []
 
 
 def _kind(file: Path) -> str:
-    """``img_emb`` of ``img_emb_3.npy``."""
+    """Return the kind in a name: ``img_emb`` in ``img_emb_3.npy``."""
     return re.sub(r"[_-]?[0-9]+$", "", file.stem)
 
 
@@ -203,21 +203,21 @@ def _refuse_mix(folder: Path, parts: Sequence[Path], at: str) -> None:
 
 
 def _without_tables(pattern: str, files: Sequence[Path], at: str) -> list[Path]:
-    """The files of a pattern that are no table of another's rows, all of one kind."""
+    """Return the files of a pattern that are not tables of another file's rows, all of one kind."""
     tables = {table_beside(file) for file in files if file.suffix.lower() == ".npy"}
     parts = [file for file in files if file not in tables]
     suffixes = sorted({file.suffix.lower() for file in parts})
     if len(suffixes) > 1:
-        raise ForesightError(f"{at}.path={pattern} fits a mix of {', '.join(suffixes)}: wanted files of one kind")
+        raise ForesightError(f"{at}.path={pattern} matches a mix of {', '.join(suffixes)}: wanted files of one kind")
     kinds = sorted({_kind(file) for file in parts}) if suffixes == [".npy"] else []
     named = [kind for kind in kinds if kind.endswith(("_emb", "_embs"))]
     if len(named) > 1:
-        raise ForesightError(f"{at}.path={pattern} fits {', '.join(named)}: wanted one kind of vectors")
+        raise ForesightError(f"{at}.path={pattern} matches {', '.join(named)}: wanted one kind of vectors")
     return parts
 
 
 def _check_index(folder: Path, files: Sequence[Path], parts: Sequence[Path], at: str) -> None:
-    """Refuse shards of which the index beside them names one that is missing."""
+    """Refuse shards if the index beside them names one that is missing."""
     for index in (file for file in files if file.name.endswith(".safetensors.index.json")):
         try:
             named = set(json.loads(index.read_bytes())["weight_map"].values())
@@ -228,13 +228,13 @@ def _check_index(folder: Path, files: Sequence[Path], parts: Sequence[Path], at:
 
 
 def _nothing_in(folder: Path, at: str) -> ForesightError:
-    """An empty folder, or one whose files are of another kind or further down."""
+    """Return the error for a folder that is empty, or has files of another kind or only in subfolders."""
     inner = sorted(
         (file for file in folder.rglob("*") if file.is_file() and _is_part(file)), key=lambda f: natural(str(f))
     )
     if inner:
         pattern = f"{inner[0].parent}/*{inner[0].suffix}"
-        return Undecided(f"{folder} has its files further down. Add {options('path', [pattern])}", at)
+        return Undecided(f"{folder} has its files in subfolders. Add {options('path', [pattern])}", at)
     suffixes = sorted({file.suffix or file.name for file in folder.iterdir() if file.is_file()})
     if ".arrow" in suffixes and (folder / "dataset_info.json").exists():
         return ForesightError(f"{folder} was saved by the datasets library. Type: {saved_dataset_line(folder)}")

@@ -32,11 +32,11 @@ DTYPES = {
     **{"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "uint16", "BOOL": "bool"},
     **{f"{kind}{bits}": f"{name}{bits}" for kind, name in (("I", "int"), ("U", "uint")) for bits in (8, 16, 32, 64)},
 }
-"""numpy has no bfloat16, and asking torch would import it: such numbers are read as their bits."""
+"""numpy has no bfloat16, and torch would have to be imported for it: such numbers are read as their bits."""
 
 
 class Tensor(NamedTuple):
-    """Where a tensor lies in the file."""
+    """Dtype, shape and offset of a tensor in the file."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -44,11 +44,11 @@ class Tensor(NamedTuple):
 
 
 def read_safetensors(path: Path, naming: Naming) -> LatentFile:
-    """See :func:`open_latent_file`. The values are mapped into memory, not read."""
+    """Open a ``.safetensors``, see :func:`open_latent_file`. The values are memory-mapped, not read."""
     metadata, tensors = _header(path)
     lists = _lists(path, metadata, naming)
-    if twice := sorted(set(lists) & set(tensors)):
-        raise ForesightError(f"{path}: {twice[0]!r} stands in the metadata and among the tensors: keep one of them")
+    if duplicates := sorted(set(lists) & set(tensors)):
+        raise ForesightError(f"{path}: {duplicates[0]!r} is in the metadata and among the tensors: keep one of them")
     fields = {name: Field(tensor.shape, _numpy_dtype(tensor.dtype)) for name, tensor in tensors.items()}
     fields |= {name: Field((len(column),), np.dtype("U1")) for name, column in lists.items()}
     roles = roles_of(path, fields, naming)
@@ -67,11 +67,11 @@ def read_safetensors(path: Path, naming: Naming) -> LatentFile:
 def _from_csv(
     path: Path, roles: Roles, lists: Mapping[str, Column], tensors: Mapping[str, Tensor], rows: int, naming: Naming
 ) -> tuple[Columns, About]:
-    """The columns of a file without ids: they are in the CSV beside it, which may add others."""
+    """Return the columns of a file without ids: they are in the CSV beside it, which may add others."""
     beside = path.with_suffix(".csv")
     if not beside.exists():
         raise ForesightError(
-            f"{path}: no ids. Put them in its metadata, as save_file(..., metadata={{'ids': json.dumps(ids)}}), "
+            f"{path}: no ids. Put them in its metadata, with save_file(..., metadata={{'ids': json.dumps(ids)}}), "
             f"or in a column id of {beside}"
         )
     own = _columns(path, roles, lists, tensors, rows)
@@ -98,21 +98,24 @@ def _columns(
 
 
 def _header(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """The metadata and the tensors, as the library finds them whole; it does not tell where they start."""
+    """Return the metadata and the tensors; the library checks the file, but does not report the offsets."""
     from safetensors import SafetensorError, safe_open
 
     with reading(path, SafetensorError), safe_open(path, "np"):
         pass
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
-        said = json.loads(file.read(size))
-    metadata = said.pop("__metadata__", {})
-    places = {name: Tensor(t["dtype"], tuple(t["shape"]), 8 + size + t["data_offsets"][0]) for name, t in said.items()}
+        header = json.loads(file.read(size))
+    metadata = header.pop("__metadata__", {})
+    places = {
+        name: Tensor(tensor["dtype"], tuple(tensor["shape"]), 8 + size + tensor["data_offsets"][0])
+        for name, tensor in header.items()
+    }
     return metadata, places
 
 
 def _lists(path: Path, metadata: dict[str, str], naming: Naming) -> dict[str, Column]:
-    """Ids, labels and groups as the metadata has them; what else it holds says nothing of the rows."""
+    """Return ids, labels and groups from the metadata; its other entries do not describe the rows."""
     lists: dict[str, Column] = {}
     for name in sorted({*ID_NAMES, *PLACE_NAMES, *LINK_NAMES, *ROLES, naming.id} & set(metadata), key=str):
         assert name is not None
@@ -128,12 +131,12 @@ def _lists(path: Path, metadata: dict[str, str], naming: Naming) -> dict[str, Co
 
 
 def _numpy_dtype(name: str) -> np.dtype[Any] | str:
-    """What a tensor's dtype is called by numpy, where it has one like it."""
+    """Return numpy's dtype for a tensor's dtype, or its name if numpy has none."""
     return BFLOAT16 if name == "BF16" else np.dtype(DTYPES[name]) if name in DTYPES else name
 
 
 def _stacked(parts: Sequence[Tensor]) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of one tensor, or of several of one number a row side by side."""
+    """Return shape and dtype of one tensor, or of several of one number per row side by side."""
     dtypes = [_numpy_dtype(part.dtype) for part in parts]
     if len(parts) == 1 or BFLOAT16 in dtypes or any(isinstance(dtype, str) for dtype in dtypes):
         shape = parts[0].shape if len(parts) == 1 else (parts[0].shape[0], len(parts))

@@ -1,4 +1,4 @@
-"""What a file of latents that cannot be used says, and the words that many such lines share."""
+"""Messages of unusable files of latents, and phrases that many of them share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHAPES = "wanted [n, d], [n, tokens, d], [n, C, H, W] or [n, C, T, H, W]"
 
 
 def refusal(path: Path | str) -> str:
-    """The one line."""
+    """Return the one-line message."""
     with pytest.raises(ForesightError) as caught:
         open_latent_file(path).sha256  # noqa: B018 (the values are read for it)
     assert type(caught.value) in (ForesightError, Undecided)
@@ -22,5 +22,5 @@ def refusal(path: Path | str) -> str:
 
 
 def first_sentence(path: Path | str) -> str:
-    """The one line up to what it says to type: tests/latent_file/test_conversions.py types that."""
+    """Return the message without the advised command, which tests/latent_file/test_conversions.py runs."""
     return refusal(path).partition(". Type: ")[0]

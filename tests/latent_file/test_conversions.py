@@ -1,4 +1,4 @@
-"""What a message says to type about a file that cannot be used is typed here, and the file that comes of it is read."""
+"""The commands that messages advise for unusable files: each is run here, and the file that it writes is read."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ ARRAYS = {
 
 
 def typed(message: str, folder: Path) -> None:
-    """Run the code of ``python -c`` in what the message says to type, in this process."""
+    """Run the code of the advised ``python -c`` in this process."""
     words = shlex.split(message.partition(". Type: ")[2])
     assert words[:2] == ["python", "-c"]
     assert len(words) == 3
@@ -64,8 +64,8 @@ def typed(message: str, folder: Path) -> None:
         exec(compile(words[2], "typed", "exec"), {})
 
 
-def mended(path: Path, made: str) -> LatentFile:
-    """The file that the line in the refusal of ``path`` makes."""
+def converted(path: Path, made: str) -> LatentFile:
+    """Run the line in the refusal of ``path`` and open the file that it writes."""
     typed(refusal(path), path.parent)
     return open_latent_file(path.with_name(made))
 
@@ -74,7 +74,7 @@ def mended(path: Path, made: str) -> LatentFile:
 def test_arrays_in_an_archive(tmp_path, name):
     values, wanted = ARRAYS[name]
     np.savez(tmp_path / "it's.npz", ids=IDS, values=values, labels=["x", "y", "x"])
-    file = mended(tmp_path / "it's.npz", "it's-float.npz")
+    file = converted(tmp_path / "it's.npz", "it's-float.npz")
     np.testing.assert_array_equal(file.values, wanted.astype(file.dtype))
     assert (file.table.ids, file.table.labels) == (IDS, ["x", "y", "x"])
 
@@ -92,7 +92,7 @@ def test_arrays_alone(tmp_path, name):
     values, wanted = ARRAYS[name]
     np.save(tmp_path / "x.npy", values)
     (tmp_path / "x.csv").write_text("id\na\nb\nc\n")
-    file = mended(tmp_path / "x.npy", "x.npy")
+    file = converted(tmp_path / "x.npy", "x.npy")
     np.testing.assert_array_equal(file.values, wanted.astype(file.dtype))
 
 
@@ -104,8 +104,8 @@ def test_vectors_one_by_one_under_their_ids(tmp_path, suffix):
         np.savez(path, **vectors)
     else:
         safetensors.torch.save_file({i: torch.from_numpy(row.copy()) for i, row in vectors.items()}, path)
-    assert refusal(path).startswith(f"{path}: each array is one row, by the name of its id. Type: python -c ")
-    file = mended(path, "x-rows.npz")
+    assert refusal(path).startswith(f"{path}: each array is one row, named by its id. Type: python -c ")
+    file = converted(path, "x-rows.npz")
     assert file.table.ids == list(vectors)
     np.testing.assert_array_equal(file.values, FLOATS)
 
@@ -119,7 +119,7 @@ def test_a_dataset_that_was_saved_to_disk(tmp_path):
 
 def test_a_dictionary_saved_by_numpy(tmp_path):
     np.save(tmp_path / "x.npy", dict(zip(IDS, FLOATS, strict=True)))
-    file = mended(tmp_path / "x.npy", "x.npz")
+    file = converted(tmp_path / "x.npy", "x.npz")
     assert file.table.ids == IDS
     np.testing.assert_array_equal(file.values, FLOATS)
 
@@ -135,7 +135,7 @@ def test_tensors(tmp_path, values, beside):
     safetensors.torch.save_file({"values": values}, path, metadata=None if beside else {"ids": json.dumps(IDS)})
     if beside:
         (tmp_path / "x.csv").write_text("id\na\nb\nc\n")
-    file = mended(path, "x-float.safetensors")
+    file = converted(path, "x-float.safetensors")
     assert "t['values'] = t['values'].to(torch.float32)" in refusal(path)
     np.testing.assert_array_equal(file.values, values.float().numpy())
     assert file.table.ids == IDS
@@ -144,7 +144,7 @@ def test_tensors(tmp_path, values, beside):
 def test_complex_tensors(tmp_path):
     values = torch.complex(torch.from_numpy(FLOATS), torch.from_numpy(2 * FLOATS))
     safetensors.torch.save_file({"values": values}, tmp_path / "x.safetensors", metadata={"ids": json.dumps(IDS)})
-    file = mended(tmp_path / "x.safetensors", "x-float.safetensors")
+    file = converted(tmp_path / "x.safetensors", "x-float.safetensors")
     np.testing.assert_array_equal(file.values, np.concatenate([FLOATS, 2 * FLOATS], axis=1))
 
 
@@ -164,7 +164,7 @@ LISTS = {
 def test_lists(tmp_path, name):
     column, wanted = LISTS[name]
     pq.write_table(pa.table({"id": IDS, "embedding": column, "x": [1.0, 2.0, 3.0]}), tmp_path / "x.parquet")
-    named = {"values": "embedding"} if name in ("decimal", "text") else {}  # nothing says that it is a vector
+    named = {"values": "embedding"} if name in ("decimal", "text") else {}  # nothing marks it as a vector
     with pytest.raises(ForesightError) as caught:
         open_latent_file(tmp_path / "x.parquet", **named)
     typed(str(caught.value), tmp_path)
@@ -233,6 +233,6 @@ def test_numbers_that_no_line_unpacks(tmp_path):
     header = json.dumps({"values": {"dtype": "F4", "shape": [3, 4], "data_offsets": [0, 6]}}).encode()
     (tmp_path / "x.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(6))
     assert refusal(tmp_path / "x.safetensors") == (
-        f"{tmp_path}/x.safetensors: values are F4: wanted floats of 16, 32 or 64 bits. Unpack them with what wrote "
-        "them, and save them as float32"
+        f"{tmp_path}/x.safetensors: values are F4: wanted floats of 16, 32 or 64 bits. Unpack them with the program "
+        "that wrote them, and save them as float32"
     )

@@ -24,7 +24,7 @@ def not_whole(path: Path) -> str:
 
 
 def whole(path: Path) -> Path:
-    """A file of latents of the kind that ``path`` asks for, some kilobytes long."""
+    """Write a file of latents of the format of ``path``, some kilobytes long."""
     ids, values = [f"s{i}" for i in range(64)], np.random.default_rng(0).normal(size=(64, 32))
     if path.suffix == ".npz":
         np.savez_compressed(path, ids=ids, values=values)
@@ -82,7 +82,7 @@ def test_a_file_of_another_kind(tmp_path, kind, other):
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_bytes_that_changed_in_an_archive(tmp_path, compressed):
-    """It has a checksum; in the other formats a changed number is another number."""
+    """An archive has a checksum; in a format without one, a changed byte is just another number."""
     path = whole(tmp_path / "x.npz")
     if not compressed:
         np.savez(path, **np.load(path))

@@ -1,4 +1,4 @@
-"""Which column is what, in files of embeddings as others write them."""
+"""Roles of columns, in files of embeddings that other programs write."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_ids_and_labels_that_were_saved_as_bytes(tmp_path):
 
 
 def test_vectors_of_whole_numbers_are_not_passed_over_for_others(tmp_path):
-    """As Cohere's int8 embeddings: beside boxes of floats, they are what is meant."""
+    """Cohere's int8 embeddings are chosen as values, not the boxes of floats beside them."""
     path = written(tmp_path / "e.npz", {"id": ["a", "b"], "embedding": [[1, 2], [3, 4]], "box": LISTS})
     assert message(path).startswith("values are int64: wanted floats of 16, 32 or 64 bits. Type: python -c ")
 

@@ -1,4 +1,4 @@
-"""Files of latents in every format, against the arrays that went into them."""
+"""Files of latents in every format, against the arrays that were saved."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def npz(path: Path, values: np.ndarray) -> Path:
 
 
 def small_npz(path: Path, values: np.ndarray) -> Path:
-    """Compressed, the names in the singular, and a suffix in capitals."""
+    """Write a compressed file with singular names and a suffix in capitals."""
     with (path / "x.NPZ").open("wb") as file:
         np.savez_compressed(file, id=IDS, label=LABELS, group=GROUPS, values=values, size=SIZE, flag=FLAG)
     return path / "x.NPZ"
@@ -51,9 +51,9 @@ def npy(path: Path, values: np.ndarray) -> Path:
 
 
 def st(path: Path, values: np.ndarray) -> Path:
-    said = {"ids": json.dumps(IDS), "labels": json.dumps(LABELS), "groups": json.dumps(GROUPS), "format": "pt"}
+    header = {"ids": json.dumps(IDS), "labels": json.dumps(LABELS), "groups": json.dumps(GROUPS), "format": "pt"}
     tensors = {"size": SIZE, "values": np.ascontiguousarray(values), "flag": FLAG}
-    safetensors.numpy.save_file(tensors, path / "x.safetensors", metadata=said)
+    safetensors.numpy.save_file(tensors, path / "x.safetensors", metadata=header)
     return path / "x.safetensors"
 
 
@@ -90,12 +90,12 @@ FORMATS = [*GRIDS, parquet, parquet_fixed, parquet_large]
 
 
 def reference(values: np.ndarray, ids=IDS) -> str:
-    said = {"dtype": values.dtype.name, "ids": ids, "shape": list(values.shape)}
-    head = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    header = {"dtype": values.dtype.name, "ids": ids, "shape": list(values.shape)}
+    head = json.dumps(header, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(head.encode() + values.astype(values.dtype.newbyteorder("<")).tobytes("C")).hexdigest()
 
 
-# --- what comes back
+# --- contents
 
 
 @pytest.mark.parametrize("write", FORMATS)
@@ -133,7 +133,7 @@ def test_bfloat16_is_kept_to_the_bit(tmp_path):
     assert np.array(file.values).tobytes() == values.view(torch.int16).numpy().tobytes()
     assert file.table.attributes["shade"].tolist() == shade.tolist()
     half = open_latent_file(npz(tmp_path, values.view(torch.float16).numpy()))
-    assert file.sha256 != half.sha256  # the same bytes, and other numbers
+    assert file.sha256 != half.sha256  # the same bytes, but other numbers
 
 
 @pytest.mark.parametrize("shape", [(5, 3, 4), (5, 2, 3, 4), (5, 2, 1, 3, 4)])

@@ -9,14 +9,14 @@ from tests.latent_file.refusal import FLOATS, SHAPES, first_sentence, refusal
 
 VALUES = np.arange(6, dtype=np.float32).reshape(3, 2)
 NPY = [
-    (None, "{x}.npy holds values alone: put a column id, and label, group and attributes where there are any, in "
+    (None, "{x}.npy holds only values: put a column id, and label, group and attributes if there are any, in "
      "{x}.csv, one row for each row of values"),
     ("name\na\nb\nc\n", "{x}.csv: no ids among ['name']: latents are matched by id, never by position. Name their "
      "column: model.id=name"),
     ("id\na\nb\n", "{x}.csv has 2 rows and {x}.npy has 3: wanted one for each, in its order"),
     ("id,x\na,1\n,2\nc,3\n", "{x}.csv, line 3: no id"),
     ("id,x\na,1\nb,two\nc,3\n", "{x}.csv, line 3: column 'x' wants a finite number, got 'two'"),
-    ("id\na\nb\na\n", "{x}.npy: the id 'a' stands twice, in rows 0 and 2 (counted from 0)"),
+    ("id\na\nb\na\n", "{x}.npy: duplicate id 'a', in rows 0 and 2 (counted from 0)"),
 ]  # fmt: skip
 
 

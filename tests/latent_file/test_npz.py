@@ -31,8 +31,8 @@ NPZ = [
     ({"ids": IDS, "values": VALUES.astype(object)}, f"values are Python objects: {FLOATS}"),
     ({"ids": IDS, "values": VALUES[:, 0]}, f"values has shape [3]: {SHAPES}"),
     ({"ids": IDS, "values": VALUES.reshape(3, 2, 1, 1, 1, 1)}, f"values has shape [3, 2, 1, 1, 1, 1]: {SHAPES}"),
-    ({"ids": [], "values": VALUES[:0]}, "values has shape [0, 2]: there is nothing in it"),
-    ({"ids": IDS, "values": VALUES[:, :0]}, "values has shape [3, 0]: there is nothing in it"),
+    ({"ids": [], "values": VALUES[:0]}, "values has shape [0, 2]: it is empty"),
+    ({"ids": IDS, "values": VALUES[:, :0]}, "values has shape [3, 0]: it is empty"),
     ({"ids": OBJECTS, "values": VALUES}, f"ids are Python objects: {TEXT}"),
     ({"ids": np.array([0.5, 1, 2]), "values": VALUES}, f"ids are float64: {TEXT}"),
     ({"ids": np.array([b"a", b"\xff", b"c"]), "values": VALUES}, r"ids holds b'\xff', which is not UTF-8 text"),
@@ -51,16 +51,16 @@ NPZ = [
         {"ids": IDS, "labels": ["cat"], "values": VALUES},
         "labels has shape [1]: wanted [3], one for each row of values",
     ),
-    ({"ids": ["a", "b", "a"], "values": VALUES}, "the id 'a' stands twice, in rows 0 and 2 (counted from 0)"),
+    ({"ids": ["a", "b", "a"], "values": VALUES}, "duplicate id 'a', in rows 0 and 2 (counted from 0)"),
     (
         {"ids": ["x", "e\u0301", "\u00e9"], "values": VALUES},
-        "the id '\u00e9' stands twice, in rows 1 and 2 (counted from 0)",
+        "duplicate id '\u00e9', in rows 1 and 2 (counted from 0)",
     ),
     ({"ids": ["a", "", "c"], "values": VALUES}, "row 1 (counted from 0) has no id"),
     ({"ids": ["a", "b\udce9", "c"], "values": VALUES}, r"ids holds 'b\udce9', which is not valid Unicode"),
     (
         {"ids": IDS, "values": VALUES, "x": [1, -np.inf, 2]},
-        "the attribute 'x' of 'b' is -inf: wanted a finite number, or NaN where there is none",
+        "the attribute 'x' of 'b' is -inf: wanted a finite number, or NaN if it is missing",
     ),
 ]
 

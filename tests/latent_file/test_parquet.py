@@ -27,7 +27,7 @@ PARQUET = [
     ({"id": IDS, "values": [[1, 2]] * 3}, f"values are int64: {FLOATS}"),
     ({"id": IDS, "values": [["1", "2"]] * 3}, f"values are string: {FLOATS}"),
     ({"id": IDS, "values": pa.array([[], [], []], pa.list_(pa.float32()))},
-     "values has shape [3, 0]: there is nothing in it"),
+     "values has shape [3, 0]: it is empty"),
     (
         {"id": IDS, "values": [None, [1.0, 2.0], [1.0]]},
         "the values of 'c' have 1 numbers: wanted 2, as in the other rows",
@@ -38,7 +38,7 @@ PARQUET = [
     ({"id": [0.5, 1.0, 2.0], "values": LISTS}, "ids holds 0.5: wanted text or whole numbers"),
     (
         {"id": IDS, "values": LISTS, "x": [1.0, np.inf, 2.0]},
-        "the attribute 'x' of 'b' is inf: wanted a finite number, or NaN where there is none",
+        "the attribute 'x' of 'b' is inf: wanted a finite number, or NaN if it is missing",
     ),
 ]  # fmt: skip
 
@@ -74,12 +74,12 @@ def test_an_embedding_that_failed_is_left_out_by_skip(run, tmp_path):
 def test_two_columns_of_one_name(tmp_path):
     table = pa.Table.from_arrays([pa.array(IDS), LISTS, LISTS], names=["id", "values", "values"])
     pq.write_table(table, tmp_path / "x.parquet")
-    assert refusal(tmp_path / "x.parquet") == f"{tmp_path}/x.parquet: the column 'values' stands twice"
+    assert refusal(tmp_path / "x.parquet") == f"{tmp_path}/x.parquet: duplicate column 'values'"
 
 
 def test_parquet_without_pyarrow(tmp_path, monkeypatch):
     pq.write_table(pa.table({"id": IDS, "values": LISTS}), tmp_path / "x.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert refusal(tmp_path / "x.parquet") == (
-        f"{tmp_path}/x.parquet: reading .parquet wants pyarrow. Type: pip install 'foresight-latents[parquet]'"
+        f"{tmp_path}/x.parquet: reading .parquet needs pyarrow. Type: pip install 'foresight-latents[parquet]'"
     )

@@ -1,4 +1,4 @@
-"""Latents in many files: folders, patterns, and what clip-retrieval writes."""
+"""Latents in many files: folders, patterns, and the layout of clip-retrieval."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _here(tmp_path, monkeypatch):
 
 
 def rows(part: int) -> slice:
-    """Two rows a part."""
+    """Write parts of two rows each."""
     return slice(2 * part, 2 * part + 2)
 
 
@@ -46,7 +46,7 @@ def one_part(path: str, part: int, values=VALUES, **columns) -> None:
 
 
 def clip_retrieval(root: str, parts, numbers="{}", metadata=None, **columns) -> None:
-    """As ``clip-retrieval inference`` writes them."""
+    """Write the files of ``clip-retrieval inference``."""
     for part in parts:
         number = numbers.format(part)
         for kind, values in (("img_emb", VALUES), ("text_emb", -VALUES)):
@@ -65,12 +65,12 @@ def message(path: str, **named) -> str:
 
 
 def whole(count: int, values=VALUES) -> str:
-    """The hash of one file with all rows."""
+    """Return the hash of one file with all rows."""
     np.savez("whole.npz", ids=IDS[: 2 * count], values=values[: 2 * count])
     return open_latent_file("whole.npz").sha256
 
 
-# --- what comes back
+# --- contents
 
 
 @pytest.mark.parametrize("suffix", ["npz", "npy", "safetensors", "parquet"])
@@ -143,7 +143,7 @@ def test_an_attribute_that_a_part_lacks_has_no_numbers_there():
     pq.write_table(pa.table(table), "run/metadata/metadata_1.parquet")
     file = open_latent_file("run/img_emb")
     np.testing.assert_array_equal(file.table.attributes["width"], [640, 480, np.nan, np.nan])
-    assert "run/img_emb: width is no number in img_emb_1.npy: its rows have none" in file.notes
+    assert "run/img_emb: width is not a number in img_emb_1.npy: it is NaN in those rows" in file.notes
 
 
 def test_parts_of_spark_and_of_other_runs():
@@ -154,7 +154,7 @@ def test_parts_of_spark_and_of_other_runs():
     assert open_latent_file("emb").table.ids == IDS[:6]
     one_part("years/emb-2019.npz", 0)
     one_part("years/emb-2023.npz", 1)
-    assert open_latent_file("years").table.ids == IDS[:4]  # numbers with more gaps than files are no sequence
+    assert open_latent_file("years").table.ids == IDS[:4]  # more gaps than files: not a sequence
     one_part("alone/img_emb_3.npz", 0)
     assert open_latent_file("alone").table.ids == IDS[:2]
 
@@ -167,12 +167,12 @@ def test_memory_holds_one_part_while_hashing():
     assert not any("values" in vars(part) for part in file.parts)
 
 
-# --- what is refused
+# --- refusals
 
 
 def others(path: str, rows: list[int], **named) -> str:
-    """The refusal of ``path``, of which the setting that it names takes the parts that are there."""
-    text, _, word = message(path, **named).partition(". For those that are there, add ")
+    """Return the refusal of ``path``; check that the advised setting takes the existing parts."""
+    text, _, word = message(path, **named).partition(". For only the existing ones, add ")
     (setting,) = shlex.split(word)
     taken = open_latent_file(setting.removeprefix("model.path=").strip("'"))
     assert taken.table.ids == [IDS[row] for part in rows for row in (2 * part, 2 * part + 1)]
@@ -187,12 +187,12 @@ def test_parts_that_are_missing_and_how_to_take_the_others():
     assert others("emb/*.npz", [0, 1, 2, 4, 6]).endswith(pattern)
     clip_retrieval("run", (0, 1, 2), metadata=(0, 1, 2, 3))
     assert others("run", [0, 1, 2], values="img_emb") == (
-        "run/img_emb: img_emb_3.npy is missing: only run/metadata/metadata_3.parquet is there | "
+        "run/img_emb: img_emb_3.npy is missing: only run/metadata/metadata_3.parquet exists | "
         "\"model.path='run/img_emb/img_emb_{0..2}.npy'\""
     )
     clip_retrieval("bare", (0, 1, 2), metadata=(0, 2))
     assert others("bare", [0, 2], values="img_emb") == (
-        "bare/metadata: metadata_1.parquet is missing: bare/img_emb/img_emb_1.npy has no ids without | "
+        "bare/metadata: metadata_1.parquet is missing: bare/img_emb/img_emb_1.npy has no ids without it | "
         "\"model.path='bare/img_emb/img_emb_{0,2}.npy'\""
     )
     one_part("of/train-00000-of-00002.parquet", 0)
@@ -238,7 +238,7 @@ def test_folders_without_parts_and_with_too_many_kinds():
     Path("other/a.index").write_text("")
     assert message("other") == f"the folder other holds .index; {wanted}"
     one_part("deep/data/part-0.parquet", 0)
-    assert message("deep") == "deep has its files further down. Add \"model.path='deep/data/*.parquet'\""
+    assert message("deep") == "deep has its files in subfolders. Add \"model.path='deep/data/*.parquet'\""
     assert open_latent_file("deep/data/*.parquet").table.ids == IDS[:2]
     one_part("mix/a.npz", 0)
     one_part("mix/b.parquet", 1)
@@ -246,5 +246,5 @@ def test_folders_without_parts_and_with_too_many_kinds():
         "mix is a mix of 1 .npz and 1 .parquet: say which. Add \"data.path='mix/*.npz'\" or "
         "\"data.path='mix/*.parquet'\""
     )
-    assert message("mix/*") == "model.path=mix/* fits a mix of .npz, .parquet: wanted files of one kind"
-    assert message("mix/*.npy") == "no file fits model.path=mix/*.npy; wanted .npz, .npy, .safetensors or .parquet"
+    assert message("mix/*") == "model.path=mix/* matches a mix of .npz, .parquet: wanted files of one kind"
+    assert message("mix/*.npy") == "no file matches model.path=mix/*.npy; wanted .npz, .npy, .safetensors or .parquet"

@@ -22,8 +22,8 @@ SAFETENSORS = [
     (
         {"values": VALUES},
         {},
-        "no ids. Put them in its metadata, as save_file(..., metadata={'ids': json.dumps(ids)}), or in a column id of "
-        "{x}.csv",
+        "no ids. Put them in its metadata, with save_file(..., metadata={'ids': json.dumps(ids)}), or in a column id "
+        "of {x}.csv",
     ),
     ({"values": VALUES}, {"ids": "a,b,c"}, "'ids' in its metadata is not a JSON list: write it with json.dumps(list)"),
     ({"values": VALUES}, {"ids": '"abc"'}, "'ids' in its metadata is not a JSON list: write it with json.dumps(list)"),
@@ -39,7 +39,7 @@ SAFETENSORS = [
     (
         {"values": VALUES, "ids": np.arange(3)},
         SAID,
-        "'ids' stands in the metadata and among the tensors: keep one of them",
+        "'ids' is in the metadata and among the tensors: keep one of them",
     ),
 ]
 
@@ -68,5 +68,5 @@ def test_a_csv_that_says_again_what_the_tensors_say(tmp_path, text):
     name = text.splitlines()[0].removeprefix("id,")
     x = f"{tmp_path}/x"
     assert refusal(tmp_path / "x.safetensors") == (
-        f"{x}.csv: the column {name!r} stands in {x}.safetensors too: keep one of them"
+        f"{x}.csv: the column {name!r} is in {x}.safetensors too: keep one of them"
     )
