@@ -1,4 +1,4 @@
-"""Brace patterns, as a shell expands them."""
+"""Brace patterns, expanded as in a shell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import product
 
 
 def expand(pattern: str) -> list[str]:
-    """What braces stand for, as a shell has it; a range may be one of several options.
+    """Expand the braces in ``pattern`` as a shell does; a range may be one of several options.
 
     >>> expand("s/{08..10}-{a,b}.tar")[:3]
     ['s/08-a.tar', 's/08-b.tar', 's/09-a.tar']
@@ -33,7 +33,7 @@ def _options(part: str) -> list[str]:
 
 
 def pattern_of(values: list[str]) -> str | None:
-    """``s/{00..02}.tar`` for ``s/00.tar``, ``s/01.tar``, ``s/02.tar``; ``s/{a,b}`` for texts that are no numbers."""
+    """Return ``s/{00..02}.tar`` for ``s/00.tar``, ``s/01.tar``, ``s/02.tar``; ``s/{a,b}`` for texts without numbers."""
     start = _shared_start(values)
     end = _shared_start([value[len(start) :][::-1] for value in values])[::-1]
     middles = [value[len(start) : len(value) - len(end)] for value in values]

@@ -1,4 +1,4 @@
-"""What a dataset hands to a model: the frames of one sample. A still picture is a clip of one frame."""
+"""The frames of one sample, as a dataset passes them to a model. A still picture is a clip of one frame."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Clip:
     """One sample's pictures.
 
     Attributes:
-        frames: upright 8-bit RGB images of one size, in order of time; none where a sample has no pictures.
-        fps: frames a second; None for a still picture.
-        name: what the sample is known by where it has no frames.
+        frames: upright 8-bit RGB images of one size, in order of time; empty if the sample has no pictures.
+        fps: frames per second; None for a still picture.
+        name: identifies the sample if it has no frames.
     """
 
     frames: tuple[Image.Image, ...]
@@ -25,7 +25,7 @@ class Clip:
     name: str = ""
 
     def digest(self) -> bytes:
-        """SHA-256 of the frames' size and pixels, 32 bytes: what a duplicate is known by."""
+        """Return SHA-256 of the frames' size and pixels, 32 bytes; equal for duplicates."""
         if not self.frames:
             return hashlib.sha256(b"no picture\0" + self.name.encode()).digest()
         total = hashlib.sha256(f"{self.frames[0].size}".encode())
@@ -35,7 +35,7 @@ class Clip:
 
 
 def resized(frame: Image.Image, side: int) -> Image.Image:
-    """``frame`` as a square of ``side`` pixels, by PIL's bicubic filter; itself where it is one already."""
+    """Return ``frame`` resized to ``side`` x ``side`` pixels by PIL's bicubic filter; unchanged if it has that size."""
     from PIL import Image
 
     return frame if frame.size == (side, side) else frame.resize((side, side), Image.Resampling.BICUBIC)

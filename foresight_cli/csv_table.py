@@ -1,4 +1,4 @@
-"""CSV files that say of samples, by id, which label, group and attributes they have."""
+"""Per-sample labels, groups and attributes from a CSV file, by id."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 from foresight_cli.errors import ForesightError
 
 PLURALS = {"ids": "id", "labels": "label", "groups": "group"}
-"""Names that mean the same: read as numbers, a column of groups would leave every split open to leaks."""
+"""Accepted plural names: a column ``groups`` read as numbers would let groups leak across every split."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row that is not blank.
+    """A row that is not blank.
 
     Attributes:
-        where: where it starts, "FILE, line 3".
+        where: the line on which it starts, "FILE, line 3".
         cells: the cells that are not blank, by column.
     """
 
@@ -31,42 +31,42 @@ class Row:
 
     @property
     def id(self) -> str:
-        """The sample it is about; "" where it names none."""
+        """Id of the sample; "" if it is blank."""
         return self.cells.get("id", "")
 
     def names(self) -> dict[str, str]:
-        """The label and the group, as far as they are given."""
+        """Return the label and the group, those that are not blank."""
         return {name: self.text(name) for name in ("label", "group") if name in self.cells}
 
     def attributes(self) -> dict[str, float]:
-        """Every other cell as a number.
+        """Return every other cell as a number.
 
         Raises:
-            ForesightError: one is not a finite number.
+            ForesightError: a cell is not a finite number.
         """
         return {name: self.number(name) for name in self.cells if name not in ("id", "label", "group")}
 
     def text(self, column: str) -> str:
-        """The cell without white space around it; "" where it is blank."""
+        """Return the cell without white space around it; "" if it is blank."""
         return self.cells.get(column, "").strip()
 
     def number(self, column: str) -> float:
-        """The cell as a number; NaN where it is blank.
+        """Return the cell as a number; NaN if it is blank.
 
         Raises:
             ForesightError: it is not a finite number.
         """
         cell = self.cells.get(column)
         if cell is not None and not is_number(cell):
-            raise ForesightError(f"{self.where}: column {column!r} wants a finite number, got {cell!r}")
+            raise ForesightError(f"{self.where}: column {column!r} must be a finite number, got {cell!r}")
         return math.nan if cell is None else float(cell)
 
 
 def csv_table(file: Path) -> Iterator[Row]:
-    """The rows of ``file``, in order; its first row names the columns, ``id`` among them.
+    """Return the rows of ``file``, in order; its first row names the columns, which must include ``id``.
 
     Raises:
-        ForesightError: see :func:`csv_cells`, or there is no column ``id``.
+        ForesightError: see :func:`csv_cells`; also if there is no column ``id``.
     """
     header, rows = csv_cells(file)
     if "id" not in header:
@@ -75,15 +75,15 @@ def csv_table(file: Path) -> Iterator[Row]:
 
 
 def csv_cells(file: Path) -> tuple[list[str], Iterator[Row]]:
-    """The columns of ``file``, and its rows in order.
+    """Return the columns of ``file``, and its rows in order.
 
     Raises:
-        ForesightError: which line and cell cannot be used, and what was wanted.
+        ForesightError: a line or a cell cannot be used.
     """
     rows = _csv_rows(file)
     header = [PLURALS.get(name.strip(), name.strip()) for name in next(rows, ("", list[str]()))[1]]
-    if twice := [name for name in header if name and header.count(name) > 1]:
-        raise ForesightError(f"{file}: column {twice[0]!r} stands twice")
+    if duplicates := [name for name in header if name and header.count(name) > 1]:
+        raise ForesightError(f"{file}: duplicate column {duplicates[0]!r}")
     return header, _rows(header, rows)
 
 
@@ -91,12 +91,12 @@ def _rows(header: list[str], rows: Iterator[tuple[str, list[str]]]) -> Iterator[
     for where, cells in rows:
         row = {name: cell for name, cell in zip_longest(header, cells, fillvalue="") if cell.strip()}
         if "" in row:
-            raise ForesightError(f"{where}: {row['']!r} stands under no column name")
+            raise ForesightError(f"{where}: {row['']!r} has no column name")
         yield Row(where, row)
 
 
 def is_number(cell: str) -> bool:
-    """Whether it is a finite number."""
+    """Check whether ``cell`` is a finite number."""
     try:
         return math.isfinite(float(cell)) and "_" not in cell  # float() reads 1_0 as 10
     except ValueError:
@@ -104,7 +104,7 @@ def is_number(cell: str) -> bool:
 
 
 def _csv_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """Where each row that is not blank starts ("FILE, line 3"), and its cells."""
+    """Yield the start of each row that is not blank ("FILE, line 3"), and its cells."""
     try:
         text = unicodedata.normalize("NFC", file.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:

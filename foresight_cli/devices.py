@@ -1,4 +1,4 @@
-"""Which device to run on."""
+"""Choice of the device to run on."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from foresight_cli.errors import ForesightError
 
 GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""What the drivers of NVIDIA, AMD and WSL put there on Linux."""
+"""Device nodes that the drivers of NVIDIA, AMD and WSL create on Linux."""
 
 
 def has_gpu() -> bool:
-    """Whether torch can use a GPU. Where no driver has made its device node, torch is not imported to say no."""
+    """Check whether torch can use a GPU. Without a device node of a driver, the answer is no and needs no torch."""
     import sys
 
     if sys.platform == "linux" and not any(Path(node).exists() for node in GPU_NODES):
@@ -22,7 +22,7 @@ def has_gpu() -> bool:
 
 
 def usable_device(name: str) -> str:
-    """``name`` itself, or for ``auto`` a GPU if there is one.
+    """Return ``name``, or for ``auto`` a GPU if there is one.
 
     Raises:
         ForesightError: torch cannot use the device on this machine.

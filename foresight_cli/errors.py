@@ -1,8 +1,8 @@
-"""The errors that a user can mend: what was given, what was wanted, what to type next."""
+"""Errors that a user can fix: each message names what was given, what was wanted, and what to type next."""
 
 
 class ForesightError(Exception):
-    """A user's mistake, or a fault of their machine, said in one line; the command line exits with status 1."""
+    """A user's mistake or a fault of their machine, with a one-line message; the command line exits with status 1."""
 
     status = 1
 
@@ -23,15 +23,15 @@ class UnusableSample(ForesightError):
 
 
 class UnfitSample(UnusableSample):
-    """A picture that can be read, and that the network or its image processor does not take.
+    """A picture that can be read, but that the network or its image processor cannot take.
 
     Args:
-        sample_id: of the picture.
-        reason: what is wrong with it, with its size.
-        advice: a sentence, without its stop, on another remedy than to leave it out; "" for none.
+        sample_id: id of the picture.
+        reason: the problem, with the size of the picture.
+        advice: a sentence without its full stop, on a remedy other than to leave the picture out; "" for none.
 
     Attributes:
-        alone: the message for data without ``on_error``, as drawn shapes.
+        alone: the message for data without ``on_error``, such as drawn shapes.
     """
 
     def __init__(self, sample_id: str, reason: str, advice: str = "") -> None:
@@ -45,6 +45,6 @@ class UnfitSample(UnusableSample):
 
 
 class VerdictRefused(ForesightError):
-    """A verdict that ``fail_on=`` of ``foresight report`` stops at; the command line exits with status 3."""
+    """A verdict on which ``fail_on=`` of ``foresight report`` fails; the command line exits with status 3."""
 
     status = 3

@@ -1,8 +1,8 @@
-"""SHA-256 of files, with a memory: what has not changed since an earlier run is not read again.
+"""SHA-256 of files, with a memo: files that have not changed since an earlier run are not read again.
 
-What is remembered of a file holds for its device, inode, size, mtime and ctime. No user can set a ctime, so a file
-rewritten with its old mtime is read anew. A file touched in the last two seconds is never taken from memory nor put
-there: its clock may not have ticked between the reading and the next change (git calls such files racy).
+A remembered hash holds for one device, inode, size, mtime and ctime. No user can set a ctime, so a file rewritten
+with its old mtime is read again. A file touched in the last two seconds is neither looked up nor remembered: the
+clock of the file system may not tick between the reading and the next change (git calls such files racy).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from stat import S_ISREG
 from time import time_ns
 
 ROWS = 5_000_000
-"""Files that are remembered; past it the oldest are forgotten."""
+"""Number of files that are remembered; beyond it the oldest are forgotten."""
 
 _SETTLED_NS = 2_000_000_000
 _FILES_PER_QUERY = 900  # older SQLite takes 999 values
-_FILES_PER_TASK = 64  # a task for every small file would take longer than reading it
-_BYTES_PER_READ = 1 << 16  # hashlib.file_digest takes 256 KB for each file, which costs more than a picture's hash
+_FILES_PER_TASK = 64  # one task per small file would take longer than reading it
+_BYTES_PER_READ = 1 << 16  # the 256 KB buffer of hashlib.file_digest costs more than hashing a picture
 
 _FAULTS = (OSError, sqlite3.Error, ValueError, TypeError)  # the last two: damaged text, and a number for a hash
 _NOT_DAMAGE = (
@@ -39,7 +39,7 @@ _NOT_DAMAGE = (
 
 
 def sha256_of(path: str | Path) -> bytes:
-    """SHA-256 of the bytes of the file ``path``.
+    """Return SHA-256 of the bytes of the file ``path``.
 
     Raises:
         OSError: it cannot be read.
@@ -49,7 +49,7 @@ def sha256_of(path: str | Path) -> bytes:
 
 
 def sha256_of_each(paths: Sequence[str | Path]) -> Iterator[bytes]:
-    """SHA-256 of the bytes of each file, in order.
+    """Yield SHA-256 of the bytes of each file, in order.
 
     Raises:
         OSError: a file cannot be read; ``filename`` is its path.
@@ -64,29 +64,29 @@ def sha256_of_each(paths: Sequence[str | Path]) -> Iterator[bytes]:
 
 
 def unread_bytes(paths: Sequence[str | Path]) -> int:
-    """Bytes that :func:`sha256_of_each` would have to read of ``paths``, since no earlier run has hashed them.
+    """Return the bytes of ``paths`` that :func:`sha256_of_each` must read because no earlier run has hashed them.
 
     Raises:
-        OSError: a file is not there.
+        OSError: a file does not exist.
     """
     memo = _Memo(_memo_path())
     try:
         states = [Path(path).stat() for path in paths]
-        known = memo.recall([state for state in states if _settled(state, time_ns())])
-        return sum(state.st_size for state in states if _identity(state) not in known)
+        remembered = memo.recall([state for state in states if _settled(state, time_ns())])
+        return sum(state.st_size for state in states if _identity(state) not in remembered)
     finally:
         memo.close()
 
 
 def _digests(paths: Sequence[str | Path], memo: _Memo, pool: ThreadPoolExecutor) -> list[bytes]:
     states = [os.stat(path) for path in paths]  # noqa: PTH116 (twice as fast as Path.stat for 100,000 names)
-    known = memo.recall([state for state in states if _settled(state, time_ns())])
-    digests = [known.get(_identity(state)) for state in states]
+    remembered = memo.recall([state for state in states if _settled(state, time_ns())])
+    digests = [remembered.get(_identity(state)) for state in states]
     unread = [i for i, digest in enumerate(digests) if digest is None]
     tasks = [
         [paths[i] for i in unread[start : start + _FILES_PER_TASK]] for start in range(0, len(unread), _FILES_PER_TASK)
     ]
-    read = [one for task in pool.map(lambda paths: [_read(path) for path in paths], tasks) for one in task]
+    read = [pair for task in pool.map(lambda paths: [_read(path) for path in paths], tasks) for pair in task]
     memo.keep([(state, digest) for digest, state in read if state is not None])
     for i, (digest, _) in zip(unread, read, strict=True):
         digests[i] = digest
@@ -94,7 +94,7 @@ def _digests(paths: Sequence[str | Path], memo: _Memo, pool: ThreadPoolExecutor)
 
 
 def _read(path: str | Path) -> tuple[bytes, os.stat_result | None]:
-    """The hash, and the state of the file that it will hold for; None where the file may be changing."""
+    """Return the hash, and the state of the file for which it holds; None if the file may be changing."""
     total, now = hashlib.sha256(), time_ns()
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -106,7 +106,7 @@ def _read(path: str | Path) -> tuple[bytes, os.stat_result | None]:
         finally:
             os.close(file)
     except OSError as error:
-        error.filename = str(path)  # a failing read, unlike a failing open, does not say of what
+        error.filename = str(path)  # a failing read, unlike a failing open, does not name the file
         raise
     return total.digest(), before if _settled(before, now) and _identity(before) == _identity(after) else None
 
@@ -124,9 +124,9 @@ def _identity(state: os.stat_result) -> bytes:
 
 
 def _memo_path() -> Path | None:
-    """Where the hashes are remembered; None where there is no such place."""
+    """Return the file in which hashes are remembered; None if this machine has no suitable place."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    if os.name != "posix":  # elsewhere ctime is when the file was made, which a change leaves as it was
+    if os.name != "posix":  # elsewhere ctime is the time of creation, which a change does not update
         return None
     try:
         return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "foresight" / "hashes.sqlite"  # noqa: PTH117
@@ -135,9 +135,9 @@ def _memo_path() -> Path | None:
 
 
 class _Memo:
-    """The hashes of earlier runs, in SQLite. Where it is locked, full, damaged or refused, it forgets; it never fails.
+    """The hashes of earlier runs, in SQLite. If it is locked, full, damaged or refused, it forgets; it never fails.
 
-    A row's seal is a hash over the file's identity and its SHA-256, so that no damage to the database passes for one.
+    A row's seal is a hash over the file's identity and its SHA-256, so that damage to the database is always detected.
     The journal is SQLite's older kind: the newer one (WAL) does not work on network disks, where homes often are.
     """
 
@@ -149,7 +149,7 @@ class _Memo:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=5, isolation_level=None)
-            self._database.execute("PRAGMA synchronous = OFF")  # lost or torn after a power cut: it is made anew
+            self._database.execute("PRAGMA synchronous = OFF")  # lost or torn after a power cut: then it is made again
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS hashes (file BLOB PRIMARY KEY, sha256 BLOB NOT NULL, seal BLOB NOT NULL)"
             )
@@ -157,21 +157,21 @@ class _Memo:
             self._give_up(error)
 
     def recall(self, states: Sequence[os.stat_result]) -> dict[bytes, bytes]:
-        """The hashes that are known, by :func:`_identity`."""
+        """Return the remembered hashes, by :func:`_identity`."""
         if self._database is None or not states:
             return {}
         marks = ",".join("?" * len(states))
         query = f"SELECT file, sha256, seal FROM hashes WHERE file IN ({marks})"
         try:
             rows = {file: row for file, *row in self._database.execute(query, [_name(state) for state in states])}
-            found = ((_identity(state), rows.get(_name(state))) for state in states)
-            return {identity: row[0] for identity, row in found if row and row[1] == _seal(identity, row[0])}
+            candidates = ((_identity(state), rows.get(_name(state))) for state in states)
+            return {identity: row[0] for identity, row in candidates if row and row[1] == _seal(identity, row[0])}
         except _FAULTS as error:
             self._give_up(error)
             return {}
 
     def keep(self, hashed: Sequence[tuple[os.stat_result, bytes]]) -> None:
-        """Remember ``hashed``, and forget the oldest rows past :data:`ROWS`."""
+        """Remember ``hashed``, and forget the oldest rows beyond :data:`ROWS`."""
         if self._database is None or not hashed:
             return
         rows = [(_name(state), digest, _seal(_identity(state), digest)) for state, digest in hashed]
@@ -184,13 +184,13 @@ class _Memo:
             self._give_up(error)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._database is not None:
             self._database.close()
             self._database = None
 
     def _give_up(self, error: Exception) -> None:
-        """Hash without it from here on. A damaged file goes: the next run makes a new one."""
+        """Work without the memo from now on. A damaged file is deleted: the next run makes a new one."""
         self.close()
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         if isinstance(error, OSError) or code in _NOT_DAMAGE or self._path is None:

@@ -1,4 +1,4 @@
-"""What a model is called in tables, titles and files: the name that its user gave, or that of its file or folder."""
+"""Labels of models in tables, titles and files: the name that the user gave, or that of the model's file or folder."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from foresight_cli.config_groups import as_override
 Settings = Mapping[str, Any]
 
 OWN_NAME = {"qwen25vl": "Qwen/Qwen2.5-VL-7B-Instruct", "ltxv": "Lightricks/LTX-Video"}
-"""Models that go by their own name, with the checkpoint that they have by default."""
+"""Models labelled with their own name, if they have this default checkpoint."""
 PLACES = ("path", "checkpoint")
 
 
 def label_of(settings: Settings) -> str:
-    """The label of the model with these ``settings``.
+    """Return the label of the model with these ``settings``.
 
     >>> label_of({"name": "precomputed", "path": "/data/effnet.npz"})
     'effnet'
@@ -38,7 +38,7 @@ def label_of(settings: Settings) -> str:
 
 
 def labels_of_both(source: Settings, target: Settings) -> tuple[str, str]:
-    """The labels of two models; equal ones are told apart by the first setting that differs, or by their folders.
+    """Return the labels of two models; equal ones are extended by the first setting that differs, or by their folders.
 
     >>> labels_of_both({"name": "precomputed", "path": "a/x.npz"}, {"name": "precomputed", "path": "b/x.npz"})
     ('a/x.npz', 'b/x.npz')
@@ -48,7 +48,7 @@ def labels_of_both(source: Settings, target: Settings) -> tuple[str, str]:
 
 
 def told_apart(models: Sequence[Settings]) -> list[str]:
-    """The labels of ``models``; those that are equal with what tells their models apart.
+    """Return the labels of ``models``; equal ones are extended by the settings that differ.
 
     >>> told_apart([{"name": "vision", "checkpoint": "vit", "tokens": t} for t in ("cls", "patch")])
     ['vit tokens=cls', 'vit tokens=patch']
@@ -61,7 +61,7 @@ def told_apart(models: Sequence[Settings]) -> list[str]:
 
 
 def _with_difference(label: str, settings: Settings, same: Sequence[Settings]) -> str:
-    """``label`` and as few settings as tell ``settings`` from the models that have the label too."""
+    """Return ``label`` with the fewest settings that distinguish ``settings`` from the models with the same label."""
     left, words = list(same), []
     for key in (key for key in settings if key != "label"):
         still = [other for other in left if other.get(key) == settings[key]]
@@ -76,14 +76,14 @@ def _with_difference(label: str, settings: Settings, same: Sequence[Settings]) -
 
 
 def _file_name(path: str) -> str:
-    """The name of a file of latents without its suffix, or of the folder; of a pattern, of the folder it is in."""
+    """Return the name of a file of latents without its suffix, or of the folder; for a pattern, of its folder."""
     parts = [part for part in PurePath(path).parts if not re.search(r"[*?{\[]", part)]
     last = PurePath(parts[-1] if parts else "")
     return last.stem if last.suffix.lower() in (".npz", ".npy", ".safetensors", ".parquet") else last.name
 
 
 def _folder_name(checkpoint: str) -> str:
-    """The last part of a hub id or a folder's path; in the hub's own cache, the name of the model."""
+    """Return the last part of a hub id or a folder's path; in the cache of the hub, the name of the model."""
     parts = PurePath(checkpoint).parts
     cached = [part for part in parts if part.startswith("models--")]
     return (cached[-1].rpartition("--")[2] if cached else PurePath(checkpoint).name).strip()

@@ -1,4 +1,4 @@
-"""From a hidden state to one vector a sample."""
+"""Pooling of hidden states to one vector per sample."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def pool(hidden: torch.Tensor, pooling: str) -> torch.Tensor:
-    """One vector for each sample of a batch.
+    """Return one vector for each sample of a batch.
 
     Args:
         hidden: ``[b, tokens, d]`` of a transformer, or ``[b, C, T, H, W]`` of an autoencoder.

@@ -1,4 +1,4 @@
-"""Progress of extraction: a bar on a terminal; elsewhere a line a shard, and one now and then in between."""
+"""Progress of extraction: a bar on a terminal; elsewhere a line per shard, and lines at intervals in between."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 30.0
-"""Longest silence while samples go through the network."""
+"""Longest time without a line while samples go through the network."""
 
 
 class ShardProgress:
-    """Counts samples as they are computed and committed; use as a context manager."""
+    """Counter of samples as they are computed and committed; use it as a context manager."""
 
     def __init__(self, title: str, total: int, shards: dict[int, int], *, quiet: float = QUIET_SECONDS,
                  on_commit: Callable[[int, float | None], None] | None = None) -> None:  # fmt: skip
-        """``total`` samples, of which those of ``shards`` (samples by shard number) are still to do.
+        """Start with ``total`` samples, of which those of ``shards`` (samples by shard number) are still to do.
 
-        ``on_commit`` is told after each shard how many samples are committed, and how many a second were computed.
+        ``on_commit`` is called after each shard with the committed samples and the computed samples per second.
         """
         self.title = title
         self.total = total
@@ -33,8 +33,8 @@ class ShardProgress:
         self._shards = shards
         self._quiet = quiet
         self._on_commit = on_commit
-        self._since: tuple[float, int] | None = None  # the first samples: what came before is reading the model
-        self._said = time.monotonic()
+        self._since: tuple[float, int] | None = None  # from the first samples: before them the model is loaded
+        self._last_line = time.monotonic()
         console = Console(stderr=True)
         self._bar: Progress | None = None
         if console.is_terminal:
@@ -52,27 +52,27 @@ class ShardProgress:
             self._bar.stop()
 
     def on_samples(self, count: int) -> None:
-        """So many samples more went through the network; they are not yet on the disk."""
-        self.computed = min(self.computed + count, self.total)  # what a lost worker had done comes twice
+        """Add ``count`` computed samples; they are not yet on the disk."""
+        self.computed = min(self.computed + count, self.total)  # a lost worker's samples are counted twice
         now = time.monotonic()
         self._since = self._since or (now, self.computed)
         if self._bar:
             self._bar.update(self._task, completed=self.computed, speed=self._speed())
-        elif now - self._said > self._quiet:
-            self._say(f"{self.computed} of {self.total} samples computed")
+        elif now - self._last_line > self._quiet:
+            self._log(f"{self.computed} of {self.total} samples computed")
 
     def on_shard(self, number: int) -> None:
-        """Shard ``number`` is committed."""
+        """Count shard ``number`` as committed."""
         self.committed += self._shards[number]
         if self._on_commit:
             self._on_commit(self.committed, self._rate())
         if not self._bar:
-            self._say(f"shard {number} committed, {self.committed} of {self.total} samples")
+            self._log(f"shard {number} committed, {self.committed} of {self.total} samples")
 
-    def _say(self, what: str) -> None:
+    def _log(self, text: str) -> None:
         speed = self._speed()
-        self._said = time.monotonic()
-        log.info("%s: %s%s", self.title, what, f", {speed}" if speed else "")
+        self._last_line = time.monotonic()
+        log.info("%s: %s%s", self.title, text, f", {speed}" if speed else "")
 
     def _speed(self) -> str:
         rate = self._rate()
@@ -85,36 +85,38 @@ class ShardProgress:
 
 
 class WorkerSpeeds:
-    """How fast each of many workers is, in a line now and then: the slowest and the silent by name, to be looked at."""
+    """Speed of each of many workers, logged at intervals; the slowest and the silent are named, to be looked at."""
 
     def __init__(self, title: str, *, quiet: float = 2 * QUIET_SECONDS) -> None:
         self._title = title
         self._quiet = quiet
         self._since = time.monotonic()
-        self._known: dict[str, float] = {}  # when each told of samples first; those that fell silent are forgotten
+        self._first_seen: dict[str, float] = {}  # time of the first samples of each; silent workers are removed
         self._samples: Counter[str] = Counter()
 
     def on_samples(self, worker: str, count: int) -> None:
-        """So many samples more went through the network of ``worker``."""
-        self._known.setdefault(worker, time.monotonic())
+        """Add ``count`` samples that ``worker`` computed."""
+        self._first_seen.setdefault(worker, time.monotonic())
         self._samples[worker] += count
 
     def say(self) -> None:
-        """The line, where it is due."""
+        """Log the speeds, if a line is due."""
         now = time.monotonic()
         seconds = now - self._since
         if seconds < self._quiet:
             return
-        silent = sorted(worker for worker in self._known if worker not in self._samples)
-        # Whoever joined in the last half would be judged by a batch or two.
-        spans = {worker: min(seconds, now - first) for worker, first in self._known.items() if worker not in silent}
+        silent = sorted(worker for worker in self._first_seen if worker not in self._samples)
+        # A worker that joined in the second half would be judged by a batch or two.
+        spans = {
+            worker: min(seconds, now - first) for worker, first in self._first_seen.items() if worker not in silent
+        }
         rates = {worker: self._samples[worker] / span for worker, span in spans.items() if span >= seconds / 2}
         if len(rates) > 1:
             slowest, *_, fastest = sorted(rates, key=rates.__getitem__)
-            said = "%s: %d workers at %.1f to %.1f samples/s, the slowest %s"
-            log.info(said, self._title, len(spans), rates[slowest], rates[fastest], slowest)
+            line = "%s: %d workers at %.1f to %.1f samples/s, the slowest %s"
+            log.info(line, self._title, len(spans), rates[slowest], rates[fastest], slowest)
         if silent:
             others = f" and {len(silent) - 1} others" if len(silent) > 1 else ""
             log.info("%s: nothing from worker %s%s for %.0f s", self._title, silent[0], others, seconds)
-        self._known = {worker: first for worker, first in self._known.items() if worker not in silent}
+        self._first_seen = {worker: first for worker, first in self._first_seen.items() if worker not in silent}
         self._since, self._samples = now, Counter()

@@ -1,4 +1,4 @@
-"""Ray, as foresight uses it: connected for one run, quiet, and on loopback where foresight itself starts it."""
+"""Connection to Ray: for one run, quiet, and on loopback if foresight starts the cluster."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ log = logging.getLogger(__name__)
 
 TRIES = 3
 PATIENCE = 60.0
-"""Seconds in which an actor of ours must answer."""
+"""Seconds in which an actor of foresight must answer."""
 
 
 @contextmanager
 def connected(config: RayConfig) -> Iterator[Any]:
-    """The module ``ray``, connected to the cluster of ``runner.address``; it lets go at the end.
+    """Yield the module ``ray``, connected to the cluster of ``runner.address``; disconnect at the end.
 
     Raises:
         ForesightError: Ray is not installed, or no cluster answers.
     """
     address = _address(config)
     if address == "local":
-        # Ray's own switch for machines whose clusters have one node: every port is then bound to loopback.
+        # Ray's switch for clusters of one node: every port is then bound to loopback.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":  # another user of this machine has none
+        if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":  # keeps other users of this machine out
             os.environ.setdefault("RAY_AUTH_TOKEN", token_hex(32))
     else:
         refuse_silence(config)
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a thread that outlives the run is to start no cluster
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # a thread that outlives the run must not start a cluster
     try:
         import ray
     except ImportError:
         raise ForesightError(
             "runner=ray needs Ray: pip install 'foresight-latents[ray]', here and on every node of the cluster"
         ) from None
-    if ray.is_initialized():  # the caller's own
+    if ray.is_initialized():  # by the caller
         yield ray
         return
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    mine = {"include_dashboard": False} if address == "local" else {}
+    local = {"include_dashboard": False} if address == "local" else {}
     try:
         with _silent_stderr():
-            _init(ray, address=address, **quiet, **mine)
-    except Exception as error:  # ConnectionError, and gRPC's own
-        said = (str(error).splitlines() or [""])[0]
-        raise _no_answer(config.address, f"{type(error).__name__}: {said}") from None
+            _init(ray, address=address, **quiet, **local)
+    except Exception as error:  # ConnectionError, and errors of gRPC
+        reason = (str(error).splitlines() or [""])[0]
+        raise _no_answer(config.address, f"{type(error).__name__}: {reason}") from None
     if address == "local":
-        log.info("Ray: a cluster of this machine alone, started for this run")
+        log.info("Ray: a cluster on only this machine, started for this run")
     _hush()
     try:
         yield ray
@@ -70,7 +70,7 @@ def connected(config: RayConfig) -> Iterator[Any]:
 
 
 def _init(ray: Any, **how: Any) -> None:
-    """Connect; a client's server that is slow to start is asked again, as it says "aborted"."""
+    """Connect; retry when a Ray Client server that is slow to start answers "aborted"."""
     for attempt in range(TRIES):
         try:
             ray.init(**how)
@@ -83,7 +83,7 @@ def _init(ray: Any, **how: Any) -> None:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Ray's C++ side writes to the terminal as it starts; what goes wrong there is raised too."""
+    """Silence the C++ part of Ray, which writes to the terminal as it starts; its errors are raised too."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
@@ -95,17 +95,17 @@ def _silent_stderr() -> Iterator[None]:
 
 
 def _hush() -> None:
-    """Leave it to foresight to say what matters: a worker that is lost is told of in one line, not in Ray's ten."""
+    """Silence Ray's own log: foresight reports a lost worker in one line, Ray in ten."""
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    with suppress(ImportError, AttributeError, KeyError):  # no public door
+    with suppress(ImportError, AttributeError, KeyError):  # there is no public way
         from ray._private.ray_logging import global_worker_stdstream_dispatcher
 
         global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
 
 
 def _running() -> str:
-    """The address of a cluster that Ray knows of, without importing it: its own variable, or the file it leaves."""
+    """Return the address of a running cluster without importing Ray: from its variable, or the file it leaves."""
     file = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray", "ray_current_cluster")
     with suppress(OSError):
         return os.environ.get("RAY_ADDRESS") or file.read_text().strip()
@@ -117,10 +117,10 @@ def _address(config: RayConfig) -> str:
 
 
 def refuse_silence(config: RayConfig) -> None:
-    """Look whether anybody listens, at once: Ray tries for minutes.
+    """Fail at once if no server listens at the address: Ray tries for minutes.
 
     Raises:
-        ForesightError: nobody does.
+        ForesightError: no server listens.
     """
     address = _address(config)
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -140,7 +140,7 @@ def _no_answer(asked: str, why: str) -> ForesightError:
 
 
 def cluster_has_gpus(config: RayConfig) -> bool:
-    """Whether a node of the cluster has a GPU; a cluster that is yet to be started has what this machine has.
+    """Check whether a node of the cluster has a GPU; a cluster that is not started yet has those of this machine.
 
     Raises:
         ForesightError: no cluster answers.
@@ -153,14 +153,14 @@ def cluster_has_gpus(config: RayConfig) -> bool:
 
 @dataclass(frozen=True)
 class Pool:
-    """Workers and what each takes.
+    """The number of workers and their resources.
 
     Attributes:
-        workers: asked for.
-        fit: of them, how many the cluster has room for as it stands.
-        cpus: of each worker.
-        gpus: of each worker.
-        most_on_one_node: of the workers.
+        workers: number of workers asked for.
+        fit: number of them for which the cluster has room now.
+        cpus: CPUs of each worker.
+        gpus: GPUs of each worker.
+        most_on_one_node: largest number of workers on one node.
         about: the nodes, in words.
     """
 
@@ -173,16 +173,16 @@ class Pool:
 
 
 def pool(ray: Any, config: RayConfig, *, most: int, device: str = "auto") -> Pool:
-    """How many workers there will be on the cluster.
+    """Decide how many workers to use on the cluster.
 
     Args:
-        ray: connected.
-        config: what the user asks for.
-        most: more workers than this would have nothing to do.
+        ray: the connected module.
+        config: settings of the runner.
+        most: largest useful number of workers.
         device: ``cpu`` for no GPUs.
 
     Raises:
-        ForesightError: a GPU is asked for that no worker has.
+        ForesightError: a GPU is asked for, but no worker can have one.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     has_gpus = any(node.get("GPU", 0) for node in nodes)
@@ -211,18 +211,21 @@ def _room(node: Mapping[str, float], cpus: float, gpus: float) -> int:
 
 
 def no_room(ray: Any, asked: Pool, config: RayConfig) -> ForesightError:
-    """The one line for a cluster on which no worker found a place in time."""
+    """Return the one-line error for a cluster on which no worker found a place in time."""
     free = {name: ray.available_resources().get(name, 0) for name in ("CPU", "GPU")}
     gpus = f" and {asked.gpus:g} GPUs" if asked.gpus else ""
     return ForesightError(
-        f"no worker found a place within {config.wait:g} s: each wants {asked.cpus:g} CPUs{gpus}, the nodes have "
+        f"no worker found a place within {config.wait:g} s: each needs {asked.cpus:g} CPUs{gpus}, the nodes have "
         f"{asked.about}, of which {free['CPU']:g} CPUs and {free['GPU']:g} GPUs are free. Lower runner.cpus_per_worker "
         "or runner.gpus_per_worker, or wait longer with runner.wait=SECONDS"
     )
 
 
 def on_this_node(ray: Any) -> Any:
-    """On this node: it lives as long as the run. Not soft: Ray puts actors that take no CPU anywhere then."""
+    """Return the strategy that places an actor on this node, which outlives the run.
+
+    It is not soft: with a soft strategy Ray places actors that take no CPU on any node.
+    """
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

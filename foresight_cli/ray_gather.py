@@ -1,4 +1,4 @@
-"""What workers make of the pieces of a whole, merged on a Ray cluster: ``runner=ray`` of ``analyze``."""
+"""Map and merge on a Ray cluster: ``runner=ray`` of ``analyze``."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def gather(
     config: RayConfig,
     on_samples: Callable[[int], None],
 ) -> R:
-    """What ``work`` makes of all pieces, merged two by two on the cluster; a task that is lost runs again.
+    """Run ``work`` on all pieces and merge the results two by two on the cluster; a lost task runs again.
 
     Args:
-        work: a function of a module, run on a worker; it tells of the samples it has seen.
-        merge: of two results one; likewise.
-        split: gives at most so many pieces.
-        config: of the runner.
-        on_samples: told of the samples that workers have seen.
+        work: a function of a module, run on a worker; it calls its second argument with the samples it has seen.
+        merge: a function of a module, run on a worker, that merges two results into one.
+        split: returns at most the given number of pieces.
+        config: settings of the runner.
+        on_samples: called with the number of samples that workers have seen.
 
     Raises:
-        ForesightError: what ``work`` raised; no cluster answers, or no task finds a place on it.
+        ForesightError: ``work`` raised it; no cluster answers, or no task finds a place on it.
     """
     with connected(config) as ray:
         crew = pool(ray, config, most=MOST_PIECES, device="cpu")
@@ -49,18 +49,18 @@ def gather(
         ledger = ray.remote(Ledger).options(num_cpus=0, scheduling_strategy=on_this_node(ray)).remote()
         how = {"num_cpus": crew.cpus, "max_retries": DEATHS - 1, "num_returns": 2}
         piece, pair = ray.remote(_piece).options(**how), ray.remote(_pair).options(**how)
-        here = max(int(crew.cpus), 1), os.getcwd(), ledger  # noqa: PTH109
-        under_way = dict(piece.remote(work, one, *here) for one in pieces)  # what it says by itself, and its result
+        context = max(int(crew.cpus), 1), os.getcwd(), ledger  # noqa: PTH109
+        under_way = dict(piece.remote(work, part, *context) for part in pieces)  # error reference, and its result
         done: list[Any] = []
         limit, started = time.monotonic() + config.wait, False
         while under_way:
-            for said in ray.wait(list(under_way), timeout=1.0)[0]:
-                done.append(under_way.pop(said))
-                if why := _got(ray, said):
-                    raise ForesightError(why)
-            while len(done) > 1:  # results are large, and stay on the cluster
-                said, result = pair.remote(merge, done.pop(), done.pop())
-                under_way[said] = result
+            for error in ray.wait(list(under_way), timeout=1.0)[0]:
+                done.append(under_way.pop(error))
+                if message := _got(ray, error):
+                    raise ForesightError(message)
+            while len(done) > 1:  # results are large and stay on the cluster
+                error, result = pair.remote(merge, done.pop(), done.pop())
+                under_way[error] = result
             news = _got(ray, ledger.news.remote(), timeout=PATIENCE)
             if seen := sum(what[2] for what in news if what[0] == "samples"):
                 on_samples(seen)
@@ -72,18 +72,18 @@ def gather(
 
 
 def _got(ray: Any, reference: Any, **how: Any) -> Any:
-    """What a task left, in one line where the task or the cluster is lost.
+    """Return the result of a task; if the task or the cluster is lost, the error is one line.
 
     Raises:
-        ForesightError: workers died of it again and again, or the cluster no longer answers.
+        ForesightError: workers died of the task again and again, or the cluster no longer answers.
     """
     try:
         return ray.get(reference, **how)
     except ray.exceptions.RayTaskError:
-        raise  # a fault of ours, with its traceback
+        raise  # a bug of foresight, with its traceback
     except ray.exceptions.RayError as error:
         raise ForesightError(
-            f"the Ray cluster lost a part of the work ({type(error).__name__}), maybe for want of memory. Run the same "
+            f"the Ray cluster lost a part of the work ({type(error).__name__}), perhaps out of memory. Run the same "
             "command again, with a smaller runner.workers or without runner=ray"
         ) from None
 
@@ -91,23 +91,23 @@ def _got(ray: Any, reference: Any, **how: Any) -> Any:
 def _piece(
     work: Callable[[T, Callable[[int], None]], R], piece: T, threads: int, folder: str, ledger: Any
 ) -> tuple[str, R | None]:
-    """What went wrong, "" for nothing, and the result."""
+    """Return the error message ("" for none) and the result."""
     import ray
     import torch
 
     me = f"{socket.gethostname()}-{os.getpid()}"
-    told = [ledger.hello.remote(me, socket.gethostname())]
+    calls = [ledger.hello.remote(me, socket.gethostname())]
     if Path(folder).is_dir():
         os.chdir(folder)
     torch.set_num_threads(threads)
     try:
-        result = work(piece, lambda count: told.append(ledger.computed.remote(me, count)))
-        with suppress(ray.exceptions.RayError):  # progress alone, which is not worth a result
-            ray.get(told[-1], timeout=PATIENCE)  # in order: all of it has arrived before the piece is done
+        result = work(piece, lambda count: calls.append(ledger.computed.remote(me, count)))
+        with suppress(ray.exceptions.RayError):  # only progress is lost, not the result
+            ray.get(calls[-1], timeout=PATIENCE)  # calls arrive in order: all progress is in before the piece is done
         return "", result
     except ForesightError as error:
         return str(error), None
 
 
-def _pair(merge: Callable[[R, R], R], one: R, other: R) -> tuple[str, R]:
-    return "", merge(one, other)
+def _pair(merge: Callable[[R, R], R], first: R, second: R) -> tuple[str, R]:
+    return "", merge(first, second)

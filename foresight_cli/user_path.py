@@ -1,4 +1,4 @@
-"""A path as a user types it: ``~`` is the home folder, and what no disk can hold is refused before it is looked for."""
+"""Paths that a user types: ``~`` is the home folder, and impossible names are refused before they are looked up."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from foresight_cli.errors import UsageError
 
 
 def user_path(key: str, text: str) -> str:
-    """The path that ``text``, the value of the setting ``key``, names; a hub id, too, is a path that is not there.
+    """Return the path that ``text``, the value of the setting ``key``, names. It need not exist: hub ids pass, too.
 
-    A name that only begins as a home folder does (``~x``, where no user is called x) is made absolute: it is that name.
+    A name that only looks like a home folder (``~x`` without a user x) is made absolute, so that it stays that name.
 
     Raises:
-        UsageError: it is empty, longer than any name on a disk, or in a folder that may not be entered.
+        UsageError: it is empty, too long for any disk, or in a folder that may not be entered.
     """
     if not text:
         raise UsageError(f"{key}= is empty: give a path")

@@ -1,1 +1,1 @@
-"""From samples to committed shards: reading ahead, batching, the forward pass, writing behind, worker processes."""
+"""Extraction, from samples to committed shards: reading ahead, batches, forward passes, writing, worker processes."""

@@ -1,4 +1,4 @@
-"""Which samples go through the network together, and how many at a time."""
+"""Batches: the choice of the samples that go through the network together, and their number."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MOST = {"cpu": 16, "cuda": 64}
-"""Samples a forward pass at most, unless the user says otherwise: more fill the device no better."""
+"""Default limit of samples per forward pass: more do not use the device better."""
 LONGER = 1.2
 SHARE = 0.6
-"""Of the free memory, what a forward pass may take."""
+"""Share of the free memory that a forward pass may take."""
 PADDING = 1.125
-"""Longest over shortest sequence of a padded batch: at most an eighth of the work is thrown away."""
+"""Largest ratio of sequence lengths in a padded batch: at most an eighth of the work is wasted."""
 
 
 class BatchSize:
-    """Samples a forward pass: what the user said, or what fits in memory; halved when memory runs out after all."""
+    """Samples per forward pass: set by the user, or what fits in memory; halved if memory still runs out."""
 
     def __init__(self, asked: int | None, device: str, *, sharing: int = 1) -> None:
-        """``sharing`` processes take from the same memory."""
+        """Start with the size ``asked``, or the default; ``sharing`` processes use the same memory."""
         self.device = device
         self._sharing = sharing
         self.size = asked or MOST.get(device.split(":")[0], 16)
-        self._measured = inf if asked else 0.0  # the longest sample that is known to fit
+        self._measured = inf if asked else 0.0  # length of the longest sample that is known to fit
 
     def measure(self, forward: Callable[[Sequence[Prepared]], object], largest: Prepared) -> None:
-        """Run ``forward`` on ``largest`` alone and lower the size to what fits in the free memory.
+        """Run ``forward`` on only ``largest`` and lower the size to what fits in the free memory.
 
-        Done once, and again when a much longer sample comes.
+        This is done once, and again when a much longer sample comes.
 
-        A power of two, so that a little more or less free memory gives the same batches, and with them the same bytes.
+        The size is a power of two, so that a little more or less free memory gives the same batches and the same bytes.
         """
         if largest.length <= LONGER * self._measured:
             return
@@ -54,10 +54,10 @@ class BatchSize:
             self.size //= 2
 
     def run(self, forward: Callable[[Sequence[Prepared]], T], batch: Sequence[Prepared]) -> Iterator[tuple[int, T]]:
-        """``forward`` over ``batch``, in pieces where memory runs out: the offset of each piece, and its result.
+        """Run ``forward`` over ``batch``, in pieces if memory runs out; yield the offset of each piece and its result.
 
         Raises:
-            ForesightError: one sample alone does not fit.
+            ForesightError: a single sample does not fit.
         """
         start = 0
         while start < len(batch):
@@ -79,18 +79,18 @@ class BatchSize:
                 "smaller model.resolution, or another device"
             )
         self.size = max(len(piece) // 2, 1)
-        log.warning("out of memory with %d samples a pass: going on with %d", len(piece), self.size)
+        log.warning("out of memory with %d samples per pass: continuing with %d", len(piece), self.size)
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
 
 def _out_of_memory(error: Exception) -> bool:
-    said = str(error)
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in said
+    message = str(error)
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in message
 
 
 def batches(prepared: Sequence[Prepared], size: int, *, pads: bool) -> Iterator[list[int]]:
-    """Rows that go through the network together, each row once: of one shape, or of like length where it ``pads``."""
+    """Yield the rows of each batch, each row once: of one shape, or of similar length if the model ``pads``."""
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for row, sample in enumerate(prepared):
         by_shape.setdefault(sample.shape, []).append(row)

@@ -1,4 +1,4 @@
-"""Shards computed one after another and committed while the next is under way: what one process does, alone or not."""
+"""The work of one process: shards are computed one after another, each committed while the next is computed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 WAITING_BYTES = 1 << 29
 WAITING_BATCHES = 8
-"""Samples that wait for mates of their shape are so many at most: a larger shard takes no more memory."""
+"""Upper bounds on buffered samples that wait for others of their shape: memory does not grow with the shard."""
 
 
 def fill(
@@ -41,19 +41,19 @@ def fill(
     on_samples: Callable[[int], None] = lambda count: None,
     on_shard: Callable[[int], None] = lambda number: None,
 ) -> None:
-    """Compute and commit the shards that ``next_shard`` gives, with one forward pass for all entries that lack one.
+    """Compute and commit the shards that ``next_shard`` returns, with one forward pass for all entries that lack one.
 
-    While the network runs on one batch, the next samples are read and the shard before is written. A kill costs the
-    shard that is being computed, and the one before if it is still being written.
+    While the network runs on one batch, the next samples are read and the previous shard is written. A kill costs the
+    shard that is being computed, and the previous one if it is still being written.
 
     Args:
         entries: one cache entry for each tap, all over the same slices of ``dataset``.
-        next_shard: the number of a shard to fill. Called with False while there is work in hand, when None is for "not
-            now"; called with True where there is none: it may wait, and None is for the end.
+        next_shard: returns the number of a shard to fill. While there is work left, it is called with False, and None
+            means "not now". Without work left, it is called with True: it may wait, and None means the end.
         dataset: the samples.
-        model: loaded.
-        batch_size: samples a forward pass.
-        skip_undecodable: leave out samples that cannot be decoded, or that the model does not take, and list them in
+        model: the model, loaded.
+        batch_size: samples per forward pass.
+        skip_undecodable: leave out samples that cannot be decoded, or that the model cannot take, and list them in
             the shard.
         on_begin: called with a shard's number before the network runs on it.
         on_samples: called with the number of samples after each forward pass.
@@ -61,7 +61,7 @@ def fill(
 
     Raises:
         UnusableSample: a sample cannot be used, and ``skip_undecodable`` is False.
-        ForesightError: latents that are not finite, or of different sizes where one size is needed.
+        ForesightError: latents are not finite, or have different sizes but need the same.
     """
     missing = {tap: set(entry.missing()) for tap, entry in entries.items()}
     widths = {tap: cached_width(entry) for tap, entry in entries.items()}
@@ -84,10 +84,10 @@ def fill(
 
 
 class _Rows:
-    """The rows of one shard after another; no more than one shard is begun beside that of the network."""
+    """The rows of one shard after another; at most one more shard is begun than the network is working on."""
 
     def __init__(self, recipe: Recipe, next_shard: Callable[[bool], int | None], drain: Callable[[], None]) -> None:
-        """``drain`` waits for what is being written: whoever waits for work must have told of its own, or its fault."""
+        """``drain`` waits for the writer: a worker must report its last shard or its error before it waits for work."""
         self._drain = drain
         self._recipe = recipe
         self._next_shard = next_shard
@@ -95,7 +95,7 @@ class _Rows:
         self.begun: list[int] = []
 
     def next(self, wait: bool) -> int | None:
-        """See :meth:`Reader.read`."""
+        """Return the next row, or None; see :meth:`Reader.read`."""
         if not self._left and (wait or len(self.begun) < 2):
             if wait:
                 self._drain()
@@ -113,7 +113,7 @@ def _one_shard(recipe: Recipe, number: int, first: Ready, others: Iterator[Ready
 
 
 def cached_width(entry: Entry) -> tuple[str, int] | None:
-    """A sample that an earlier run has cached in ``entry``, and its number of values."""
+    """Return a sample that an earlier run has cached in ``entry``, and its number of values."""
     for number in sorted(entry.shard_files()):
         shard = entry.get(number)
         if shard.ids:
@@ -122,7 +122,7 @@ def cached_width(entry: Entry) -> tuple[str, int] | None:
 
 
 class _Writer:
-    """Commits a shard in a thread of its own while the next one is computed; at most one waits."""
+    """Thread that commits a shard while the next one is computed; at most one shard waits."""
 
     def __init__(self, entries: Mapping[Tap, Entry], on_shard: Callable[[int], None]) -> None:
         self._entries = entries
@@ -134,12 +134,12 @@ class _Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        self._thread.shutdown(wait=True)  # on an error too: what is computed is not thrown away
+        self._thread.shutdown(wait=True)  # after an error too: a computed shard is not thrown away
         if error is None:
             self.drain()
 
     def drain(self) -> None:
-        """Wait for the shard that is being written; raises what went wrong with it."""
+        """Wait for the shard that is being written, and raise its error if it failed."""
         if self._under_way is not None:
             self._under_way.result()
 
@@ -155,7 +155,7 @@ class _Writer:
 
 @dataclass
 class _Making:
-    """One shard of every tap, in the making."""
+    """Computation of one shard of every tap."""
 
     model: Encoder
     taps: Sequence[Tap]
@@ -190,7 +190,7 @@ class _Making:
         return {tap: Shard(self.ids, self._stack(tap), pixels, self.skipped) for tap in self.taps}
 
     def _add(self, sample: Prepared, pixels: torch.Tensor) -> None:
-        """Take a sample in; the network runs once there are enough of its shape, or too many of all shapes."""
+        """Add a sample; the network runs once there are enough of its shape, or too many of all shapes."""
         row = len(self.ids)
         self.ids.append(sample.sample_id)
         self.pixels.append(pixels)
@@ -207,18 +207,18 @@ class _Making:
             self._compute(list(self.waiting))
 
     def _compute(self, rows: list[int]) -> None:
-        """Run the network on the samples of ``rows``, which wait no more."""
+        """Run the network on the samples of ``rows``, and remove them from those that wait."""
         samples = [self.waiting.pop(row) for row in rows]
         if not samples:
             return
-        with suppress(UnfitSample):  # it is met again below, where it is left out or stops the run
+        with suppress(UnfitSample):  # it is raised again below, where it is left out or stops the run
             self.batch_size.measure(self._forward, max(samples, key=lambda sample: sample.length))
         for batch in batches(samples, self.batch_size.size, pads=self.model.pads):
             self._run([rows[i] for i in batch], [samples[i] for i in batch])
             self.on_samples(len(batch))
 
     def _run(self, rows: Sequence[int], batch: Sequence[Prepared]) -> None:
-        """One forward pass; where the network does not take one of the batch, one pass for each, to know which."""
+        """Run one forward pass; if the network cannot take a sample of the batch, run one pass for each, to find it."""
         try:
             for start, read in self.batch_size.run(self._forward, batch):
                 for tap, vectors in read.items():
@@ -234,7 +234,7 @@ class _Making:
                 self._run([row], [sample])
 
     def _drop_unfit(self, order: Sequence[str]) -> None:
-        """Move the samples that the network did not take to those left out, which are listed in the data's order."""
+        """Move the samples that the network could not take to ``skipped``, which keeps the order of the data."""
         if not self.unfit:
             return
         self.skipped += [(self.ids[row], reason) for row, reason in self.unfit.items()]

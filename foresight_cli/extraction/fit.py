@@ -1,4 +1,4 @@
-"""Whether a network and one sample on its way through it fit into free memory, before any weight is read."""
+"""Check, before any weight is read, that a network with the activations of one sample fits into free memory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from foresight_cli.models.size import unhashed_bytes
 
 @dataclass(frozen=True)
 class Need:
-    """What a run takes from the memory of ``device``, estimated from config files and the headers of the weights.
+    """The memory that a run takes on ``device``, estimated from config files and the headers of the weights.
 
     Attributes:
-        device: where the network runs.
-        dtype: the numbers that it computes in.
+        device: device of the network.
+        dtype: dtype of the network.
         weights: bytes of the network.
-        forward: bytes of one sample's activations at their widest; None where the config does not say.
-        copies: processes that each hold the network there.
+        forward: bytes of one sample's activations at their largest; None if unknown.
+        copies: number of processes that each hold the network on the device.
     """
 
     device: str
@@ -34,7 +34,7 @@ class Need:
 
     @property
     def bytes(self) -> int:
-        """All of it."""
+        """Total bytes of all copies."""
         return self.copies * (self.weights + (self.forward or 0))
 
     def __str__(self) -> str:
@@ -44,11 +44,11 @@ class Need:
 
 
 def need_of(config: ExtractConfig, model: LatentModel) -> Need | None:
-    """What ``model`` takes on this machine; None where that is unknown, or where others decide what goes where.
+    """Return the memory that ``model`` takes on this machine; None if it is unknown, or if others place the network.
 
     Args:
-        config: with a dtype that is no longer ``auto``.
-        model: not loaded.
+        config: settings with a dtype that is no longer ``auto``.
+        model: the model, not loaded.
 
     Raises:
         ForesightError: the checkpoint's files cannot be read; the device cannot be used.
@@ -64,21 +64,21 @@ def need_of(config: ExtractConfig, model: LatentModel) -> Need | None:
     if device == "cuda":
         import torch
 
-        copies = -(-copies // torch.cuda.device_count())  # the GPU that has the most of them
+        copies = -(-copies // torch.cuda.device_count())  # on the GPU with the most copies
     itemsize = ITEMSIZE[network.dtype]
     forward = None if size.activations is None else itemsize * size.activations
     return Need(device, network.dtype, itemsize * size.weights, forward, copies)
 
 
 def check_fit(config: ExtractConfig, model: LatentModel) -> str:
-    """What a run takes and what is free, in words; empty where that is unknown.
+    """Describe the memory that a run takes and the free memory; "" if that is unknown.
 
     Args:
-        config: with a dtype that is no longer ``auto``.
-        model: not loaded.
+        config: settings with a dtype that is no longer ``auto``.
+        model: the model, not loaded.
 
     Raises:
-        ForesightError: it does not fit into the free memory of its device: what takes less.
+        ForesightError: the run does not fit into the free memory of its device; the message lists what takes less.
     """
     need = need_of(config, model)
     free = None if need is None else free_bytes(need.device)
@@ -90,7 +90,7 @@ def check_fit(config: ExtractConfig, model: LatentModel) -> str:
 
 
 def check_fit_before_hashing(config: ExtractConfig, model: LatentModel) -> None:
-    """Stop where gigabytes of weights would be hashed for the key of a network that does not fit; arguments as above.
+    """Check the fit before gigabytes of weights are hashed for a key; arguments as for :func:`check_fit`.
 
     Raises:
         ForesightError: as :func:`check_fit`.

@@ -1,4 +1,4 @@
-"""What is to be extracted, in a form that can be sent to another process."""
+"""The description of an extraction, in a form that can be sent to another process."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from foresight_cli.models import Tap
 
 
 class Progress(Protocol):
-    """Who is told how far a job is."""
+    """Callbacks for the progress of a job."""
 
     def on_samples(self, count: int) -> None:
-        """So many samples went through the network."""
+        """Add ``count`` samples that went through the network."""
 
     def on_shard(self, number: int) -> None:
-        """A shard is committed."""
+        """Count shard ``number`` as committed."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """All that a process must know to fill shards; it can be sent to another one.
+    """Everything that a process needs to fill shards; it can be sent to another process.
 
     Attributes:
         entries: one cache entry for each tap, all over the same slices of ``dataset``.
         dataset: the samples.
-        model: which model; each process reads its own copy.
-        device: where the network runs; ``auto`` where a runner is yet to choose.
-        batch_size: samples a forward pass; None for what fits in the free memory.
-        skip_undecodable: leave out samples that cannot be decoded, or that the model does not take.
+        model: settings of the model; each process loads its own copy.
+        device: device of the network; ``auto`` until the runner chooses one.
+        batch_size: samples per forward pass; None for what fits in the free memory.
+        skip_undecodable: leave out samples that cannot be decoded, or that the model cannot take.
     """
 
     entries: Mapping[Tap, Entry]
@@ -43,5 +43,5 @@ class Job:
     skip_undecodable: bool
 
     def missing(self) -> list[int]:
-        """The shards that at least one entry lacks."""
+        """Return the numbers of the shards that at least one entry lacks."""
         return sorted({number for entry in self.entries.values() for number in entry.missing()})

@@ -1,4 +1,4 @@
-"""Who fills which shard of a job on several machines: progress, and the shards that cost their workers."""
+"""Ledger of a job on several machines: progress, the shard of each worker, and shards that kill workers."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from logging import WARNING
 from typing import Any
 
 DEATHS = 3
-"""A shard that so many workers died of is given to no other. A node that is taken away counts as one."""
+"""A shard of which this many workers died is given up. A node that is taken away counts as one death."""
 HANDS = 2 * DEATHS
-"""So many workers may die with a shard in their hands: they may have died of what they computed meanwhile."""
+"""This many workers may die while they hold a shard: another shard, computed meanwhile, may have killed them."""
 
 
 @dataclass
 class Ledger:
-    """Kept in one place, told by every worker, asked by whoever shows the progress.
+    """Ledger in one place: every worker reports to it, and the process that shows the progress reads it.
 
     Attributes:
-        in_hand: the shards that each worker reads, computes or writes.
-        computing: the shard that each worker began to compute last.
-        taken: how often each shard was given to a worker.
-        stuck: how many workers began each shard last: those at work on it, and those that died of it.
-        done: the committed shards.
+        in_hand: shards that each worker is reading, computing or writing.
+        computing: shard that each worker began to compute last.
+        taken: number of times that each shard was given to a worker.
+        stuck: number of workers that began each shard last: those at work on it, and those that died of it.
+        done: committed shards.
     """
 
     in_hand: dict[str, set[int]] = field(default_factory=dict)
@@ -34,11 +34,11 @@ class Ledger:
     _news: list[tuple[Any, ...]] = field(default_factory=list)
 
     def hello(self, worker: str, host: str) -> None:
-        """A worker has found a place."""
+        """Register a worker that has found a place."""
         self._news.append(("hello", worker, host))
 
     def take(self, worker: str, number: int) -> tuple[bool, str]:
-        """A worker is given a shard: whether this run has committed it; and why it must not be taken, or ""."""
+        """Give a shard to a worker; return whether this run has committed it, and why it must not be taken, or ""."""
         if number in self.done:
             return True, ""
         self.taken[number] += 1
@@ -46,10 +46,10 @@ class Ledger:
         return False, f"shard {number}" if self.taken[number] > HANDS else ""
 
     def begin(self, worker: str, number: int) -> str:
-        """A worker is about to run the network on a shard: why it must not, since others died of it, or ""."""
+        """Register that a worker begins to compute a shard; return why it must not (others died of it), or ""."""
         before = self.computing.get(worker)
         if before is not None:
-            self.stuck[before] -= 1  # the network has lived through it; `take` counts those that die of its file
+            self.stuck[before] -= 1  # the network survived it; `take` counts deaths while reading or writing it
         self.computing[worker] = number
         self.stuck[number] += 1
         if self.stuck[number] > DEATHS:
@@ -60,32 +60,32 @@ class Ledger:
         return ""
 
     def _beside(self, worker: str, number: int) -> str:
-        """The shards that all who died of one had in their hands too: it may have been reading or writing these."""
+        """Name the other shards that all dead workers held: reading or writing these may have killed them."""
         hands = [held for other, held in self.in_hand.items() if other != worker and number in held]
         others = set.intersection(*hands) - {number} if hands else set()
         named = ", ".join(str(other) for other in sorted(others))
         return f" (or of reading or writing shard {named} meanwhile)" if named else ""
 
     def computed(self, worker: str, count: int) -> None:
-        """So many samples went through a worker's network."""
+        """Add ``count`` samples that a worker computed."""
         self._news.append(("samples", worker, count))
 
     def committed(self, worker: str, number: int) -> None:
-        """A shard is in the cache."""
+        """Register that a shard is in the cache."""
         self.in_hand.get(worker, set()).discard(number)
         if number not in self.done:
             self.done.add(number)
             self._news.append(("shard", worker, number))
 
     def warn(self, level: int, message: str) -> None:
-        """What a worker has to say to the user."""
+        """Pass a worker's message on to the user."""
         self._news.append(("log", level, message))
 
-    def answer(self, said: str, why: str) -> None:
-        """What came of a shard, as ``ShardFiller.fill`` says it."""
-        self._news.append((said, why))
+    def answer(self, outcome: str, why: str) -> None:
+        """Register the outcome of a shard, as ``ShardFiller.fill`` returns it."""
+        self._news.append((outcome, why))
 
     def news(self) -> list[tuple[Any, ...]]:
-        """What happened since the last call."""
-        said, self._news = self._news, []
-        return said
+        """Return the events since the last call."""
+        events, self._news = self._news, []
+        return events

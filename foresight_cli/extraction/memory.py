@@ -1,4 +1,4 @@
-"""How much memory is free where a network runs, and how much a piece of work took."""
+"""Free memory of a device, and the peak memory of a piece of work."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def total_bytes() -> int | None:
-    """Memory of this machine, or of the container that this process runs in; None where the system does not say."""
+    """Return the memory of this machine, or of the container of this process; None if unknown."""
     limits = [limit for limit in (_of_machine("MemTotal"), _container_limit()) if limit is not None]
     return min(limits, default=None)
 
 
 def free_bytes(device: str) -> int | None:
-    """Memory that this process may still take on ``device``; None where the system does not say."""
+    """Return the memory that this process may still take on ``device``; None if unknown."""
     if device.startswith("cuda"):
         import torch
 
@@ -25,7 +25,7 @@ def free_bytes(device: str) -> int | None:
 
 
 def peak_of(work: Callable[[], object], device: str) -> int | None:
-    """Bytes that ``work`` took at its highest, over what was held before; None where that cannot be measured."""
+    """Return the peak bytes of ``work`` beyond those held before; None if they cannot be measured."""
     if device.startswith("cuda"):
         import torch
 
@@ -61,7 +61,7 @@ _GROUP = Path("/sys/fs/cgroup")
 
 
 def _container_limit() -> int | None:
-    """What a control group (a container, a Slurm job) allows in all."""
+    """Return the memory limit of the control group (a container, a Slurm job)."""
     try:
         return int((_GROUP / "memory.max").read_text())
     except (OSError, ValueError):  # no such group, or "max"
@@ -69,7 +69,7 @@ def _container_limit() -> int | None:
 
 
 def _container_free() -> int | None:
-    """What the control group still allows; its page cache can be given back."""
+    """Return the free memory of the control group; its page cache counts as free."""
     limit = _container_limit()
     try:
         used = int((_GROUP / "memory.current").read_text())

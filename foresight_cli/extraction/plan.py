@@ -1,4 +1,4 @@
-"""What an extraction will do: the recipe of each layer and pooling, and the plan that ``dry_run=true`` prints."""
+"""Plan of an extraction: the recipe of each layer and pooling, and the text that ``dry_run=true`` prints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def planned(config: ExtractConfig, dataset: Dataset, model: LatentModel) -> dict[Tap, Recipe]:
-    """The recipe of every layer and pooling that ``config`` asks for; nothing is written, and no weight is read.
+    """Return the recipe of every layer and pooling in ``config``; nothing is written, and no weight is read.
 
     Raises:
         ForesightError: the data or the checkpoint cannot be found.
@@ -42,10 +42,10 @@ def planned(config: ExtractConfig, dataset: Dataset, model: LatentModel) -> dict
 
 
 def open_data(config: ExtractConfig) -> Dataset:
-    """The dataset of ``config``; where it is the model's own file of latents, its columns are asked for once.
+    """Open the dataset of ``config``; if it is the file of the model's latents, errors name the model's settings.
 
     Raises:
-        ForesightError: there is no such data.
+        ForesightError: the data cannot be opened.
     """
     same = getattr(config.model, "path", None) == getattr(config.data, "path", None)
     try:
@@ -53,20 +53,20 @@ def open_data(config: ExtractConfig) -> Dataset:
     except Undecided as error:
         raise error.of("model" if same else "data") from None
     except ForesightError:
-        if same:  # it is the model's own file: say so of the setting that was typed
+        if same:  # the data is the model's file: raise the error for the setting that was typed
             open_model(config.model).identity(reach_hub=False)
         raise
 
 
 def opened(config: ExtractConfig, dataset: Dataset | None = None) -> tuple[Dataset, LatentModel]:
-    """The data and the model, neither read; of latents from a file, that every sample has a row.
+    """Open the data and the model, and read neither; check that a file of latents has a row for every sample.
 
     Args:
-        config: what to extract.
-        dataset: that of ``config.data`` or some of its samples, where it is open already.
+        config: the settings.
+        dataset: the dataset of ``config.data``, or some of its samples, if it is open already.
 
     Raises:
-        ForesightError: one of them cannot be used.
+        ForesightError: the data or the model cannot be used.
     """
     dataset = open_data(config) if dataset is None else dataset
     model = open_model(config.model)
@@ -78,11 +78,11 @@ def opened(config: ExtractConfig, dataset: Dataset | None = None) -> tuple[Datas
 
 
 def described(config: ExtractConfig, dataset: Dataset | None = None) -> str:
-    """What ``foresight extract`` would do with these settings, one line for each layer and pooling.
+    """Describe the plan of ``foresight extract``, one line for each layer and pooling.
 
     Args:
         config: the settings.
-        dataset: that of ``config.data``, where it is open already.
+        dataset: the dataset of ``config.data``, if it is open already.
 
     Raises:
         ForesightError: the data or the checkpoint cannot be used.
@@ -115,7 +115,7 @@ def described(config: ExtractConfig, dataset: Dataset | None = None) -> str:
 
 
 def _left_out(config: ExtractConfig, dataset: Dataset) -> list[str]:
-    """A line on files that cannot be decoded, if any was found.
+    """Return a line on files that cannot be decoded, if there are any.
 
     Raises:
         ForesightError: there are such files, and ``data.on_error`` is not ``skip``.

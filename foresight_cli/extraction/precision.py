@@ -1,4 +1,4 @@
-"""The numbers that a network computes in where the user leaves the choice: ``model.dtype=auto``."""
+"""Choice of the dtype of a network for ``model.dtype=auto``."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from foresight_cli.models.network import ITEMSIZE
 log = logging.getLogger(__name__)
 
 SHARE = 0.5
-"""Of the memory of the machine, what weights in float32 may take: while they are read, their files are mapped into
-memory beside them. Of all memory rather than of what is free now, so that a run that is killed and typed again computes
-in the same numbers, and finds what it had cached."""
+"""Share of the machine's memory that weights in float32 may take: while they are read, their files are mapped into
+memory as well. It is a share of all memory and not of the free memory, so that a run that is killed and started again
+computes in the same dtype, and finds what it had cached."""
 
 
 def with_dtype(config: ExtractConfig) -> ExtractConfig:
-    """``config`` with the dtype that ``model.dtype=auto`` means here; as it is where the user has named one.
+    """Return ``config`` with ``model.dtype=auto`` replaced by a dtype; unchanged if the user has named one.
 
     On a GPU it is bfloat16, which no published model overflows and which takes half the memory. On a CPU it is float32
-    where the weights fit in memory so, else bfloat16; a line says which, since it changes the latents and their key.
+    if the weights fit in memory, else bfloat16; a log line reports that, since it changes the latents and their key.
 
     Raises:
-        ForesightError: the checkpoint cannot be read; no Ray cluster answers that could say whether it has GPUs.
+        ForesightError: the checkpoint cannot be read, or the Ray cluster that may have GPUs does not answer.
     """
     model = config.model
     if not isinstance(model, NetworkConfig) or model.dtype != "auto":
@@ -53,8 +53,8 @@ def _of_cpu(model: ModelConfig) -> str:
     if memory is None or count is None or ITEMSIZE["float32"] * count <= SHARE * memory:
         return "float32"
     log.info(
-        "%s: computing in bfloat16, as the weights would take %.1f GB of the %.1f GB of memory in float32 "
-        "(model.dtype=float32 tries it all the same)",
+        "%s: computing in bfloat16, since in float32 the weights would take %.1f GB of %.1f GB of memory "
+        "(model.dtype=float32 tries it anyway)",
         *(model.name, ITEMSIZE["float32"] * count / 1e9, memory / 1e9),
     )
     return "bfloat16"

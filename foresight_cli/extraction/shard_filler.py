@@ -1,7 +1,7 @@
-"""A worker of an engine that calls it with one shard after another: it reads the model once and fills shards.
+"""Worker of an engine such as Ray Data, which calls it with one shard after another; the model is loaded once.
 
-The engine calls from two threads, so that the next shard is read while the network runs on this one. It knows no
-engine: whoever calls it, calls a ``Ledger`` for it too.
+The engine calls from two threads, so that the next shard is read while the network runs on this one. The worker does
+not depend on the engine: the caller also provides the connection to a ``Ledger``.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ class Telling(Protocol):
         """Call the ledger's method ``what``, without waiting."""
 
     def ask(self, what: str, *values: Any) -> Any:
-        """Call the ledger's method ``what``, and wait for what it says."""
+        """Call the ledger's method ``what``, and wait for its answer."""
 
 
 @dataclass(frozen=True)
 class Seat:
-    """What a worker may take of its machine.
+    """The share of a machine that a worker may use.
 
     Attributes:
-        device: where the network runs.
-        threads: of the processor, for the network.
-        sharing: workers that take from the same memory.
-        folder: where the command was typed: relative paths start there, if the machine has it.
+        device: device of the network.
+        threads: CPU threads of the network.
+        sharing: number of workers that use the same memory.
+        folder: folder in which the command was typed: relative paths start there, if the machine has it.
     """
 
     device: str
@@ -50,7 +50,7 @@ class Seat:
 
 
 class ShardFiller:
-    """Fills the shards that it is called with, one by one, in a thread of its own."""
+    """Worker that fills the shards that it is called with, one by one, in a separate thread."""
 
     def __init__(self, job: Job, seat: Seat, ledger: Telling) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:4]}"
@@ -67,7 +67,7 @@ class ShardFiller:
     def fill(self, number: int) -> tuple[str, str]:
         """Fill a shard: ``("done", "")``; for a user's error ``("failed", why)``, else ``("crashed", traceback)``."""
         done, why = self._ledger.ask("take", self.name, number)
-        if done:  # given again since a mate in its block was lost
+        if done:  # given again because another shard of its block was lost
             return "done", ""
         if why:
             return "failed", _deadly(why)
@@ -133,15 +133,15 @@ class ShardFiller:
 
 
 def _deadly(shard: str) -> str:
-    """The one line for a shard, in words, that costs its workers."""
+    """Return the one-line message for a shard of which workers die."""
     return (
-        f"workers died of {shard} again and again, maybe for want of memory. What is committed stays: run the same "
+        f"workers died of {shard} again and again, perhaps out of memory. What is committed is kept: run the same "
         "command again, with a smaller batch_size or more runner.cpus_per_worker"
     )
 
 
 class _Telling(logging.Handler):
-    """Sends a worker's warnings to where the user is."""
+    """Log handler that sends a worker's warnings to the user."""
 
     def __init__(self, ledger: Telling) -> None:
         super().__init__(logging.WARNING)
@@ -152,10 +152,10 @@ class _Telling(logging.Handler):
 
 
 def _refuse_another_disk(job: Job) -> None:
-    """A cache that this machine does not see would be filled where nobody looks."""
+    """Refuse a cache that this machine does not see: it would fill a folder that no one else can see."""
     for entry in job.entries.values():
         if not (entry.path / "recipe.json").exists():
             raise ForesightError(
                 f"{socket.gethostname()} does not see {entry.path}: workers on several machines need one cache. Give a "
-                "folder that all of them share, or a store, as cache_dir=s3://bucket/folder"
+                "folder that all of them share, or a store, such as cache_dir=s3://bucket/folder"
             )

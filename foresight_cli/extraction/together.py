@@ -1,4 +1,4 @@
-"""Several models as one, so that each clip is decoded once for all of them."""
+"""Several models as one model, so that each clip is decoded once for all of them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PreparedForAll(Prepared):
-    """One sample as each of several models takes it, by the model's name."""
+    """One sample, prepared for each of several models, by the model's name."""
 
     parts: Mapping[str, Prepared] = field(default_factory=dict)
 
 
 class Together:
-    """Models that do not pad, as a model of which each tap is one model's: see :meth:`tap`.
+    """Several models that do not pad, presented as one model; each tap belongs to one of them, see :meth:`tap`.
 
-    Latents are those of each model alone, as long as samples of one shape for one model are of one shape for all.
+    The latents are those of each model alone, as long as samples of one shape for one model have one shape for all.
     """
 
     pads = False
@@ -34,23 +34,23 @@ class Together:
 
     @staticmethod
     def tap(name: str, tap: Tap) -> Tap:
-        """How the tap of the model ``name`` is called here."""
+        """Return the name here of the tap ``tap`` of the model ``name``."""
         return Tap(f"{name} {tap.layer}", tap.pooling)
 
     def load(self, device: str) -> None:
-        """See :class:`LatentModel`."""
+        """Load every model, see :class:`LatentModel`."""
         for model in self._models.values():
             model.load(device)
 
     def prepare(self, clip: Clip, sample_id: str) -> PreparedForAll:
-        """See :class:`LatentModel`."""
+        """Prepare a clip for every model, see :class:`LatentModel`."""
         parts = {name: model.prepare(clip, sample_id) for name, model in self._models.items()}
         tensors = {f"{name} {key}": tensor for name, part in parts.items() for key, tensor in part.tensors.items()}
         shape = tuple(size for part in parts.values() for size in (len(part.shape), *part.shape))
         return PreparedForAll(sample_id, tensors, shape, max(part.length for part in parts.values()), parts)
 
     def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, Vectors]:
-        """See :class:`LatentModel`; only models of ``taps`` run."""
+        """Return the latents of ``taps``, see :class:`LatentModel`; only models of ``taps`` run."""
         read: dict[Tap, Vectors] = {}
         for name, model in self._models.items():
             own = {tap: Tap(tap.layer.removeprefix(f"{name} "), tap.pooling) for tap in taps if _of(tap, name)}

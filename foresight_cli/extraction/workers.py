@@ -1,4 +1,4 @@
-"""Several processes on this machine that share the shards of one job; one that dies leaves its shards to the others.
+"""Worker processes on this machine that share the shards of one job; the others take the shards of one that dies.
 
 Workers ask for one shard at a time. They are forked from a server process that has imported everything and touched no
 device, so that starting one is quick and CUDA is safe.
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 PRELOAD = ["foresight_cli.extraction.filling", "foresight_cli.models.checkpoint", "foresight_cli.models.network"]
 DEATHS = 2
-"""A shard that so many workers died of is not given to another."""
+"""A shard of which this many workers died is not given to another."""
 
 
 def fill_with_workers(job: Job, missing: Sequence[int], workers: int, progress: Progress) -> None:
@@ -35,7 +35,7 @@ def fill_with_workers(job: Job, missing: Sequence[int], workers: int, progress: 
     _start_server()
     crew: list[_Worker] = []
     try:
-        with _held_back(signal.SIGINT):  # none is to be left half started
+        with _held_back(signal.SIGINT):  # no worker must be left half started
             for rank in range(workers):
                 crew.append(_Worker(context, job, rank, workers))
         _hand_out(list(missing), crew, progress)
@@ -45,15 +45,15 @@ def fill_with_workers(job: Job, missing: Sequence[int], workers: int, progress: 
 
 
 def _start_server() -> None:
-    """Start the process that forks the workers, deaf to Ctrl-C, as they then are: their parent ends them."""
-    resource_tracker.ensure_running()  # which unblocks the signal where it starts
-    with _held_back(signal.SIGINT):  # ignored instead, one that comes just now would be lost to us too
+    """Start the process that forks the workers, with SIGINT blocked, which they inherit: their parent ends them."""
+    resource_tracker.ensure_running()  # its start unblocks the signal, so it comes first
+    with _held_back(signal.SIGINT):  # if it were ignored, a Ctrl-C at this moment would be lost to this process too
         forkserver.ensure_running()
 
 
 @contextmanager
 def _held_back(number: signal.Signals) -> Iterator[None]:
-    """A signal that comes meanwhile is delivered afterwards; processes that are started never get it."""
+    """Deliver a signal that comes meanwhile afterwards; processes started meanwhile never get it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
     try:
         yield
@@ -62,7 +62,7 @@ def _held_back(number: signal.Signals) -> Iterator[None]:
 
 
 class _Worker:
-    """One process, as its parent sees it."""
+    """The parent's view of one worker process."""
 
     def __init__(self, context: Any, job: Job, rank: int, workers: int) -> None:
         self.rank = rank
@@ -74,7 +74,7 @@ class _Worker:
         theirs.close()
 
     def stop(self) -> None:
-        """End it now; what it has committed stays, and what it is writing has no name yet."""
+        """End it now; its committed shards stay, and the shard that it is writing has no name yet."""
         self.connection.close()
         self.process.terminate()
         self.process.join()
@@ -89,52 +89,52 @@ def _hand_out(left: list[int], crew: list[_Worker], progress: Progress) -> None:
             assert isinstance(connection, Connection)
             worker = of[connection]
             try:
-                said, *what = connection.recv()
+                kind, *what = connection.recv()
             except (EOFError, ConnectionError):
                 del of[connection]
                 idle = [other for other in idle if other is not worker]
                 left[:0] = _bury(worker, deaths)
                 continue
-            if said == "next":
+            if kind == "next":
                 _give(worker, left)
-            elif said == "wait":
+            elif kind == "wait":
                 idle.append(worker)
-            elif said == "samples":
+            elif kind == "samples":
                 progress.on_samples(what[0])
-            elif said == "begun":
+            elif kind == "begun":
                 worker.computing = what[0]
-            elif said == "done":
+            elif kind == "done":
                 worker.in_hand.remove(what[0])
                 progress.on_shard(what[0])
-            elif said == "log":
+            elif kind == "log":
                 log.log(what[0], "%s", what[1])
-            elif said == "failed":
+            elif kind == "failed":
                 raise what[0]
-            elif said == "crashed":
+            elif kind == "crashed":
                 raise RuntimeError(f"a worker failed:\n{what[0]}")
-        while left and idle:  # what a dead worker left behind
+        while left and idle:  # shards that a dead worker left
             _give(idle.pop(0), left)
     if left:
         raise ForesightError(
-            f"all {len(crew)} workers died with {len(left)} shards to do, maybe for want of memory. What is committed "
-            "stays: run the same command again, with a smaller runner.workers or batch_size"
+            f"all {len(crew)} workers died with {len(left)} shards to do, perhaps out of memory. What is committed "
+            "is kept: run the same command again, with a smaller runner.workers or batch_size"
         )
 
 
 def _give(worker: _Worker, left: list[int]) -> None:
-    """The next shard, or None where there is none."""
+    """Send the next shard to a worker, or None if there is none left."""
     number = left.pop(0) if left else None
-    with suppress(OSError):  # it has just died; its end of the pipe will say so
+    with suppress(OSError):  # it has just died; the next read of its pipe shows it
         worker.connection.send(number)
     if number is not None:
         worker.in_hand.append(number)
 
 
 def _bury(worker: _Worker, deaths: dict[int, int]) -> list[int]:
-    """The shards that a dead worker leaves behind.
+    """Return the shards that a dead worker leaves.
 
     Raises:
-        ForesightError: the one that it was computing has cost a worker before.
+        ForesightError: the shard that it was computing has killed a worker before.
     """
     worker.process.join()
     status = worker.process.exitcode or 0
@@ -144,8 +144,8 @@ def _bury(worker: _Worker, deaths: dict[int, int]) -> list[int]:
         deaths[number] = deaths.get(number, 0) + 1
         if deaths[number] >= DEATHS:
             raise ForesightError(
-                f"{DEATHS} workers died of shard {number} (the last: {how}), maybe for want of memory. What is "
-                "committed stays: run the same command again, with a smaller runner.workers or batch_size"
+                f"{DEATHS} workers died of shard {number} (the last: {how}), perhaps out of memory. What is "
+                "committed is kept: run the same command again, with a smaller runner.workers or batch_size"
             )
     again = ", ".join(str(number) for number in worker.in_hand)
     noun = "shards" if len(worker.in_hand) > 1 else "shard"
@@ -156,7 +156,7 @@ def _bury(worker: _Worker, deaths: dict[int, int]) -> list[int]:
 
 
 class _Telling(logging.Handler):
-    """Sends a worker's warnings to its parent, which has the terminal and the log file."""
+    """Log handler that sends a worker's warnings to its parent, which has the terminal and the log file."""
 
     def __init__(self, tell: Callable[..., None]) -> None:
         super().__init__(logging.WARNING)
@@ -167,7 +167,7 @@ class _Telling(logging.Handler):
 
 
 def _work(job: Job, rank: int, workers: int, connection: Connection) -> None:
-    """What a worker process does: ask for a shard, fill it, say so, until there are no more or nobody answers."""
+    """Run a worker process: ask for a shard, fill it, report it, until no shard is left or the parent is gone."""
     from threading import Lock
 
     import torch
@@ -176,7 +176,7 @@ def _work(job: Job, rank: int, workers: int, connection: Connection) -> None:
     from foresight_cli.extraction.filling import fill
     from foresight_cli.models import open_model
 
-    lock = Lock()  # a thread that writes tells of it too
+    lock = Lock()  # the thread that writes reports too
 
     def tell(*message: Any) -> None:
         with lock:
@@ -185,7 +185,7 @@ def _work(job: Job, rank: int, workers: int, connection: Connection) -> None:
     def next_shard(wait: bool) -> int | None:
         tell("next")
         number: int | None = connection.recv()
-        if number is None and wait:  # the parent may yet have one that another worker leaves behind
+        if number is None and wait:  # the parent may still get one from a worker that dies
             tell("wait")
             number = connection.recv()
         return number
@@ -218,7 +218,7 @@ def _work(job: Job, rank: int, workers: int, connection: Connection) -> None:
 
 
 def _device_of(device: str, rank: int) -> str:
-    """``cuda`` is shared out over the GPUs; a device with a number is taken as it is."""
+    """Return the device of a worker: ``cuda`` is spread over the GPUs, a device with a number is used as it is."""
     import torch
 
     return f"cuda:{rank % torch.cuda.device_count()}" if device == "cuda" else device

@@ -1,1 +1,1 @@
-"""Where extraction runs."""
+"""Runners of extraction: on this machine, or on a Ray cluster."""

@@ -14,13 +14,13 @@ from foresight_cli.models import LatentModel
 
 
 def run(job: Job, model: LatentModel, config: LocalConfig, progress: Progress) -> str:
-    """Fill what is missing.
+    """Fill the missing shards.
 
     Args:
-        job: what to fill.
-        model: of ``job``, not loaded; with several workers it stays so, since each reads its own.
-        config: of the runner.
-        progress: told of every forward pass and every committed shard.
+        job: the entries to fill.
+        model: the model of ``job``, not loaded; several workers load their own, and this one stays unloaded.
+        config: settings of the runner.
+        progress: called for every forward pass and every committed shard.
 
     Returns:
         The device that the network ran on, or would have.

@@ -1,7 +1,7 @@
 """``runner=ray``: fill the missing shards of cache entries with a pool of actors on a Ray cluster.
 
-Ray Data does the distributing: the numbers of missing shards go through an actor pool, an actor that dies is started
-again, and what it held is given to another. Shards go from the actors straight to the cache, never through Ray.
+Ray Data distributes the work: the numbers of missing shards go through an actor pool, an actor that dies is started
+again, and its shards are given to another. Actors write shards straight to the cache, never through Ray.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from foresight_cli.ray_cluster import PATIENCE, Pool, connected, no_room, on_thi
 log = logging.getLogger(__name__)
 
 BLOCKS = 2000
-"""The shards go out in so many blocks at most; Ray keeps a record of each."""
+"""Largest number of blocks of shards; Ray keeps a record of each."""
 
 
 def run(job: Job, config: RayConfig, progress: Progress) -> str:
-    """Fill what is missing.
+    """Fill the missing shards.
 
     Args:
-        job: what to fill.
-        config: of the runner.
-        progress: told of every forward pass and every committed shard.
+        job: the entries to fill.
+        config: settings of the runner.
+        progress: called for every forward pass and every committed shard.
 
     Returns:
         The kind of device that the networks ran on.
@@ -48,13 +48,13 @@ def run(job: Job, config: RayConfig, progress: Progress) -> str:
     for entry in job.entries.values():
         if is_remote(entry.path) and entry.path.protocol == "memory":  # type: ignore[attr-defined]
             raise ForesightError(
-                "cache_dir=memory:// is seen by one process alone: runner=ray needs a folder or a store"
+                "cache_dir=memory:// is visible to only one process: runner=ray needs a folder or a store"
             )
     with connected(config) as ray:
         crew = pool(ray, config, most=len(missing), device=job.device)
         log.info("Ray: %d %s on %s", crew.workers, "worker" if crew.workers == 1 else "workers", crew.about)
         if 0 < crew.fit < crew.workers:
-            log.warning("warning: %d of %d workers fit on the cluster as it stands", crew.fit, crew.workers)
+            log.warning("warning: %d of %d workers fit on the cluster now", crew.fit, crew.workers)
         return _Run(ray, config, crew, progress).fill(job, missing)
 
 
@@ -62,17 +62,17 @@ class _Run:
     """One job on a connected cluster."""
 
     def __init__(self, ray: Any, config: RayConfig, crew: Pool, progress: Progress) -> None:
-        here = on_this_node(ray)
+        strategy = on_this_node(ray)
         self._ray, self._config, self._crew, self._progress = ray, config, crew, progress
-        self._ledger = ray.remote(Ledger).options(num_cpus=0, scheduling_strategy=here).remote()
-        # Not in this process: Ray Data cannot be called from outside a cluster, nor stopped from outside its thread.
-        self._stream = ray.remote(_stream).options(num_cpus=0, scheduling_strategy=here)
+        self._ledger = ray.remote(Ledger).options(num_cpus=0, scheduling_strategy=strategy).remote()
+        # In a task: Ray Data cannot be called from outside a cluster, nor stopped from outside its thread.
+        self._stream = ray.remote(_stream).options(num_cpus=0, scheduling_strategy=strategy)
         self._hosts: dict[str, str] = {}
         self._counts: dict[str, int] = {}
         self._speeds = WorkerSpeeds("Ray")
 
     def fill(self, job: Job, missing: Sequence[int]) -> str:
-        """See :func:`run`."""
+        """Fill the shards ``missing`` of ``job``, see :func:`run`."""
         crew = self._crew
         device = "cuda" if crew.gpus else "cpu"
         sharing = round(1 / crew.gpus) if 0 < crew.gpus < 1 else 1 if crew.gpus else crew.most_on_one_node
@@ -84,43 +84,43 @@ class _Run:
             self._listen()
             if not over and not self._hosts and time.monotonic() > limit:
                 raise no_room(self._ray, crew, self._config)
-        self._ray.get(streaming)  # raises what went wrong with it
-        if gone := job.missing():
-            raise RuntimeError(f"Ray left {len(gone)} shards out, for instance {gone[0]}")
+        self._ray.get(streaming)  # raises its exception, if it failed
+        if left := job.missing():
+            raise RuntimeError(f"Ray left {len(left)} shards out, for instance {left[0]}")
         for worker, count in sorted(self._counts.items()):
             log.info("Ray: worker %s filled %d %s", worker, count, "shard" if count == 1 else "shards")
         return device
 
     def _listen(self) -> None:
-        """Pass on what the workers have told the ledger."""
+        """Pass on what the workers have reported to the ledger."""
         try:
             news = self._ray.get(self._ledger.news.remote(), timeout=PATIENCE)
         except Exception as error:
             raise ForesightError(
-                f"the Ray cluster no longer answers ({type(error).__name__}). What is committed stays: run the same "
-                "command again to go on"
+                f"the Ray cluster no longer answers ({type(error).__name__}). What is committed is kept: run the "
+                "same command again to resume"
             ) from None
-        if computed := sum(what[1] for said, *what in news if said == "samples"):
-            self._progress.on_samples(computed)  # at once: told one by one in no time, they would make no speed
-        for said, *what in news:
-            if said == "samples":
+        if computed := sum(what[1] for kind, *what in news if kind == "samples"):
+            self._progress.on_samples(computed)  # in one call, else the rate is meaningless
+        for kind, *what in news:
+            if kind == "samples":
                 self._speeds.on_samples(*what)
-            elif said == "hello":
+            elif kind == "hello":
                 self._hosts[what[0]] = what[1]
-            elif said == "shard":
+            elif kind == "shard":
                 self._counts[what[0]] = self._counts.get(what[0], 0) + 1
                 self._progress.on_shard(what[1])
-            elif said == "log":
+            elif kind == "log":
                 log.log(what[0], "%s", what[1])
-            elif said == "failed":
+            elif kind == "failed":
                 raise ForesightError(what[0])
-            elif said == "crashed":
+            elif kind == "crashed":
                 raise RuntimeError(f"a worker failed:\n{what[0]}")
         self._speeds.say()
 
 
 def _stream(ledger: Any, job: Job, seat: Seat, crew: Pool, missing: Sequence[int]) -> None:
-    """Have Ray Data fill the shards, and tell the ledger what went wrong with one; a task of the cluster."""
+    """Let Ray Data fill the shards, and report the first failure to the ledger; this is a task of the cluster."""
     try:
         import ray.data
         from ray.data import ActorPoolStrategy, DataContext
@@ -142,27 +142,27 @@ def _stream(ledger: Any, job: Job, seat: Seat, crew: Pool, missing: Sequence[int
             ),
         )
         for answer in filled.iter_rows():
-            if answer["said"] != "done":
-                ray.get(ledger.answer.remote(answer["said"], answer["why"]), timeout=PATIENCE)
+            if answer["outcome"] != "done":
+                ray.get(ledger.answer.remote(answer["outcome"], answer["why"]), timeout=PATIENCE)
                 return
     except Exception:
         ray.get(ledger.answer.remote("crashed", traceback.format_exc()), timeout=PATIENCE)
 
 
 class _Actor:
-    """A ``ShardFiller`` as Ray Data calls it: with batches of one number, from two threads."""
+    """A ``ShardFiller`` for Ray Data, which calls it with batches of one number, from two threads."""
 
     def __init__(self, job: Job, seat: Seat, ledger: Any) -> None:
         self._filler = ShardFiller(job, seat, _RemoteLedger(ledger))
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         number = int(batch["item"][0])
-        said, why = self._filler.fill(number)
-        return {"shard": [number], "said": [said], "why": [why]}
+        outcome, why = self._filler.fill(number)
+        return {"shard": [number], "outcome": [outcome], "why": [why]}
 
 
 class _RemoteLedger:
-    """The ledger's actor, from a worker."""
+    """Handle of a worker on the ledger's actor."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle

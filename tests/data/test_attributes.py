@@ -44,7 +44,7 @@ def test_attributes_of_ids_that_need_quotes(tmp_path):
 def test_plural_headers_are_no_numbers(folder):
     samples = ImageFolder(with_csv(folder, "ids,groups,labels,x\na/1.png,7,dog,1\n")).samples
     assert samples[0] == Sample("a/1.png", "dog", "7", {"x": 1.0})
-    assert refusal(with_csv(folder, "id,group,groups\n")) == f"{folder}/attributes.csv: column 'group' stands twice"
+    assert refusal(with_csv(folder, "id,group,groups\n")) == f"{folder}/attributes.csv: duplicate column 'group'"
 
 
 def test_labels_and_groups_that_are_not_a_number_are_blank(folder):
@@ -68,7 +68,7 @@ def test_only_the_top_attributes_file_counts(folder):
         ("", ": no column 'id' among []"),
         ("name,x\n", ": no column 'id' among ['name', 'x']"),
         ("id;x\na/1.png;1\n", ": no column 'id' among ['id;x']"),
-        ("id,x,y,x\n", ": column 'x' stands twice"),
+        ("id,x,y,x\n", ": duplicate column 'x'"),
         ("id,x\n\na/1.png,1\nc.png,2\n", ", line 4: no image 'c.png'; ids are paths such as 'a/1.png'"),
         ("id,x\n,2\n", ", line 2: no image ''; ids are paths such as 'a/1.png'"),
         ('id,x\n"c\nd.png",2\n', r", line 2: no image 'c\nd.png'; ids are paths such as 'a/1.png'"),
@@ -76,14 +76,14 @@ def test_only_the_top_attributes_file_counts(folder):
             "id,x\nb.png,1\na/1.png,1\nb.png,2\n",
             ", line 4: id 'b.png' stands twice, see {file}, line 2",
         ),
-        ("id,x,y\nb.png,,red\n", ", line 2: column 'y' wants a finite number, got 'red'"),
-        ("id,x\nb.png,nan\n", ", line 2: column 'x' wants a finite number, got 'nan'"),
-        ("id,x\nb.png,-inf\n", ", line 2: column 'x' wants a finite number, got '-inf'"),
-        ("id,x\nb.png,1e999\n", ", line 2: column 'x' wants a finite number, got '1e999'"),
-        ("id,x\nb.png,1_0\n", ", line 2: column 'x' wants a finite number, got '1_0'"),
-        ('id,x\nb.png,"1,5"\n', ", line 2: column 'x' wants a finite number, got '1,5'"),
-        ("id,x\nb.png,1,2\n", ", line 2: '2' stands under no column name"),
-        (",id,x\n0,b.png,1\n", ", line 2: '0' stands under no column name"),
+        ("id,x,y\nb.png,,red\n", ", line 2: column 'y' must be a finite number, got 'red'"),
+        ("id,x\nb.png,nan\n", ", line 2: column 'x' must be a finite number, got 'nan'"),
+        ("id,x\nb.png,-inf\n", ", line 2: column 'x' must be a finite number, got '-inf'"),
+        ("id,x\nb.png,1e999\n", ", line 2: column 'x' must be a finite number, got '1e999'"),
+        ("id,x\nb.png,1_0\n", ", line 2: column 'x' must be a finite number, got '1_0'"),
+        ('id,x\nb.png,"1,5"\n', ", line 2: column 'x' must be a finite number, got '1,5'"),
+        ("id,x\nb.png,1,2\n", ", line 2: '2' has no column name"),
+        (",id,x\n0,b.png,1\n", ", line 2: '0' has no column name"),
         ('id,x\nb.png,1\n"b"c,1\n', ", line 3: ',' expected after '\"'"),
         ('id,x\nb.png,1\n"b.png', ", line 3: unexpected end of data"),
         (b"id,x\nb.png,1\ncaf\xe9.png,2\n", ", line 3: not UTF-8 (invalid continuation byte); save the file as UTF-8"),

@@ -175,7 +175,7 @@ def test_attributes_of_files_and_of_clips(films):
     [
         ("c.mp4,1", "no video 'c.mp4'; ids are paths such as 'b.mp4'"),
         ("b.mp4#0003,1", "no video 'b.mp4#0003'; ids are paths such as 'b.mp4'"),
-        ("b.mp4,red", "column 'x' wants a finite number, got 'red'"),
+        ("b.mp4,red", "column 'x' must be a finite number, got 'red'"),
     ],
 )
 def test_faults_in_attributes(films, row, message):

@@ -1,4 +1,4 @@
-"""Batches of like samples, and a batch size that fits the memory there is."""
+"""Batches of similar samples, and a batch size that fits into memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_samples_of_one_shape_share_a_batch_in_order():
 def test_what_is_left_over_is_padded_with_what_is_of_like_length():
     lengths = {"a": 10, "b": 10, "c": 11, "d": 20, "e": 11, "f": 21, "g": 40}
     prepared = [sample(name, length, length=length) for name, length in lengths.items()]
-    assert names(prepared, 2, pads=True) == ["ab", "ce", "df", "g"]  # 20 and 21 are near enough, 21 and 40 are not
+    assert names(prepared, 2, pads=True) == ["ab", "ce", "df", "g"]  # 20 and 21 are close enough, 21 and 40 are not
     assert names(prepared, 2, pads=False) == ["ab", "ce", "d", "f", "g"]
 
 
@@ -52,7 +52,7 @@ def test_each_sample_once_and_little_padding(lengths, size, pads):
 
 
 def forward_of(most: int):
-    """A network that runs out of memory with more than ``most`` samples."""
+    """Return a network that runs out of memory with more than ``most`` samples."""
     seen: list[int] = []
 
     def forward(batch):
@@ -75,8 +75,8 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(caplog):
     assert seen == [11, 5, 2, 2, 2, 2, 2, 1]
     assert size.size == 2  # for the rest of the run too
     assert caplog.messages == [
-        "out of memory with 11 samples a pass: going on with 5",
-        "out of memory with 5 samples a pass: going on with 2",
+        "out of memory with 11 samples per pass: continuing with 5",
+        "out of memory with 5 samples per pass: continuing with 2",
     ]
 
 
@@ -100,8 +100,8 @@ def test_other_errors_are_not_taken_for_a_want_of_memory():
         list(BatchSize(4, "cpu").run(forward, [sample("a")]))
 
 
-def test_a_real_want_of_memory_is_known_for_one():
-    """Torch's allocator under a real limit, in a process of its own."""
+def test_real_memory_exhaustion_is_recognized():
+    """Torch's allocator hits a real limit, in a separate process."""
     code = (
         "import resource, torch\n"
         "from foresight_cli.extraction.batching import BatchSize\n"
@@ -120,11 +120,11 @@ def test_a_real_want_of_memory_is_known_for_one():
 @pytest.mark.parametrize(
     ("free", "took", "sharing", "size"),
     [
-        (16 << 30, 1 << 20, 1, 16),  # there is more than enough
+        (16 << 30, 1 << 20, 1, 16),  # more than enough
         (10 << 30, 1 << 30, 1, 4),  # six would fit: a power of two
         (11 << 30, 1 << 30, 3, 2),
-        (1 << 30, 4 << 30, 1, 1),  # not one would fit: it is tried
-        (None, 1 << 30, 1, 16),  # the system does not say
+        (1 << 30, 4 << 30, 1, 1),  # not even one fits: it is tried
+        (None, 1 << 30, 1, 16),  # unknown
         (1 << 30, None, 1, 16),
     ],
 )
@@ -132,13 +132,13 @@ def test_size_from_the_free_memory(monkeypatch, free, took, sharing, size):
     monkeypatch.setattr(batching, "free_bytes", lambda device: free)
     monkeypatch.setattr(batching, "peak_of", lambda work, device: (work(), took)[1])
     ran = []
-    found = BatchSize(None, "cpu", sharing=sharing)
+    batch_size = BatchSize(None, "cpu", sharing=sharing)
     for _ in range(3):  # measured once
-        found.measure(lambda batch: ran.append(len(batch)), sample("largest"))
-    assert (found.size, ran) == (size, [1])
+        batch_size.measure(lambda batch: ran.append(len(batch)), sample("largest"))
+    assert (batch_size.size, ran) == (size, [1])
 
 
-def test_what_the_user_said_is_not_measured(monkeypatch):
+def test_a_size_from_the_user_is_not_measured(monkeypatch):
     monkeypatch.setattr(batching, "free_bytes", lambda device: pytest.fail("measured"))
     size = BatchSize(100, "cpu")
     size.measure(lambda batch: pytest.fail("run"), sample("a"))

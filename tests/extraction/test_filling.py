@@ -1,4 +1,4 @@
-"""Shards in the making: what goes on at the same time, what is kept in memory, and what must not change a number."""
+"""Computation of shards: work done at the same time, limits on memory, and settings that must not change a number."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from foresight_cli.models import Prepared, Tap
 from tests.builders import only, qwen
 
 PATIENCE = 20
-"""Seconds for something that goes on at the same time to be seen; where it does not, the test fails."""
+"""Seconds within which concurrent work must be seen; else the test fails."""
 TAP = Tap("final", "flat")
 
 
 class Rows:
-    """A dataset whose samples are their own numbers."""
+    """A dataset whose samples are their row numbers."""
 
     def __init__(self, count: int) -> None:
         self.samples = [SimpleNamespace(id=str(row)) for row in range(count)]
@@ -83,7 +83,7 @@ def values(entry: Entry) -> list[float]:
 
 
 def test_samples_are_read_while_the_network_runs(tmp_path):
-    """The network's first batch does not end before a sample of the next one is being read."""
+    """The first batch of the network waits until a sample of the next one is being read."""
     data, model = Rows(16), Doubling()
     beyond = threading.Event()
     data.on_read = lambda row: beyond.set() if row >= 4 else None
@@ -100,7 +100,7 @@ def test_samples_of_the_next_shard_are_read_before_this_one_is_done(tmp_path):
 
 
 def test_a_shard_is_written_while_the_network_runs_on_the_next(tmp_path, monkeypatch):
-    """Neither ends before the other has begun."""
+    """Each waits until the other has begun."""
     data, model = Rows(16), Doubling()
     writing, computing = threading.Event(), threading.Event()
     plain = Entry.put
@@ -131,7 +131,7 @@ def test_at_most_one_shard_waits_to_be_written(tmp_path, monkeypatch):
     ahead = []
     model.on_batch = lambda ids: ahead.append(ids[0] // 8 - len(committed))
     filled(tmp_path, data, model)
-    assert max(ahead) <= 2  # the one that is computed, the one that is written, and the one handed over between them
+    assert max(ahead) <= 2  # one being computed, one being written, and one handed over between them
 
 
 def test_what_was_computed_before_an_error_is_written(tmp_path):
@@ -149,7 +149,7 @@ def test_what_was_computed_before_an_error_is_written(tmp_path):
 
 
 def test_a_large_shard_is_no_larger_in_memory(tmp_path, monkeypatch):
-    """What waits for mates bounds what is held of a shard's inputs: 8 batches, however many rows the shard has."""
+    """At most 8 batches of inputs are buffered, however many rows the shard has."""
     data, model = Rows(400), Doubling()
     taken: list[int] = []
     model.on_batch = lambda ids: taken.append(len(data.read) - ids[0])
@@ -157,7 +157,7 @@ def test_a_large_shard_is_no_larger_in_memory(tmp_path, monkeypatch):
     assert max(taken) <= filling.WAITING_BATCHES * 4 + 128 + 1
 
 
-# --- what must not change a number
+# --- settings that must not change a number
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(photos, qwen_checkpoint, tmp_path_factory):
-    """The latents of each picture by itself."""
+    """Return the latents of each picture, computed alone."""
     config = qwen(
         tmp_path_factory.mktemp("alone"), qwen_checkpoint, data=photos, resolution=None, tokens="all", batch_size=1
     )

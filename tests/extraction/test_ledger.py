@@ -1,4 +1,4 @@
-"""Which shard is to blame for the workers that died."""
+"""The shard that is blamed for dead workers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ def taken(ledger: Ledger, worker: str, *numbers: int) -> None:
     assert [ledger.take(worker, number) for number in numbers] == [(False, "")] * len(numbers)
 
 
-def test_a_shard_is_given_up_after_so_many_deaths():
+def test_a_shard_is_given_up_after_several_deaths():
     ledger = Ledger()
     for i in range(DEATHS):
         taken(ledger, f"worker {i}", 38)
         assert ledger.begin(f"worker {i}", 38) == ""
     taken(ledger, "another", 38)
     assert ledger.begin("another", 38) == "shard 38"
-    said = [text for what, *(_, text) in ledger.news() if what == "log"]
-    assert said == ["a worker was lost: shard 38 is done again by another"] * (DEATHS - 1)
+    messages = [text for what, *(_, text) in ledger.news() if what == "log"]
+    assert messages == ["a worker was lost: shard 38 is done again by another"] * (DEATHS - 1)
 
 
 def test_the_shard_before_is_not_given_up_and_is_named_as_a_suspect():
-    """It is done again each time, as its file was still being written, and each time the network lives through it."""
+    """The shard is done again each time, as its file was still being written; the network survives it each time."""
     ledger = Ledger()
     for i in range(DEATHS):
         taken(ledger, f"worker {i}", 39, 38)

@@ -1,4 +1,4 @@
-"""What a piece of work takes, against what it is known to take."""
+"""The measured peak memory of work with a known peak."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_free_memory_is_what_the_system_says():
 
 @LINUX
 def test_peak_is_what_was_held_at_once():
-    """In a process of its own, where nothing else is allocated: 300 MB for a moment, 100 MB twice one after another."""
+    """Measure in a separate process: 300 MB for a moment, then 100 MB twice one after another."""
     code = (
         "import torch\n"
         "from foresight_cli.extraction.memory import peak_of\n"
@@ -31,6 +31,6 @@ def test_peak_is_what_was_held_at_once():
         "print(peak_of(lambda: big(300), 'cpu') >> 20, peak_of(lambda: (big(100), big(100)), 'cpu') >> 20)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    one, two = map(int, result.stdout.split())
-    assert 290 < one < 320
-    assert 90 < two < 120
+    momentary, repeated = map(int, result.stdout.split())
+    assert 290 < momentary < 320
+    assert 90 < repeated < 120

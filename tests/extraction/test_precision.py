@@ -1,4 +1,4 @@
-"""``model.dtype=auto``, and what a network takes against what is free, at sizes that this machine does not have."""
+"""``model.dtype=auto``, and the check of memory, for amounts of memory that this machine does not have."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="of a machine with
 
 @pytest.fixture
 def config():
-    """``config("model=ltxv")``: the settings of ``foresight extract`` with these words."""
+    """Make ``config("model=ltxv")`` return the settings of ``foresight extract model=ltxv``."""
 
     def settings(*words: str) -> ExtractConfig:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -48,13 +48,13 @@ def config():
 
 
 def count(*parts: str) -> int:
-    """Numbers in a file of weights, by safetensors itself."""
+    """Count the numbers in a file of weights with safetensors."""
     with safe_open(TINY.joinpath(*parts), "pt") as file:
         return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
 
 
 def pretend(monkeypatch, *, total: float | None = None, free: float | None = None) -> None:
-    """Have the machine seem to have so many bytes."""
+    """Let the machine appear to have the given bytes of memory."""
     if total is not None:
         monkeypatch.setattr(precision, "total_bytes", lambda: total)
     if free is not None:
@@ -74,8 +74,8 @@ def test_on_a_cpu_auto_is_bfloat16_where_float32_takes_too_much(config, monkeypa
     pretend(monkeypatch, total=4 * weights / share)
     with caplog.at_level(logging.INFO):
         assert with_dtype(config("weights=tiny")).model.dtype == dtype
-    said = "qwen25vl: computing in bfloat16, as the weights would take 0.0 GB of the 0.0 GB of memory in float32"
-    assert caplog.text.count(said) == (dtype == "bfloat16")
+    line = "qwen25vl: computing in bfloat16, since in float32 the weights would take 0.0 GB of 0.0 GB of memory"
+    assert caplog.text.count(line) == (dtype == "bfloat16")
 
 
 @pytest.mark.parametrize(
@@ -106,17 +106,17 @@ def test_without_a_driver_torch_is_not_asked_for_a_gpu(monkeypatch):
 
 
 def test_analyze_finds_latents_of_any_dtype_by_auto(run, config):
-    """``weights=`` changes nothing about it: both sides are looked up by the same rule."""
+    """``weights=`` does not change the rule for the dtype: both sides follow it."""
     assert run("extract", "weights=tiny", "model.dtype=bfloat16", "layer=4", *SMALL).exit_code == 0
     assert run("extract", "weights=tiny", "model=ltxv", "model.dtype=float16", *SMALL).exit_code == 0
     sides = [
         SpaceConfig(config(*words).model, None, None) for words in (("weights=tiny",), ("weights=tiny", "model=ltxv"))
     ]
-    found = find("outputs/cache", *sides, None)
-    assert [entry.recipe.model["dtype"] for entry in (*found.source, *found.target)] == ["bfloat16", "float16"]
+    entries = find("outputs/cache", *sides, None)
+    assert [entry.recipe.model["dtype"] for entry in (*entries.source, *entries.target)] == ["bfloat16", "float16"]
 
 
-def test_latents_of_two_dtypes_are_told_apart_by_what_to_add(run, config):
+def test_the_error_for_latents_of_two_dtypes_names_the_setting_to_add(run, config):
     for dtype in ("bfloat16", "float32"):
         run("extract", "weights=tiny", "model=ltxv", f"model.dtype={dtype}", *SMALL)
     space = SpaceConfig(config("weights=tiny", "model=ltxv").model, None, None)
@@ -137,7 +137,7 @@ def test_memory_is_that_of_the_weights_and_of_a_sample_on_its_way(config):
 
 
 def test_activations_are_about_what_a_pass_takes(config):
-    """By how much the highest resident memory of a pass grows from one size of picture to a larger one."""
+    """Measure the growth of the peak resident memory of a pass from one picture size to a larger one."""
 
     def both(side: int) -> tuple[int, int]:
         asked = config("weights=tiny", "model=ltxv", f"model.resolution={side}", "model.dtype=float32")
@@ -184,7 +184,7 @@ def test_dry_run_says_what_it_takes_and_refuses_what_does_not_fit(run, monkeypat
 
 
 def test_a_checkpoint_of_72_billion_weights_is_refused_before_it_is_hashed(config, tmp_path):
-    """Its files are sparse: headers that list the published shapes, and no bytes on the disk behind them."""
+    """The checkpoint's files are sparse: headers with the published shapes, without bytes on the disk behind them."""
     folder = tmp_path / "72b"
     folder.mkdir()
     for file in TINY.joinpath("qwen25vl").iterdir():

@@ -1,4 +1,4 @@
-"""Reading ahead: in order, no further than memory allows, and never stuck."""
+"""Reading ahead: in order, within the memory limit, and without deadlock."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Numbered:
 
     def clip(self, row: int) -> Clip:
         self.asked.append(row)
-        time.sleep(0.003 if row % 3 else 0)  # so that later ones are done first
+        time.sleep(0.003 if row % 3 else 0)  # so that later samples are done first
         if row % 5 == 4:
             raise UndecodableImage(str(row), "broken")
         return Clip((Image.new("RGB", (2, 2), (row,) * 3),))
 
 
 class Network:
-    """Takes a picture as so many bytes."""
+    """A network whose prepared pictures have a given number of bytes."""
 
     def __init__(self, size: int = 1) -> None:
         self.size = size
@@ -45,7 +45,7 @@ class Network:
         return Prepared(sample_id, {"x": torch.zeros(self.size, dtype=torch.uint8)}, ())
 
 
-def given(rows: range) -> Callable[[bool], int | None]:
+def in_turn(rows: range) -> Callable[[bool], int | None]:
     left = deque(rows)
     return lambda wait: left.popleft() if left else None
 
@@ -54,7 +54,7 @@ def test_samples_come_in_order_whatever_is_ready_first(monkeypatch):
     monkeypatch.setattr(reading.os, "sched_getaffinity", lambda _: range(8))
     data = Numbered()
     with Reader(data, Network()) as reader:
-        got = list(reader.read(given(range(40))))
+        got = list(reader.read(in_turn(range(40))))
     assert [ready.error.sample_id if ready.error else ready.prepared.sample_id for ready in got] == [
         str(row) for row in range(40)
     ]
@@ -70,27 +70,27 @@ def test_no_further_ahead_than_memory_allows(monkeypatch):
     monkeypatch.setattr(reading, "AHEAD_BYTES", 5000)
     data = Numbered()
     with Reader(data, Network(size=1000)) as reader:
-        furthest = [len(data.asked) - taken for taken, _ in enumerate(reader.read(given(range(40))))]
-        at_first = 2 * reader._threads  # are begun before the size of any is known
+        furthest = [len(data.asked) - taken for taken, _ in enumerate(reader.read(in_turn(range(40))))]
+        at_first = 2 * reader._threads  # samples begun before the first size is known
     assert max(furthest) <= max(5, at_first) + 1
     assert max(furthest[at_first:]) <= 5 + 1
 
 
 def test_large_samples_after_small_ones(monkeypatch):
-    """What was begun while all were small is little, so that little too much is held."""
+    """Few samples are begun while all are small, so the limit is exceeded only a little."""
     monkeypatch.setattr(reading, "AHEAD_BYTES", 20_000)
     network = Network()
     network.prepare = lambda clip, name: Prepared(name, {"x": torch.zeros(4000 if int(name) > 19 else 1)}, ())
     data, held = Numbered(), []
     with Reader(data, network) as reader:
-        for taken, _ in enumerate(reader.read(given(range(40)))):
+        for taken, _ in enumerate(reader.read(in_turn(range(40)))):
             held.append(sum(row > 19 for row in data.asked[taken + 1 :]))
         threads = reader._threads
     assert max(held) <= max(20_000 // 16_000, 2 * threads)
 
 
 def test_nothing_now_is_not_the_end():
-    """A worker that has no next shard yet must hand on what it has read before it waits for one."""
+    """A worker without a next shard must return the samples that it has read before it waits for one."""
     taken: list[int] = []
     rows = deque([0, 1, 2, None, 5, 6, None])
     waited_at: list[int] = []
@@ -116,5 +116,5 @@ def test_an_unforeseen_error_reaches_the_reader_and_leaves_no_thread():
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError), Reader(Broken(), Network()) as reader:
-        list(reader.read(given(range(40))))
+        list(reader.read(in_turn(range(40))))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("read")]

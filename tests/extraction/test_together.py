@@ -1,4 +1,4 @@
-"""Pictures are decoded once for all controls, and what is cached is what each alone would have cached."""
+"""Pictures are decoded once for all controls, and each control's cache is the same as when extracted alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.builders import SHAPES
 
 
 class Counted(Shapes):
-    """Drawings that count how often each is drawn."""
+    """A dataset of drawings that counts how often each is drawn."""
 
     def __init__(self):
         super().__init__("default", SHAPES.per_category, SHAPES.seed, SHAPES.size)
@@ -27,7 +27,7 @@ class Counted(Shapes):
 
 
 def small_shards(monkeypatch):
-    """Shards of 5 of the 16 pictures, so that there is something to resume."""
+    """Use shards of 5 of the 16 pictures, so that there is something to resume."""
     plain = control_spaces._config_of
     monkeypatch.setattr(control_spaces, "_config_of", lambda *args: replace(plain(*args), rows_per_shard=5))
 
@@ -38,7 +38,7 @@ def files_in(folder):
 
 
 def test_a_picture_is_decoded_once_for_all_controls(tmp_path, monkeypatch):
-    """Keys and bytes are those of four extractions, one after another."""
+    """Keys and bytes are the same as those of four separate extractions."""
     small_shards(monkeypatch)
     together = Counted()
     got = control_latents(list(CONTROLS), SHAPES, str(tmp_path / "together"), together)
@@ -72,7 +72,7 @@ def test_what_one_control_has_is_not_made_again(tmp_path, monkeypatch):
 
 
 def test_a_broken_picture_stops_no_other_and_loses_nothing(tmp_path, caplog, monkeypatch):
-    """Met late, that is: what was committed before stays, and is taken up by the same command."""
+    """The error comes late: the shards committed before it stay, and the same command resumes from them."""
     small_shards(monkeypatch)
 
     class Broken(Counted):

@@ -82,7 +82,7 @@ def test_arrays_in_an_archive(tmp_path, name):
 def test_ids_and_labels_that_are_objects(tmp_path):
     names = {"ids": np.array(["a", b"b", 7], object), "label": np.array(["x", None, "y"], object)}
     np.savez(tmp_path / "it's.npz", **names, values=FLOATS)
-    file = mended(tmp_path / "it's.npz", "it's-text.npz")
+    file = converted(tmp_path / "it's.npz", "it's-text.npz")
     assert (file.table.ids, file.table.labels) == (["a", "b", "7"], ["x", None, "y"])
     np.testing.assert_array_equal(file.values, FLOATS)
 

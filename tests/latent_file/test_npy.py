@@ -15,7 +15,7 @@ NPY = [
      "column: model.id=name"),
     ("id\na\nb\n", "{x}.csv has 2 rows and {x}.npy has 3: wanted one for each, in its order"),
     ("id,x\na,1\n,2\nc,3\n", "{x}.csv, line 3: no id"),
-    ("id,x\na,1\nb,two\nc,3\n", "{x}.csv, line 3: column 'x' wants a finite number, got 'two'"),
+    ("id,x\na,1\nb,two\nc,3\n", "{x}.csv, line 3: column 'x' must be a finite number, got 'two'"),
     ("id\na\nb\na\n", "{x}.npy: duplicate id 'a', in rows 0 and 2 (counted from 0)"),
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A real ``foresight extract`` that goes on in the background."""
+"""A real ``foresight extract`` in the background."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Pixels.features = slow
 
 
 def slowed(folder: Path) -> Path:
-    """A folder that slows down whatever Python process has it on its path, by ``SECONDS_A_BATCH`` and so on."""
+    """A folder that slows down every Python process that has it on its path, by ``SECONDS_A_BATCH`` and so on."""
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(SLOW)
     return folder
@@ -41,7 +41,7 @@ def slowed(folder: Path) -> Path:
 
 @pytest.fixture
 def start(tmp_path):
-    """``start("runner.workers=3", SECONDS_A_BATCH="0.01")``: an extraction that goes on in the background."""
+    """Make ``start("runner.workers=3", SECONDS_A_BATCH="0.01")`` start an extraction in the background."""
     slowed(tmp_path / "site")
     started = []
 
@@ -68,7 +68,7 @@ def start(tmp_path):
 
 @pytest.fixture(scope="session")
 def plain(tmp_path_factory) -> dict[str, bytes]:
-    """The entry as one process leaves it."""
+    """The files of the entry that a single process writes."""
     place = tmp_path_factory.mktemp("plain")
     command = [sys.executable, "-m", "foresight_cli", *WORDS, "cache_dir=plain"]
     subprocess.run(command, cwd=place, env=user_env(), check=True, capture_output=True)

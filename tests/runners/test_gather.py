@@ -1,4 +1,4 @@
-"""Sums over pieces on a Ray cluster: merged there, whatever becomes of a worker."""
+"""Sums over pieces on a Ray cluster: merged there, even if a worker dies."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ with connected(config):  # once for all: a cluster takes longer to start than th
 
 
 def split(folder: str) -> list[tuple[str, list[int]]]:
-    """Five pieces of the numbers below 50."""
+    """Split the numbers below 50 into five pieces."""
     return [(folder, list(range(start, start + 10))) for start in range(0, 50, 10)]
 
 
@@ -75,13 +75,13 @@ def refused(piece, on_samples) -> int:
     return added(piece, on_samples)
 
 
-def merged(one: int, other: int) -> int:
-    return one + other
+def merged(first: int, second: int) -> int:
+    return first + second
 
 
 @pytest.fixture(scope="module")
 def gathered(tmp_path_factory) -> dict[str, list[object]]:
-    """What came of each of the works, and of what was seen the sum."""
+    """The result of each kind of work, and the sum of the samples seen."""
     folder = tmp_path_factory.mktemp("pieces")
     done = subprocess.run(
         [sys.executable, "-c", CODE, str(folder)],
@@ -93,8 +93,8 @@ def gathered(tmp_path_factory) -> dict[str, list[object]]:
     )
     assert done.returncode == 0, done.stderr
     assert (folder / "died").exists()
-    said = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
-    return {work: found for work, *found in said}
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    return {work: results for work, *results in lines}
 
 
 def test_all_pieces_and_what_was_seen(gathered):
@@ -106,10 +106,10 @@ def test_a_worker_that_is_killed_is_made_up_for(gathered):
 
 
 def test_a_piece_that_costs_its_workers_again_and_again_is_one_line(gathered):
-    said, why = gathered["added_by_workers_that_die"]
-    assert said == "refused"
+    outcome, why = gathered["added_by_workers_that_die"]
+    assert outcome == "refused"
     assert why == (
-        "the Ray cluster lost a part of the work (WorkerCrashedError), maybe for want of memory. Run the same command "
+        "the Ray cluster lost a part of the work (WorkerCrashedError), perhaps out of memory. Run the same command "
         "again, with a smaller runner.workers or without runner=ray"
     )
 

@@ -1,4 +1,4 @@
-"""Filling an entry's shards: what is refused, what a damaged shard costs, and what a kill leaves."""
+"""Filling the shards of an entry: refusals, damaged shards, and kills."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_flat_of_two_sizes_names_both(tmp_path, qwen_checkpoint, rows_per_shard,
         "pooling=flat needs the same size for all samples: 'a.png' has 128 values and 'c.png' has 192. "
         "Resize them all with model.resolution=252, or use pooling=channel_mean"
     )
-    for _ in range(2):  # the second run finds the shards of the first, and is refused alike
+    for _ in range(2):  # the second run finds the shards of the first, and is refused in the same way
         with pytest.raises(ForesightError) as caught:
             extract(dataclasses.replace(config, rows_per_shard=rows_per_shard, runner=LocalConfig("local", workers)))
         assert str(caught.value) == says

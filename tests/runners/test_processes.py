@@ -20,28 +20,28 @@ def test_two_processes_on_one_entry(tmp_path, start):
     first = start(SECONDS_A_BATCH="0.06")
     until(lambda: shards(tmp_path), first)
     second = start(SECONDS_A_BATCH="0.06")
-    (out, _), (said, wrong) = first.communicate(timeout=60), second.communicate(timeout=60)
+    (out, _), (output, wrong) = first.communicate(timeout=60), second.communicate(timeout=60)
     assert (first.returncode, second.returncode, wrong) == (0, 0, "")
     assert out.count("committed") == 100
     host = re.escape(os.uname().nodename)
-    lines = said.splitlines()
+    lines = output.splitlines()
     assert re.fullmatch(
         rf"waiting for process {first.pid} on {host}, which is filling outputs/cache/pixels/\S+", lines[0]
     )
-    assert len(lines) == 3  # and no shard of its own: only where the rows lie, and what to type next
+    assert len(lines) == 3  # no shard: only the path of the entry, and what to type next
     assert lines[1].startswith("pixels layer=final flat: 800 rows -> outputs/cache/pixels/layer-final/flat/")
     assert len(shards(tmp_path)) == 100
 
 
-def test_the_second_goes_on_where_the_first_was_killed(tmp_path, start):
+def test_the_second_resumes_where_the_first_was_killed(tmp_path, start):
     first = start(SECONDS_A_BATCH="0.02")
     until(lambda: len(shards(tmp_path)) >= 5, first)
     second = start()
     until(lambda: second.stdout.readline().startswith("waiting for process"), second)
     first.kill()
-    said, _ = second.communicate(timeout=60)
+    output, _ = second.communicate(timeout=60)
     assert second.returncode == 0
-    assert 1 <= said.count("committed") <= 95
+    assert 1 <= output.count("committed") <= 95
     assert len(shards(tmp_path)) == 100
 
 
@@ -49,18 +49,20 @@ def test_the_second_goes_on_where_the_first_was_killed(tmp_path, start):
 
 
 def test_a_worker_that_dies_leaves_its_shard_to_the_others(tmp_path, start):
-    """One worker is killed from outside; the run goes on, says so, and ends as any other."""
+    """One worker is killed from outside; the run reports it, continues, and ends normally."""
     plain = start("cache_dir=plain")
     assert plain.wait(timeout=60) == 0
     run = start("runner.workers=3", "cache_dir=shared", SECONDS_A_BATCH="0.05")
     until(lambda: len(shards(tmp_path / "shared")) >= 3, run)
     workers = [pid for pid in children_of_the_server(run.pid) if pid != run.pid]
     os.kill(workers[0], signal.SIGKILL)
-    said, wrong = run.communicate(timeout=60)
+    output, wrong = run.communicate(timeout=60)
     assert (run.returncode, wrong) == (0, "")
     assert (
         len(
-            re.findall(r"^worker \d died \(killed by SIGKILL\): shards? \d+(, \d+)* to be done by another$", said, re.M)
+            re.findall(
+                r"^worker \d died \(killed by SIGKILL\): shards? \d+(, \d+)* to be done by another$", output, re.M
+            )
         )
         == 1
     )
@@ -68,8 +70,8 @@ def test_a_worker_that_dies_leaves_its_shard_to_the_others(tmp_path, start):
 
 
 def children_of_the_server(session: int) -> list[int]:
-    """The worker processes of a run: those of its session whose parent is the process that forks them."""
-    found = {}
+    """Return the workers of a run: processes of its session whose parent is the process that forks them."""
+    parent_of = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             _, rest = stat.read_text().rsplit(")", 1)
@@ -77,9 +79,9 @@ def children_of_the_server(session: int) -> list[int]:
             continue
         fields = rest.split()
         if int(fields[3]) == session:
-            found[int(stat.parent.name)] = int(fields[1])
-    parents = [parent for parent in found.values() if parent != session and parent in found]
-    return [pid for pid, parent in found.items() if parent in parents]
+            parent_of[int(stat.parent.name)] = int(fields[1])
+    parents = [parent for parent in parent_of.values() if parent != session and parent in parent_of]
+    return [pid for pid, parent in parent_of.items() if parent in parents]
 
 
 def test_a_shard_that_kills_its_workers_is_given_up(tmp_path, start):
@@ -87,8 +89,8 @@ def test_a_shard_that_kills_its_workers_is_given_up(tmp_path, start):
     _, wrong = run.communicate(timeout=60)
     assert run.returncode == 1
     assert wrong == (
-        "foresight extract: 2 workers died of shard 38 (the last: killed by SIGKILL), maybe for want of memory. What "
-        "is committed stays: run the same command again, with a smaller runner.workers or batch_size\n"
+        "foresight extract: 2 workers died of shard 38 (the last: killed by SIGKILL), perhaps out of memory. What "
+        "is committed is kept: run the same command again, with a smaller runner.workers or batch_size\n"
     )
     again = start("runner.workers=2")
     assert again.wait(timeout=60) == 0
@@ -114,12 +116,12 @@ def test_workers_end_with_their_parent(tmp_path, start):
 def test_ctrl_c_is_one_line_and_loses_nothing(tmp_path, start, workers):
     run = start(f"runner.workers={workers}", SECONDS_A_BATCH="0.05")
     until(lambda: len(shards(tmp_path)) >= 3, run)
-    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the whole group
-    said, wrong = run.communicate(timeout=60)
+    os.killpg(run.pid, signal.SIGINT)  # to the whole group, like a terminal
+    output, wrong = run.communicate(timeout=60)
     assert run.returncode == 130
     assert wrong == "foresight extract: stopped. Nothing finished is lost: run the same command again to resume\n"
-    committed = said.count("committed")
-    assert committed <= len(shards(tmp_path)) < 100  # a worker may have committed what it could not yet tell of
+    committed = output.count("committed")
+    assert committed <= len(shards(tmp_path)) < 100  # a worker may have committed a shard that it could not report yet
     kept = {file: file.stat().st_mtime_ns for file in shards(tmp_path)}
     again = start()
     assert again.wait(timeout=60) == 0
@@ -143,14 +145,14 @@ def test_a_folder_that_vanishes_is_one_line(tmp_path, start, workers):
     (tmp_path / "outputs").mkdir()
     shutil.move(tmp_path / "elsewhere", tmp_path / "outputs/cache")
     again = start()
-    said, _ = again.communicate(timeout=60)
+    output, _ = again.communicate(timeout=60)
     assert again.returncode == 0
-    assert said.count("committed") <= 97
+    assert output.count("committed") <= 97
 
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A real disk of 256 kB, where this process may mount one."""
+    """A real disk of 256 kB, if this process may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", disk], capture_output=True, check=False)
@@ -167,7 +169,7 @@ REFUSED = (
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_disk_that_fills_up_is_one_line_and_the_run_goes_on_with_more_room(tmp_path, start, small_disk, workers):
+def test_a_full_disk_is_one_line_and_the_run_resumes_with_more_room(tmp_path, start, small_disk, workers):
     run = start(f"runner.workers={workers}", "cache_dir=disk/cache")
     _, wrong = run.communicate(timeout=60)
     assert run.returncode == 1

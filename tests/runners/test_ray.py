@@ -25,14 +25,14 @@ def test_the_same_bytes_as_local_on_a_cluster_of_our_own_that_binds_to_loopback(
     listening = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True).stdout.splitlines()
     ours = {str(pid) for pid in processes_of(str(tmp_path / "site"))}
     open_to = [line.split()[3] for line in listening if set(re.findall(r"pid=(\d+)", line)) & ours]
-    said, wrong = run.communicate(timeout=WAIT)
+    output, wrong = run.communicate(timeout=WAIT)
     assert (run.returncode, wrong) == (0, "")
     assert open_to
     assert all("127.0.0.1" in place for place in open_to), open_to
-    assert said.splitlines()[0] == "Ray: a cluster of this machine alone, started for this run"
-    assert said.splitlines()[1].startswith("Ray: 2 workers on ")
-    assert said.count("committed") == 100
-    filled = [int(count) for count in re.findall(r"^Ray: worker \S+ filled (\d+) shards?$", said, re.M)]
+    assert output.splitlines()[0] == "Ray: a cluster on only this machine, started for this run"
+    assert output.splitlines()[1].startswith("Ray: 2 workers on ")
+    assert output.count("committed") == 100
+    filled = [int(count) for count in re.findall(r"^Ray: worker \S+ filled (\d+) shards?$", output, re.M)]
     assert sum(filled) == 100
     assert len(filled) == 2
     assert visible(tmp_path / "outputs/cache") == plain
@@ -58,9 +58,9 @@ def test_a_network_gives_the_same_bytes_as_local_with_as_many_cores_a_worker(tmp
 
 def test_more_workers_than_cores_do_not_hang(tmp_path, start, plain):
     run = start(*LOCAL, "runner.workers=64")
-    said, wrong = run.communicate(timeout=WAIT)
+    output, wrong = run.communicate(timeout=WAIT)
     assert (run.returncode, wrong) == (0, "")
-    assert re.search(r"^warning: \d+ of 64 workers fit on the cluster as it stands$", said, re.M)
+    assert re.search(r"^warning: \d+ of 64 workers fit on the cluster now$", output, re.M)
     assert visible(tmp_path / "outputs/cache") == plain
 
 
@@ -69,7 +69,7 @@ def test_a_worker_that_fits_nowhere_is_one_line_after_a_bounded_wait(start):
     _, wrong = run.communicate(timeout=90)
     assert run.returncode == 1
     assert re.fullmatch(
-        r"foresight extract: no worker found a place within 5 s: each wants 500 CPUs, the nodes have \d+ CPUs and 0 "
+        r"foresight extract: no worker found a place within 5 s: each needs 500 CPUs, the nodes have \d+ CPUs and 0 "
         r"GPUs, of which \d+ CPUs and 0 GPUs are free\. Lower runner\.cpus_per_worker or runner\.gpus_per_worker, or "
         r"wait longer with runner\.wait=SECONDS\n",
         wrong,
@@ -78,9 +78,9 @@ def test_a_worker_that_fits_nowhere_is_one_line_after_a_bounded_wait(start):
 
 def test_a_shard_that_kills_its_workers_is_given_up(tmp_path, start):
     run = start(*LOCAL, "runner.workers=2", DEADLY="cross-0004")
-    said, wrong = run.communicate(timeout=WAIT)
+    output, wrong = run.communicate(timeout=WAIT)
     assert run.returncode == 1
-    assert said.count("a worker was lost: shard 38 is done again by another") == 2
+    assert output.count("a worker was lost: shard 38 is done again by another") == 2
     assert re.match(
         r"foresight extract: workers died of shard 38 (\(or of .*\d meanwhile\) )?again and again, maybe for want of ",
         wrong,
@@ -103,7 +103,7 @@ def test_ctrl_c_is_one_line_and_loses_nothing(tmp_path, start):
     ("words", "says"),
     [
         (["runner.address=127.0.0.1:1"], "runner.address=127.0.0.1:1: no Ray cluster answers ("),
-        (["runner.address=local", "cache_dir=memory://x"], "cache_dir=memory:// is seen by one process alone"),
+        (["runner.address=local", "cache_dir=memory://x"], "cache_dir=memory:// is visible to only one process"),
         (
             ["runner.address=local", "device=cuda"],
             "device=cuda, and no GPU in the Ray cluster for a worker: use device=cpu",

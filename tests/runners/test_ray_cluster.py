@@ -27,20 +27,20 @@ TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "a" * 64}
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 class Cluster:
-    """A head and a second node, each with all its processes in a group of its own."""
+    """A head and a second node, each with all its processes in its process group."""
 
     def __init__(self, site: Path) -> None:
-        self.temp = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # its sockets want a short path
+        self.temp = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # its sockets need a short path
         self.env = user_env(PYTHONPATH=str(site), RAY_USAGE_STATS_ENABLED="0", SECONDS_A_BATCH="0.1", **TOKEN)
         self.site = site
         port = free_port()
-        self.address = f"127.0.0.2:{port}"  # loopback too; two nodes of one address would be mixed up
+        self.address = f"127.0.0.2:{port}"  # also loopback; two nodes with one address would be confused
         client = free_port()
         self.client = f"ray://127.0.0.2:{client}"
         head = [
@@ -55,7 +55,7 @@ class Cluster:
         self._started = 1
 
     def complete(self) -> None:
-        """Both nodes are there, the second one anew where it was killed."""
+        """Wait until both nodes run; restart the second one if it was killed."""
         if self.second is None:
             self.second = self._start(f"--address={self.address}", "--node-ip-address=127.0.0.3")
             self._started += 1
@@ -72,16 +72,16 @@ class Cluster:
         )
 
     def _wait_for_both(self) -> None:
-        """Ray lists the nodes that were killed too, and takes them for alive until it has asked them in vain."""
+        """Wait until Ray sees both nodes: it lists killed nodes as alive until a request to them fails."""
         code = f"import ray; ray.init(address='{self.address}', log_to_driver=False); nodes = ray.nodes(); "
         code += "print(len(nodes), sum(node['Alive'] for node in nodes))"
         end = time.monotonic() + 90
         while time.monotonic() < end:
-            said = subprocess.run([sys.executable, "-c", code], env=self.env, capture_output=True, text=True)
-            if said.stdout.split() == [str(self._started), "2"]:
+            output = subprocess.run([sys.executable, "-c", code], env=self.env, capture_output=True, text=True)
+            if output.stdout.split() == [str(self._started), "2"]:
                 return
             time.sleep(0.5)
-        pytest.fail(f"the cluster is not complete: {said.stdout} {said.stderr}")
+        pytest.fail(f"the cluster is not complete: {output.stdout} {output.stderr}")
 
     def kill_second(self) -> None:
         assert self.second is not None
@@ -90,13 +90,15 @@ class Cluster:
         self.second = None
 
     def workers(self) -> list[int]:
-        """The actors that fill shards: Ray names its processes after what they run."""
+        """Return the processes of actors that fill shards: Ray names processes after their task."""
         return processes_of(str(self.site), "ray::MapWorker")
 
     def on_head(self) -> list[int]:
-        """The children of the head's raylet."""
-        said = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,pgid="], capture_output=True, text=True, check=True).stdout
-        rows = [tuple(map(int, line.split())) for line in said.splitlines()]
+        """Return the children of the head's raylet."""
+        output = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,pgid="], capture_output=True, text=True, check=True
+        ).stdout
+        rows = [tuple(map(int, line.split())) for line in output.splitlines()]
         group = {pid for pid, _, leader in rows if leader == self.head.pid}
         return [pid for pid, parent, _ in rows if parent in group]
 
@@ -113,7 +115,7 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def two_nodes(tmp_path_factory) -> Iterator[Cluster]:
-    """Started once: it takes as long as a test."""
+    """A cluster started once: its start takes as long as a test."""
     made = Cluster(slowed(tmp_path_factory.mktemp("cluster") / "site"))
     yield made
     made.stop()
@@ -121,7 +123,7 @@ def two_nodes(tmp_path_factory) -> Iterator[Cluster]:
 
 @pytest.fixture
 def cluster(two_nodes) -> Cluster:
-    """Both nodes, and nobody at work on them."""
+    """Two running nodes without work on them."""
     until_idle(two_nodes)
     two_nodes.complete()
     return two_nodes
@@ -143,10 +145,10 @@ def test_a_worker_killed_on_a_cluster_of_two_nodes(tmp_path, start, plain, clust
     until(lambda: len(shards(tmp_path / "outputs")) >= 3 and len(cluster.workers()) == 2, run)
     kept = times(shards(tmp_path / "outputs"))
     os.kill(cluster.workers()[0], signal.SIGKILL)
-    said, wrong = run.communicate(timeout=WAIT)
+    output, wrong = run.communicate(timeout=WAIT)
     assert (run.returncode, wrong) == (0, "")
-    assert said.count("committed") == 100
-    assert len(re.findall(r"^a worker was lost: shard \d+ is done again by another$", said, re.M)) <= 2
+    assert output.count("committed") == 100
+    assert len(re.findall(r"^a worker was lost: shard \d+ is done again by another$", output, re.M)) <= 2
     assert times(list(kept)) == kept
     assert visible(tmp_path / "outputs/cache") == plain
 
@@ -155,11 +157,11 @@ def test_a_node_killed_in_the_middle(tmp_path, start, plain, cluster):
     run = start(*on(cluster), **TOKEN)
     until(lambda: len(shards(tmp_path / "outputs")) >= 3, run)
     (ledger,) = processes_of(str(cluster.site), "ray::Ledger")
-    assert ledger in cluster.on_head()  # the driver's node: no other's end takes it away
+    assert ledger in cluster.on_head()  # on the driver's node, which outlives the other
     cluster.kill_second()
-    said, wrong = run.communicate(timeout=WAIT)
+    output, wrong = run.communicate(timeout=WAIT)
     assert (run.returncode, wrong) == (0, "")
-    assert said.count("committed") == 100
+    assert output.count("committed") == 100
     assert visible(tmp_path / "outputs/cache") == plain
 
 
@@ -172,9 +174,9 @@ def test_the_driver_killed_and_started_again(tmp_path, start, plain, cluster):
     kept = times(shards(tmp_path / "outputs"))
     assert len(kept) < 100
     again = start(*on(cluster), **TOKEN)
-    said, wrong = again.communicate(timeout=WAIT)
+    output, wrong = again.communicate(timeout=WAIT)
     assert (again.returncode, wrong) == (0, "")
-    assert said.count("committed") == 100 - len(kept)
+    assert output.count("committed") == 100 - len(kept)
     assert times(list(kept)) == kept
     assert visible(tmp_path / "outputs/cache") == plain
 

@@ -1,4 +1,4 @@
-"""A sweep as Slurm runs it, by submitit's local executor: jobs are told to go, or killed, and go on where they were."""
+"""A sweep under submitit's local executor, as on Slurm: jobs that are preempted or killed resume."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JOB = "submitit.core._submit"
 
 @pytest.fixture
 def plain(tmp_path, start):
-    """The cache as a sweep that nobody disturbs leaves it."""
+    """The cache after a sweep without interruptions."""
     assert start("-m", "model.resolution=4,8", "cache_dir=plain").wait(timeout=120) == 0
     return visible(tmp_path / "plain")
 
@@ -26,16 +26,16 @@ def jobs(site) -> list[int]:
     return processes_of(str(site), JOB)
 
 
-def test_a_job_that_is_requeued_goes_on_after_the_last_committed_shard(tmp_path, start, plain):
+def test_a_requeued_job_resumes_after_the_last_committed_shard(tmp_path, start, plain):
     run = start(*SWEEP, SECONDS_A_BATCH="0.05")
     until(lambda: len(shards(tmp_path / "outputs")) >= 6, run)
     kept = times(shards(tmp_path / "outputs"))
-    told = jobs(tmp_path / "site")
-    for pid in told:
-        os.kill(pid, signal.SIGUSR2)  # what Slurm sends before the time is up, or when a node is wanted by others
-    said, wrong = run.communicate(timeout=240)
-    assert (run.returncode, wrong) == (0, ""), said
-    assert len(told) == 2
+    pids = jobs(tmp_path / "site")
+    for pid in pids:
+        os.kill(pid, signal.SIGUSR2)  # Slurm sends it before the time limit, or to preempt a job
+    output, wrong = run.communicate(timeout=240)
+    assert (run.returncode, wrong) == (0, ""), output
+    assert len(pids) == 2
     logs = [file.read_text() for file in (tmp_path / "outputs").rglob("*_log.out")]
     assert [text.count("Requeued job") >= 1 for text in logs] == [True, True]
     assert times(list(kept)) == kept
@@ -51,7 +51,7 @@ def test_jobs_that_are_killed_go_on_with_the_same_command(tmp_path, start, plain
     assert run.returncode != 0
     kept = times(shards(tmp_path / "outputs"))
     again = start(*SWEEP)
-    said, wrong = again.communicate(timeout=240)
-    assert (again.returncode, wrong) == (0, ""), said
+    output, wrong = again.communicate(timeout=240)
+    assert (again.returncode, wrong) == (0, ""), output
     assert times(list(kept)) == kept
     assert visible(tmp_path / "outputs/cache") == plain

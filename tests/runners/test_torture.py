@@ -1,6 +1,6 @@
 """Real extractions killed by SIGKILL at random moments: nothing committed is lost or redone, and the end is the same.
 
-Every run leaves a trace of the samples that went through the model, so that what a kill costs can be counted.
+Every run records the samples that went through the model, so that the cost of a kill can be counted.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ trace = os.open(os.environ["TRACE"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
 
 class Torn:
-    """A cache that is filled by runs which do not live to the end."""
+    """A cache that is filled by runs that are killed before they end."""
 
     def __init__(self, folder: Path, workers: int) -> None:
         self.folder = folder
         self.workers = workers
         (folder / "site").mkdir()
-        (folder / "site/sitecustomize.py").write_text(TRACE)  # read by every Python that is started, workers as well
+        (folder / "site/sitecustomize.py").write_text(TRACE)  # read by every Python process, also by workers
         self.run_number = 0
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -59,19 +59,19 @@ class Torn:
         with (self.folder / "log.txt").open("ab") as log:
             return subprocess.Popen(
                 command, cwd=self.folder, env=env, stdout=log, stderr=log, start_new_session=True
-            )  # a session of its own: all of its processes can be killed at once
+            )  # a new session: all of its processes can be killed at once
 
     @property
     def trace(self) -> Path:
         return self.folder / f"trace-{self.run_number}.txt"
 
     def computed(self) -> list[tuple[int, str]]:
-        """Process and sample of each pass through the model in this run."""
+        """Return process and sample of each pass through the model in this run."""
         lines = (line.split() for line in self.trace.read_text().splitlines())
         return [(int(pid), sample) for pid, sample in lines]
 
     def committed(self) -> dict[Path, tuple[int, int]]:
-        """Every shard that has a name, and when and where it was written."""
+        """Return inode and time of every committed shard."""
         files = (self.folder / "torn").rglob("shard-*")
         return {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in files}
 
@@ -86,7 +86,7 @@ def ids(shard: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> dict[str, bytes]:
-    """What an unbroken run leaves."""
+    """The files of a run without interruption."""
     folder = tmp_path_factory.mktemp("whole")
     command = [sys.executable, "-m", "foresight_cli", *WORDS, "cache_dir=whole"]
     subprocess.run(command, cwd=folder, env=user_env(), check=True, capture_output=True)
@@ -96,7 +96,7 @@ def whole(tmp_path_factory) -> dict[str, bytes]:
 
 
 def wait_for(lines: int, torn: Torn, run: subprocess.Popen[bytes]) -> None:
-    """Until so many samples went through the model, or the run is over."""
+    """Wait until ``lines`` samples have gone through the model, or the run is over."""
     end = time.monotonic() + 60
     while run.poll() is None and torn.trace.read_bytes().count(b"\n") < lines:
         assert time.monotonic() < end, (torn.folder / "log.txt").read_text()
@@ -105,7 +105,7 @@ def wait_for(lines: int, torn: Torn, run: subprocess.Popen[bytes]) -> None:
 
 def kill(run: subprocess.Popen[bytes], torn: Torn, whom: str, chance: random.Random) -> None:
     busy = sorted({pid for pid, _ in torn.computed()} - {run.pid})
-    with suppress(ProcessLookupError):  # it may be done
+    with suppress(ProcessLookupError):  # it may have ended
         if whom == "worker" and busy:
             os.kill(chance.choice(busy), signal.SIGKILL)
         elif whom == "parent":
@@ -136,13 +136,13 @@ def test_killed_at_any_moment_a_rerun_ends_in_the_same_bytes(tmp_path, whole, wo
         if whom == "worker":
             assert status in (0, -signal.SIGKILL), (tmp_path / "log.txt").read_text()
         after = torn.committed()
-        assert before.items() <= after.items()  # what was committed was not written again,
+        assert before.items() <= after.items()  # committed shards were not written again,
         done = Counter(sample for _, sample in torn.computed())
         assert not kept & done.keys()  # nor computed again
         if whom == "all":
             lost = len(done.keys() - torn.samples())
-            assert lost <= workers * 2 * ROWS  # each process loses what it computes, and what it is writing
-        for name, data in visible(tmp_path / "torn").items():  # whatever has a name is whole
+            assert lost <= workers * 2 * ROWS  # each process loses the shard it computes and the shard it writes
+        for name, data in visible(tmp_path / "torn").items():  # every committed file is whole
             assert data == whole[name], name
         if status == 0:
             assert visible(tmp_path / "torn") == whole

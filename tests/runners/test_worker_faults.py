@@ -1,4 +1,4 @@
-"""What goes wrong in workers and beside them: a crash, a full disk at the last shard, Ctrl-C at the start, gc."""
+"""Faults in and around workers: a crash, a full disk at the last shard, Ctrl-C at the start, gc."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.runners.watching import group_size, shards, until
 
 
 def test_ctrl_c_while_workers_start(tmp_path, start):
-    """Before a worker runs, while Python imports what it needs: one line still."""
+    """Before a worker runs, while Python imports modules, Ctrl-C is still one line."""
     for turn, processes in enumerate((1, 2, 2, 2, 4)):
         made = tmp_path / f"c{turn}"
         run = start("runner.workers=3", f"cache_dir={made}", SECONDS_A_BATCH="1")
@@ -24,7 +24,7 @@ def test_ctrl_c_while_workers_start(tmp_path, start):
         assert wrong == "foresight extract: stopped. Nothing finished is lost: run the same command again to resume\n"
 
 
-def test_a_crash_of_a_worker_is_told_as_it_is(tmp_path, start):
+def test_a_crash_of_a_worker_shows_its_traceback(tmp_path, start):
     (tmp_path / "site/sitecustomize.py").write_text(
         "from foresight_cli.models.pixels import Pixels\n"
         "def broken(self, batch, taps):\n    raise ZeroDivisionError('by nothing')\n"
@@ -34,11 +34,11 @@ def test_a_crash_of_a_worker_is_told_as_it_is(tmp_path, start):
     _, wrong = run.communicate(timeout=60)
     assert run.returncode == 1
     assert wrong.rstrip().endswith("ZeroDivisionError: by nothing")
-    assert "for want of memory" not in wrong
+    assert "out of memory" not in wrong
 
 
 def test_the_last_shard_of_each_worker_cannot_be_written(tmp_path, start):
-    """No later shard comes to tell of it: each worker must, before it waits for work."""
+    """No later shard could report the error: each worker must report it before it waits for work."""
     run = start("runner.workers=2", "rows_per_shard=400", LIMIT="20000")
     _, wrong = run.communicate(timeout=60)
     assert run.returncode == 1
@@ -50,7 +50,7 @@ def test_the_last_shard_of_each_worker_cannot_be_written(tmp_path, start):
 
 
 def test_gc_beside_an_extract_that_waits(tmp_path, start):
-    """What gc deletes from under it is made again."""
+    """A run makes again the files that gc deletes meanwhile."""
     first = start("pooling=channel_mean", SECONDS_A_BATCH="0.02")
     until(lambda: shards(tmp_path), first)
     second = start("pooling=all")

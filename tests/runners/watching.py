@@ -1,4 +1,4 @@
-"""Looking at an extraction from outside."""
+"""Observation of an extraction from outside."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ def shards(folder: Path) -> list[Path]:
 
 
 def times(files: list[Path]) -> dict[Path, int]:
-    """When each was written: one that is done again has another time."""
+    """Return the time at which each shard was written: a shard that is done again has another time."""
     return {file: file.stat().st_mtime_ns for file in files}
 
 
 def group_size(leader: int) -> int:
-    """How many processes there are in the group of ``leader``."""
+    """Count the processes in the group of ``leader``."""
     groups = subprocess.run(["ps", "-A", "-o", "pgid="], capture_output=True, text=True, check=True).stdout
     return groups.split().count(str(leader))
 
 
 def processes_of(word: str, title: str = "") -> list[int]:
-    """The processes with ``word`` in their environment or command, and ``title`` in their command."""
-    found = []
+    """Return the processes with ``word`` in their environment or command, and ``title`` in their command."""
+    processes = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes().decode(errors="replace")
             if title in command and (
                 word in command or word in (folder / "environ").read_bytes().decode(errors="replace")
             ):
-                found.append(int(folder.name))
+                processes.append(int(folder.name))
         except OSError:
             continue
-    return [pid for pid in found if pid != os.getpid()]
+    return [pid for pid in processes if pid != os.getpid()]
 
 
 def until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
