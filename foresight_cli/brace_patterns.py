@@ -53,7 +53,7 @@ def pattern_of(values: list[str]) -> str | None:
 
 
 def _runs(numbers: list[str]) -> list[list[str]]:
-    """Consecutive numbers together."""
+    """Group consecutive numbers."""
     runs: list[list[str]] = []
     for number in numbers:
         if runs and int(number) == int(runs[-1][-1]) + 1:

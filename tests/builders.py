@@ -1,4 +1,4 @@
-"""Settings of small extractions, and what they leave on the disk."""
+"""Settings of small extractions, and readers of the files that they write."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def qwen_model(checkpoint: Path, **changes) -> Qwen25VLConfig:
 
 
 def qwen(cache: Path, checkpoint: Path, **changes) -> ExtractConfig:
-    """``changes`` of the model's settings, or of the stage's."""
+    """Return settings with ``changes`` of the model's or of the stage's settings."""
     fields = {field.name for field in dataclasses.fields(Qwen25VLConfig)}
     own = {key: changes.pop(key) for key in list(changes) if key in fields}
     return pixels(cache, model=qwen_model(checkpoint, **own), **{"layers": ("4",), **changes})

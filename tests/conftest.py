@@ -1,4 +1,4 @@
-"""What the tests share: the command line as a user types it, and small checkpoints with random weights."""
+"""Fixtures of all tests: the command line as a user types it, and small checkpoints with random weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from foresight_cli.cli import app
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # small networks: several threads only wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # with small networks, several threads only wait for each other
 
 Run = Callable[..., Result]
 Shell = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -23,7 +23,7 @@ Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session", autouse=True)
 def _user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests remember the hashes of files in a folder of their own, not in the user's."""
+    """Remember the hashes of files in a folder of the tests, not of the user."""
     fonts = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matplotlib"
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("MPLCONFIGDIR", os.environ.get("MPLCONFIGDIR") or str(fonts))  # finding all fonts takes seconds
@@ -33,19 +33,19 @@ def _user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """``run("extract", "model=pixels")``: as typed in an empty folder, inside this process."""
+    """Make ``run("extract", "model=pixels")`` run the command in an empty folder, inside this process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     root, handlers, level = logging.getLogger(), list(logging.getLogger().handlers), logging.getLogger().level
     yield lambda *args: CliRunner().invoke(app, list(args))
-    for handler in set(root.handlers) - set(handlers):  # Hydra's, for the job that just ended
+    for handler in set(root.handlers) - set(handlers):  # those that Hydra added for the job
         handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
 
 
 def user_env(**changes: str) -> dict[str, str]:
-    """This process's environment as a user has it: no pytest, no make, nothing that changes what is printed."""
+    """Return the environment without variables of pytest, make and others that change the output."""
     odd = ("PYTEST", "HYDRA", "COV_", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "COLUMNS", "_FORESIGHT", "MAKE")
     kept = {key: value for key, value in os.environ.items() if not key.startswith(odd)}
     return {**kept, "COLUMNS": "200", **changes}
@@ -53,7 +53,7 @@ def user_env(**changes: str) -> dict[str, str]:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
-    """``shell("extract", "model=pixels", HYDRA_FULL_ERROR="1")``: the same, as a process of its own."""
+    """Make ``shell("extract", "model=pixels", HYDRA_FULL_ERROR="1")`` run the command in a separate process."""
 
     def typed(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "foresight_cli", *args]

@@ -1,4 +1,4 @@
-"""Cache entries as ``foresight extract`` would leave them, without running a network: for what only looks them up."""
+"""Cache entries like those of ``foresight extract``, made without a network, for tests that only look them up."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from foresight_cli.overrides import for_hydra
 def made(
     root: Path | str, *words: str, value: float = 0.0, rows: torch.Tensor | None = None, sealed: bool = True
 ) -> Entry:
-    """The entry of ``foresight extract WORDS``, the rest as a real one's.
+    """Make the entry of ``foresight extract WORDS`` with made-up latents.
 
-    Every latent is ``value``, and all pictures are one; or the latents are ``rows [n, d]``, and no two pictures are.
+    Every latent is ``value``, and all pictures are equal; or the latents are ``rows [n, d]``, and no two pictures are.
     """
     config = _config(words)
     dataset = open_dataset(config.data)
@@ -46,7 +46,7 @@ def made(
     return entry
 
 
-@cache  # composing is most of the time
+@cache  # composing takes most of the time
 def _config(words: tuple[str, ...]) -> ExtractConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return extract_config(compose("extract", for_hydra("extract", list(words))))

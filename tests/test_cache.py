@@ -33,7 +33,7 @@ def the_entry() -> Path:
 
 
 def on_a_terminal(folder: Path, columns: int, *words: str) -> list[str]:
-    """The lines that ``foresight`` shows on a terminal of so many columns."""
+    """Return the lines that ``foresight`` prints on a terminal with the given number of columns."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     env = {key: value for key, value in user_env(TERM="xterm").items() if key != "COLUMNS"}
@@ -77,7 +77,7 @@ def test_ls_in_a_pipe_tells_full_paths_and_the_total(run):
         for entry, size in zip(entries, shown, strict=True)
     ]
     assert total == f"2 entries, {sum(sizes) / 1000:.1f} kB"
-    assert len(list(Path().rglob(".hydra"))) == 1  # looking at the cache leaves no folder behind
+    assert len(list(Path().rglob(".hydra"))) == 1  # listing the cache leaves no folder of a run
 
 
 def test_ls_counts_layers_and_tells_models_of_one_name_apart(run):
@@ -117,13 +117,13 @@ def test_ls_says_what_is_not_complete_not_readable_or_being_filled(run):
     next(half.glob("shard-00001*")).unlink()
     (torn / "recipe.json").write_text("{")
     assert "  3 of 4 shards  " in run("cache", "ls").stdout
-    with lock.locked([half], lambda *_: pytest.fail("nobody else holds it")):
+    with lock.locked([half], lambda *_: pytest.fail("no other process holds it")):
         first, second = run("cache", "ls").stdout.splitlines()[1:-1]
     assert "  3 of 4 shards, being filled  " in first
     assert second.split() == [torn.name, "pixels", "final", "flat", "unreadable", str(torn)]
 
 
-# --- what is refused
+# --- refusals
 
 
 @pytest.mark.parametrize("word", ["action=verify", "action=foo", "+action=foo", "++action=x", "~action"])
@@ -171,7 +171,7 @@ def test_verify_names_the_shard_with_a_flipped_bit_until_it_is_redone(run):
     assert (result.exit_code, result.stdout) == (0, f"{entry}: whole\n")
 
 
-def test_verify_knows_no_command_for_pictures_whose_folder_is_said_nowhere(run, tmp_path):
+def test_verify_cannot_name_a_command_for_pictures_of_an_unknown_folder(run, tmp_path):
     from PIL import Image
 
     (tmp_path / "p").mkdir()
@@ -193,12 +193,12 @@ def test_verify_of_an_entry_on_its_way(run):
     next(entry.glob("shard-00002*")).unlink()
     result = run("cache", "verify")
     assert (result.exit_code, result.stdout) == (0, f"{entry}: whole so far, 3 of 4 shards\n")
-    with lock.locked([entry], lambda *_: pytest.fail("nobody else holds it")):
+    with lock.locked([entry], lambda *_: pytest.fail("no other process holds it")):
         holder = f"process {os.getpid()} on {os.uname().nodename}"
         assert run("cache", "verify").stdout == f"{entry}: whole so far, 3 of 4 shards; {holder} is filling it\n"
 
 
-def test_verify_goes_on_after_a_recipe_that_cannot_be_read(run):
+def test_verify_continues_after_a_recipe_that_cannot_be_read(run):
     run("extract", *PIXELS, "pooling=all")
     mean, flat = sorted(Path("outputs/cache").glob("*/*/*/*"))
     (mean / "recipe.json").write_text("{")
@@ -225,9 +225,9 @@ def test_verify_names_every_fault_of_an_entry(run):
     )
     for shard in (0, 3):
         flip(next(entry.glob(f"shard-0000{shard}*")))
-    said = "is missing: its bytes had changed on the disk, and it was set aside"
+    lost = "is missing: its bytes had changed on the disk, and it was set aside"
     assert run("cache", "verify").stdout == (
-        f"{entry}: shard 0 {said}; shard 3 {said}. Type: {EXTRACT} rows_per_shard=4\n"
+        f"{entry}: shard 0 {lost}; shard 3 {lost}. Type: {EXTRACT} rows_per_shard=4\n"
     )
 
 

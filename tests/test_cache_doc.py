@@ -1,4 +1,4 @@
-"""docs/cache.md against what is really written: every field is there, and none that is not."""
+"""docs/cache.md against the files that are written: it names exactly the fields that exist."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DOC = (Path(__file__).resolve().parent.parent / "docs" / "cache.md").read_text(e
 
 
 def section(title: str) -> str:
-    """The text from a heading to the next one of any level."""
+    """Return the text from a heading to the next one of any level."""
     return re.split(r"^#+ ", DOC, flags=re.MULTILINE)[[*headings()].index(title) + 1]
 
 
@@ -35,19 +35,19 @@ def headings() -> list[str]:
 
 
 def tables(title: str) -> list[dict[str, list[str]]]:
-    """The tables of a section: the cells of each row, by the name in its first column."""
-    found, rows = [], dict[str, list[str]]()
+    """Return the tables of a section: the cells of each row, by the name in its first column."""
+    complete, rows = [], dict[str, list[str]]()
     for line in [*section(title).splitlines(), ""]:
         if cells := re.fullmatch(r"\| `(\w+)` \| (.*) \|", line):
             rows[cells[1]] = cells[2].split(" | ")
         elif rows and not line.startswith("|"):
-            found.append(rows)
+            complete.append(rows)
             rows = {}
-    return found
+    return complete
 
 
 def fields_of(title: str, name: str) -> set[str]:
-    """The fields that the doc gives for one model or dataset."""
+    """Return the fields that the doc lists for one model or dataset."""
     (table,) = tables(title)
     return {field for field, (where, *_) in table.items() if name in where.split(", ")}
 
@@ -56,7 +56,7 @@ KINDS = {"str": "x", "int": 0, "bool": False, "float": 8.0, "list[str]": ()}
 
 
 def settings(group: str, name: str, **changes):
-    """Some settings of the right type for each field; ``changes`` where one matters."""
+    """Return settings with a value of the right type for each field, except for ``changes``."""
     schema, made = GROUPS[group][name], {}
     for field in dataclasses.fields(schema):
         kind = str(field.type)
@@ -77,7 +77,7 @@ def latent_file(tmp_path) -> str:
 
 @pytest.fixture
 def two_templates(tmp_path) -> str:
-    """A checkpoint with one chat template of its tokenizer, another of its processor, and a token before every text."""
+    """A checkpoint with different chat templates of tokenizer and processor, and a token before every text."""
     folder = Path(shutil.copytree(TINY / "qwen25vl", tmp_path / "two", ignore=shutil.ignore_patterns("*.safetensors")))
     template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     (folder / "tokenizer.json").unlink()
@@ -103,7 +103,7 @@ def unscaled(tmp_path) -> str:
 @pytest.mark.usefixtures("_hub")
 @pytest.mark.parametrize("name", GROUPS["model"])
 def test_the_fields_of_a_model(name, latent_file, two_templates, unscaled):
-    said = set[str]()
+    fields = set[str]()
     vae = {"checkpoint": str(TINY / "ltxv"), "subfolder": "vae"}
     whole = vae if name in ("ltxv", "autoencoder") else {"checkpoint": str(TINY / "qwen25vl")}
     local = [whole, {"checkpoint": two_templates, "init": "random"}]
@@ -111,8 +111,8 @@ def test_the_fields_of_a_model(name, latent_file, two_templates, unscaled):
         local.append({"checkpoint": unscaled, "init": "random", "normalize": True})
     for changes in ({}, *local, {"init": "random"}, {"sample": True}, {"variant": "fp16"}, {"subfolder": "vae"}):
         model = open_model(settings("model", name, path=latent_file, **changes))
-        said |= model.recipe("final").keys() | model.recipe("4").keys() | model.identity(reach_hub=True).keys()
-    assert fields_of("model", name) == said
+        fields |= model.recipe("final").keys() | model.recipe("4").keys() | model.identity(reach_hub=True).keys()
+    assert fields_of("model", name) == fields
 
 
 @pytest.mark.parametrize("name", GROUPS["data"])
@@ -180,8 +180,8 @@ def test_the_lines_that_read_an_entry_without_foresight(tmp_path):
     recipe = Recipe({"name": "m"}, "final", "flat", {"name": "d"}, rows=3, rows_per_shard=1)
     entry = Entry.create(tmp_path, recipe)
     for row in (0, 2):
-        one = Shard([f"é{row}"], torch.full((1, 2), row, dtype=torch.bfloat16), torch.zeros(1, 32).byte())
-        entry.put(row, one)
+        shard = Shard([f"é{row}"], torch.full((1, 2), row, dtype=torch.bfloat16), torch.zeros(1, 32).byte())
+        entry.put(row, shard)
     entry.put(1, Shard([], torch.empty(0, 0), torch.empty(0, 32).byte(), [("é1", "torn")]))
     entry.seal({"data": {"name": "d"}, "versions": {}})
     write_samples(entry.path, [Sample(f"é{row}", None, "g") for row in range(3)])

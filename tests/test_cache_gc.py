@@ -1,4 +1,4 @@
-"""``foresight cache gc``: what it lists, what it deletes, and what only goes by name."""
+"""``foresight cache gc``: leftovers that it lists and deletes, and entries that it deletes only by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEPT: list[Path] = []
 
 @pytest.fixture
 def cache(run, tmp_path_factory) -> Path:
-    """A cache of two complete entries, extracted once for all."""
+    """A cache of two complete entries, extracted once for all tests."""
     if KEPT:
         shutil.copytree(KEPT[0], "outputs/cache")
     else:
@@ -48,8 +48,8 @@ def size(folder: Path) -> float:
 
 def test_a_whole_cache(cache, run):
     before = files(cache)
-    said = "nothing to delete. Complete entries go only by name: keys=[ab12] or older_than=30d\n"
-    assert run("cache", "gc").stdout == said
+    message = "nothing to delete. Complete entries go only by name: keys=[ab12] or older_than=30d\n"
+    assert run("cache", "gc").stdout == message
     assert run("cache", "gc", "--yes").stdout == "deleted 0 things, 0 bytes\n"
     assert files(cache) == before
 
@@ -97,7 +97,7 @@ def test_complete_entries_go_by_age(cache, run):
     assert run("cache", "gc", "older_than=1h").stdout == "nothing to delete\n"
     os.utime(flat / "manifest.json", (time.time() - 5 * 86400,) * 2)
     torn = mean.parent / ("0" * 16)
-    torn.mkdir()  # what is not named stays, waste or not
+    torn.mkdir()  # a leftover that is not named stays
     for age in ("4d", "96h"):
         assert run("cache", "gc", f"older_than={age}").stdout.splitlines() == [
             f"{flat}: {size(flat):.1f} kB, complete, written 5 days ago",

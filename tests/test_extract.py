@@ -1,4 +1,4 @@
-"""``foresight extract``: what is written, what is left out, what is refused."""
+"""``foresight extract``: files that it writes, samples that it leaves out, and refusals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_every_layer_and_pooling_in_one_pass(tmp_path, qwen_checkpoint):
     torch.testing.assert_close(load(only(alone)).values, mean, rtol=1e-5, atol=1e-5)
 
 
-def test_what_is_there_is_not_done_again(tmp_path):
+def test_cached_shards_are_not_computed_again(tmp_path):
     mean = only(extract(pixels(tmp_path)))
     times = {path: path.stat().st_mtime_ns for path in mean.path.iterdir()}
     both = extract(pixels(tmp_path, poolings=("channel_mean", "flat")))
@@ -94,7 +94,7 @@ def test_a_broken_picture_is_left_out_and_listed(tmp_path, caplog):
     ]
     assert load(entry).ids == ["x/a.png", "x/c.png", "x/d.png"]
     assert read_samples(entry.path).ids == ["x/a.png", "x/b.png", "x/c.png", "x/d.png"]
-    with pytest.raises(ForesightError) as caught:  # a hit too must not hide it from a run that wants them all
+    with pytest.raises(ForesightError) as caught:  # a hit must not hide it from a run without on_error=skip
         extract(dataclasses.replace(config, data=dataclasses.replace(data, on_error="raise")))
     assert str(caught.value) == (
         f"1 sample cannot be used, for instance 'x/b.png': {reason}. To leave such samples out, add data.on_error=skip"
@@ -114,7 +114,7 @@ def test_a_folder_of_broken_pictures(tmp_path):
     )
 
 
-# --- what is refused
+# --- refusals
 
 
 def test_layer_that_the_checkpoint_has_not_leaves_no_folder(tmp_path, qwen_checkpoint):

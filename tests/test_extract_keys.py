@@ -1,4 +1,4 @@
-"""What is a hit in the cache and what a miss: whatever changes a number is another key, and nothing else is."""
+"""Hits and misses in the cache: only what changes a number changes the key."""
 
 from __future__ import annotations
 

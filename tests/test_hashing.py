@@ -1,4 +1,4 @@
-"""Hashes of files that are remembered, and every way in which a memory could be wrong."""
+"""Remembered hashes of files, and every way in which the memo could be wrong."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from foresight_cli.hashing import sha256_of, sha256_of_each
 
 @pytest.fixture
 def memo(tmp_path, monkeypatch) -> Path:
-    """The file of a memory that is empty as yet."""
+    """The file of a memo that is still empty."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     return tmp_path / "xdg/foresight/hashes.sqlite"
 
 
 @pytest.fixture
 def later(monkeypatch):
-    """It is ten seconds later: what was written just now counts as settled."""
+    """Move the clock ten seconds ahead, so that files written just now count as settled."""
     monkeypatch.setattr(hashing, "time_ns", lambda: time.time_ns() + 10_000_000_000)
 
 
@@ -58,7 +58,7 @@ def write(path: Path, data: bytes) -> Path:
 
 
 def tick() -> None:
-    """Let the file system's clock go on: it may stand still for some milliseconds."""
+    """Let the clock of the file system advance: it may not change for some milliseconds."""
     time.sleep(0.012)
 
 
@@ -92,7 +92,7 @@ def test_names_do_not_matter_to_the_memory(tmp_path, memo, later, read):
     assert sha256_of(tmp_path / "link") == hashlib.sha256(b"1").digest()
     other = write(tmp_path / "b", b"2")
     tick()
-    other.rename(first)  # the name of a known file, another file behind it
+    other.rename(first)  # another file under the name of a remembered one
     assert sha256_of(first) == hashlib.sha256(b"2").digest()
     assert read == [str(first)] * 2
 
@@ -130,11 +130,11 @@ def test_a_file_touched_just_now_is_neither_kept_nor_believed(tmp_path, memo, mo
         patched.setattr(hashing, "time_ns", lambda: time.time_ns() + 10_000_000_000)
         sha256_of(path)
         assert rows(memo) == 1
-        os.utime(write(tmp_path / "y", b""), (0, time.time() + 3600))  # an mtime that is still to come
+        os.utime(write(tmp_path / "y", b""), (0, time.time() + 3600))  # an mtime in the future
         sha256_of(tmp_path / "y")
         assert rows(memo) == 1
     read.pop()
-    assert sha256_of(path) == hashlib.sha256(b"1").digest()  # by the true clock it may still be changing
+    assert sha256_of(path) == hashlib.sha256(b"1").digest()  # by the true clock it may still change
     assert read == [str(path)] * 3
 
 
@@ -193,13 +193,13 @@ def test_a_folder_and_a_failing_disk_are_named(tmp_path, memo, monkeypatch):
     assert caught.value.filename == str(tmp_path / "x")
 
 
-# --- a memory that fails
+# --- a memo that fails
 
 
-def test_where_the_memory_lies(tmp_path, monkeypatch, later):
+def test_the_path_of_the_memo(tmp_path, monkeypatch, later):
     path = write(tmp_path / "x", b"1")
     for xdg, home, base in (("{}/a", "{}", "a"), ("", "{}/b", "b/.cache"), ("relative", "{}/c", "c/.cache")):
-        monkeypatch.setenv("XDG_CACHE_HOME", xdg.format(tmp_path))  # a relative one is none, as the XDG rules say
+        monkeypatch.setenv("XDG_CACHE_HOME", xdg.format(tmp_path))  # a relative path is ignored, by the XDG rules
         monkeypatch.setenv("HOME", home.format(tmp_path))
         sha256_of(path)
         assert rows(tmp_path / base / "foresight/hashes.sqlite") == 1
@@ -227,7 +227,7 @@ def test_a_memory_that_cannot_be_used_is_no_error(tmp_path, memo, later, monkeyp
 
 
 @pytest.mark.parametrize("damage", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 5000, None])
-def test_a_memory_that_is_no_database_of_ours_is_made_anew(tmp_path, memo, later, read, damage):
+def test_a_damaged_or_foreign_memo_is_made_again(tmp_path, memo, later, read, damage):
     memo.parent.mkdir(parents=True)
     if damage:
         memo.write_bytes(damage)

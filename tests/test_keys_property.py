@@ -1,4 +1,4 @@
-"""Whatever changes a number is another key, and nothing else is: settings, weights and pictures changed at random."""
+"""Only what changes a number changes the key: settings, weights and pictures are changed at random."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def test_how_it_runs_changes_no_key(qwen_checkpoint, how):
 
 
 @OFTEN
-@given(one=st.fixed_dictionaries(NUMBERS), other=st.fixed_dictionaries(NUMBERS))
-def test_settings_that_change_numbers_change_the_key(qwen_checkpoint, one, other):
-    same = keys(qwen(Path("cache"), qwen_checkpoint, **one)) == keys(qwen(Path("cache"), qwen_checkpoint, **other))
-    assert same == (one == other)
+@given(first=st.fixed_dictionaries(NUMBERS), second=st.fixed_dictionaries(NUMBERS))
+def test_settings_that_change_numbers_change_the_key(qwen_checkpoint, first, second):
+    same = keys(qwen(Path("cache"), qwen_checkpoint, **first)) == keys(qwen(Path("cache"), qwen_checkpoint, **second))
+    assert same == (first == second)
 
 
 def test_settings_without_a_say_do_not_enter(qwen_checkpoint):
-    """The seed of random weights where the weights are not random; the final norm of a layer below it."""
+    """The seed of random weights if the weights are not random; the final norm of a layer below it."""
     base = qwen(Path("cache"), qwen_checkpoint)
     assert keys(qwen(Path("cache"), qwen_checkpoint, init_seed=5)) == keys(base)
     assert keys(qwen(Path("cache"), qwen_checkpoint, final_norm=False)) == keys(base)
@@ -97,7 +97,7 @@ def test_one_flipped_bit_of_a_file_that_is_read_changes_the_key(copy, data):
     flipped[bit // 8] ^= 1 << bit % 8
     try:
         file.write_bytes(flipped)
-        os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))  # as some tools do when they copy
+        os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))  # like tools that keep times when they copy
         read = file.name != "generation_config.json"
         assert changed(qwen(Path("cache"), copy), base) == read
         assert changed(qwen(Path("cache"), copy, init="random"), fixed) == (read and file.suffix != ".safetensors")
@@ -107,7 +107,7 @@ def test_one_flipped_bit_of_a_file_that_is_read_changes_the_key(copy, data):
 
 
 def changed(config, before) -> bool:
-    """Whether the keys are others, or the files are refused: a bit of a header may make it none."""
+    """Check that the key changes, or the files are refused: a changed bit in a header may make a file invalid."""
     try:
         return keys(config) != before
     except ForesightError:

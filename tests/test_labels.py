@@ -1,4 +1,4 @@
-"""What models are called: by their users, or by their files; no key depends on it."""
+"""Labels of models, from their users or from their files; no key depends on them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_model_is_called_by_its_file_or_folder(settings, label):
     assert label_of(settings) == label
 
 
-def test_two_of_one_name_are_told_apart():
+def test_equal_labels_are_extended():
     vit = {"name": "vision", "checkpoint": "a/vit", "tokens": "cls", "dtype": "float32"}
     assert labels_of_both(vit, {**vit, "tokens": "patch"}) == ("vit tokens=cls", "vit tokens=patch")
     assert labels_of_both(vit, {**vit, "checkpoint": "b/vit"}) == ("a/vit", "b/vit")
@@ -64,6 +64,6 @@ def test_a_label_is_kept_in_the_cache_and_changes_no_key(run):
 
 @pytest.mark.parametrize("label", ["", " a", "a\nb", "x" * 61])
 def test_a_label_is_one_short_line(run, label):
-    said = run("extract", "model=pixels", f"model.label={label}")
-    assert said.exit_code == 2
-    assert said.output.splitlines()[-1].endswith(": it must be a name of 1 to 60 characters on one line")
+    done = run("extract", "model=pixels", f"model.label={label}")
+    assert done.exit_code == 2
+    assert done.output.splitlines()[-1].endswith(": it must be a name of 1 to 60 characters on one line")

@@ -1,4 +1,4 @@
-"""From a hidden state to one vector: closed forms."""
+"""Pooling of a hidden state to one vector, against closed forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an extraction says of its progress where there is no terminal."""
+"""The progress of an extraction without a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ def test_a_line_for_each_shard_with_what_was_there_before(caplog):
         progress.on_shard(1)
         progress.on_samples(4)
         progress.on_shard(2)
-    assert caplog.messages[0] == "pixels: shard 1 committed, 16 of 20 samples"  # reading the model is no speed
+    assert (
+        caplog.messages[0] == "pixels: shard 1 committed, 16 of 20 samples"
+    )  # the time to load the model does not count
     assert re.fullmatch(r"pixels: shard 2 committed, 20 of 20 samples, \d+\.\d samples/s", caplog.messages[1])
     assert len(caplog.messages) == 2
 

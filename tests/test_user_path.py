@@ -1,4 +1,4 @@
-"""Paths as people type them: a home folder is found, and what can be no path is one line."""
+"""Paths that users type: a home folder is found, and an impossible path is a one-line error."""
 
 from __future__ import annotations
 
