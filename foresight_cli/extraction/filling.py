@@ -197,12 +197,12 @@ class _Making:
         for vectors in self.latents.values():
             vectors.append(torch.empty(0))
         self.waiting[row] = sample
-        mates = [other for other, waits in self.waiting.items() if waits.shape == sample.shape]
-        if len(mates) >= self.batch_size.size:
-            self._compute(mates)
+        same_shape = [other for other, prepared in self.waiting.items() if prepared.shape == sample.shape]
+        if len(same_shape) >= self.batch_size.size:
+            self._compute(same_shape)
         elif (
             len(self.waiting) >= WAITING_BATCHES * self.batch_size.size
-            or sum(waits.bytes for waits in self.waiting.values()) >= WAITING_BYTES
+            or sum(prepared.bytes for prepared in self.waiting.values()) >= WAITING_BYTES
         ):
             self._compute(list(self.waiting))
 

@@ -72,13 +72,13 @@ class Entry:
         """Return the entry in the folder ``path``.
 
         Raises:
-            ForesightError: the folder is no entry, or its recipe cannot be read.
+            ForesightError: the folder is not an entry, or its recipe cannot be read.
         """
         recipe_file = path / "recipe.json"
         try:
             recipe = Recipe.from_dict(read_json(recipe_file))
         except FileNotFoundError:
-            raise ForesightError(f"{path} is no cache entry: it has no recipe.json") from None
+            raise ForesightError(f"{path} is not a cache entry: it has no recipe.json") from None
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ForesightError(f"cannot read {recipe_file}: {error}") from None
         if recipe.key[:16] != path.name:

@@ -104,7 +104,7 @@ def test_get_of_a_missing_shard(tmp_path):
 def test_open_of_no_entry(tmp_path):
     with pytest.raises(ForesightError) as caught:
         Entry.open(tmp_path)
-    assert str(caught.value) == f"{tmp_path} is no cache entry: it has no recipe.json"
+    assert str(caught.value) == f"{tmp_path} is not a cache entry: it has no recipe.json"
 
 
 @pytest.mark.parametrize("edit", [RECIPE.canonical().replace(b'"rows":10', b'"rows":11'), RECIPE.canonical() + b"\n"])
