@@ -110,7 +110,7 @@ def test_ls_on_a_terminal_is_one_line_for_each_entry(run, tmp_path, columns):
     assert lines[-1].startswith("2 entries, ")
 
 
-def test_ls_says_what_is_not_complete_not_readable_or_being_filled(run):
+def test_ls_marks_entries_that_are_incomplete_unreadable_or_being_filled(run):
     run("extract", *PIXELS, "rows_per_shard=4")
     run("extract", *PIXELS, "pooling=flat")
     half, torn = sorted(Path("outputs/cache").glob("*/*/*/*"))
@@ -138,7 +138,7 @@ def test_an_action_as_a_setting_is_refused(run, word):
 
 
 @pytest.mark.parametrize(("action", "word"), [("ls", "--yes"), ("verify", "keys=[abcd]"), ("ls", "older_than=3d")])
-def test_what_is_for_gc_alone_is_refused(run, action, word):
+def test_settings_of_only_gc_are_refused(run, action, word):
     Path("outputs/cache").mkdir(parents=True)
     result = run("cache", action, word)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -186,7 +186,7 @@ def test_verify_cannot_name_a_command_for_pictures_of_an_unknown_folder(run, tmp
     assert run("cache", "verify").stdout == f"{missing} Type the same extract again\n"
 
 
-def test_verify_of_an_entry_on_its_way(run):
+def test_verify_of_an_entry_being_filled(run):
     run("extract", *PIXELS, "rows_per_shard=4")
     entry = the_entry()
     (entry / "manifest.json").unlink()
@@ -231,7 +231,7 @@ def test_verify_names_every_fault_of_an_entry(run):
     )
 
 
-def test_a_folder_that_is_no_cache_is_not_called_whole(run, tmp_path):
+def test_a_folder_that_is_not_a_cache_is_not_called_whole(run, tmp_path):
     (tmp_path / "nowhere").mkdir()
     done = run("cache", "verify", "cache_dir=nowhere")
     assert done.output == "nowhere: there are no entries to check\n"

@@ -163,7 +163,7 @@ app(prog_name="foresight")
 """
 
 
-def test_an_entry_that_an_extract_fills_is_left_alone_and_one_that_was_killed_goes(cache, run, tmp_path):
+def test_an_entry_being_filled_is_left_alone_and_a_killed_one_is_deleted(cache, run, tmp_path):
     words = ("extract", "model=pixels", "pooling=flat", "data.per_category=1", "data.size=48", "rows_per_shard=4")
     extract = subprocess.Popen(
         [sys.executable, "-c", FILLING, *words],

@@ -20,7 +20,7 @@ from tests.builders import SHAPES, only, pixels, qwen, visible
 # --- hits and misses
 
 
-def test_what_is_cached_is_what_the_model_gives(tmp_path):
+def test_cached_latents_are_those_of_the_model(tmp_path):
     latents = load(only(extract(pixels(tmp_path))))
     assert latents.ids[:3] == ["circle-0000", "circle-0001", "square-0000"]
     assert latents.labels[:3] == ["circle", "circle", "square"]
@@ -59,7 +59,7 @@ def test_a_hit_imports_no_torch(run, tmp_path, qwen_checkpoint):
 
 
 @pytest.mark.parametrize("change", [{"batch_size": 3}, {"device": "auto"}, {"weights": "tiny"}])
-def test_how_it_runs_is_no_part_of_the_key(tmp_path, monkeypatch, change):
+def test_settings_of_the_run_are_not_part_of_the_key(tmp_path, monkeypatch, change):
     entry = only(extract(pixels(tmp_path)))
     monkeypatch.setattr(Pixels, "load", lambda *_: pytest.fail("the model was loaded"))
     assert only(extract(pixels(tmp_path, **change))) == entry
@@ -77,11 +77,11 @@ def test_how_it_runs_is_no_part_of_the_key(tmp_path, monkeypatch, change):
         {"rows_per_shard": 16},
     ],
 )
-def test_what_changes_the_numbers_is_a_miss(tmp_path, change):
+def test_a_setting_that_changes_the_numbers_is_a_miss(tmp_path, change):
     assert only(extract(pixels(tmp_path))).path != only(extract(pixels(tmp_path, **change))).path
 
 
-def test_what_changes_qwens_numbers_is_a_miss(tmp_path, qwen_checkpoint):
+def test_a_setting_that_changes_qwens_numbers_is_a_miss(tmp_path, qwen_checkpoint):
     base = {"data": dataclasses.replace(SHAPES, per_category=1)}
     changes = (
         {},

@@ -70,7 +70,7 @@ def test_it_is_the_sha256_of_the_bytes(tmp_path, memo, later, size):
         assert sha256_of(path) == hashlib.sha256(data).digest()
 
 
-def test_what_is_remembered_is_not_read(tmp_path, memo, later, read):
+def test_remembered_files_are_not_read(tmp_path, memo, later, read):
     paths = [write(tmp_path / f"{i}", b"%d" % i) for i in range(2000)]
     expected = [hashlib.sha256(b"%d" % i).digest() for i in range(2000)]
     assert list(sha256_of_each(paths)) == expected
@@ -206,7 +206,7 @@ def test_the_path_of_the_memo(tmp_path, monkeypatch, later):
 
 
 @pytest.mark.parametrize("fault", ["no folder", "a folder in its place", "locked", "no home"])
-def test_a_memory_that_cannot_be_used_is_no_error(tmp_path, memo, later, monkeypatch, fault):
+def test_an_unusable_memo_is_not_an_error(tmp_path, memo, later, monkeypatch, fault):
     path = write(tmp_path / "x", b"1")
     with contextlib.ExitStack() as stack:
         if fault == "no folder":

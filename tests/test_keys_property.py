@@ -162,7 +162,7 @@ HITS = {
 
 
 @pytest.mark.parametrize("change", [*MISSES, *HITS])
-def test_what_changes_in_a_folder_of_pictures(tmp_path, change):
+def test_changes_in_a_folder_of_pictures(tmp_path, change):
     data = folder(tmp_path / "p")
     before = keys(pixels(tmp_path, data=data))
     ({**MISSES, **HITS})[change](tmp_path / "p")

@@ -7,7 +7,7 @@ import re
 from foresight_cli.progress import ShardProgress, WorkerSpeeds
 
 
-def test_a_line_for_each_shard_with_what_was_there_before(caplog):
+def test_a_line_for_each_shard_counts_earlier_shards(caplog):
     with caplog.at_level("INFO"), ShardProgress("pixels", 20, {1: 8, 2: 4}) as progress:
         progress.on_samples(8)
         progress.on_shard(1)

@@ -23,7 +23,7 @@ def test_all_workers_slow_take_that_much_longer():
     assert result.seconds == 60.0 + 30.0 * 100
 
 
-def test_losses_cost_what_they_should_on_average():
+def test_losses_cost_the_expected_time_on_average():
     # A loss costs half a shard and a start; with rate q a second a worker does 1 s of work in 1 + q (5 + 60) s.
     cluster = dataclasses.replace(PLAIN, workers=40, lost_per_hour=6.0)
     result = simulate(cluster, 40_000)

@@ -27,7 +27,7 @@ PATH_LINES = [
 
 
 @pytest.mark.parametrize("line", PATH_LINES)
-def test_a_path_that_can_be_none_is_one_line(run, line):
+def test_an_impossible_path_is_one_line(run, line):
     *words, key = line.split()
     for text, status in ((LONG, 2), ("", 2), ("~nosuchuser/x", 1)):
         result = run(*words, f"{key}={text}")

@@ -30,7 +30,7 @@ def test_samples_of_one_shape_share_a_batch_in_order():
     assert names(prepared, 3, pads=False) == ["ace", "g", "bdf"]
 
 
-def test_what_is_left_over_is_padded_with_what_is_of_like_length():
+def test_leftovers_are_padded_with_samples_of_similar_length():
     lengths = {"a": 10, "b": 10, "c": 11, "d": 20, "e": 11, "f": 21, "g": 40}
     prepared = [sample(name, length, length=length) for name, length in lengths.items()]
     assert names(prepared, 2, pads=True) == ["ab", "ce", "df", "g"]  # 20 and 21 are close enough, 21 and 40 are not

@@ -134,7 +134,7 @@ def test_at_most_one_shard_waits_to_be_written(tmp_path, monkeypatch):
     assert max(ahead) <= 2  # one being computed, one being written, and one handed over between them
 
 
-def test_what_was_computed_before_an_error_is_written(tmp_path):
+def test_shards_computed_before_an_error_are_written(tmp_path):
     data, model = Rows(24), Doubling()
 
     def on_batch(ids):

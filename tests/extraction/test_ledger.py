@@ -32,7 +32,7 @@ def test_the_shard_before_is_not_given_up_and_is_named_as_a_suspect():
     assert ledger.begin("another", 38) == "shard 38 (or of reading or writing shard 39 meanwhile)"
 
 
-def test_one_whose_file_was_written_is_no_suspect():
+def test_a_written_shard_is_not_a_suspect():
     ledger = Ledger()
     for i in range(DEATHS):
         taken(ledger, f"worker {i}", i, 38)

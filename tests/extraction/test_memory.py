@@ -14,14 +14,14 @@ LINUX = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="n
 
 
 @LINUX
-def test_free_memory_is_what_the_system_says():
+def test_free_memory_is_that_of_the_system():
     lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     available = int(lines["MemAvailable"].split()[0]) * 1024
     assert 0 < free_bytes("cpu") <= 1.2 * available
 
 
 @LINUX
-def test_peak_is_what_was_held_at_once():
+def test_peak_counts_memory_held_at_the_same_time():
     """Measure in a separate process: 300 MB for a moment, then 100 MB twice one after another."""
     code = (
         "import torch\n"

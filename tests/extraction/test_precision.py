@@ -128,7 +128,7 @@ def test_the_error_for_latents_of_two_dtypes_names_the_setting_to_add(run, confi
     }
 
 
-def test_memory_is_that_of_the_weights_and_of_a_sample_on_its_way(config):
+def test_memory_is_that_of_the_weights_and_of_one_sample(config):
     asked = config("weights=tiny", "model.dtype=float32")
     need = need_of(asked, open_model(asked.model))
     assert need is not None
@@ -174,7 +174,7 @@ def test_a_network_that_does_not_fit_is_refused_before_it_is_read(config, monkey
     )
 
 
-def test_dry_run_says_what_it_takes_and_refuses_what_does_not_fit(run, monkeypatch):
+def test_dry_run_prints_the_memory_and_refuses_a_network_that_does_not_fit(run, monkeypatch):
     words = ("extract", "weights=tiny", "model.dtype=bfloat16", "dry_run=true", *SMALL)
     assert "MB for the weights in bfloat16 and about" in run(*words).output
     pretend(monkeypatch, free=1000)

@@ -56,7 +56,7 @@ def test_a_picture_is_decoded_once_for_all_controls(tmp_path, monkeypatch):
         assert torch.equal(held.values, again[name].values)
 
 
-def test_what_one_control_has_is_not_made_again(tmp_path, monkeypatch):
+def test_cached_shards_of_one_control_are_not_made_again(tmp_path, monkeypatch):
     small_shards(monkeypatch)
     control_latents(["histogram"], SHAPES, str(tmp_path))
     control_latents(["pixels", "random_network"], SHAPES, str(tmp_path))

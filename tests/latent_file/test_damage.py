@@ -39,7 +39,7 @@ def whole(path: Path) -> Path:
     return path
 
 
-def test_what_is_no_file_of_latents(tmp_path, monkeypatch):
+def test_paths_that_are_not_files_of_latents(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     Path("a.index").write_bytes(b"faiss")
@@ -51,7 +51,7 @@ def test_what_is_no_file_of_latents(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["npz", "safetensors", "parquet"])
-def test_a_file_that_goes_before_its_values_are_read(tmp_path, kind):
+def test_a_file_deleted_before_its_values_are_read(tmp_path, kind):
     path = whole(tmp_path / f"x.{kind}")
     file = open_latent_file(path)
     path.unlink()

@@ -65,7 +65,7 @@ def test_ids_and_labels_that_were_saved_as_bytes(tmp_path):
     assert (table.ids, table.labels) == (["a", "b"], ["cat", None])
 
 
-def test_vectors_of_whole_numbers_are_not_passed_over_for_others(tmp_path):
+def test_vectors_of_whole_numbers_are_preferred_by_name(tmp_path):
     """Cohere's int8 embeddings are chosen as values, not the boxes of floats beside them."""
     path = written(tmp_path / "e.npz", {"id": ["a", "b"], "embedding": [[1, 2], [3, 4]], "box": LISTS})
     assert message(path).startswith("values are int64: wanted floats of 16, 32 or 64 bits. Type: python -c ")
@@ -135,7 +135,7 @@ def test_columns_that_are_named_and_missing(tmp_path):
     assert message(tmp_path / "x.npy", values="emb") == f"{tmp_path}/x.npy is one array: leave model.values=emb out"
 
 
-def test_an_undecided_column_is_asked_for_where_its_setting_is(tmp_path):
+def test_an_undecided_column_is_reported_for_its_setting(tmp_path):
     path = written(tmp_path / "e.npz", {"id": ["a", "b"], "emb": LISTS, "vec": LISTS, "embedding": LISTS})
     with pytest.raises(Undecided) as caught:
         open_latent_file(path)
@@ -163,7 +163,7 @@ def test_lists_of_lists_are_tokens_and_grids(tmp_path, kind):
     np.testing.assert_array_equal(file.values, values)
 
 
-def test_an_extension_type_is_what_it_is_stored_as(tmp_path):
+def test_an_extension_type_is_read_as_its_storage_type(tmp_path):
     values = np.arange(6, dtype=np.float32).reshape(3, 2)
     path = written(
         tmp_path / "e.parquet", {"id": list("abc"), "t": pa.FixedShapeTensorArray.from_numpy_ndarray(values)}

@@ -176,7 +176,7 @@ def test_ids_are_in_the_form_of_every_dataset(tmp_path):
     assert open_latent_file(tmp_path / "x.npz").table.ids == ["\u00e9.png", "b"]
 
 
-def test_a_csv_adds_to_what_a_safetensors_file_says(tmp_path):
+def test_a_csv_adds_columns_to_a_safetensors_file(tmp_path):
     tensors = {"values": VALUES[:2], "size": np.array([1, 2])}
     safetensors.numpy.save_file(tensors, tmp_path / "x.safetensors", metadata={"labels": json.dumps(["cat", None])})
     (tmp_path / "x.csv").write_text("id,hue\nb,0.25\na,\n")

@@ -61,7 +61,7 @@ def test_safetensors_of_eight_bits(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["id,x\na,1\nb,2\nc,3\n", "id,label\na,cat\nb,cat\nc,dog\n"])
-def test_a_csv_that_says_again_what_the_tensors_say(tmp_path, text):
+def test_a_csv_that_repeats_a_column_of_the_tensors(tmp_path, text):
     tensors = {"values": VALUES, "x": np.ones(3), "labels": np.arange(3)}
     safetensors.numpy.save_file(tensors, tmp_path / "x.safetensors")
     (tmp_path / "x.csv").write_text(text)

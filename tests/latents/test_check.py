@@ -48,11 +48,11 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_a_whole_entry_has_none(tmp_path):
+def test_a_whole_entry_has_no_faults(tmp_path):
     assert faults(sealed(tmp_path)) == []
 
 
-def test_an_entry_on_its_way_has_none(tmp_path):
+def test_an_incomplete_entry_has_no_faults(tmp_path):
     entry = Entry.create(tmp_path, RECIPE)
     assert faults(entry) == []
     entry.put(1, shard(1))
@@ -134,7 +134,7 @@ def test_a_shard_that_was_deleted(tmp_path):
     assert faults(entry) == ["shard 2 is missing"]
 
 
-def test_a_file_that_is_no_shard_though_its_hash_is_right(tmp_path):
+def test_a_file_with_the_right_hash_that_is_not_a_shard(tmp_path):
     entry = sealed(tmp_path)
     for data, says in ((b"shard", "header too small"), (b"no shard", "header too large")):
         path = entry.shard_files()[0]

@@ -91,7 +91,7 @@ def test_shards_set_aside_and_shards_that_are_never_read(tmp_path):
     ]
 
 
-def test_a_double_beside_what_the_manifest_names_is_waste(tmp_path):
+def test_a_duplicate_of_a_shard_in_the_manifest_is_waste(tmp_path):
     entry = filled(tmp_path)
     read = entry.shard_files()[1]
     double = read.with_name(read.name.replace(read.name.split(".")[1], "0" * 16))
@@ -137,7 +137,7 @@ def test_an_entry_whose_recipe_does_not_match_its_key(tmp_path, text, reason):
     assert list(leftovers(tmp_path)) == [Removable(entry.path, size(entry.path), reason)]
 
 
-def test_an_empty_folder_of_an_entry_goes_too(tmp_path):
+def test_an_empty_folder_of_an_entry_is_deleted_too(tmp_path):
     folder = tmp_path / RECIPE.folder
     folder.mkdir(parents=True)
     assert list(leftovers(tmp_path)) == [Removable(folder, 0, "incomplete: it has no recipe")]

@@ -58,7 +58,7 @@ def test_it_is_read_to_the_last_bit():
     assert faults(Entry.open(ENTRY)) == []
 
 
-def test_it_is_what_the_drawings_are():
+def test_it_matches_the_drawings():
     """Each value is the mean of four columns, then of four rows, each to the nearest 255th with halves up."""
     shapes, values = Shapes(per_category=1, size=32), load(ENTRY).values.numpy().reshape(8, 3, 8, 8)
     for row in range(8):

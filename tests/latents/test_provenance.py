@@ -55,7 +55,7 @@ def test_analyze_reports_it_instead_of_a_key_error(tmp_path):
 
 
 @pytest.mark.parametrize("manifest", [[], None, 3, "x", {}, {"key": 1}])
-def test_a_manifest_that_is_none(tmp_path, manifest):
+def test_a_file_that_is_not_a_manifest(tmp_path, manifest):
     entry = entry_with(tmp_path, lambda _: manifest)
     with pytest.raises(ForesightError) as caught:
         load(entry)

@@ -176,7 +176,7 @@ def test_a_recipe_that_foresight_did_not_write(field, value):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_more_shards_than_there_are_names_for():
+def test_too_many_shards():
     says = r"1000000 shards; at most 99999 are possible: use rows_per_shard=101 or more$"
     with pytest.raises(ForesightError, match=says):
         Recipe.from_dict(RECIPE.to_dict() | {"rows": 10_000_000, "rows_per_shard": 10})

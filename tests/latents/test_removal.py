@@ -46,7 +46,7 @@ def deleted(monkeypatch) -> list[str]:
     return names
 
 
-def test_an_entry_goes_manifest_first_and_recipe_last_with_its_empty_folders(tmp_path, monkeypatch):
+def test_an_entry_is_deleted_manifest_first_and_recipe_last_with_its_empty_folders(tmp_path, monkeypatch):
     entry = filled(tmp_path / "cache")
     shards = [path.name for path in sorted(entry.shard_files().values())]
     names = deleted(monkeypatch)
@@ -63,7 +63,7 @@ def test_folders_that_hold_other_entries_stay(tmp_path):
     assert list(tmp_path.rglob("*")) == [tmp_path / "m", other.parent, other]
 
 
-def test_what_foresight_did_not_write_stays(tmp_path):
+def test_files_that_foresight_did_not_write_stay(tmp_path):
     entry = filled(tmp_path)
     (entry.path / "notes.txt").write_text("mine")
     (entry.path / "folder").mkdir()
@@ -73,7 +73,7 @@ def test_what_foresight_did_not_write_stays(tmp_path):
     assert list(leftovers(tmp_path)) == []
 
 
-def test_one_file_goes_alone(tmp_path):
+def test_one_file_is_deleted_alone(tmp_path):
     entry = filled(tmp_path)
     before = {path.name for path in entry.path.iterdir()}
     aside = entry.path / f".corrupt-{entry.shard_files()[0].name}"

@@ -97,7 +97,7 @@ def gathered(tmp_path_factory) -> dict[str, list[object]]:
     return {work: results for work, *results in lines}
 
 
-def test_all_pieces_and_what_was_seen(gathered):
+def test_all_pieces_and_the_samples_seen(gathered):
     assert gathered["added"] == [sum(range(50)), 50]
 
 
@@ -114,5 +114,5 @@ def test_a_piece_that_costs_its_workers_again_and_again_is_one_line(gathered):
     )
 
 
-def test_what_a_piece_refuses_is_the_answer(gathered):
+def test_an_error_of_a_piece_is_the_answer(gathered):
     assert gathered["refused"] == ["refused", "shard 30 is damaged"]

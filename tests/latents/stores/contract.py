@@ -182,7 +182,7 @@ class StoreContract:
         with pytest.raises(ForesightError, match=r"does not list the shards"):
             load(entry)
 
-    def test_what_killed_writers_left_goes(self, root):
+    def test_leftovers_of_killed_writers_are_deleted(self, root):
         entry = filled(root, (0, 1), seal=False)
         items = [item for item in leftovers(root) if isinstance(item, Removable | Kept)]
         assert len(items) == 1
@@ -194,7 +194,7 @@ class StoreContract:
         assert list(entries(root)) == []
         assert not (entry.path / "recipe.json").exists()
 
-    def test_a_complete_entry_goes_by_name(self, root):
+    def test_a_complete_entry_is_deleted_by_name(self, root):
         entry = filled(root)
         assert list(leftovers(root)) == []
         (item,) = named(root, [RECIPE.key[:6]], None)

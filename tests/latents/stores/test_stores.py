@@ -75,7 +75,7 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(url, tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_an_account_in_a_url_is_no_password():
+def test_an_account_in_a_url_is_not_a_password():
     remote.refuse_secrets("abfs://container@account.dfs.core.windows.net/cache")
 
 
@@ -125,7 +125,7 @@ def test_of_two_that_seal_one_wins(s3):
     assert path.read_bytes() == str(won.index(True)).encode()
 
 
-def test_a_manifest_that_names_lost_files_gives_way(s3):
+def test_a_manifest_that_names_lost_files_is_replaced(s3):
     entry = filled(cache_root(f"{s3}/cache"))
     before = visible(entry)
     entry.shard_files()[1].unlink()
@@ -178,13 +178,13 @@ def test_the_least_recently_used_make_room(s3, monkeypatch):
 
 
 @pytest.mark.parametrize("value", ["many", "-1", "nan"])
-def test_a_limit_that_is_no_number(monkeypatch, value):
+def test_a_limit_that_is_not_a_number(monkeypatch, value):
     monkeypatch.setenv("FORESIGHT_READ_CACHE_GIB", value)
     with pytest.raises(ForesightError, match=r"wanted a number of GiB, for example 50$"):
         read_cache.limit()
 
 
-def test_no_room_for_what_is_read(s3, monkeypatch, tmp_path):
+def test_no_space_for_local_copies(s3, monkeypatch, tmp_path):
     entry = filled(cache_root(f"{s3}/cache"))
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("FORESIGHT_READ_CACHE", str(tmp_path / "file"))
