@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,12 @@ from rich.text import Text
 
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError, UsageError
-from foresight_cli.labels import told_apart
 from foresight_cli.latents import Entry
 from foresight_cli.latents.check import faults
+from foresight_cli.latents.finding import by_layer, labels_of
 from foresight_cli.latents.gc import DAY, Kept, Removable, leftovers, named, other_format
 from foresight_cli.latents.listing import states
 from foresight_cli.latents.lock import held
-from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.removal import remove
 from foresight_cli.latents.store import folders
@@ -101,8 +100,8 @@ def ls(root: Path) -> None:
     if not on_terminal:
         table.add_column("path", no_wrap=True)
     count = total = 0
-    listed = sorted(folders(root), key=_by_layer)
-    labels = _labels(listed)
+    listed = sorted(folders(root), key=by_layer)
+    labels = labels_of(listed)
     for folder in listed:
         size, model, *words, checkpoint = _line(folder)
         words = [model, labels.get(folder, ""), *words]
@@ -112,29 +111,6 @@ def ls(root: Path) -> None:
         count, total = count + 1, total + size
     console.print(table)
     console.print(f"{count} {'entry' if count == 1 else 'entries'}, {decimal(total)}", highlight=False)
-
-
-def _by_layer(folder: Path) -> tuple[str, bool, int, str, str]:
-    """By model, then layers by number, the final one last."""
-    model, layer, pooling, key = folder.parts[-4:]
-    number = layer.removeprefix("layer-")
-    return model, not number.isdecimal(), int(number) if number.isdecimal() else 0, pooling, key
-
-
-def _labels(listed: Sequence[Path]) -> dict[Path, str]:
-    """What the model of each entry is called; equal labels of two models are told apart."""
-    settings: dict[Path, dict[str, Any]] = {}
-    for folder in listed:
-        with suppress(ForesightError):
-            entry = Entry.open(folder)
-            model = {key: value for key, value in entry.recipe.model.items() if value != "local"}
-            if entry.complete:
-                said = entry.manifest()["provenance"]
-                model = {**said.get("model", model), "label": said.get("label")}
-            settings[folder] = model
-    kinds = {canonical_json(model): model for model in settings.values()}
-    labels = dict(zip(kinds, told_apart(list(kinds.values())), strict=True))
-    return {folder: labels[canonical_json(model)] for folder, model in settings.items()}
 
 
 def _line(folder: Path) -> tuple[Any, ...]:
@@ -175,7 +151,7 @@ def verify(root: Path) -> None:
         ForesightError: how many entries are damaged; each is named on its own line before.
     """
     checked = damaged = 0
-    for folder in folders(root):
+    for folder in sorted(folders(root), key=by_layer):
         said, whole = _verified(folder, root)
         print(f"{folder}: {said}", flush=True)
         checked, damaged = checked + 1, damaged + (not whole)

@@ -1,9 +1,9 @@
 """``foresight report``: an analysis as a page, figures, ``FINDINGS.md``, ``results.yaml`` and a summary.
 
-The results of any run are read back by `load_results`:
+The results of any run are read back by `load_results`; `newest` finds the folder of the newest one:
 
-    from foresight_cli.report import load_results
-    results = load_results("outputs/analyze/...")
+    from foresight_cli.report import load_results, newest
+    results = load_results(newest())
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from foresight_cli.reporting.page import Pictures, as_webp, render_comparison, r
 from foresight_cli.reporting.summary import print_summary
 from foresight_cli.reporting.summary_of_several import print_comparison
 from foresight_cli.results import AdapterResults, Analysis, Verdict, json_text, load_arrays, load_results, results_csv
-from foresight_cli.runs import RESULTS, newest_adapters, other_adapters
+from foresight_cli.runs import RESULTS, TABLE, newest, newest_adapters, other_adapters
 
-__all__ = ["load_results", "run", "write_report"]
+__all__ = ["load_results", "newest", "run", "write_report"]
 
 log = logging.getLogger(__name__)
 
-ARRAYS, PAGE, FINDINGS, TABLE = "figures.safetensors", "report.html", "FINDINGS.md", "results.csv"
+ARRAYS, PAGE, FINDINGS = "figures.safetensors", "report.html", "FINDINGS.md"
 PREVIEWS = "previews.png"
 
 

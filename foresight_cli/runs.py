@@ -12,9 +12,11 @@ from foresight_cli.results import AdapterResults, Analysis, load_results
 
 log = logging.getLogger(__name__)
 
-RESULTS = "results.yaml"
+RESULTS, TABLE = "results.yaml", "results.csv"
 SWEEP = "multirun.yaml"
 """What Hydra leaves in the folder of a sweep."""
+KINDS = {"analyze": "Analysis", "adapt": "AdapterResults"}
+"""What the results of each stage are."""
 MOST_PAIRS = 5
 """Pairs with other adapters that are named; of more, their number."""
 
@@ -43,6 +45,29 @@ def newest_analysis(outputs: Path) -> Path:
     if found is None:
         raise ForesightError(f"no analysis under {outputs}: run foresight analyze first")
     return found.parent
+
+
+def newest(outputs_dir: str | Path = "outputs", stage: str = "analyze") -> Path:
+    """The folder of the newest run of a stage, jobs of sweeps among them, by when its results were written.
+
+    Args:
+        outputs_dir: where the runs are.
+        stage: ``analyze``; ``adapt``, for a folder that `load_adapter` takes; or ``report``.
+
+    Raises:
+        ForesightError: there is none.
+        ValueError: another stage.
+    """
+    outputs = Path(outputs_dir)
+    if stage == "report":
+        path = next(iter(_newest_first(outputs / stage, TABLE)), None)
+    elif stage in KINDS:
+        path = next(_of_kind(KINDS[stage], outputs / stage), None)
+    else:
+        raise ValueError(f"stage={stage!r}: choose one of {', '.join(KINDS)}, report")
+    if path is None:
+        raise ForesightError(f"no run of {stage} under {outputs}: run foresight {stage} first")
+    return path.parent
 
 
 def newest_analyses(outputs: Path) -> list[Path]:
@@ -160,9 +185,13 @@ def _pair_of(adapter: AdapterResults) -> tuple[str, ...]:
 
 def _of_kind(kind: str, folder: Path) -> Iterator[Path]:
     """``results.yaml`` of a kind anywhere under ``folder``, newest first."""
-    paths = (path for path in folder.rglob(RESULTS) if path.is_file())
-    newest_first = sorted(paths, key=lambda path: (-path.stat().st_mtime_ns, str(path)))
-    return (path for path in newest_first if _is_kind(kind, path))
+    return (path for path in _newest_first(folder, RESULTS) if _is_kind(kind, path))
+
+
+def _newest_first(folder: Path, name: str) -> list[Path]:
+    """The files of that name anywhere under ``folder``; names of folders tell no order, since sweeps are apart."""
+    paths = (path for path in folder.rglob(name) if path.is_file())
+    return sorted(paths, key=lambda path: (-path.stat().st_mtime_ns, str(path)))
 
 
 def _is_kind(kind: str, path: Path) -> bool:

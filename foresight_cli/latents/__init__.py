@@ -6,11 +6,12 @@ from foresight_cli.latents.recipe import Recipe
 from foresight_cli.latents.store import CorruptShard, Entry, entries
 
 if TYPE_CHECKING:
+    from foresight_cli.latents.finding import find
     from foresight_cli.latents.loading import Latents, join, load
     from foresight_cli.latents.rows import RowReader
     from foresight_cli.latents.shard import Shard
 
-__all__ = ["CorruptShard", "Entry", "Latents", "Recipe", "RowReader", "Shard", "entries", "join", "load"]
+__all__ = ["CorruptShard", "Entry", "Latents", "Recipe", "RowReader", "Shard", "entries", "find", "join", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,6 +19,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     modules = {"Latents": "loading", "join": "loading", "load": "loading", "Shard": "shard", "RowReader": "rows"}
+    modules["find"] = "finding"
     if name not in modules:
         raise AttributeError(name)
     value = getattr(import_module(f"{__name__}.{modules[name]}"), name)

@@ -9,6 +9,8 @@ from runpy import run_path
 import pytest
 import yaml
 
+from foresight_cli.errors import ForesightError
+from foresight_cli.report import newest
 from foresight_cli.reporting.compared import compare
 from foresight_cli.results import save_results
 from foresight_cli.runs import other_adapters
@@ -57,3 +59,25 @@ def test_adapters_of_other_pairs_are_counted_pair_by_pair(tmp_path):
     for number in (5, 6):
         (tmp_path / f"adapt/{number}/results.yaml").unlink()
     assert other_adapters(tmp_path, ["shown", "b"]) == [*newest[:2], two, swept]
+
+
+def test_the_newest_run_is_by_time_and_not_by_name(tmp_path, analysis):
+    with pytest.raises(ForesightError, match=rf"^no run of adapt under {tmp_path}: run foresight adapt first$"):
+        newest(tmp_path, stage="adapt")
+    with pytest.raises(ValueError, match=r"^stage='extract': choose one of analyze, adapt, report$"):
+        newest(tmp_path, stage="extract")
+    runs = [("2026-11-30/10-00-00", 3000), ("2026-11-29/10-00-00", 1000), ("multirun/2026-11-28/10-00-00/0", 2000)]
+    for stage, results in (("analyze", analysis), ("adapt", EXAMPLE["adapter"]())):
+        for folder, at in runs:
+            place = tmp_path / stage / folder
+            place.mkdir(parents=True)
+            save_results(results, place / "results.yaml")
+            os.utime(place / "results.yaml", (at, at))
+        assert newest(tmp_path, stage=stage) == tmp_path / stage / "2026-11-30/10-00-00"
+    os.utime(tmp_path / "analyze/multirun/2026-11-28/10-00-00/0/results.yaml", (4000, 4000))
+    assert newest(str(tmp_path)) == tmp_path / "analyze/multirun/2026-11-28/10-00-00/0"
+    for folder, at in (("a", 2), ("b", 1)):
+        (tmp_path / "report" / folder).mkdir(parents=True)
+        (tmp_path / "report" / folder / "results.csv").touch()
+        os.utime(tmp_path / "report" / folder / "results.csv", (at, at))
+    assert newest(tmp_path, stage="report") == tmp_path / "report/a"
