@@ -1,4 +1,4 @@
-"""``foresight analyze``: score how two cached latent spaces line up, and say whether to try an adapter."""
+"""``foresight analyze``: score how two cached latent spaces line up, and judge whether to try an adapter."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from foresight_cli.trackers import Tracking, open_tracking, settings_of
 log = logging.getLogger(__name__)
 
 
-def run(cfg: DictConfig, found: Found | None = None) -> float:
-    """The stage's entry point; returns the chosen pair's held-out R2, for a sweeper to maximise.
+def run(cfg: DictConfig, entries: Found | None = None) -> float:
+    """Run the stage and return the chosen pair's held-out R2, for a sweeper to maximise.
 
     Args:
         cfg: the settings.
-        found: the cache entries that they mean, where these have been looked up.
+        entries: the cache entries that they select, if these were looked up before.
     """
     config = analyze_config(cfg)
     if config.extract:
@@ -61,13 +61,16 @@ def run(cfg: DictConfig, found: Found | None = None) -> float:
             return results
 
         results, _ = analyze(
-            config, found, on_results=save, on_arrays=lambda arrays: save_arrays(arrays, folder / "figures.safetensors")
+            config,
+            entries,
+            on_results=save,
+            on_arrays=lambda arrays: save_arrays(arrays, folder / "figures.safetensors"),
         )
         results = save(results)
         _track(results, tracking)
     if config.study_table:
-        found = find(config.cache_dir, config.source, config.target, config.data)
-        write_study_table(study_rows(found, results), results, folder)
+        entries = find(config.cache_dir, config.source, config.target, config.data)
+        write_study_table(study_rows(entries, results), results, folder)
     log.info("%s", results.verdict.line)
     for reason in results.verdict.reasons:
         log.info("  %s", reason)
@@ -76,13 +79,13 @@ def run(cfg: DictConfig, found: Found | None = None) -> float:
 
 
 def _run_or_sweep(hydra: Any) -> Path:
-    """Where the run writes; of a job of a sweep, where the whole sweep does."""
+    """Return the folder of the run; for a job of a sweep, the folder of the whole sweep."""
     sweep = hydra.mode == RunMode.MULTIRUN
     return Path(hydra.sweep.dir if sweep else hydra.runtime.output_dir)
 
 
 def _track(results: Analysis, tracking: Tracking) -> None:
-    """The pair of the verdict, the controls it is held against, and the verdict itself."""
+    """Send the chosen pair, its controls and the verdict to the tracker."""
     pair = results.chosen_pair
     of_pair = {"r2": pair.r2.value, "cka": pair.cka.value, "spearman": pair.spearman.value, "cosine": pair.cosine}
     recall = {f"recall_at_{hood.k}": hood.recall.value for hood in pair.neighborhood[:1]}
@@ -98,56 +101,56 @@ def _track(results: Analysis, tracking: Tracking) -> None:
 
 def analyze(
     config: AnalyzeConfig,
-    found: Found | None = None,
+    entries: Found | None = None,
     *,
     on_results: Callable[[Analysis], object] = lambda results: None,
     on_arrays: Callable[[dict[str, np.ndarray]], object] = lambda arrays: None,
 ) -> tuple[Analysis, dict[str, np.ndarray]]:
-    """The results, and the arrays that figures are drawn from.
+    """Return the results, and the arrays that figures are drawn from.
 
     Args:
-        config: what to analyse.
-        found: the cache entries that it means, where these have been looked up.
-        on_results: called with what was measured on the scored rows before anything is made that only figures need:
-            whatever then fails, the results are kept.
+        config: settings of the analysis.
+        entries: the cache entries that it selects, if these were looked up before.
+        on_results: called with the results on the scored rows before the work that only figures need, so that they
+            are kept if that work fails.
         on_arrays: called with the arrays before every row is measured, which may take hours.
 
     Raises:
         ForesightError: nothing is cached for a side, or there are too few samples to measure anything.
     """
-    results, arrays, sample = _sampled(config, found, on_results)
+    results, arrays, sample = _sampled(config, entries, on_results)
     on_arrays(arrays)
-    # Now that the drawn rows are out of memory: the sums over all of them take room of their own.
+    # The memory of the sampled rows is free by now; the sums over all rows need some too.
     return _with_every_row(results, sample, config), arrays
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """What the rows were drawn from.
+    """The samples from which the scored rows were drawn.
 
     Attributes:
-        found: the entries.
+        entries: the cache entries of both sides.
         group_of: the group of every sample that counts.
-        left_out: samples that do not.
-        drawn: samples that were scored, or set aside for choosing a pair.
+        left_out: number of samples that do not count.
+        drawn: number of samples that were scored, or set aside for choosing a pair.
     """
 
-    found: Found
+    entries: Found
     group_of: Mapping[str, str]
     left_out: int
     drawn: int
 
 
 def _sampled(
-    config: AnalyzeConfig, cached: Found | None, on_results: Callable[[Analysis], object]
+    config: AnalyzeConfig, entries: Found | None, on_results: Callable[[Analysis], object]
 ) -> tuple[Analysis, dict[str, np.ndarray], _Sample]:
-    opened = open_inputs(config, cached)
+    opened = open_inputs(config, entries)
     inputs, rows = opened.inputs, opened.inputs.rows
     log.info(
         "%d samples in %d groups: %d rows scored, %d set aside for choosing a layer and pooling",
         *(rows.duplicates.rows, rows.duplicates.groups, len(rows.score), len(rows.select)),
     )
-    found = assess(
+    assessed = assess(
         inputs,
         config,
         study_values=lambda s, t: study_values(
@@ -156,9 +159,9 @@ def _sampled(
         companion=lambda s, t: companion_set(opened.found, (s, t), config),
         more_controls=lambda s: untrained(opened.found.source[s], inputs.known.ids, config.cache_dir),
     )
-    spaces, scored = [*found.sources, *found.targets], found.scored
-    described = describe(found, config)
-    measured = [described.pair if i == found.index else pair for i, pair in enumerate(found.pairs)]
+    spaces, scored = [*assessed.sources, *assessed.targets], assessed.scored
+    described = describe(assessed, config)
+    measured = [described.pair if i == assessed.index else pair for i, pair in enumerate(assessed.pairs)]
     for pair in measured:
         log.info(
             "%s -> %s: R2 %.3f, CKA %.3f",
@@ -167,7 +170,7 @@ def _sampled(
     near = zip(spaces, rows.alike.near_in, strict=False)
     of_spaces = [describe_space(space, scored, alike, config.seed) for space, alike in near]
     arrays = space_arrays(spaces, scored)
-    similar, similarity = layer_similarity(spaces, found.chosen[0].pooling)
+    similar, similarity = layer_similarity(spaces, assessed.chosen[0].pooling)
     results = Analysis(
         source=config.source.model.name,
         target=config.target.model.name,
@@ -182,35 +185,35 @@ def _sampled(
         layer_similarity_spaces=similar,
         top_channels=_top_channels(arrays),
         chosen=described.chosen,
-        controls=list(found.evidence.controls),
-        verdict=found.verdict,
+        controls=list(assessed.evidence.controls),
+        verdict=assessed.verdict,
         settings=_settings(config),
         provenance=_provenance(opened.found),
         category_rows=category_rows(scored.labels),
         left_alone=dict(opened.found.source[0].manifest()["provenance"].get("left_alone", {})),
     )
     unmeasured = [
-        *left_out(results, spaces, scored, found.evidence.unmeasured),
-        *(sentence for _, some in of_spaces for sentence in some),
+        *left_out(results, spaces, scored, assessed.evidence.unmeasured),
+        *(sentence for _, reasons in of_spaces for sentence in reasons),
     ]
     for sentence in unmeasured:
         log.warning("warning: %s", sentence)
-    advice = [*opened.found.older, *advice_of(found, opened.found, config)]
+    advice = [*opened.found.older, *advice_of(assessed, opened.found, config)]
     results = warnings_of(results, scored, [*unmeasured, *advice])
     on_results(results)
-    drawn, failures = figure_arrays(found, opened.dataset, results.duplicates.examples, config.seed)
+    drawn, failures = figure_arrays(assessed, opened.dataset, results.duplicates.examples, config.seed)
     sample = _Sample(opened.found, opened.group_of, opened.left_out, len(rows.score) + len(rows.select))
     return replace(results, warnings=[*results.warnings, *failures]), arrays | drawn, sample
 
 
 def _with_every_row(results: Analysis, sample: _Sample, config: AnalyzeConfig) -> Analysis:
-    """The results with the chosen pair on every row; as they are where all were scored or the user wants none of it."""
+    """Add measurements of the chosen pair on every row; unchanged if all rows were scored or every_row=false."""
     if not config.every_row or sample.drawn >= len(sample.group_of):
         if isinstance(config.runner, RayConfig):
             log.info("runner=ray: not needed, %d rows were scored here", sample.drawn)
         return results
-    pair, sources = results.chosen_pair, len(sample.found.source)
-    source, target = sample.found.source[pair.source], sample.found.target[pair.target - sources]
+    pair, sources = results.chosen_pair, len(sample.entries.source)
+    source, target = sample.entries.source[pair.source], sample.entries.target[pair.target - sources]
     whole = measure_every_row(source, target, results.chosen_source.dimension, sample.group_of, sample.left_out, config)
     if whole is None:
         return results
@@ -227,24 +230,24 @@ def _top_channels(arrays: dict[str, np.ndarray]) -> list[int]:
     return [int(channel) for channel in np.argsort(-variance)[:10]]
 
 
-def _weights(found: Found) -> str:
-    names = (str(entry.recipe.model.get("checkpoint", "")) for entry in [*found.source, *found.target])
+def _weights(entries: Found) -> str:
+    names = (str(entry.recipe.model.get("checkpoint", "")) for entry in [*entries.source, *entries.target])
     return "tiny" if any(name.startswith("tiny:") for name in names) else "hub"
 
 
 def _settings(config: AnalyzeConfig) -> dict[str, Any]:
-    said = asdict(config)
+    settings = asdict(config)
     kept = ("seed", "max_rows", "permutations", "folds", "neighbors", "controls", "thresholds", "verdict")
     preset = {"preset": config.preset} if config.preset else {}
-    return {**{key: said[key] for key in kept}, "select_share": SELECT_SHARE, **preset}
+    return {**{key: settings[key] for key in kept}, "select_share": SELECT_SHARE, **preset}
 
 
-def _provenance(found: Found) -> dict[str, Any]:
-    entries = [*found.source, *found.target]
+def _provenance(sides: Found) -> dict[str, Any]:
+    entries = [*sides.source, *sides.target]
     packages = ("foresight-latents", "torch", "numpy", "scipy", "scikit-learn")
     return {
         "entries": [str(entry.path) for entry in entries],
         "recipes": [entry.recipe.to_dict() for entry in entries],
         "versions": {name: version(name) for name in packages},
-        "extracted_with": found.source[0].manifest()["provenance"]["versions"],
+        "extracted_with": sides.source[0].manifest()["provenance"]["versions"],
     }

@@ -1,4 +1,4 @@
-"""Which entries of the cache ``source=`` and ``target=`` mean, and the dataset behind them."""
+"""Find the cache entries that ``source=`` and ``target=`` select, and the dataset behind them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from foresight_cli.text_settings import shell_line
 
 log = logging.getLogger(__name__)
 
-UNSAID = ("init", "init_seed", "variant", "subfolder")
-"""Parts of a model's recipe that it has only where they are set: an entry with one is not that of a model without."""
+OPTIONAL_KEYS = ("init", "init_seed", "variant", "subfolder")
+"""Keys that a model's recipe has only if they are set: a recipe with one and a recipe without differ in model."""
 
 
 @dataclass(frozen=True)
@@ -37,56 +37,58 @@ class Found:
     """The cache entries of both sides, all over the same data; layers in the network's order.
 
     Attributes:
-        source: of one side.
-        target: of the other.
-        labels: what the two models are called.
-        older: a line for each side of which more is cached, on an older state of the data alone.
+        source: entries of the source.
+        target: entries of the target.
+        labels: display names of the two models.
+        older: a line for each side that has more latents cached, on an older state of the data.
     """
 
     source: list[Entry]
     target: list[Entry]
-    dataset: Dataset | None = None  # where it was opened to find them
+    dataset: Dataset | None = None  # if it was opened to find them
     labels: tuple[str, str] = ("source", "target")
     older: tuple[str, ...] = ()
 
     @property
     def data(self) -> dict[str, Any]:
-        """The data's identity, as their recipes have it."""
+        """The identity of the data, from their recipes."""
         return self.source[0].recipe.data
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """The settings that the data was extracted with, its folder among them."""
-        said: dict[str, Any] = self.source[0].manifest()["provenance"]["data"]
-        return said
+        """The settings that the data was extracted with, including its folder."""
+        settings: dict[str, Any] = self.source[0].manifest()["provenance"]["data"]
+        return settings
 
 
 def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataConfig | None) -> Found:
-    """The complete cache entries that two spaces mean.
+    """Find the complete cache entries of two spaces.
 
     Args:
         cache_dir: root of the cache.
-        source: model, layers and poolings of one side.
-        target: of the other.
+        source: model, layers and poolings of the source.
+        target: model, layers and poolings of the target.
         data: the dataset, or None for the one that both sides are cached on.
 
     Raises:
-        ForesightError: nothing is cached for a side, or more than one dataset or checkpoint fits; what to type next.
+        ForesightError: nothing is cached for a side, or more than one dataset or checkpoint fits; says what to type.
     """
     root = cache_root(cache_dir)
-    cached = [entry for entry in complete_entries(root) if ONLY not in entry.recipe.data]  # those are of controls
+    cached = [entry for entry in complete_entries(root) if ONLY not in entry.recipe.data]  # subsets belong to controls
     dataset = open_dataset(data) if data else None
     spaces = (("source", source), ("target", target))
-    if absent := [miss for side, space in spaces if (miss := _absent(cached, space, side)) is not None]:
-        others = [] if len(absent) == 2 else [e for e in cached if e.recipe.model.get("name") in _names(source, target)]
-        raise ForesightError(explain(absent, Place(data, None, cache_dir, others)))
+    if missing := [miss for side, space in spaces if (miss := _without_entries(cached, space, side)) is not None]:
+        others = (
+            [] if len(missing) == 2 else [e for e in cached if e.recipe.model.get("name") in _names(source, target)]
+        )
+        raise ForesightError(explain(missing, Place(data, None, cache_dir, others)))
     identity = dataset.identity() if dataset else None
     sides = [_matching(cached, space, side) for side, space in spaces]
-    fitting = [_as_asked(side.same_model, side.space, identity) for side in sides]
-    if misses := [side for side, found in zip(sides, fitting, strict=True) if not found]:
-        others = [entry for found in fitting for entry in found]
+    fitting = [_requested(side.same_model, side.space, identity) for side in sides]
+    if misses := [side for side, entries in zip(sides, fitting, strict=True) if not entries]:
+        others = [entry for entries in fitting for entry in entries]
         raise ForesightError(explain(misses, Place(data, identity, cache_dir, others)))
-    common = _the_users_own(_common_data(*fitting))
+    common = _without_companion_set(_common_data(*fitting))
     if len(common) > 1:
         shown = "; ".join(_data_name(d) for d in common)
         raise ForesightError(
@@ -95,47 +97,45 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
     if not common:
         raise ForesightError(other_data(sides[0], sides[1], cache_dir))
     on_data = [[e for e in side if canonical_json(e.recipe.data) == canonical_json(common[0])] for side in fitting]
-    entries = [_one_of_each(on_side, side.side) for on_side, side in zip(on_data, sides, strict=True)]
-    first, second = (_with_label(space, side[0]) for space, side in zip((source, target), entries, strict=True))
-    older = [
-        line for side, used in zip(sides, entries, strict=True) for line in older_data(side, used, data, cache_dir)
-    ]
-    found = Found(entries[0], entries[1], dataset, labels_of_both(first, second), tuple(older))
-    _refuse_two_tables(found, cache_dir)
-    return found
+    chosen = [_one_of_each(on_side, side.side) for on_side, side in zip(on_data, sides, strict=True)]
+    first, second = (_with_label(space, side[0]) for space, side in zip((source, target), chosen, strict=True))
+    older = [line for side, used in zip(sides, chosen, strict=True) for line in older_data(side, used, data, cache_dir)]
+    result = Found(chosen[0], chosen[1], dataset, labels_of_both(first, second), tuple(older))
+    _refuse_two_tables(result, cache_dir)
+    return result
 
 
 def _with_label(space: SpaceConfig, entry: Entry) -> dict[str, Any]:
-    """The settings of the model, with the label that it was given now, or when it was extracted."""
+    """Return the settings of the model, with its label from the command line or else from the extraction."""
     settings = asdict(space.model)
     return {**settings, "label": settings["label"] or entry.manifest()["provenance"].get("label")}
 
 
 def complete_entries(root: Path, *, quiet: bool = False) -> Iterator[Entry]:
-    """The complete entries under ``root``; one whose recipe cannot be read is another version's, or is damaged.
+    """Yield the complete entries under ``root``, without those whose recipe cannot be read (other version, damage).
 
-    Each such is named in a warning, unless ``quiet``: for a second look in one run.
+    Each unreadable one is named in a warning, unless ``quiet``, for a second search in one run.
     """
     for folder in folders(root):
         try:
             entry = Entry.open(folder)
         except ForesightError as error:
             if not quiet:
-                log.warning("warning: passed over: %s", error)
+                log.warning("warning: skipped: %s", error)
             continue
         if entry.complete:
             yield entry
 
 
-def reopen(found: Found, data: DataConfig | None) -> tuple[Dataset, DataConfig] | None:
-    """The dataset behind the latents, for controls and thumbnails; None, with a warning, if it is gone or changed."""
-    if found.data["name"] == "precomputed":
+def reopen(entries: Found, data: DataConfig | None) -> tuple[Dataset, DataConfig] | None:
+    """Open the dataset behind the latents, for controls and thumbnails; warn and return None if gone or changed."""
+    if entries.data["name"] == "precomputed":
         log.warning("warning: data=precomputed has no pictures: controls are not measured")
         return None
     try:
-        config = data or GROUPS["data"][found.provenance["name"]](**found.provenance)
-        dataset = found.dataset or open_dataset(config)
-        if canonical_json(dataset.identity()) == canonical_json(found.data):
+        config = data or GROUPS["data"][entries.provenance["name"]](**entries.provenance)
+        dataset = entries.dataset or open_dataset(config)
+        if canonical_json(dataset.identity()) == canonical_json(entries.data):
             return dataset, config
         reason = "its pictures have changed since"
     except (ForesightError, KeyError, TypeError) as error:
@@ -148,22 +148,22 @@ def _names(*spaces: SpaceConfig) -> set[str]:
     return {space.model.name for space in spaces}
 
 
-def _absent(cached: Sequence[Entry], space: SpaceConfig, side: str) -> Miss | None:
-    """A side of whose network nothing is cached: said before gigabytes of weights or pictures are hashed.
+def _without_entries(cached: Sequence[Entry], space: SpaceConfig, side: str) -> Miss | None:
+    """Return the side if nothing of its network is cached, so that no gigabytes of weights or pictures are hashed.
 
     Raises:
-        ForesightError: the checkpoint's folder is none.
+        ForesightError: the checkpoint's folder does not exist.
     """
     checkpoint = getattr(model := open_model(space.model), "checkpoint", None)
     if checkpoint is None or any(entry.recipe.model.get("name") == space.model.name for entry in cached):
         return None
     if checkpoint.local is not None:
-        model.all_layers()  # a mistyped folder is said first
+        model.all_layers()  # reports a mistyped folder first
     return Miss(side, space, [])
 
 
 def _matching(cached: Sequence[Entry], space: SpaceConfig, side: str) -> Miss:
-    """The entries of a side's model, whatever their data, layers and poolings."""
+    """Return the entries of a side's model with any data, layer and pooling."""
     model = open_model(space.model)
     try:
         identity = model.identity(reach_hub=getattr(space.model, "revision", None) is not None)
@@ -174,16 +174,16 @@ def _matching(cached: Sequence[Entry], space: SpaceConfig, side: str) -> Miss:
     for entry in same_name:
         recipe = entry.recipe
         wanted = {**model.recipe(recipe.layer), **identity}
-        named = [*wanted, *(key for key in recipe.model if key in UNSAID and key not in wanted)]
-        if wanted.get("dtype") == "auto":  # whatever the machine that extracted made of it
+        named = [*wanted, *(key for key in recipe.model if key in OPTIONAL_KEYS and key not in wanted)]
+        if wanted.get("dtype") == "auto":  # any dtype chosen by the machine that extracted
             named.remove("dtype")
         if all(recipe.model.get(key) == wanted.get(key) for key in named):
             same_model.append(entry)
     return Miss(side, space, same_name, same_model)
 
 
-def _as_asked(entries: Sequence[Entry], space: SpaceConfig, data: dict[str, Any] | None) -> list[Entry]:
-    """Those of the layers, poolings and data that were asked for."""
+def _requested(entries: Sequence[Entry], space: SpaceConfig, data: dict[str, Any] | None) -> list[Entry]:
+    """Return the entries with the requested layers, poolings and data."""
     return [
         entry
         for entry in entries
@@ -193,12 +193,12 @@ def _as_asked(entries: Sequence[Entry], space: SpaceConfig, data: dict[str, Any]
     ]
 
 
-def _refuse_two_tables(found: Found, cache_dir: str) -> None:
-    """Stop where two files of latents list the same ids, and different labels, groups or attributes for them."""
-    first, other = found.source[0], found.target[0]
+def _refuse_two_tables(entries: Found, cache_dir: str) -> None:
+    """Refuse two files of latents with the same ids but different labels, groups or attributes."""
+    first, other = entries.source[0], entries.target[0]
     paths = [entry.manifest()["provenance"]["data"].get("path") for entry in (first, other)]
     if (
-        found.data["name"] == "precomputed"
+        entries.data["name"] == "precomputed"
         and paths[0] != paths[1]
         and read_samples(first.path) != read_samples(other.path)
     ):
@@ -209,13 +209,13 @@ def _refuse_two_tables(found: Found, cache_dir: str) -> None:
 
 
 def _common_data(source: Sequence[Entry], target: Sequence[Entry]) -> list[dict[str, Any]]:
-    there = {canonical_json(e.recipe.data) for e in target}
-    common = {canonical_json(e.recipe.data): e.recipe.data for e in source}
-    return [data for said, data in sorted(common.items()) if said in there]
+    of_target = {canonical_json(e.recipe.data) for e in target}
+    of_source = {canonical_json(e.recipe.data): e.recipe.data for e in source}
+    return [data for key, data in sorted(of_source.items()) if key in of_target]
 
 
-def _the_users_own(common: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the drawn shapes, if there is other data: then these are the companion set of what is asked about."""
+def _without_companion_set(common: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Drop the drawn shapes if there is other data: they are then its companion set."""
     own = [data for data in common if data.get("name") != "shapes"]
     if own and len(own) < len(common):
         log.info("data=%s; the drawn shapes are its companion set (data=shapes asks about them)", own[0].get("name"))
@@ -231,7 +231,7 @@ def _data_name(data: dict[str, Any]) -> str:
 
 
 def _choice(entries: Sequence[Entry], common: Sequence[dict[str, Any]]) -> str:
-    """What to add so that one of the datasets ``common`` is meant."""
+    """Return what to add to the command to select one of the datasets ``common``."""
     of = [next(entry for entry in entries if entry.recipe.data == data) for data in common]
     words = list(dict.fromkeys(shell_line(data_of(entry)) for entry in of))
     now = " for its files as they are now" if len(words) == 1 else ""
@@ -239,15 +239,16 @@ def _choice(entries: Sequence[Entry], common: Sequence[dict[str, Any]]) -> str:
 
 
 def _one_of_each(entries: Sequence[Entry], side: str) -> list[Entry]:
-    """One entry for each layer and pooling.
+    """Return one entry for each layer and pooling.
+
+    Entries that differ only in ``rows_per_shard`` hold the same numbers, so any of them is used.
 
     Args:
-        entries: that fit what was asked for.
+        entries: the requested entries.
         side: ``source`` or ``target``.
 
     Raises:
-        ForesightError: two checkpoints of one model are cached; entries that differ in ``rows_per_shard`` alone hold
-            the same numbers, and any will do.
+        ForesightError: two checkpoints of one model are cached.
     """
     chosen: dict[tuple[str, str], Entry] = {}
     for entry in entries:
@@ -258,7 +259,7 @@ def _one_of_each(entries: Sequence[Entry], side: str) -> list[Entry]:
             differing = sorted(key for key in keys if recipe.model.get(key) != other.recipe.model.get(key))
             raise ForesightError(
                 f"the cache holds {recipe.model['name']} with two values of {', '.join(differing)}: "
-                f"{other.path} and {entry.path}. {_which(side, differing, (other, entry))}"
+                f"{other.path} and {entry.path}. {_how_to_choose(side, differing, (other, entry))}"
             )
 
     def order(entry: Entry) -> tuple[bool, int, str]:
@@ -268,10 +269,10 @@ def _one_of_each(entries: Sequence[Entry], side: str) -> list[Entry]:
     return sorted(chosen.values(), key=order)
 
 
-def _which(side: str, differing: Sequence[str], entries: Sequence[Entry]) -> str:
-    """What to add so that one of two ``entries`` is meant."""
+def _how_to_choose(side: str, differing: Sequence[str], entries: Sequence[Entry]) -> str:
+    """Return what to add to the command to select one of two ``entries``."""
     key = differing[0]
-    if key not in ("dtype", "revision"):  # the others have a value in every command
+    if key not in ("dtype", "revision"):  # a command always has a value for the other keys
         return "Move one of them away"
     words = [shell_line([as_override(f"{side}.model.{key}", entry.recipe.model[key])]) for entry in entries]
     return f"Add {' or '.join(words)}"

@@ -1,4 +1,4 @@
-"""``foresight extract``: run a model over a dataset, and cache the latents of every layer and pooling asked for."""
+"""``foresight extract``: run a model over a dataset, and cache the latents of the chosen layers and poolings."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ PACKAGES = (
 
 
 def run(cfg: DictConfig) -> None:
-    """The stage's entry point."""
+    """Run the stage."""
     config = extract_config(cfg)
     dataset = open_data(config)
     if message := shortage_of(dataset.samples, config.data.name):
@@ -73,28 +73,28 @@ def run(cfg: DictConfig) -> None:
         log.info("%s layer=%s %s: %s -> %s", config.model.name, *tap, rows, entry.path)
     log.info("Next: %s", after_extract(config, list(entries.values())))
     if config.weights == "tiny":
-        log.info("note: weights=tiny are small checkpoints trained on drawn shapes; they stand in for the real models")
+        log.info("note: weights=tiny are small checkpoints trained on drawn shapes, in place of the real models")
 
 
 def extract(
     config: ExtractConfig, tracking: Tracking | None = None, dataset: Dataset | None = None, *, probe: bool = True
 ) -> dict[Tap, Entry]:
-    """The complete cache entries that ``config`` asks for, computed where they are not there yet.
+    """Return the complete cache entries that ``config`` describes, after computing those that are missing.
 
     Args:
-        config: what to extract.
-        tracking: told of every shard.
-        dataset: that of ``config.data`` or some of its samples, where it is open already.
-        probe: try out the data's files before the model is loaded, unless broken ones are to be left out.
+        config: settings of the extraction.
+        tracking: receives the progress after every shard.
+        dataset: the dataset of ``config.data`` or a subset of its samples, if it is open already.
+        probe: try to decode the data's files before the model is loaded, unless broken ones are to be left out.
 
     Raises:
-        ForesightError: the data, the checkpoint or the cache cannot be used; what is already cached stays.
+        ForesightError: the data, the checkpoint or the cache cannot be used; latents that are cached stay.
     """
     config = with_dtype(config)
     dataset, model = opened(config, dataset)
     root = cache_root(config.cache_dir)
     probe = probe and not skips_undecodable(config.data)
-    fresh = not (root / config.model.name).is_dir()  # nothing of it is cached: checks first, then hash what is checked
+    fresh = not (root / config.model.name).is_dir()  # nothing of this model is cached: check before hashing
     if fresh:
         _check_model(config, model)
         if probe:
@@ -103,10 +103,10 @@ def extract(
         check_fit_before_hashing(config, model)
         recipes = planned(config, dataset, model)
     except ForesightError:
-        _check_model(config, model)  # another kind of checkpoint is said before names of files that it has not
+        _check_model(config, model)  # first report a wrong kind of checkpoint, then missing files
         raise
     if not fresh and not all(Entry.at(root, recipe).complete for recipe in recipes.values()):
-        _check_model(config, model)  # before a folder is made for a layer that the checkpoint does not have
+        _check_model(config, model)  # before making a folder for a layer that does not exist
     entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
     readable: dict[str, bool] = {}
     again = shards_to_redo(entries, dataset, readable)
@@ -115,8 +115,10 @@ def extract(
         done = len(entries) - len(todo)
         log.info("%s: %d of %d layers x poolings already in the cache", config.model.name, done, len(entries))
     if todo:
-        with locked([entry.path for entry in todo.values()], _say_waiting):
-            todo = {tap: Entry.create(root, recipes[tap]) for tap in todo}  # again: they may be gone or done by now
+        with locked([entry.path for entry in todo.values()], _log_waiting):
+            todo = {
+                tap: Entry.create(root, recipes[tap]) for tap in todo
+            }  # again: they may be deleted or complete by now
             forget_left_out({tap: todo[tap] for tap in again}, dataset, readable)
             if probe and not fresh:
                 refuse_undecodable(dataset)
@@ -130,23 +132,23 @@ def extract(
 
 
 def _check_model(config: ExtractConfig, model: LatentModel) -> None:
-    """Refuse what loading the model would refuse; raises as its own checks do."""
+    """Check layers, files and weights, so that errors appear before the model is loaded."""
     model.check_layers(config.layers or ())
     model.check_files(clips=hasattr(config.data, "fps"))
     model.check_weights()
 
 
 def extract_together(configs: Mapping[str, ExtractConfig], dataset: Dataset) -> None:
-    """Fill what several extractions lack, one process and one pass over the samples for all: each is decoded once.
+    """Compute the missing latents of several extractions in one process and one pass: each sample is decoded once.
 
-    The entries hold the same bytes as those of :func:`extract`, and what a killed run has committed is kept.
+    The entries hold the same bytes as those of :func:`extract`, and shards committed by a killed run are kept.
 
     Args:
-        configs: by a name each, of models that do not pad; over one dataset, in shards of one size, on one device.
+        configs: extractions by name; their models do not pad, and dataset, shard size and device are the same.
         dataset: the samples.
 
     Raises:
-        ForesightError: the cache cannot be written, or a sample cannot be decoded; what is committed stays.
+        ForesightError: the cache cannot be written, or a sample cannot be decoded; committed shards stay.
     """
     models = {name: open_model(config.model) for name, config in configs.items()}
     recipes = {
@@ -156,12 +158,12 @@ def extract_together(configs: Mapping[str, ExtractConfig], dataset: Dataset) -> 
     }
     first = next(iter(configs.values()))
     root = cache_root(first.cache_dir)
-    lacking = [of for of, recipe in recipes.items() if not Entry.at(root, recipe).complete]
-    if len({name for name, _ in lacking}) < 2:
+    incomplete = [key for key, recipe in recipes.items() if not Entry.at(root, recipe).complete]
+    if len({name for name, _ in incomplete}) < 2:
         return
-    entries = {of: Entry.create(root, recipes[of]) for of in lacking}
-    with locked([entry.path for entry in entries.values()], _say_waiting):
-        todo = {of: entry for of in lacking if not (entry := Entry.create(root, recipes[of])).complete}
+    entries = {key: Entry.create(root, recipes[key]) for key in incomplete}
+    with locked([entry.path for entry in entries.values()], _log_waiting):
+        todo = {key: entry for key in incomplete if not (entry := Entry.create(root, recipes[key])).complete}
         if todo:
             joined = {Together.tap(name, tap): entry for (name, tap), entry in todo.items()}
             model = Together({name: models[name] for name in dict.fromkeys(name for name, _ in todo)})
@@ -171,7 +173,7 @@ def extract_together(configs: Mapping[str, ExtractConfig], dataset: Dataset) -> 
 
 
 def _fill_here(entries: Mapping[Tap, Entry], config: ExtractConfig, dataset: Dataset, model: Together) -> None:
-    """Compute the shards that any of ``entries`` lacks, in this process."""
+    """Compute in this process the shards that are missing in any of ``entries``."""
     from foresight_cli.extraction.batching import BatchSize
     from foresight_cli.extraction.filling import fill
 
@@ -192,7 +194,7 @@ def _fill_here(entries: Mapping[Tap, Entry], config: ExtractConfig, dataset: Dat
         )
 
 
-def _say_waiting(folder: Path, holder: Holder) -> None:
+def _log_waiting(folder: Path, holder: Holder) -> None:
     log.info("waiting for %s, which is filling %s", holder, folder)
 
 
@@ -203,7 +205,7 @@ def _fill(
     model: LatentModel,
     tracking: Tracking | None,
 ) -> None:
-    """Compute what ``todo`` lacks, if anything, and seal it."""
+    """Compute the missing shards of ``todo`` and seal its entries; do nothing if ``todo`` is empty."""
     if not todo:
         return
 
@@ -227,7 +229,7 @@ def _fill(
 
 
 def _run(job: Job, model: LatentModel, runner: RunnerConfig, progress: ShardProgress) -> str:
-    """Fill what ``job`` lacks where ``runner=`` says; the device that it ran on."""
+    """Run ``job`` with the chosen runner, and return the device that it ran on."""
     if isinstance(runner, RayConfig):
         from foresight_cli.runners import ray
 
@@ -242,15 +244,15 @@ def _track(tracking: Tracking, committed: int, speed: float | None) -> None:
 
 
 def _provenance(config: ExtractConfig, device: str, left_alone: LeftAlone) -> dict[str, Any]:
-    """What tells of the run without changing its numbers: no time and no place of work, so that reruns are equal."""
+    """Return facts about the run that do not change its numbers; no time or folder, so that reruns are equal."""
     data, model = asdict(config.data), asdict(config.model)
-    for said, key in ((data, "path"), (model, "path"), (model, "checkpoint")):
-        if key not in said:
+    for settings, key in ((data, "path"), (model, "path"), (model, "checkpoint")):
+        if key not in settings:
             continue
-        pattern = said["name"] == "precomputed" and not said[key].startswith("{")
-        if pattern or Path(said[key]).expanduser().exists():  # no hub id, and no tiny:<model>
-            said[key] = str(Path(said[key]).expanduser().resolve())
-    label = model.pop("label")  # beside the settings: caches that were made before there were labels stay as they are
+        pattern = settings["name"] == "precomputed" and not settings[key].startswith("{")
+        if pattern or Path(settings[key]).expanduser().exists():  # neither a hub id nor tiny:<model>
+            settings[key] = str(Path(settings[key]).expanduser().resolve())
+    label = model.pop("label")  # outside the settings, so that caches from before labels existed stay as they are
     versions = {}
     for name in PACKAGES:
         with suppress(PackageNotFoundError):  # some are extras

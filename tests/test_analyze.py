@@ -1,4 +1,4 @@
-"""The whole analysis on spaces whose answer is known."""
+"""The whole analysis on spaces with a known answer."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def shapes(run, tmp_path):
 
 @pytest.mark.slow
 def test_a_histogram_passes_the_study_and_not_foresight(run, tmp_path):
-    """Oracle U: on the study's own drawings, a space that holds no position passes all four of its gates."""
+    """Oracle U: on the study's own drawings, a space without positions passes all four of its gates."""
     data = ("data.variant=q1", "data.per_category=50")
     typed(run, "extract", "model=pixels", "pooling=flat", *data)
     typed(run, "extract", "model=histogram", "pooling=flat", *data)
@@ -42,10 +42,10 @@ def test_a_histogram_passes_the_study_and_not_foresight(run, tmp_path):
     assert lost["x"].from_target > 0.5
     assert lost["x"].through_bridge < 0.1
     assert any("lost: x, y" in reason for reason in results.verdict.reasons)
-    assert results.verdict.answer == "INCONCLUSIVE"  # one seed draws a picture of each category: 52 groups remain
+    assert results.verdict.answer == "INCONCLUSIVE"  # one seed gives one picture of each category, so 52 groups remain
     assert results.verdict.limiting == "sample size"
     assert results.verdict.criteria[-1].code == "spatial-retention:x,y"
-    # Two of the study's four numbers that no tie-breaking touches, computed apart from this code on the same drawings.
+    # Two of the study's four numbers do not depend on tie-breaking; computed by separate code on the same drawings.
     assert results.verdict.study_values["cka"] == pytest.approx(0.86, abs=0.02)
     assert results.verdict.study_values["spearman"] == pytest.approx(0.80, abs=0.02)
 
@@ -80,7 +80,7 @@ def test_every_number_is_read_back_as_it_was_written(shapes):
     assert {a.name for a in results.chosen.attributes} == {"x", "y", "size", "hue"}
     assert results.provenance["command"].startswith("foresight analyze source=histogram target=pixels")
     text = path.read_text()
-    assert "low: null\n" in text  # a single pair of the two has Spearman's interval
+    assert "low: null\n" in text  # only one of the two pairs has an interval for Spearman
     assert "not measured" not in text
 
 
@@ -100,7 +100,7 @@ def test_the_arrays_fit_the_results(shapes):
 
 def test_the_same_seed_gives_the_same_results(shapes, run):
     again = ("analyze", "source=histogram", "target=pixels", "target.model.resolution=16", "permutations=19")
-    typed(run, *again)  # the control histogram is cached by now: from here on the cache stays as it is
+    typed(run, *again)  # by now the control histogram is cached, and the cache stays the same
     first = newest(shapes, "results.yaml")
     typed(run, *again)
     second = newest(shapes, "results.yaml")
@@ -119,7 +119,7 @@ def test_too_few_samples(run):
     )
 
 
-def test_pictures_that_are_gone_leave_the_controls_unmeasured(run, tmp_path):
+def test_missing_pictures_leave_the_controls_unmeasured(run, tmp_path):
     from PIL import Image
 
     rng = np.random.default_rng(0)
@@ -132,8 +132,8 @@ def test_pictures_that_are_gone_leave_the_controls_unmeasured(run, tmp_path):
     typed(run, "extract", "model=pixels", "pooling=flat", *data)
     typed(run, "extract", "model=histogram", *data)
     folder.rename(tmp_path / "moved")
-    said = typed(run, "analyze", "source=histogram", "target=pixels", "permutations=19").output
-    assert "warning: the pictures behind the latents cannot be read (no folder" in said
+    output = typed(run, "analyze", "source=histogram", "target=pixels", "permutations=19").output
+    assert "warning: the pictures behind the latents cannot be read (no folder" in output
     results = load_results(newest(tmp_path, "results.yaml"))
     assert results.verdict.answer == "INCONCLUSIVE"
     missing = "beyond controls: the controls histogram, mean_rgb, pixels, random_network were not measured"
@@ -141,11 +141,11 @@ def test_pictures_that_are_gone_leave_the_controls_unmeasured(run, tmp_path):
     assert "thumbnails" not in load_arrays(newest(tmp_path, "figures.safetensors"))
 
 
-def test_what_is_waived_is_said_and_asked_for_no_more(shapes, run):
+def test_waived_evidence_is_named_and_not_required(shapes, run):
     waived = ("verdict.attributes=waived", "verdict.categories=waived", "controls=[]", "verdict.controls=waived")
     typed(run, "analyze", "source=histogram", "target=pixels", "target.model.resolution=16", "permutations=19", *waived)
     verdict = load_results(newest(shapes, "results.yaml")).verdict
     assert verdict.line == "PIVOT (attributes, controls, categories waived)"
     outcomes = {c.name: c.outcome for c in verdict.criteria}
     assert outcomes["beyond categories"] == "WAIVED"
-    assert outcomes["attributes survive"] == "FAIL"  # what is known is not waived away
+    assert outcomes["attributes survive"] == "FAIL"  # a waiver does not hide a measured failure

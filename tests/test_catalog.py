@@ -1,4 +1,4 @@
-"""What analyze and adapt find in the cache, and what they say where they do not."""
+"""The cache entries that analyze and adapt select, and their messages when something is missing."""
 
 import shlex
 import shutil
@@ -16,20 +16,20 @@ SMALL = ("data.per_category=3", "data.size=32")
 
 @pytest.fixture
 def cached(run):
-    """The cache of a user who has extracted two controls on the same few drawings."""
+    """Extract two controls on the same few drawings."""
     assert run("extract", "model=pixels", "pooling=all", *SMALL).exit_code == 0
     assert run("extract", "model=histogram", *SMALL).exit_code == 0
     return run
 
 
-def says(run, *args):
+def message_of(run, *args):
     result = run(*args)
     assert result.exit_code == 1, result.output
     return result.output.splitlines()[-1]
 
 
 def test_an_empty_cache_names_the_commands_that_fill_it(run):
-    assert says(run, "analyze", "weights=tiny") == (
+    assert message_of(run, "analyze", "weights=tiny") == (
         "foresight analyze: source=qwen25vl layer=all pooling=all and target=ltxv layer=all pooling=all: no such "
         "latents in the cache. Type: foresight extract model=qwen25vl layer=all pooling=all weights=tiny && "
         "foresight extract model=ltxv layer=all pooling=all weights=tiny"
@@ -37,40 +37,42 @@ def test_an_empty_cache_names_the_commands_that_fill_it(run):
 
 
 def test_a_layer_that_is_not_cached(cached):
-    assert says(cached, "analyze", "source=pixels", "target=histogram", "pooling=flat") == (
+    assert message_of(cached, "analyze", "source=pixels", "target=histogram", "pooling=flat") == (
         "foresight analyze: target=histogram layer=all pooling=flat: no such latents in the cache. "
         "Type: foresight extract model=histogram layer=final pooling=flat data=shapes data.per_category=3 data.size=32"
     )
 
 
-def test_the_command_says_all_that_differs(run):
+def test_the_command_has_all_settings_that_differ(run):
     words = ["data=shapes", "data.per_category=20", "weights=tiny", "cache_dir=my cache"]
     assert (
         "Type: foresight extract model=qwen25vl layer.index=5 pooling=all data=shapes data.per_category=20 "
         "weights=tiny 'cache_dir=my cache' && foresight extract model=ltxv"
-    ) in says(run, "analyze", "layer.index=5", *words)
-    assert "model=qwen25vl 'layer.index=[5,6]' pooling" in says(run, "analyze", "layer.index=[5,6]", "weights=tiny")
-    said = says(run, "analyze", "source=vision", "source.model.checkpoint=org/vit", "source.model.tokens=cls")
-    assert "model=vision model.checkpoint=org/vit model.tokens=cls layer=all" in said
+    ) in message_of(run, "analyze", "layer.index=5", *words)
+    assert "model=qwen25vl 'layer.index=[5,6]' pooling" in message_of(
+        run, "analyze", "layer.index=[5,6]", "weights=tiny"
+    )
+    message = message_of(run, "analyze", "source=vision", "source.model.checkpoint=org/vit", "source.model.tokens=cls")
+    assert "model=vision model.checkpoint=org/vit model.tokens=cls layer=all" in message
 
 
 def test_the_first_setting_that_differs_is_named_with_both_values(cached):
     words = ("analyze", "source=pixels", "source.model.resolution=16", "target=histogram")
-    assert says(cached, *words) == (
+    assert message_of(cached, *words) == (
         "foresight analyze: source.model.resolution=16 here, the cache has 8. Give source.model.resolution=8"
     )
-    assert says(cached, *words, "target.model.bins=3") == (
+    assert message_of(cached, *words, "target.model.bins=3") == (
         "foresight analyze: source.model.resolution=16 here, the cache has 8; target.model.bins=3 here, the cache has "
         "4. Give source.model.resolution=8 target.model.bins=4"
     )
     assert cached("extract", "model=pixels", "model.resolution=12", *SMALL).exit_code == 0
-    assert "the cache has 8" in says(cached, *words) or "the cache has 12" in says(cached, *words)
+    assert "the cache has 8" in message_of(cached, *words) or "the cache has 12" in message_of(cached, *words)
 
 
 def test_tiny_weights_of_one_side(run):
     for model in ("qwen25vl", "ltxv"):
         assert run("extract", f"model={model}", "weights=tiny", "data.per_category=1", "data.size=64").exit_code == 0
-    assert says(run, "analyze", "target.model.checkpoint=tiny:ltxv") == (
+    assert message_of(run, "analyze", "target.model.checkpoint=tiny:ltxv") == (
         "foresight analyze: source.model.checkpoint=Qwen/Qwen2.5-VL-7B-Instruct here, the cache has tiny:qwen25vl. "
         "Give weights=tiny"
     )
@@ -78,7 +80,7 @@ def test_tiny_weights_of_one_side(run):
 
 @pytest.fixture
 def photos(run, tmp_path):
-    """24 pictures in a folder, of which two models are cached."""
+    """Make a folder of 24 pictures and cache two models on it."""
     from PIL import Image
 
     (tmp_path / "my photos").mkdir()
@@ -92,7 +94,7 @@ def photos(run, tmp_path):
 FOLDER = ("data=imagefolder", "data.path=my photos")
 
 
-def test_pictures_that_were_added_or_changed_are_told_of(run, photos):
+def test_added_or_changed_pictures_are_reported(run, photos):
     from PIL import Image
 
     pair = ("source=pixels", "target=histogram")
@@ -102,14 +104,16 @@ def test_pictures_that_were_added_or_changed_are_told_of(run, photos):
     )
     day = date.today().isoformat()
     Image.new("RGB", (8, 8), (0, 9, 0)).save(photos / "0.png")
-    said = says(run, "analyze", *pair, *FOLDER)
-    assert said == (
+    message = message_of(run, "analyze", *pair, *FOLDER)
+    assert message == (
         f"foresight analyze: the pictures in my photos have changed since they were extracted ({day}). Type: {both}"
     )
     Image.new("RGB", (8, 8), (0, 90, 0)).save(photos / "new.png")
-    said = says(run, "analyze", *pair, *FOLDER)
-    assert said == (f"foresight analyze: my photos has 25 pictures, the cache has 24 (extracted {day}). Type: {both}")
-    for command in said.partition("Type: ")[2].split(" && "):
+    message = message_of(run, "analyze", *pair, *FOLDER)
+    assert message == (
+        f"foresight analyze: my photos has 25 pictures, the cache has 24 (extracted {day}). Type: {both}"
+    )
+    for command in message.partition("Type: ")[2].split(" && "):
         assert run(*shlex.split(command)[1:]).exit_code == 0
     assert run("analyze", *pair, *FOLDER, "permutations=19").exit_code == 0
 
@@ -128,7 +132,7 @@ def test_poolings_cached_on_an_older_state_of_the_data_alone_are_named(run, phot
         f"source=pixels layer=final pooling=flat: left out, cached on 24 pictures of my photos as of {day}; this run "
         f"uses the 25 of a later state. To extract them on it: {again}"
     )
-    assert says(run, "adapt", *pair, "adapter=linear") == (
+    assert message_of(run, "adapt", *pair, "adapter=linear") == (
         "foresight adapt: both models are cached on 2 datasets (data=imagefolder of 24 files; data=imagefolder of 25 "
         "files). Add data=imagefolder 'data.path=my photos' for its files as they are now"
     )
@@ -143,29 +147,29 @@ def test_poolings_cached_on_an_older_state_of_the_data_alone_are_named(run, phot
     assert run(*shlex.split(again)[1:]).exit_code == 0
 
 
-def test_a_checkpoint_that_has_changed_is_told_of(run, tmp_path):
+def test_a_changed_checkpoint_is_reported(run, tmp_path):
     from foresight_cli.models.checkpoint import TINY
 
-    shutil.copytree(TINY / "ltxv", tmp_path / "mine")
-    words = ("model=ltxv", "model.checkpoint=mine", "model.resolution=64", "data.per_category=1", "data.size=64")
+    shutil.copytree(TINY / "ltxv", tmp_path / "copy")
+    words = ("model=ltxv", "model.checkpoint=copy", "model.resolution=64", "data.per_category=1", "data.size=64")
     assert run("extract", *words).exit_code == 0
-    config = tmp_path / "mine/vae/config.json"
+    config = tmp_path / "copy/vae/config.json"
     config.write_text(config.read_text() + " ")
     space = [f"target.{word}" for word in words[1:3]]
-    said = says(run, "analyze", "source=pixels", *space, "data=shapes", *words[3:])
-    assert said.startswith(
-        f"foresight analyze: source=pixels layer=all pooling=all: no such latents in the cache; target=ltxv: mine has "
+    message = message_of(run, "analyze", "source=pixels", *space, "data=shapes", *words[3:])
+    assert message.startswith(
+        f"foresight analyze: source=pixels layer=all pooling=all: no such latents in the cache; target=ltxv: copy has "
         f"changed since it was extracted ({date.today().isoformat()}). Type: foresight extract model=pixels layer=all "
     )
-    assert "model=ltxv model.checkpoint=mine model.resolution=64 layer=all pooling=all data=shapes" in said
-    assert "sha256" not in said
+    assert "model=ltxv model.checkpoint=copy model.resolution=64 layer=all pooling=all data=shapes" in message
+    assert "sha256" not in message
 
 
 def test_two_datasets_are_not_guessed_between(cached):
     for model in ("pixels", "histogram"):
         assert cached("extract", f"model={model}", *SMALL, "data.seed=1").exit_code == 0
-    said = says(cached, "analyze", "source=pixels", "target=histogram")
-    assert said == (
+    message = message_of(cached, "analyze", "source=pixels", "target=histogram")
+    assert message == (
         "foresight analyze: both models are cached on 2 datasets (data=shapes data.per_category=3 data.seed=0 "
         "data.size=32 data.variant=default; data=shapes data.per_category=3 data.seed=1 data.size=32 "
         "data.variant=default). Add data=shapes data.per_category=3 data.size=32 or data=shapes data.per_category=3 "
@@ -180,7 +184,7 @@ def test_two_datasets_are_not_guessed_between(cached):
 def test_different_data_on_the_two_sides(run):
     assert run("extract", "model=pixels", *SMALL).exit_code == 0
     assert run("extract", "model=histogram", *SMALL, "data.seed=1").exit_code == 0
-    assert says(run, "analyze", "source=pixels", "target=histogram") == (
+    assert message_of(run, "analyze", "source=pixels", "target=histogram") == (
         "foresight analyze: source=pixels is cached on data=shapes data.per_category=3 data.size=32, target=histogram "
         "on data=shapes data.per_category=3 data.seed=1 data.size=32. Type: foresight extract model=histogram "
         "layer=all pooling=all data=shapes data.per_category=3 data.size=32"
@@ -190,17 +194,17 @@ def test_different_data_on_the_two_sides(run):
 def test_an_incomplete_entry_does_not_count(cached, tmp_path):
     for manifest in (tmp_path / "outputs/cache/pixels").rglob("manifest.json"):
         manifest.unlink()
-    assert "no such latents in the cache" in says(cached, "analyze", "source=pixels", "target=histogram")
+    assert "no such latents in the cache" in message_of(cached, "analyze", "source=pixels", "target=histogram")
 
 
-def test_an_unreadable_entry_is_passed_over(cached, tmp_path):
+def test_an_unreadable_entry_is_skipped(cached, tmp_path):
     (entry,) = (tmp_path / "outputs/cache/histogram/layer-final/channel_mean").iterdir()
     twin = entry.with_name("0123456789abcdef")
     shutil.copytree(entry, twin)
     (twin / "recipe.json").write_text('{"format": 99}')
     result = cached("analyze", "source=pixels", "target=histogram")
-    assert "warning: passed over:" in result.output
-    assert "24" in result.output  # it went on with the others
+    assert "warning: skipped:" in result.output
+    assert "24" in result.output  # it uses the other entries
 
 
 def test_adapt_takes_one_layer_and_pooling(cached):
@@ -213,8 +217,8 @@ def test_adapt_takes_one_layer_and_pooling(cached):
 
 
 @pytest.mark.parametrize("stage", ["analyze", "adapt"])
-def test_an_empty_cache_is_said_before_anything_is_hashed(run, tmp_path, monkeypatch, stage):
-    """Neither the pictures nor the weights: both may be gigabytes. A mistyped folder is said first."""
+def test_an_empty_cache_is_reported_before_anything_is_hashed(run, tmp_path, monkeypatch, stage):
+    """Pictures and weights may be gigabytes, so neither is hashed. A mistyped folder is reported first."""
     from PIL import Image
 
     from foresight_cli.data.imagefolder import ImageFolder
@@ -225,14 +229,14 @@ def test_an_empty_cache_is_said_before_anything_is_hashed(run, tmp_path, monkeyp
     for hashed in (ImageFolder, Checkpoint):
         monkeypatch.setattr(hashed, "identity", lambda *_, **__: pytest.fail("it was hashed"))
     words = ("layer=final", "data=imagefolder", "data.path=p")
-    message = says(run, stage, f"source.model.checkpoint={TINY / 'qwen25vl'}", *words)
+    message = message_of(run, stage, f"source.model.checkpoint={TINY / 'qwen25vl'}", *words)
     assert message.startswith(f"foresight {stage}: source=qwen25vl layer=final pooling=")
     assert ": no such latents in the cache. Type: foresight extract model=qwen25vl" in message
-    assert "nowhere" in says(run, stage, "source.model.checkpoint=./nowhere", *words)
+    assert "nowhere" in message_of(run, stage, "source.model.checkpoint=./nowhere", *words)
 
 
 def test_a_variant_of_the_weights_is_not_taken_for_the_plain_ones(run, tmp_path, monkeypatch):
-    """Of a hub id only the variant tells them apart: their files are in no key."""
+    """For a hub id only the variant tells them apart: its files are not part of the key."""
     hub = tmp_path / "hub" / "models--org--vae"
     folder = shutil.copytree(TINY / "ltxv" / "vae", hub / "snapshots" / ("c" * 40) / "vae")
     shutil.copy(folder / f"{VAE}.safetensors", folder / f"{VAE}.fp16.safetensors")
@@ -244,6 +248,6 @@ def test_a_variant_of_the_weights_is_not_taken_for_the_plain_ones(run, tmp_path,
     assert run("extract", "model=pixels", *SMALL).exit_code == 0
     assert run("extract", "model=ltxv", *words, *SMALL).exit_code == 0
     target = [f"target.{word}" for word in words[:2]]
-    assert says(run, "analyze", "source=pixels", "target=ltxv", *target) == (
+    assert message_of(run, "analyze", "source=pixels", "target=ltxv", *target) == (
         "foresight analyze: target.model.variant=null here, the cache has fp16. Give target.model.variant=fp16"
     )
