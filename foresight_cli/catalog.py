@@ -232,8 +232,8 @@ def _data_name(data: dict[str, Any]) -> str:
 
 def _choice(entries: Sequence[Entry], common: Sequence[dict[str, Any]]) -> str:
     """Return what to add to the command to select one of the datasets ``common``."""
-    of = [next(entry for entry in entries if entry.recipe.data == data) for data in common]
-    words = list(dict.fromkeys(shell_line(data_of(entry)) for entry in of))
+    examples = [next(entry for entry in entries if entry.recipe.data == data) for data in common]
+    words = list(dict.fromkeys(shell_line(data_of(entry)) for entry in examples))
     now = " for its files as they are now" if len(words) == 1 else ""
     return f"Add {' or '.join(words)}{now}"
 
