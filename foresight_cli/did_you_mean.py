@@ -147,7 +147,7 @@ def _setting_of_another_option(stage: str, key: str, value: str, choices: Sequen
 
 
 def _chosen(stage: str, place: str, choices: Sequence[str]) -> str | None:
-    """Return the chosen or default option of the group at ``place``; None if there is none."""
+    """Return the chosen or default option of the group at ``place``; None if no option is chosen."""
     group = group_aliases(stage)[place]
     options = [word.partition("=")[2].strip("'") for word in choices if word.lstrip("+").partition("=")[0] == group]
     option = options[-1] if options else primary_defaults(stage)[group]

@@ -290,9 +290,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("words", "says"), REFUSED, ids=[words for words, _ in REFUSED])
-def test_refused_with_a_whole_message(words, says):
+@pytest.mark.parametrize(("words", "expected"), REFUSED, ids=[words for words, _ in REFUSED])
+def test_refused_with_a_whole_message(words, expected):
     stage, *overrides = words.split()
     with pytest.raises(UsageError) as caught:
         read(stage, *overrides)
-    assert str(caught.value) == says
+    assert str(caught.value) == expected

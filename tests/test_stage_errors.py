@@ -65,14 +65,14 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("words", "says"), WRONG)
-def test_wrong_override_is_one_short_error(run, words, says):
+@pytest.mark.parametrize(("words", "expected"), WRONG)
+def test_wrong_override_is_one_short_error(run, words, expected):
     stage, *overrides = words.split()
     result = run(stage, *overrides)
     assert result.exit_code == 2
     message = result.stderr.removesuffix("\n")
-    assert message == f"foresight {stage}: {says}" or (
-        says.endswith("  ") and message.startswith(f"foresight {stage}: {says}")
+    assert message == f"foresight {stage}: {expected}" or (
+        expected.endswith("  ") and message.startswith(f"foresight {stage}: {expected}")
     )
     assert result.stdout == ""
     assert not Path("outputs/cache").exists()
@@ -141,8 +141,8 @@ def test_ctrl_c_in_a_job_reports_that_nothing_is_lost(run, monkeypatch):
 
     monkeypatch.setattr("foresight_cli.extract.run", interrupt)
     result = run("extract")
-    says = "foresight extract: stopped. Nothing finished is lost: run the same command again to resume\n"
-    assert (result.exit_code, result.stdout, result.stderr) == (130, "", says)
+    expected = "foresight extract: stopped. Nothing finished is lost: run the same command again to resume\n"
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", expected)
 
 
 def test_ctrl_c_stops_a_process_and_the_next_run_resumes(tmp_path, shell):
