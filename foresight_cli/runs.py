@@ -135,9 +135,11 @@ def analysis_in(folder: Path) -> Path:
 def newest_adapters(outputs: Path, results: Analysis) -> list[tuple[Path, AdapterResults]]:
     """The newest results of each adapter and its settings, all between the same two spaces; with their folders.
 
-    They are of the chosen pair of ``results``, or the pair of the newest adapter where none was trained for that one.
+    They are of the chosen pair of ``results``; where none was trained for that one, of the pair of the newest adapter
+    from a source, or from a target if there is no such.
     """
     keys = {space.key for space in results.spaces}
+    sources = {space.key for space in results.spaces if space.side == "source"}
     chosen = (results.chosen_source.key, results.chosen_target.key)
     newest: dict[tuple[str, ...], dict[tuple[str, str], tuple[Path, AdapterResults]]] = {}
     for folder, trained in _trained(outputs, warn=True):
@@ -146,7 +148,8 @@ def newest_adapters(outputs: Path, results: Analysis) -> list[tuple[Path, Adapte
             continue  # of other latents: other data, another checkpoint, other settings
         settings = {key: trained.settings.get(key) for key in ("adapter", "seed", "split")}
         newest.setdefault(pair, {}).setdefault((trained.adapter, repr(settings)), (folder, trained))
-    shown = newest.get(chosen) or next(iter(newest.values()), {})
+    forward = (pair for (key, _), pair in newest.items() if key in sources)
+    shown = newest.get(chosen) or next(forward, None) or next(iter(newest.values()), {})
     return [shown[key] for key in sorted(shown)]
 
 

@@ -208,22 +208,28 @@ def _least_kept(pair: SweptPair) -> float:
 
 def _across(pairs: Sequence[SweptPair]) -> list[str]:
     """For each target that several sources were bridged to, which of them does best on the validation rows."""
-    from foresight_cli.reporting.adapter_advice import best_of
+    from foresight_cli.reporting.adapter_advice import best_of, standard_error
     from foresight_cli.reporting.numbers import fixed
+
+    def source(one: Sized) -> str:
+        return f"{one.results.source} {fixed(one.results.r2_validation.value)}"
 
     targets: dict[str, list[Sized]] = {}
     for pair in pairs:
         targets.setdefault(pair.adapters[0].pair[-1], []).append(best_of(pair.adapters))
     lines = []
     for found in targets.values():
-        if len(found) > 1:
-            first, *others = sorted(found, key=lambda one: -one.results.r2_validation.value)
-            rest = ", ".join(f"{one.results.source} {fixed(one.results.r2_validation.value)}" for one in others[:4])
-            rest += f" and {len(others) - 4} more" if len(others) > 4 else ""
-            lines.append(
-                f"Of {len(found)} sources for {first.results.target}, the best validation R² is of "
-                f"{first.results.source}: {fixed(first.results.r2_validation.value)}, by {first.name} ({rest})."
-            )
+        if len(found) < 2:
+            continue
+        first, *others = sorted(found, key=lambda one: -one.results.r2_validation.value)
+        best, error = first.results.r2_validation.value, standard_error(first)
+        near = sum(one.results.r2_validation.value >= best - error for one in others)
+        rest = ", ".join(map(source, others[:4])) + (f" and {len(others) - 4} more" if len(others) > 4 else "")
+        tie = f" Within one standard error of it: {near} of the others." if near else ""
+        lines.append(
+            f"Of {len(found)} sources for {first.results.target}, the best validation R² is of {first.results.source}: "
+            f"{fixed(best)} ± {fixed(error)}, by {first.name} ({rest}).{tie}"
+        )
     return lines
 
 

@@ -52,7 +52,7 @@ def test_the_figure_names_the_first_two_of_a_size_and_marks_the_advised():
     words = [text.get_text() for text in panel.texts]
     assert words == [
         "mlp\npooling=flat\nlr=0.1", "mlp", "query", "ridge 0.551\n8,320",
-        "bars: 95 % intervals; circle: advised; dashed: ridge from its source, and its parameters; "
+        "bars: 95 % intervals; circle: advised; dashed: ridge from its source, and its parameters\n"
         "1 of equal size without a name: see the table",
     ]  # fmt: skip
     (circle,) = [line for line in panel.lines if line.get_markersize() == 13]
@@ -194,8 +194,8 @@ def test_each_pair_of_a_sweep_has_its_table_figure_and_decision(tmp_path, capsys
         "## qwen25vl layer 8 flat to ltxv t2",
         "Take adapter=mlp (49,792 parameters): the best validation R². It gains 0.349 (0.310 to 0.388) of test R² over "
         "ridge (8,320 parameters).",
-        "Of 2 sources for ltxv t1, the best validation R² is of qwen25vl layer 8 flat: 0.660, by adapter=mlp "
-        "(qwen25vl layer 4 flat 0.020).",
+        "Of 2 sources for ltxv t1, the best validation R² is of qwen25vl layer 8 flat: 0.660 ± 0.020, by "
+        "adapter=mlp (qwen25vl layer 4 flat 0.020).",
     ]
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["sweep-2.png", "sweep-3.png", "sweep.png"]
     assert "Type: foresight adapt source.layer=4 target.pooling=t1 seed=7 adapter=linear\n" in capsys.readouterr().out

@@ -56,6 +56,7 @@ def named(adapters: Sequence[AdapterResults]) -> list[Sized]:
         same = [its for other, its in zip(adapters, settings, strict=True) if other.adapter == results.adapter]
         defaults = defaults_of(results.adapter)
         differing = [key for key in own if any(its.get(key) != own[key] for its in same)]
+        own = {**{key: own[key] for key in defaults if key in own}, **own}  # in the order of conf/
         changed = [key for key in own if own[key] != defaults.get(key, own[key])]
         telling = differing if len(same) > 1 else [key for key in changed if key != "adapter.max_parameters"]
         name, row = (

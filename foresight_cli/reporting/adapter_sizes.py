@@ -54,6 +54,9 @@ def sizes_figure(adapters: Sequence[Sized], advice: Advice) -> Figure:
     panel.set_xscale("log")
     panel.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
     panel.xaxis.set_minor_formatter(NullFormatter())
+    counts = {one.own.parameters for one in adapters}
+    if len(str(min(counts))) == len(str(max(counts))):  # no power of ten between them would be a tick
+        panel.set_xticks(sorted({min(counts), max(counts)}))
     kinds = sorted({one.results.adapter for one in adapters})
     labelled, sizes = 0, dict[int, int]()
     for one in sorted(adapters, key=lambda one: (one.own.parameters, -one.results.r2_validation.value)):
@@ -78,7 +81,7 @@ def sizes_figure(adapters: Sequence[Sized], advice: Advice) -> Figure:
     panel.set_ylabel("R² on held-out groups")
     circle = "; circle: advised" if advice.chosen is not None else ""
     unnamed = sum(number - 1 for number in sizes.values() if number > 1)
-    rest = f"; {unnamed} of equal size without a name: see the table" if unnamed else ""
+    rest = f"\n{unnamed} of equal size without a name: see the table" if unnamed else ""
     note = f"bars: 95 % intervals{circle}; dashed: ridge from its source, and its parameters{rest}"
     panel.annotate(note, (0, 0), xycoords="axes fraction", xytext=(4, 4), textcoords="offset points", color=NOTE,
                    fontsize=7.5)  # fmt: skip

@@ -55,7 +55,7 @@ def print_summary(
     console.print()
     for block in blocks:
         if block is not None:
-            console.print(block, width=width)
+            console.print(block, width=width, crop=False)
             console.print()
     # Paths and commands stay in one piece, to be copied.
     console.print(_line("Report", str(page)), soft_wrap=True)
@@ -196,7 +196,10 @@ def _elsewhere(adapters: Sequence[AdapterResults], elsewhere: Sequence[str]) -> 
         return None if adapters else _line("Adapters", "none trained yet", "dim")
     first = "of other pairs: " if adapters else "none for this pair; "
     lines = [_line("" if adapters else "Adapters", first + elsewhere[0], "dim")]
-    return Group(*lines, *(_line("", line, "dim") for line in elsewhere[1:]))
+    lines += [_line("", line, "dim") for line in elsewhere[1:]]
+    for line in lines:  # folders stay in one piece, to be copied
+        line.no_wrap, line.overflow = True, "ignore"
+    return Group(*lines)
 
 
 def _ridge_command(results: Analysis, adapters: Sequence[AdapterResults]) -> str:

@@ -168,7 +168,7 @@ def test_names_are_the_words_that_lead_to_each(example):
     slow = {**settings[0], "epochs": 9, "max_parameters": 1000}
     both = [dataclasses.replace(adapters[0], settings={"adapter": {**slow, "hidden": n}}) for n in (8, 16)]
     assert [one.label for one in named(both)] == ["mlp hidden=8", "mlp hidden=16"]
-    assert named(both)[0].name == "adapter=mlp adapter.hidden=8 adapter.max_parameters=1000 adapter.epochs=9"
+    assert named(both)[0].name == "adapter=mlp adapter.hidden=8 adapter.epochs=9 adapter.max_parameters=1000"
     assert named(both[:1])[0].label == "mlp hidden=8 epochs=9"
     seeds = [dataclasses.replace(adapters[1], settings={"adapter": settings[1], "seed": n}) for n in (0, 7)]
     assert [one.name for one in named(seeds)] == ["adapter=mlp seed=0", "adapter=mlp seed=7"]

@@ -145,3 +145,18 @@ def test_brackets_in_names_are_no_markup(example):
     spaces = [dataclasses.replace(space, label=names[space.side]) for space in results.spaces]
     results = dataclasses.replace(results, spaces=spaces)
     assert "[red]a[/red] -> [/]: not bridgeable like this" in printed(results, [], width=80, terminal=False)
+
+
+def test_adapters_of_other_pairs_are_listed_with_their_folders_in_one_piece(example):
+    lines = ["2 for vision layer 2 cls -> ltxv final channel_mean (outputs/adapt/multirun/2026-11-30/22-29-58-705214)",
+             "1 for a -> b (outputs/adapt/2026-11-30/22-30-58-705214)"]  # fmt: skip
+    for adapters, words in (
+        ([], "  Adapters   none for this pair; "),
+        ([example.adapter()], f"{'':13}of other pairs: "),
+    ):
+        console = Console(file=io.StringIO(), width=80)
+        print_summary(example.full()[0], adapters, REPORT, 5, console, lines)
+        printed_lines = console.file.getvalue().splitlines()
+        assert words + lines[0] in printed_lines
+        assert f"{'':13}{lines[1]}" in printed_lines
+        assert "none trained yet" not in console.file.getvalue()
