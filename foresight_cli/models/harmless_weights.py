@@ -31,6 +31,7 @@ VISION = (
     # heads of classification, detection, segmentation, masked and contrastive training, behind the last layer
     r"^(\w+_)?classifier(_distill)?\.",
     r"^(\w+_)?head\.",
+    r"^(fc|norm|layernorm)\.",  # of a classifier whose AutoModel ends before its norm: HGNet, PoolFormer, SwiftFormer
     r"^(decoder|neck|projector|bbox_predictor|patch_classifier|fpn\d*|qa_outputs|pre_classifier|fc_norm)\.",
     r"(^|\.)mask_token$",
     r"^(\w+\.)?pooler\.",
