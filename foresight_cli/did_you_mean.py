@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from foresight_cli.config_groups import conf_dir, config_groups, group_aliases, primary_defaults
-from foresight_cli.path_kinds import data_of_path, model_of_checkpoint
+from foresight_cli.path_kinds import data_of_path, folder_of_checkpoint, instead_of, model_of_checkpoint
 from foresight_cli.text_settings import shell_line
 
 SYNONYMS = {
@@ -43,6 +43,18 @@ SYNONYMS = {
 """Other words for an option, by group, in lower case and without punctuation except ``_``."""
 
 
+KEYS = {
+    **dict.fromkeys(("count", "n", "samples", "num_samples", "n_samples", "per_class"), "per_category"),
+    **dict.fromkeys(("n_perm", "n_perms", "perm", "perms", "n_permutations", "num_permutations"), "permutations"),
+    **dict.fromkeys(("bs", "batch", "batchsize"), "batch_size"),
+    **dict.fromkeys(("res", "resize", "image_size"), "resolution"),
+    **dict.fromkeys(("cache", "cachedir", "cache_path"), "cache_dir"),
+    **dict.fromkeys(("k", "n_neighbors", "knn"), "neighbors"),
+    **dict.fromkeys(("n_folds", "cv", "kfold"), "folds"),
+}
+"""Other words for the last part of a setting, where the group that it is in has the one on the right."""
+
+
 def no_option(stage: str, key: str, wrong: str, options: Sequence[str] | None = None) -> str:
     """Return one line about an option that a group does not have, with a suggestion, and a second with the options.
 
@@ -54,18 +66,20 @@ def no_option(stage: str, key: str, wrong: str, options: Sequence[str] | None = 
     """
     group = _group(stage, key)
     names = list(options or config_groups().get(group, []))
-    hint = _instead_of_option(key, group, wrong) or _suggestion(nearest(wrong, names, group))
+    hint = _instead_of_option(stage, key, group, wrong) or _suggestion(nearest(wrong, names, group))
     if not hint and group == "layer":
         hint = " A layer is a whole number from 0 on, final or all"
     return f"no option {wrong!r} in group {group!r}.{hint}\n  {group}: {', '.join(names)}"
 
 
-def _instead_of_option(key: str, group: str, wrong: str) -> str:
+def _instead_of_option(stage: str, key: str, group: str, wrong: str) -> str:
     """Return what to type for a path or a hub id in place of an option; "" for anything else."""
     setting = {"data": "data", "model": key if key.endswith("model") else f"{key}.model"}.get(group)
     if setting is None or not wrong:
         return ""
     if group == "data":
+        if stage == "extract" and folder_of_checkpoint(wrong):
+            return instead_of(wrong, "").removeprefix(".")
         data = data_of_path(wrong)
         if data is not None:
             return f" {data.what}: {shell_line([f'data={data.option}', f'data.path={data.path}'])}"
@@ -128,7 +142,10 @@ def no_setting(stage: str, key: str, value: str, choices: Sequence[str]) -> str:
 
 def _nearest_key(key: str, keys: Sequence[str]) -> str | None:
     """Return the most similar of ``keys``: preferably one of the same group."""
-    place, _, leaf = key.rpartition(".")
+    place, dot, leaf = key.rpartition(".")
+    synonym = f"{place}{dot}{KEYS.get(leaf.lower().replace('-', '_'), '')}"
+    if synonym in keys:
+        return synonym
     siblings = [k.rpartition(".")[2] for k in keys if place and k.rpartition(".")[0] == place]
     near = get_close_matches(leaf, siblings, n=1)
     return f"{place}.{near[0]}" if near else next(iter(get_close_matches(key, keys, n=1)), None)
@@ -140,6 +157,8 @@ def _setting_of_another_option(stage: str, key: str, value: str, choices: Sequen
     unchosen = f"no setting {key!r}: no {_group(stage, place)} is chosen"
     line = f"no setting {key!r} with {typed}={chosen}" if chosen else unchosen
     line += f"; it belongs to {typed}={', '.join(owners)}"
+    if stage == "extract" and key == "data.path" and folder_of_checkpoint(value):
+        return f"{line}{instead_of(value, '')}"
     kind = data_of_path(value) if key == "data.path" else None
     if kind is None or kind.option not in owners:
         return line
@@ -228,6 +247,8 @@ def no_override(stage: str, words: Sequence[str], place: int) -> str:
     joined = _joined(stage, word, after.removeprefix("="), before)
     if joined:
         return f"cannot read {word!r}. Write {joined}"
+    if stage == "extract" and folder_of_checkpoint(word):
+        return f"cannot read {word!r}{instead_of(word, '')}"
     data = data_of_path(word)
     if data is not None and "data" in group_aliases(stage):
         line = shell_line([f"data={data.option}", f"data.path={data.path}"])

@@ -10,6 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from foresight_cli.text_settings import shell_line
+
 MOST_FILES = 500
 """Most files of a folder to look at."""
 
@@ -35,6 +37,8 @@ def data_of_path(text: str) -> PathKind | None:
     path = _existing(text)
     if path is None:
         return None
+    if folder_of_checkpoint(text):
+        return None
     what = f"{text} is a {'folder' if path.is_dir() else 'file'}"
     if path.is_dir() and any((path / name).is_file() for name in ("dataset_info.json", "dataset_dict.json")):
         return PathKind("hf", text, what)
@@ -50,6 +54,18 @@ def data_of_path(text: str) -> PathKind | None:
     if option in ("imagefolder", "video") and not path.is_dir():
         return PathKind(option, str(Path(text).parent), f"{text} is a file, and data.path= takes its folder")
     return PathKind(option, text, what)
+
+
+def instead_of(path: str, option: str) -> str:
+    """What reads ``path`` in place of ``data=option``, to be put behind a refusal; "" where nothing else does."""
+    model, data = model_of_checkpoint(path), data_of_path(path)
+    if folder_of_checkpoint(path) and model is not None:
+        line = shell_line([f"model={model.option}", f"model.checkpoint={path}"])
+        return f". It is a checkpoint of a network: {line}"
+    known = ("imagefolder", "video") if Path(path).is_dir() else ()  # these are named with the suffixes of their files
+    if data is None or data.option in (option, *known):
+        return ""
+    return f". To read it: {shell_line([f'data={data.option}', f'data.path={data.path}'])}"
 
 
 def _readers() -> dict[str, tuple[str, ...]]:
@@ -86,6 +102,12 @@ def model_of_checkpoint(text: str) -> PathKind | None:
         return PathKind(_by_config(path) or _by_name(path.name), text, f"{text} is a folder", "checkpoint")
     latents = path.suffix.lower() in (".npz", ".npy", ".parquet", ".safetensors")
     return PathKind("precomputed", text, f"{text} is a file") if latents else None
+
+
+def folder_of_checkpoint(text: str) -> bool:
+    """Whether ``text`` is a folder of this machine that holds a network."""
+    path = _existing(text)
+    return path is not None and path.is_dir() and model_of_checkpoint(text) is not None
 
 
 def _by_name(text: str) -> str:

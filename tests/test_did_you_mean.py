@@ -47,6 +47,8 @@ def disk(tmp_path: Path) -> Path:
          "data=webdataset data.path=tars/0.tar"),
         ("extract data=small/a/1.jpg", "no option 'small/a/1.jpg' in group 'data'. small/a/1.jpg is a file, and "
          "data.path= takes its folder: data=imagefolder data.path=small/a"),
+        ("extract data=qw", "no option 'qw' in group 'data'. It is a checkpoint of a network: model=qwen25vl "
+         "model.checkpoint=qw"),
         ("extract data=user/name", "no option 'user/name' in group 'data'. For a dataset of the hub: data=hf "
          "data.path=user/name"),
         ("extract data=folder", "no option 'folder' in group 'data'. Did you mean 'imagefolder'?"),
@@ -92,6 +94,13 @@ def test_an_unknown_option(run, disk, line, message):
         ("extract data.path=small", f"{BELONGS}. small is a folder: data=imagefolder data.path=small"),
         ("extract data.path=tars", f"{BELONGS}. tars is a folder: data=webdataset data.path=tars"),
         ("extract data.path=nosuch", BELONGS),
+        ("extract data.path=sd", f"{BELONGS}. It is a checkpoint of a network: model=autoencoder model.checkpoint=sd"),
+        ("extract vit", "cannot read 'vit'. It is a checkpoint of a network: model=vision model.checkpoint=vit"),
+        ("extract data.count=40", "no setting 'data.count'. Did you mean 'data.per_category'?"),
+        ("analyze n_perm=99", "no setting 'n_perm'. Did you mean 'permutations'?"),
+        ("analyze perms=99", "no setting 'perms'. Did you mean 'permutations'?"),
+        ("extract batch=4", "no setting 'batch'. Did you mean 'batch_size'?"),
+        ("extract model.res=64", "no setting 'model.res'. Did you mean 'model.resolution'?"),
         ("analyze data.path=small", "no setting 'data.path': no data is chosen; it belongs to data=hf, imagefolder, "
          "video, webdataset. small is a folder: data=imagefolder data.path=small"),
         ("extract model=pixels model.checkpoint=x", "no setting 'model.checkpoint' with model=pixels; it belongs to "

@@ -32,7 +32,7 @@ GROUND = (
     "ray_cluster",
 )  # any part may import these
 LAYERS = (
-    ("data", "models"),
+    ("data", "models", "path_kinds"),
     ("latents",),
     ("metrics",),
     ("extraction", "catalog", "sample_size", "suggest"),
@@ -52,7 +52,7 @@ LAYERS = (
     ("adapter_report", "sweep"),
     ("preflight",),
     ("analyze", "adapt", "report", "cache"),
-    ("stage", "stage_errors", "overrides", "did_you_mean", "path_kinds", "completion", "cli", "__main__"),
+    ("stage", "stage_errors", "overrides", "did_you_mean", "completion", "cli", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate((GROUND, *LAYERS)) for name in names}
 

@@ -21,6 +21,10 @@ from typing import NamedTuple
 from foresight_cli.data.left_alone import SYSTEM_FILES, listed, suffix_of
 from foresight_cli.errors import ForesightError
 from foresight_cli.hashing import sha256_of_each
+from foresight_cli.path_kinds import instead_of
+
+OPTIONS = {"images": "imagefolder", "videos": "video"}
+"""The ``data=`` that reads a folder of such files."""
 
 
 def data_folder(path: str | Path, what: str) -> Path:
@@ -32,7 +36,8 @@ def data_folder(path: str | Path, what: str) -> Path:
     given = os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser raises where no such user exists)
     if not given or not Path(given).is_dir():
         fault = f"{given!r} is a file" if given and Path(given).exists() else f"no folder {given!r}"
-        raise ForesightError(f"{fault}; data.path= wants a folder of {what}")
+        other = instead_of(given, OPTIONS[what]) if Path(given).is_file() and what in OPTIONS else ""
+        raise ForesightError(f"{fault}; data.path= wants a folder of {what}{other}")
     return Path(given).absolute()  # files are read later, maybe from another working directory
 
 
@@ -76,7 +81,8 @@ def find_files(
             others[suffix_of(path)] += 1
     if not paths:
         seen = f"; it holds {listed(others)}{advice(others)}" if others else ""
-        raise ForesightError(f"no {what} in {root}; the suffixes read are {', '.join(suffixes)}{seen}")
+        other = instead_of(str(root), OPTIONS[what]) if others and what in OPTIONS else ""
+        raise ForesightError(f"no {what} in {root}; the suffixes read are {', '.join(suffixes)}{seen}{other}")
     return FolderFiles(_by_id(root, sorted(paths)), dict(others))
 
 

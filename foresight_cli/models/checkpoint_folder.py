@@ -8,6 +8,8 @@ from pathlib import Path
 from foresight_cli.models.quantised import gguf_refusal
 from foresight_cli.models.single_file import class_of, convert_line, single_file_advice
 from foresight_cli.models.weight_files import PICKLED
+from foresight_cli.path_kinds import model_of_checkpoint
+from foresight_cli.text_settings import shell_line
 
 ADAPTERS = (
     "adapter_config.json",
@@ -78,7 +80,7 @@ def why_no_checkpoint(folder: Path, subfolder: str | None, model: str) -> str:
         return why_no_folder(folder, model)
     inside = folder / (subfolder or "")
     if not inside.is_dir():
-        return f"{folder} has no folder {subfolder}{_instead(folder)}"
+        return f"{folder} has no folder {subfolder}{_other_model(folder, model) or _instead(folder)}"
     head = f"no checkpoint in {inside}: it has no config.json"
     names = {path.name for path in inside.iterdir()}
     if snapshot := _snapshot(inside):
@@ -95,10 +97,27 @@ def why_no_checkpoint(folder: Path, subfolder: str | None, model: str) -> str:
     if any(name.endswith(".gguf") for name in names):
         return gguf_refusal(next(str(inside / name) for name in sorted(names) if name.endswith(".gguf")))
     if subfolder and (folder / "config.json").is_file():
+        if other := _other_model(folder, model):
+            return f"{head}{other.replace(', and holds', f', and {folder} holds')}"
         return f"{head}, but {folder} has one: leave model.subfolder= empty (model.subfolder=null)"
     if conversion := single_file_advice(inside):
         return f"{head}. {conversion}"
     return f"{head}, only {_listing(inside)}. {wanted(model)}"
+
+
+def _other_model(folder: Path, model: str) -> str:
+    """The ``model=`` that reads the network in ``folder``, where that is no longer ``model``; else empty."""
+    if not (folder / "config.json").is_file():
+        return ""
+    other = model_of_checkpoint(str(folder))
+    if other is None or other.option == model or {other.option, model} - {"ltxv", "autoencoder", "qwen25vl"}:
+        return ""
+    return f", and holds a network for model={other.option}. Take {_line_of(other.option, folder)}"
+
+
+def _line_of(option: str, folder: Path) -> str:
+    subfolder = ["model.subfolder=null"] if option == "ltxv" else []
+    return shell_line([f"model={option}", f"model.checkpoint={folder}", *subfolder])
 
 
 def _instead(folder: Path) -> str:

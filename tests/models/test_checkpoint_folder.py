@@ -106,6 +106,17 @@ def test_a_pipeline(here):
 def test_a_subfolder_that_is_not_there(here):
     tiny(here / "q")
     assert said("q", subfolder="vae") == "q has no folder vae, but a config.json itself: add model.subfolder=null"
+    (here / "sd").mkdir()
+    (here / "sd/config.json").write_text('{"_class_name": "AutoencoderKL"}')
+    line = "a network for model=autoencoder. Take model=autoencoder model.checkpoint=sd"
+    assert said("sd", "ltxv", subfolder="vae") == f"sd has no folder vae, and holds {line}"
+    (here / "sd/vae").mkdir()
+    assert said("sd", "ltxv", subfolder="vae") == f"no checkpoint in sd/vae: it has no config.json, and sd holds {line}"
+    (here / "ltx").mkdir()
+    (here / "ltx/config.json").write_text('{"_class_name": "AutoencoderKLLTXVideo"}')
+    assert said("ltx", "ltxv", subfolder="vae") == (
+        "ltx has no folder vae, but a config.json itself: add model.subfolder=null"
+    )
     (here / "q/vae").mkdir()
     assert said("q", subfolder="vae") == (
         "no checkpoint in q/vae: it has no config.json, but q has one: leave model.subfolder= empty "
