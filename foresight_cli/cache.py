@@ -15,6 +15,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from foresight_cli.config_groups import cache_line
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.latents import Entry
@@ -49,7 +50,7 @@ class Selection:
 
 def run(cfg: DictConfig) -> None:
     """The stage's entry point."""
-    selection = Selection(_keys(cfg["keys"]), _seconds(cfg.older_than))
+    selection = Selection(_keys(cfg["keys"], str(cfg.cache_dir)), _seconds(cfg.older_than))
     if cfg.action != "gc" and (cfg.delete or not selection.empty):
         raise UsageError("--yes, keys= and older_than= are for foresight cache gc")
     root = cache_root(str(cfg.cache_dir))
@@ -65,14 +66,15 @@ def run(cfg: DictConfig) -> None:
         raise UsageError(f"action={cfg.action}: choose one of ls, verify, gc")
 
 
-def _keys(given: Any) -> tuple[str, ...]:
+def _keys(given: Any, cache_dir: str) -> tuple[str, ...]:
     if not isinstance(given, ListConfig):
         raise UsageError(f"keys={given}: it must be a list, as keys=[ab12,cd34]")
     keys = tuple(str(key).lower() for key in given)
     for key in keys:
         if not re.fullmatch("[0-9a-f]{4,16}", key):
             raise UsageError(
-                f"keys=[{key}]: give the first 4 to 16 hexadecimal digits of a key; foresight cache ls shows them"
+                f"keys=[{key}]: give the first 4 to 16 hexadecimal digits of a key. To see them: "
+                f"{cache_line('ls', cache_dir)}"
             )
     return keys
 
@@ -169,7 +171,7 @@ def _verified(folder: Path, root: Path) -> tuple[str, bool]:
         with suppress(OSError, ValueError):
             if other := other_format((folder / "recipe.json").read_bytes()):
                 return f"not checked: {other}", True
-        return f"{error}. foresight cache gc --yes deletes it", False
+        return f"{error}. To delete it: {cache_line('gc --yes', str(root))}", False
     found = faults(entry)
     if found:
         command = extract_command(entry, str(root))

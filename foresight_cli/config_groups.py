@@ -105,3 +105,10 @@ def changed_settings(group: str, settings: Mapping[str, Any], defaults: Mapping[
     """Return the overrides that change the settings of a group from ``defaults`` to ``settings``."""
     changed = {key: value for key, value in settings.items() if key not in defaults or value != defaults[key]}
     return [as_override(f"{group}.{key}", value) for key, value in changed.items()]
+
+
+def cache_line(action: str, cache_dir: str) -> str:
+    """``foresight cache gc --yes``: the whole line, for the cache in ``cache_dir``."""
+    default = re.search(r"^cache_dir: (\S+)", (conf_dir() / "cache.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    place = [] if default and cache_dir == default[1] else [as_override("cache_dir", cache_dir)]
+    return shell_line(["foresight", "cache", *action.split(), *place])

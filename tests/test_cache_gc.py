@@ -88,7 +88,7 @@ def test_complete_entries_go_by_key(cache, run):
     result = run(*words)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        f"foresight cache: no entry's key begins with {flat.name[:4]}: foresight cache ls shows them\n"
+        f"foresight cache: no entry's key begins with {flat.name[:4]}. To see them: foresight cache ls\n"
     )
 
 
@@ -127,10 +127,13 @@ def test_keys_reach_the_stage_as_they_were_typed(keys):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("keys=[ab1]", "keys=[ab1]: give the first 4 to 16 hexadecimal digits of a key; foresight cache ls shows them"),
+        (
+            "keys=[ab1]",
+            "keys=[ab1]: give the first 4 to 16 hexadecimal digits of a key. To see them: foresight cache ls",
+        ),
         (
             "keys=[abcg]",
-            "keys=[abcg]: give the first 4 to 16 hexadecimal digits of a key; foresight cache ls shows them",
+            "keys=[abcg]: give the first 4 to 16 hexadecimal digits of a key. To see them: foresight cache ls",
         ),
         ("keys=abcd", "keys=abcd: it must be a list, as keys=[ab12,cd34]"),
         ("keys=", "keys=None: it must be a list, as keys=[ab12,cd34]"),
@@ -142,7 +145,8 @@ def test_keys_reach_the_stage_as_they_were_typed(keys):
 def test_a_selection_that_cannot_be_read(words, says):
     key, _, value = words.partition("=")
     with pytest.raises(UsageError) as caught:
-        run_stage(OmegaConf.create({"action": "gc", "keys": [], "older_than": None, key: yaml.safe_load(value)}))
+        plain = {"action": "gc", "cache_dir": "outputs/cache", "keys": [], "older_than": None}
+        run_stage(OmegaConf.create({**plain, key: yaml.safe_load(value)}))
     assert str(caught.value) == says
 
 

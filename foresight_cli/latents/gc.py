@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from foresight_cli.config_groups import cache_line
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import lock
 from foresight_cli.latents.json_file import SHARD_NAME
@@ -138,7 +139,7 @@ def named(root: Path, keys: Sequence[str], older_than: float | None) -> Iterator
         ForesightError: no entry, or several, begin with one of the keys.
     """
     folders = entry_folders(root)
-    chosen = {_begins_with(key, folders) for key in keys} if keys else set(folders)
+    chosen = {_begins_with(key, folders, root) for key in keys} if keys else set(folders)
     for folder in sorted(chosen):
         contents = Contents.of(folder)
         manifest = contents.own.get("manifest.json")
@@ -153,10 +154,10 @@ def named(root: Path, keys: Sequence[str], older_than: float | None) -> Iterator
         yield Removable(folder, contents.bytes, state, named=True, stays=contents.stays)
 
 
-def _begins_with(key: str, folders: Sequence[Path]) -> Path:
+def _begins_with(key: str, folders: Sequence[Path], root: Path) -> Path:
     matches = [folder for folder in folders if folder.name.startswith(key)]
     if not matches:
-        raise ForesightError(f"no entry's key begins with {key}: foresight cache ls shows them")
+        raise ForesightError(f"no entry's key begins with {key}. To see them: {cache_line('ls', str(root))}")
     if len(matches) > 1:
         raise ForesightError(
             f"{len(matches)} entries' keys begin with {key}: {', '.join(map(str, matches))}. Give more digits"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from foresight_cli.config_groups import cache_line
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import lock
 from foresight_cli.latents.atomic import sync_folder
@@ -44,8 +45,8 @@ def remove(item: Removable, root: Path) -> Kept | None:
         return Kept(folder, f"{busy} is filling it")
     except OSError as error:
         raise ForesightError(
-            f"cannot delete {error.filename}: {error.strerror}. The rest of it is incomplete, and the next "
-            "foresight cache gc --yes deletes it"
+            f"cannot delete {error.filename}: {error.strerror}. The rest of it is incomplete. To delete it: "
+            f"{cache_line('gc --yes', str(root))}"
         ) from None
 
 

@@ -251,7 +251,9 @@ def test_a_key_that_no_entry_has_or_several(tmp_path):
     entry = filled(tmp_path)
     with pytest.raises(ForesightError) as caught:
         list(named(tmp_path, ["00ff"], None))
-    assert str(caught.value) == "no entry's key begins with 00ff: foresight cache ls shows them"
+    assert str(caught.value) == (
+        f"no entry's key begins with 00ff. To see them: foresight cache ls cache_dir={tmp_path}"
+    )
     twin = tmp_path / "m/layer-4/flat" / f"{entry.path.name[:6]}{'0' * 10}"
     twin.mkdir(parents=True)
     with pytest.raises(ForesightError) as caught:

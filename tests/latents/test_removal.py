@@ -157,7 +157,7 @@ def test_a_disk_that_refuses_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(ForesightError) as caught:
         remove(item, tmp_path)
     assert str(caught.value) == (
-        f"cannot delete {refused}: Read-only file system. The rest of it is incomplete, and the next "
-        "foresight cache gc --yes deletes it"
+        f"cannot delete {refused}: Read-only file system. The rest of it is incomplete. To delete it: "
+        f"foresight cache gc --yes cache_dir={tmp_path}"
     )
     assert not entry.complete
