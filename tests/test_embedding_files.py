@@ -86,7 +86,8 @@ def test_a_column_to_be_named_is_asked_for_by_the_side_that_it_is_of(run):
 
 def test_ids_of_another_column_are_told_of(run, tmp_path):
     folder_of_pictures(tmp_path / "photos", {f"{i:02d}.png": (8, 8) for i in range(30)})
-    np.savez("e.npz", key=["0", "1"], image_path=["00.png", "01.png"], emb=np.ones((2, 3)))
+    captions = ["00.png", "00.png"]  # the same twice: no ids
+    np.savez("e.npz", key=["0", "1"], image_path=["00.png", "01.png"], caption=captions, emb=np.ones((2, 3)))
     data = ("data=imagefolder", "data.path=photos")
     assert says(run, "extract", "model=precomputed", "model.path=e.npz", *data) == (
         "foresight extract: e.npz: no row for 30 of 30 samples, such as '00.png'; its own ids are such as '0'. Rows "

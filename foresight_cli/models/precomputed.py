@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ class Precomputed:
             log.info("%d of %d samples left out: no row in %s", len(missing), len(ids), path)
         elif missing:
             ways = ["Rows are matched to the data by id: each sample must have one"]
-            if others := self._file.other_ids:
+            if others := self._columns_with(missing[0]):
                 ways.append(f"Its ids may be in another column: add {options('id', others).format(at='model')}")
             if not skip and len(missing) < len(ids):
                 ways.append("To leave out those without, add data.on_error=skip")
@@ -104,6 +105,15 @@ class Precomputed:
             )
         if extra := len(known - wanted):
             log.info("%d of the %d rows of %s match no sample of the data and were skipped", extra, len(known), path)
+
+    def _columns_with(self, sample_id: str) -> list[str]:
+        """The other columns of text that have an id of the data, and no id twice."""
+        columns = []
+        for name in self._file.other_ids:
+            with suppress(ForesightError):  # an id twice, or none in a row
+                if sample_id in open_latent_file(self.config.path, id=name, values=self.config.values).table.ids:
+                    columns.append(name)
+        return columns
 
     def size(self, frames: int) -> None:
         """See :class:`LatentModel`: no weights."""
