@@ -86,8 +86,8 @@ def adapt(config: AdaptConfig, folder: Path, tracking: Tracking, entries: Found 
     split = split_rows(paired.groups, config.split, config.seed)
     parts = split.parts(paired.pairs)
     log.info(
-        "%d samples: %d exact duplicates left out, %d near-duplicates kept together, %d groups",
-        *(getattr(paired.duplicates, name) for name in ("rows", "exact", "near", "groups")),
+        "%d samples: %s left out, %s kept together, %d groups",
+        *(getattr(paired.duplicates, name) for name in ("rows", "exact_words", "near_words", "groups")),
     )
     log.info("%s: %s%d parameters; %d training, %d validation and %d test rows", config.adapter.name,
              "" if kind.fixed else "at most ", kind.check(parts.train.dims),

@@ -198,6 +198,8 @@ def _sampled(
     ]
     for sentence in unmeasured:
         log.warning("warning: %s", sentence)
+    if not results.labels:
+        log.info("no sample has a label: categories are not scored")
     advice = [*opened.found.older, *advice_of(assessed, opened.found, config)]
     results = warnings_of(results, scored, [*unmeasured, *advice])
     on_results(results)

@@ -62,11 +62,11 @@ def run(cfg: DictConfig) -> None:
     if config.dry_run:
         log.info("%s", described(config, dataset))
         return
-    if dataset.left_alone:
-        log.info("%s", dataset.left_alone.line)
     folder = Path(HydraConfig.get().runtime.output_dir)
     with open_tracking(config.tracker, "extract", folder, settings_of(config)) as tracking:
         entries = extract(config, tracking, dataset)
+    if dataset.left_alone:
+        log.info("%s", dataset.left_alone.line)
     for tap, entry in entries.items():
         skipped = len(entry.manifest()["skipped"])
         rows = f"{entry.recipe.rows - skipped} rows" + (f" ({skipped} left out)" if skipped else "")

@@ -26,8 +26,6 @@ def extract_missing(config: AnalyzeConfig) -> None:
     dataset = open_dataset(config.data)
     if message := shortage_of(dataset.samples, config.data.name):
         raise ForesightError(message)
-    if dataset.left_alone:
-        log.info("%s", dataset.left_alone.line)
     for space in (config.source, config.target):
         extract(
             ExtractConfig(
@@ -44,3 +42,5 @@ def extract_missing(config: AnalyzeConfig) -> None:
             ),
             dataset=dataset,
         )
+    if dataset.left_alone:
+        log.info("%s", dataset.left_alone.line)

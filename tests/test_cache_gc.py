@@ -144,8 +144,8 @@ def test_keys_reach_the_stage_as_they_were_typed(keys):
 )
 def test_a_selection_that_cannot_be_read(words, says):
     key, _, value = words.partition("=")
+    plain = {"action": "gc", "cache_dir": "outputs/cache", "keys": [], "older_than": None}
     with pytest.raises(UsageError) as caught:
-        plain = {"action": "gc", "cache_dir": "outputs/cache", "keys": [], "older_than": None}
         run_stage(OmegaConf.create({**plain, key: yaml.safe_load(value)}))
     assert str(caught.value) == says
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from foresight_cli.config_groups import cache_line
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
 from foresight_cli.labels import told_apart
@@ -168,7 +169,7 @@ def _narrowed(rows: Sequence[_Row], wanted: Mapping[str, Any], root: Path) -> li
                 f"no latents in {root} with {name}={str(value)!r}; among those that fit so far, {name} is: {have}"
             )
     if not fitting:
-        raise ForesightError(f"no latents in {root} that fit: foresight cache ls shows what it holds")
+        raise ForesightError(f"no latents in {root} that fit. To see what it holds: {cache_line('ls', str(root))}")
     return fitting
 
 

@@ -219,7 +219,7 @@ def _data(results: Analysis) -> RenderableType:
     said += f"{fixed(results.rows)} rows scored"
     lines = [_line("Data", said)]
     if d.exact or d.near:
-        duplicates = f"{fixed(d.exact)} exact duplicates left out, {fixed(d.near)} near-duplicates kept together"
+        duplicates = f"{d.exact_words} left out, {d.near_words} kept together"
         lines.append(_line("", duplicates, "yellow"))
         lines += [_line("", f"such as {', '.join(same[:4])}", "dim") for same in d.examples[:1]]
     if d.skipped:

@@ -24,3 +24,17 @@ class Duplicates:
     groups: int
     examples: list[list[str]]
     skipped: list[list[str]]
+
+    @property
+    def exact_words(self) -> str:
+        """``1 exact duplicate``, ``1,204 exact duplicates``."""
+        return _counted(self.exact, "exact duplicate")
+
+    @property
+    def near_words(self) -> str:
+        """``1 near-duplicate``, ``0 near-duplicates``."""
+        return _counted(self.near, "near-duplicate")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from foresight_cli.reporting.summary import print_summary
+from foresight_cli.results.duplicates import Duplicates
 
 REPORT = Path("outputs/report/2026-11-23/report.html")
 
@@ -160,3 +161,8 @@ def test_adapters_of_other_pairs_are_listed_with_their_folders_in_one_piece(exam
         assert words + lines[0] in printed_lines
         assert f"{'':13}{lines[1]}" in printed_lines
         assert "none trained yet" not in console.file.getvalue()
+
+
+def test_one_duplicate_is_one():
+    alike = Duplicates(rows=1205, exact=1, near=1204, groups=3, examples=[], skipped=[])
+    assert (alike.exact_words, alike.near_words) == ("1 exact duplicate", "1,204 near-duplicates")

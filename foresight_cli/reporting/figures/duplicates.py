@@ -19,7 +19,7 @@ def duplicates(results: Analysis, arrays: Arrays) -> Figure:
     sets, pictures = need(arrays, "duplicates/set", "duplicates/thumbnails")
     found = results.duplicates
     title = (
-        f"{fixed(found.exact)} exact duplicates are left out and {fixed(found.near)} near-duplicates kept together: "
+        f"{found.exact_words} left out and {found.near_words} kept together: "
         f"{fixed(found.rows)} samples are {fixed(found.groups)} independent groups"
     )
     rows = [pictures[sets == number][:MOST_BESIDE] for number in np.unique(sets)]
