@@ -108,7 +108,7 @@ def changed_settings(group: str, settings: Mapping[str, Any], defaults: Mapping[
 
 
 def cache_line(action: str, cache_dir: str) -> str:
-    """``foresight cache gc --yes``: the whole line, for the cache in ``cache_dir``."""
+    """Return the whole line, such as ``foresight cache gc --yes``, for the cache in ``cache_dir``."""
     default = re.search(r"^cache_dir: (\S+)", (conf_dir() / "cache.yaml").read_text(encoding="utf-8"), re.MULTILINE)
     place = [] if default and cache_dir == default[1] else [as_override("cache_dir", cache_dir)]
     return shell_line(["foresight", "cache", *action.split(), *place])

@@ -52,7 +52,7 @@ KEYS = {
     **dict.fromkeys(("k", "n_neighbors", "knn"), "neighbors"),
     **dict.fromkeys(("n_folds", "cv", "kfold"), "folds"),
 }
-"""Other words for the last part of a setting, where the group that it is in has the one on the right."""
+"""Other words for the last part of a setting's key, used if the same group has the setting on the right."""
 
 
 def no_option(stage: str, key: str, wrong: str, options: Sequence[str] | None = None) -> str:

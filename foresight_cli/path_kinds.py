@@ -57,13 +57,13 @@ def data_of_path(text: str) -> PathKind | None:
 
 
 def instead_of(path: str, option: str) -> str:
-    """What reads ``path`` in place of ``data=option``, to be put behind a refusal; "" where nothing else does."""
+    """Return a sentence on what reads ``path`` instead of ``data=option``, to end a refusal; "" if nothing does."""
     model, data = model_of_checkpoint(path), data_of_path(path)
     if folder_of_checkpoint(path) and model is not None:
         line = shell_line([f"model={model.option}", f"model.checkpoint={path}"])
         return f". It is a checkpoint of a network: {line}"
-    known = ("imagefolder", "video") if Path(path).is_dir() else ()  # these are named with the suffixes of their files
-    if data is None or data.option in (option, *known):
+    listed = ("imagefolder", "video") if Path(path).is_dir() else ()  # the caller lists the suffixes that these read
+    if data is None or data.option in (option, *listed):
         return ""
     return f". To read it: {shell_line([f'data={data.option}', f'data.path={data.path}'])}"
 
@@ -105,7 +105,7 @@ def model_of_checkpoint(text: str) -> PathKind | None:
 
 
 def folder_of_checkpoint(text: str) -> bool:
-    """Whether ``text`` is a folder of this machine that holds a network."""
+    """Check whether ``text`` is a local folder that holds a network."""
     path = _existing(text)
     return path is not None and path.is_dir() and model_of_checkpoint(text) is not None
 
