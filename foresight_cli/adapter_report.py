@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 LEARNED = 2000
 """Probes of attributes, and the principal axes of the target, are learned from at most so many training rows."""
 CEILING = 0.3
-"""R2 that the true target must hold of an attribute before a retention is given; the verdict's own default."""
+"""The lower bound of R2 from the true target must reach this for a share that is kept; the verdict's own default."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def print_adapter(results: AdapterResults, folder: Path) -> None:
         low, high = score.r2.low, score.r2.high
         against = f"  against it: {score.outcome}" if score.outcome else f"  [{low:.3f}, {high:.3f}]"
         recall = "  ".join(f"{k}: {share:.2f}" for k, share in score.recall.items())
-        log.info("  %-9s held-out R2 %6.3f  cosine %6.3f  recall@k %s%s", score.name, score.r2.value, score.cosine,
+        log.info("  %-9s held-out R2 %6.3f  cosine %6.3f  retrieval@k %s%s", score.name, score.r2.value, score.cosine,
                  recall, against)  # fmt: skip
     for line in _attributes(results):
         log.info("  %s", line)
@@ -198,9 +198,13 @@ def _attributes(results: AdapterResults) -> Iterator[str]:
     gains = {more.name: more for more in results.attribute_gains}
     for kept in results.attributes:
         if kept.retention is None:
-            yield f"{kept.name}: the target itself does not hold it (R2 {kept.from_target:.2f})"
+            least = f", lower bound {kept.target_lower:.2f}, below {CEILING:g}" if kept.target_lower is not None else ""
+            yield f"{kept.name}: not judged, hardly readable from the target itself (R2 {kept.from_target:.2f}{least})"
             continue
-        said = f"{kept.name}: keeps {kept.retention.value:.2f} [{kept.retention.low:.2f}, {kept.retention.high:.2f}]"
+        share = f"{kept.retention.value:.2f} [{kept.retention.low:.2f}, {kept.retention.high:.2f}]"
+        said = f"{kept.name}: kept fully, {share}" if kept.kept_fully else f"{kept.name}: keeps {share}"
+        if kept.through_bridge > kept.from_target:
+            said += f" (R2 {kept.through_bridge:.2f}, better than {kept.from_target:.2f} from the target itself)"
         ridge, more = linear.get(kept.name), gains.get(kept.name)
         if results.adapter == "linear" or ridge is None or more is None:
             yield said

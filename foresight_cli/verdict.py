@@ -56,7 +56,9 @@ def judge(
         unseen_neighborhoods(evidence, thresholds.r2),
         beyond_controls(evidence, thresholds.delta, waived=waivers.controls == "waived"),
         beyond_categories(evidence, waived=waivers.categories == "waived"),
-        attributes_survive(evidence, thresholds.retention, waived=waivers.attributes == "waived"),
+        attributes_survive(
+            evidence, thresholds.retention, ceiling=thresholds.ceiling, waived=waivers.attributes == "waived"
+        ),
     ]
     answer = _answer(criteria)
     limiting = _limiting(criteria) if answer == "INCONCLUSIVE" else None

@@ -34,7 +34,9 @@ def control(name: str, r2: float = 0.3, delta: float = 0.3, half: float = 0.1) -
 
 
 def attribute(name: str, kept: float | None = 0.9) -> Attribute:
-    return Attribute(name, 0.8, 0.9, 0.8, None if kept is None else estimate(kept))
+    if kept is None:
+        return Attribute(name, 0.4, 0.311, 0.2, None, 0.262)
+    return Attribute(name, 0.8, 0.9, 0.8, estimate(kept), 0.85)
 
 
 PAIR = Pair(

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from foresight_cli.adapter_report import training_advice
-from foresight_cli.results import Estimate, SeedScore
+from foresight_cli.adapter_report import print_adapter, training_advice
+from foresight_cli.results import Attribute, AttributeGain, Estimate, SeedScore
 
 example = SimpleNamespace(**run_path(str(Path(__file__).parent / "reporting/example.py")))
 
@@ -35,3 +35,28 @@ def trained(validation, best, **adapter):
 )
 def test_what_to_change_in_training(results, said):
     assert training_advice(results) == said
+
+
+def test_what_is_kept_of_each_attribute_is_a_share_or_the_bound_that_kept_it_from_being_judged(caplog):
+    attributes = [
+        Attribute("x", 0.4, 0.92, 0.22, Estimate(0.239, 0.19, 0.281), 0.9),
+        Attribute("size", 0.9, 0.66, 0.85, Estimate(1.29, 0.97, 1.67), 0.6),
+        Attribute("y", 0.4, 0.311, 0.2, None, 0.262),
+        Attribute("red", 0.4, 0.28, 0.2, None),
+    ]
+    ridge = [dataclasses.replace(attributes[1], retention=Estimate(1.4, 1.2, 1.6))]
+    gains = [AttributeGain("size", Estimate(-0.09, -0.2, 0.02), "tie")]
+    results = dataclasses.replace(
+        trained(0.5, [9], lr=1e-3, epochs=20), attributes=attributes, attributes_ridge=ridge, attribute_gains=gains
+    )
+    with caplog.at_level("INFO"):
+        print_adapter(results, Path("run"))
+    lines = [record.getMessage().strip() for record in caplog.records]
+    assert lines[0].endswith("retrieval@k 1: 0.10  5: 0.20  10: 0.30  [0.544, 0.622]")
+    assert lines[len(results.scores) : -1] == [
+        "x: keeps 0.24 [0.19, 0.28]",
+        "size: kept fully, 1.00 [0.97, 1.00] (R2 0.85, better than 0.66 from the target itself); ridge 1.00; R2 -0.09 "
+        "[-0.20, +0.02] against ridge: tie",
+        "y: not judged, hardly readable from the target itself (R2 0.31, lower bound 0.26, below 0.3)",
+        "red: not judged, hardly readable from the target itself (R2 0.28)",
+    ]

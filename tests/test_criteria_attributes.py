@@ -3,11 +3,12 @@
 import pytest
 
 from foresight_cli.criteria import attributes_survive
+from foresight_cli.results import Attribute, Estimate
 from tests.evidence_made import attribute, evidence
 
 
 def judged(*attributes, waived=False, **more):
-    return attributes_survive(evidence(attributes=list(attributes), **more), 0.7, waived=waived)
+    return attributes_survive(evidence(attributes=list(attributes), **more), 0.7, ceiling=0.3, waived=waived)
 
 
 def said(criterion):
@@ -17,34 +18,35 @@ def said(criterion):
 @pytest.mark.parametrize(
     ("attributes", "expected"),
     [
-        ([attribute("x")], ("PASS", "x keeps 0.900 (0.800 to 1.000) lies above 0.7", "")),
+        ([attribute("x")], ("PASS", "x keeps 0.900 (0.800 to 1.000), above 0.7", "")),
         (
             [attribute("x", 0.95), attribute("hue")],
-            ("PASS", "hue keeps 0.900 (0.800 to 1.000) lies above 0.7", ""),
+            ("PASS", "hue keeps 0.900 (0.800 to 1.000), above 0.7", ""),
         ),
         (
             [attribute("x"), attribute("size", None)],
             (
                 "PASS",
-                "x keeps 0.900 (0.800 to 1.000) lies above 0.7; not held by the target itself: size",
+                "x keeps 0.900 (0.800 to 1.000), above 0.7; not judged, "
+                "as the lower bound of R2 from the target itself is below 0.3: size (R2 0.311, lower bound 0.262)",
                 "",
             ),
         ),
         (
             [attribute("x", 0.75)],
-            ("UNCLEAR", "x keeps 0.750 (0.650 to 0.850) does not settle on a side of 0.7", "spatial-retention:x"),
+            ("UNCLEAR", "x keeps 0.750 (0.650 to 0.850), too close to 0.7 to call", "spatial-retention:x"),
         ),
         (
             [attribute("x"), attribute("hue", 0.75)],
-            ("UNCLEAR", "hue keeps 0.750 (0.650 to 0.850) does not settle on a side of 0.7", "attribute-retention:hue"),
+            ("UNCLEAR", "hue keeps 0.750 (0.650 to 0.850), too close to 0.7 to call", "attribute-retention:hue"),
         ),
         (
             [attribute("x", 0.1), attribute("y", 0.0), attribute("hue")],
-            ("FAIL", "y keeps 0.000 (-0.100 to 0.100) lies below 0.7; lost: x, y", "spatial-retention:x,y"),
+            ("FAIL", "y keeps 0.000 (-0.100 to 0.100), below 0.7; lost: x, y", "spatial-retention:x,y"),
         ),
         (
             [attribute("hue", 0.0), attribute("size", 0.75)],
-            ("FAIL", "hue keeps 0.000 (-0.100 to 0.100) lies below 0.7; lost: hue", "attribute-retention:hue"),
+            ("FAIL", "hue keeps 0.000 (-0.100 to 0.100), below 0.7; lost: hue", "attribute-retention:hue"),
         ),
         (
             [],
@@ -58,7 +60,8 @@ def said(criterion):
             [attribute("x", None)],
             (
                 "NOT MEASURED",
-                "the target holds none of the data's attributes well enough to judge",
+                "no attribute is judged, as the lower bound of R2 from the target itself is below 0.3: "
+                "x (R2 0.311, lower bound 0.262)",
                 "attributes-not-measured",
             ),
         ),
@@ -70,9 +73,37 @@ def test_attributes_survive(attributes, expected):
 
 def test_what_more_rows_may_bring_keeps_an_attribute_from_being_lost():
     found = judged(attribute("x", 0.5), hope=0.2)
-    reason = "x keeps 0.500 (0.400 to 0.600) lies below 0.7, but still rises with the number of samples"
+    reason = (
+        "x keeps 0.500 (0.400 to 0.600), below 0.7 but the linear probe is still rising with more samples, and may "
+        "raise this with it"
+    )
     assert said(found) == ("UNCLEAR", reason, "spatial-retention:x")
-    assert found.groups_needed == 600
+    assert found.groups_needed is None
+    few = judged(attribute("x", 0.5), hope=None, learning_sizes=2)
+    reason = "x keeps 0.500 (0.400 to 0.600), below 0.7 with too few samples to tell whether more would raise it"
+    assert said(few) == ("UNCLEAR", reason, "spatial-retention:x")
+
+
+def test_a_share_is_at_most_one():
+    """The probe of the true target is overfitted, and the bridge's smooth prediction easier to read."""
+    size = Attribute("size", 0.9, 0.611, 0.944, Estimate(1.546, 1.255, 2.019, 0.0, None, 1.3, 2.1), 0.55)
+    assert size.retention == Estimate(1.0, 1.0, 1.0, 0.0, None, 1.0, 1.0)
+    found = judged(size, attribute("x", 0.95))
+    assert found.reason == "x keeps 0.950 (0.850 to 1.000), above 0.7"
+    found = judged(size)
+    assert said(found) == (
+        "PASS",
+        "size is kept fully: 1.000 (1.000 to 1.000), above 0.7; it is read better through the bridge (R2 0.944) than "
+        "from the target (R2 0.611)",
+        "",
+    )
+    assert (found.estimate.value, found.bound) == (1.0, 1.0)
+
+
+def test_a_share_of_one_that_is_not_certain_does_not_pass():
+    wide = Attribute("size", 0.9, 0.4, 0.41, Estimate(1.02, 0.5, 1.5, 0.0, None, 0.6, 1.6), 0.35)
+    reason = "size keeps 1.000 (0.500 to 1.000), too close to 0.7 to call"
+    assert said(judged(wide)) == ("UNCLEAR", reason, "attribute-retention:size")
 
 
 WHY = {"y": "only 12 of 300 samples have it"}
@@ -80,7 +111,7 @@ WHY = {"y": "only 12 of 300 samples have it"}
 
 def test_an_attribute_that_could_not_be_measured_keeps_from_passing():
     found = judged(attribute("x"), unmeasured=WHY)
-    reason = "x keeps 0.900 (0.800 to 1.000) lies above 0.7; y was not measured: only 12 of 300 samples have it"
+    reason = "x keeps 0.900 (0.800 to 1.000), above 0.7; y was not measured: only 12 of 300 samples have it"
     assert said(found) == ("UNCLEAR", reason, "attributes-not-measured")
     lost = judged(attribute("x", 0.0), unmeasured=WHY)
     assert (lost.outcome, lost.code) == ("FAIL", "spatial-retention:x")
@@ -100,5 +131,5 @@ def test_waived():
 def test_attributes_of_a_companion_are_said_to_be_so():
     found = judged(attribute("x"), companion="shapes (1000 drawings)")
     assert found.reason == (
-        "x keeps 0.900 (0.800 to 1.000) lies above 0.7; measured on the companion data shapes (1000 drawings)"
+        "x keeps 0.900 (0.800 to 1.000), above 0.7; measured on the companion data shapes (1000 drawings)"
     )

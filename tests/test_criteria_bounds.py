@@ -32,18 +32,18 @@ def test_bounds_are_at_95_percent_and_at_5_percent_shared_by_three():
 @pytest.mark.parametrize(
     ("found", "hope", "outcome"),
     [
-        (estimate(0.75, 0.125), 0.0, ("PASS", "0.750 (0.625 to 0.875) lies above 0.5", 0.625, "", None)),
-        (estimate(0.25, 0.125), 0.0, ("FAIL", "0.250 (0.125 to 0.375) lies below 0.5", 0.375, "low", None)),
-        (estimate(0.25, 0.125), 0.0625, ("FAIL", "0.250 (0.125 to 0.375) lies below 0.5", 0.4375, "low", None)),
+        (estimate(0.75, 0.125), 0.0, ("PASS", "0.750 (0.625 to 0.875), above 0.5", 0.625, "", None)),
+        (estimate(0.25, 0.125), 0.0, ("FAIL", "0.250 (0.125 to 0.375), below 0.5", 0.375, "low", None)),
+        (estimate(0.25, 0.125), 0.0625, ("FAIL", "0.250 (0.125 to 0.375), below 0.5", 0.4375, "low", None)),
         (
             estimate(0.25, 0.125),
             0.125,
             (
                 "UNCLEAR",
-                "0.250 (0.125 to 0.375) lies below 0.5, but still rises with the number of samples",
+                "0.250 (0.125 to 0.375), below 0.5 and still rising with more samples",
                 0.125,
                 "low",
-                600,
+                301,
             ),
         ),
         (
@@ -51,21 +51,21 @@ def test_bounds_are_at_95_percent_and_at_5_percent_shared_by_three():
             None,
             (
                 "UNCLEAR",
-                "0.250 (0.125 to 0.375) lies below 0.5, but how far more samples may raise it is not known",
+                "0.250 (0.125 to 0.375), below 0.5 and still rising with more samples",
                 0.125,
                 "low",
-                600,
+                None,
             ),
         ),
         (
             estimate(0.75, 0.5),
             0.0,
-            ("UNCLEAR", "0.750 (0.250 to 1.250) does not settle on a side of 0.5", 0.25, "low", 1200),
+            ("UNCLEAR", "0.750 (0.250 to 1.250), too close to 0.5 to call", 0.25, "low", 1200),
         ),
         (
             estimate(0.25, 0.5),
             0.0,
-            ("UNCLEAR", "0.250 (-0.250 to 0.750) does not settle on a side of 0.5", -0.25, "low", 1200),
+            ("UNCLEAR", "0.250 (-0.250 to 0.750), too close to 0.5 to call", -0.25, "low", 1200),
         ),
         (Estimate(0.75), 0.0, ("NOT MEASURED", "its interval was not measured", None, "not-measured", None)),
         (Estimate(0.75, 0.7, 0.8), 0.0, ("NOT MEASURED", "its interval was not measured", None, "not-measured", None)),
@@ -91,8 +91,25 @@ def test_a_hope_helps_nobody_to_pass():
 
 
 @pytest.mark.parametrize("value", [0.5, 0.5 + 1e-6])
-def test_nobody_can_say_how_many_would_settle_what_lies_on_the_threshold(value):
+def test_no_number_of_groups_decides_an_estimate_on_the_threshold(value):
     assert judged(estimate(value, 0.25)).groups_needed is None
+
+
+@pytest.mark.parametrize(
+    ("value", "hope", "needed"),
+    [
+        (0.25, 0.0, 1200),  # 300 (0.5 / 0.25)^2
+        (0.25, 0.125, 4800),  # what may still be added halves the distance
+        (0.25, 0.25, None),
+        (0.25, 0.5, None),
+        (0.25, None, None),
+        (0.75, None, 1200),  # what more samples may add is in its favour
+        (0.75, 0.25, 1200),
+    ],
+)
+def test_no_number_of_groups_decides_what_more_samples_may_still_raise_above(value, hope, needed):
+    """An estimate below the threshold ends there with more samples only if what they may add leaves it there."""
+    assert judged(estimate(value, 0.5), hope=hope).groups_needed == needed
 
 
 @given(

@@ -34,6 +34,10 @@ def test_the_table():
         "linear", "100", "0.600 ± 0.010", "0.600 (0.561 to 0.639)", "better: 0.049 (0.010 to 0.088)", "x: 0.24",
     )  # fmt: skip
     assert rows[1][0] == "mlp lr=0.00921"
+    whole = sized("adapter=linear", 100, 0.6)
+    kept = [dataclasses.replace(a, retention=Estimate(1.16, 1.05, 1.3)) for a in whole.results.attributes]
+    whole = dataclasses.replace(whole, results=dataclasses.replace(whole.results, attributes=kept))
+    assert table_rows([whole])[0][-1] == "all kept fully"
 
 
 def test_the_figure_is_the_same_at_every_run():

@@ -37,27 +37,27 @@ def pixels(delta, half=0.01):
 
 NO_PIXELS = [control(name) for name in CONTROLS[1:]]
 WEAK = [
-    ({"r2": estimate(0.3)}, "PIVOT", "linear probe: 0.300 (0.200 to 0.400) lies below 0.5"),
+    ({"r2": estimate(0.3)}, "PIVOT", "linear probe: 0.300 (0.200 to 0.400), below 0.5"),
     (
         {"r2": estimate(0.3), "hope": 0.3},
         "INCONCLUSIVE",
-        "linear probe: 0.300 (0.200 to 0.400) lies below 0.5, but still rises with the number of samples",
+        "linear probe: 0.300 (0.200 to 0.400), below 0.5 and still rising with more samples",
     ),
     (
         {"r2": estimate(0.55)},
         "INCONCLUSIVE",
-        "linear probe: 0.550 (0.450 to 0.650) does not settle on a side of 0.5",
+        "linear probe: 0.550 (0.450 to 0.650), too close to 0.5 to call",
     ),
     ({"r2": Estimate(0.9)}, "INCONCLUSIVE", "linear probe: its interval was not measured"),
     (
         {"typical": estimate(0.0)},
         "PIVOT",
-        "typical samples: 0.000 (-0.100 to 0.100) lies below 0.25",
+        "typical samples: 0.000 (-0.100 to 0.100), below 0.25",
     ),
     (
         {"controls": pixels(0.01)},
         "PIVOT",
-        "beyond controls: what the source adds to pixels (R2 0.800 by itself): 0.010 (0.000 to 0.020) lies below 0.05",
+        "beyond controls: what the source adds to pixels (R2 0.800 by itself): 0.010 (0.000 to 0.020), below 0.05",
     ),
     ({"controls": NO_PIXELS}, "INCONCLUSIVE", "beyond controls: the controls pixels were not measured"),
     (
@@ -74,7 +74,7 @@ WEAK = [
     (
         {"attributes": [attribute("x"), attribute("y", 0.0)]},
         "PIVOT",
-        "attributes survive: y keeps 0.000 (-0.100 to 0.100) lies below 0.7; lost: y",
+        "attributes survive: y keeps 0.000 (-0.100 to 0.100), below 0.7; lost: y",
     ),
     (
         {"attributes": []},
@@ -136,11 +136,11 @@ def test_a_pivot_is_not_held_back_by_what_is_unclear():
     [
         ({"groups": 60}, "sample size", 100),
         ({"r2": estimate(0.75, 0.5)}, "linear probe", 1200),
-        ({"r2": estimate(0.3), "hope": 0.3}, "linear probe", 600),
-        ({"within_label": permuted(0.3)}, "beyond categories", 600),
-        ({"r2": estimate(0.75, 0.5), "within_label": permuted(0.3)}, "linear probe", 1200),
-        ({"r2": estimate(0.75, 0.375), "within_label": permuted(0.3)}, "linear probe", 675),
-        ({"shifted_cka": 0.5, "r2": estimate(0.75, 0.5)}, "pairing", None),  # nobody can say: it comes first
+        ({"r2": estimate(0.3), "hope": 0.3}, "linear probe", None),
+        ({"within_label": permuted(0.3)}, "beyond categories", None),
+        ({"r2": estimate(0.75, 0.5), "within_label": permuted(0.3)}, "beyond categories", None),
+        ({"r2": estimate(0.75, 0.375), "typical": estimate(0.5, 0.3)}, "linear probe", 675),
+        ({"shifted_cka": 0.5, "r2": estimate(0.75, 0.5)}, "pairing", None),  # no number is known: it comes first
         ({"controls": [], "r2": estimate(0.75, 0.5)}, "beyond controls", None),  # what is missing comes first
         ({"attributes": [], "within_label": permuted(0.3)}, "attributes survive", None),
     ],
@@ -194,7 +194,7 @@ def test_evidence_against_a_bridge_cannot_be_waived_away(given, change):
 def test_a_waiver_helps_no_other_criterion():
     said = verdict({"attributes": "waived"}, **LOST, attributes=[])
     assert said.line == "PIVOT (attributes waived)"
-    assert said.reasons == ["linear probe: 0.000 (-0.100 to 0.100) lies below 0.5"]
+    assert said.reasons == ["linear probe: 0.000 (-0.100 to 0.100), below 0.5"]
 
 
 # --- the study's own rule

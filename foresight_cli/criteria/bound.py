@@ -8,12 +8,21 @@ from foresight_cli.results import Criterion, Estimate
 
 PASS, FAIL, UNCLEAR, NOT_MEASURED, WAIVED = "PASS", "FAIL", "UNCLEAR", "NOT MEASURED", "WAIVED"
 SEVERITY = (FAIL, UNCLEAR, NOT_MEASURED, PASS)
+RISING = "and still rising with more samples"
 
 
 def above(
-    name: str, measures: str, estimate: Estimate, threshold: float, *, code: str, hope: float | None = 0.0, groups: int
+    name: str,
+    measures: str,
+    estimate: Estimate,
+    threshold: float,
+    *,
+    code: str,
+    hope: float | None = 0.0,
+    outlook: str = RISING,
+    groups: int,
 ) -> Criterion:
-    """PASS if the lower bound lies above ``threshold``, FAIL if the upper one and ``hope`` lie below it, else UNCLEAR.
+    """PASS if the lower bound is above ``threshold``, FAIL if the upper one plus ``hope`` is below it, else UNCLEAR.
 
     Args:
         name: of the criterion.
@@ -21,7 +30,8 @@ def above(
         estimate: with its one-sided bounds.
         threshold: policy.
         code: of an outcome that is no PASS.
-        hope: what more rows may add to the estimate; None if nobody knows, and then nothing fails.
+        hope: what more rows may add to the estimate; None if unknown; the criterion then cannot fail.
+        outlook: ends the reason of a criterion that only ``hope`` keeps from failing.
         groups: independent groups behind the estimate.
     """
     lower, upper = estimate.lower, estimate.upper
@@ -31,38 +41,39 @@ def above(
         )
     shown = f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
     if lower > threshold:
-        return Criterion(name, measures, estimate, threshold, PASS, f"{shown} lies above {threshold:.3g}", bound=lower)
+        return Criterion(name, measures, estimate, threshold, PASS, f"{shown}, above {threshold:.3g}", bound=lower)
     reach = math.inf if hope is None else upper + hope
     if reach < threshold:
-        said = f"{shown} lies below {threshold:.3g}"
-        return Criterion(name, measures, estimate, threshold, FAIL, said, bound=reach, code=code)
-    needed = _groups_needed(estimate, threshold, groups)
+        reason = f"{shown}, below {threshold:.3g}"
+        return Criterion(name, measures, estimate, threshold, FAIL, reason, bound=reach, code=code)
     below = upper < threshold
-    reason = f"{shown} does not settle on a side of {threshold:.3g}"
-    if below:
-        rises = "still rises with the number of samples"
-        more = "how far more samples may raise it is not known" if hope is None else rises
-        reason = f"{shown} lies below {threshold:.3g}, but {more}"
+    ending = f"below {threshold:.3g} {outlook}" if below else f"too close to {threshold:.3g} to call"
     return Criterion(
         name,
         measures,
         estimate,
         threshold,
         UNCLEAR,
-        reason,
+        f"{shown}, {ending}",
         bound=lower,
         code=code,
-        groups_needed=2 * groups if below else needed,
+        groups_needed=_groups_needed(estimate, threshold, hope, groups),
     )
 
 
-def _groups_needed(estimate: Estimate, threshold: float, groups: int) -> int | None:
-    """Errors shrink as one over the root of the groups: how many until the bound clears the threshold."""
+def _groups_needed(estimate: Estimate, threshold: float, hope: float | None, groups: int) -> int | None:
+    """How many groups until a bound clears the threshold: the standard error falls as 1/sqrt(groups).
+
+    None where none would: the estimate is below the threshold, and ``hope`` may still raise it above.
+    """
     assert estimate.lower is not None
     assert estimate.upper is not None
-    distance = estimate.value - threshold
-    error = estimate.value - estimate.lower if distance > 0 else estimate.upper - estimate.value
-    if distance == 0:
+    if estimate.value > threshold:
+        distance, error = estimate.value - threshold, estimate.value - estimate.lower
+    else:
+        distance = 0.0 if hope is None else threshold - estimate.value - hope
+        error = estimate.upper - estimate.value
+    if distance <= 0:
         return None
     needed = groups * (error / distance) ** 2
     return max(groups + 1, math.ceil(needed)) if needed < 1e7 else None

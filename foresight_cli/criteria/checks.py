@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
-from foresight_cli.criteria.bound import FAIL, NOT_MEASURED, PASS, SEVERITY, UNCLEAR, WAIVED, above
+from foresight_cli.criteria.bound import FAIL, NOT_MEASURED, PASS, RISING, SEVERITY, UNCLEAR, WAIVED, above
 from foresight_cli.criteria.evidence import Evidence
-from foresight_cli.results import Criterion, Estimate, PermutationTest
+from foresight_cli.results import CURVE_SIZES, Attribute, Criterion, Estimate, PermutationTest
 
 REQUIRED_CONTROLS = ("pixels", "histogram", "mean_rgb", "random_network")
 ALPHA = 0.05
 ENOUGH_POWER = 0.8
 DEPENDENCE = ("cka", "recall")
 POSITION = ("x", "y", "position")
+
+
+def _outlook(evidence: Evidence, *, probe: bool = False) -> str:
+    """Why a criterion that is below its threshold may still pass with more samples; ``probe``: the linear probe's own.
+
+    The other criteria have no learning curve: what the probe's R2 may gain is added to each of them.
+    """
+    if evidence.learning_sizes < CURVE_SIZES:
+        return "with too few samples to tell whether more would raise it"
+    return RISING if probe else "but the linear probe is still rising with more samples, and may raise this with it"
 
 
 def sample_size(groups: int, least: int) -> Criterion:
@@ -57,8 +68,7 @@ def dependence(evidence: Evidence, threshold: float) -> Criterion:
     reason = f"p = {p:.3g}: chance explains it, though only {evidence.power:.0%} likely to be seen if there were enough"
     if evidence.power >= ENOUGH_POWER:  # a few massive features can drown what a probe still finds
         reason = f"p = {p:.3g}: no more than chance in CKA and neighbours, which the linear probe does not bear out"
-    needed = 2 * evidence.groups
-    return Criterion(name, measures, Estimate(p), ALPHA, UNCLEAR, reason, "p value", p, "chance", needed)
+    return Criterion(name, measures, Estimate(p), ALPHA, UNCLEAR, reason, "p value", p, "chance")
 
 
 def predicts(evidence: Evidence, threshold: float) -> Criterion:
@@ -71,6 +81,7 @@ def predicts(evidence: Evidence, threshold: float) -> Criterion:
         threshold,
         code="unpredictable",
         hope=evidence.hope,
+        outlook=_outlook(evidence, probe=True),
         groups=evidence.groups,
     )
 
@@ -84,6 +95,7 @@ def typical_samples(evidence: Evidence, threshold: float) -> Criterion:
         threshold / 2,
         code="few-samples-explain",
         hope=evidence.hope,
+        outlook=_outlook(evidence),
         groups=evidence.groups,
     )
 
@@ -101,6 +113,7 @@ def unseen_neighborhoods(evidence: Evidence, threshold: float) -> Criterion:
         threshold / 2,
         code="repeats-explain",
         hope=evidence.hope,
+        outlook=_outlook(evidence),
         groups=evidence.groups,
     )
 
@@ -117,11 +130,9 @@ def beyond_controls(evidence: Evidence, threshold: float, *, waived: bool) -> Cr
         return Criterion(name, measures, None, threshold, NOT_MEASURED, reason, code="not-measured")
     if not controls:
         return Criterion(name, measures, None, threshold, WAIVED, "waived, and there is no other control")
-    found = [
-        (c, above(name, measures, c.delta_r2, threshold, code="", hope=evidence.hope, groups=evidence.groups))
-        for c in controls
-    ]
-    hardest, worst = min(found, key=lambda f: (SEVERITY.index(f[1].outcome), f[0].delta_r2.value))
+    gain = partial(above, name, measures, code="", hope=evidence.hope, outlook=_outlook(evidence))
+    judged = [(c, gain(c.delta_r2, threshold, groups=evidence.groups)) for c in controls]
+    hardest, worst = min(judged, key=lambda f: (SEVERITY.index(f[1].outcome), f[0].delta_r2.value))
     reason = f"what the source adds to {hardest.name} (R2 {hardest.r2:.3f} by itself): {worst.reason}"
     code = "" if worst.outcome == PASS else f"control-explains:{hardest.name}"
     return Criterion(
@@ -162,53 +173,68 @@ def beyond_categories(evidence: Evidence, *, waived: bool) -> Criterion:
         shared = f"p = {p:.3g}: more is shared than {' and '.join(found)}{more}"
         return Criterion(name, measures, Estimate(p), ALPHA, PASS, shared, "p value", p)
     reason = f"p = {p:.3g}: within {whose}, the two spaces share no more than chance{more}"
-    return Criterion(
-        name, measures, Estimate(p), ALPHA, UNCLEAR, reason, "p value", p, "categories-explain", 2 * evidence.groups
-    )
+    return Criterion(name, measures, Estimate(p), ALPHA, UNCLEAR, reason, "p value", p, "categories-explain")
 
 
 def _smallest_p(tests: Sequence[PermutationTest]) -> float:
     return min(test.p_corrected for test in tests if test.measure in DEPENDENCE)
 
 
-def attributes_survive(evidence: Evidence, threshold: float, *, waived: bool) -> Criterion:
-    """Every attribute that the target holds is still read from the target as predicted from the source."""
-    name, measures = "attributes survive", "worst retention of an attribute through the bridge"
+def attributes_survive(evidence: Evidence, threshold: float, *, ceiling: float, waived: bool) -> Criterion:
+    """Every attribute that the target holds is still read from the target as predicted from the source.
+
+    Args:
+        evidence: with the attributes.
+        threshold: the share of each that must be kept.
+        ceiling: an attribute is judged where the lower bound of its R2 from the target reaches this.
+        waived: whether attributes may be missing.
+    """
+    name, measures = "attributes survive", "smallest share of an attribute kept through the bridge"
     attributes, unmeasured = evidence.attributes, evidence.unmeasured
-    groups = evidence.attribute_groups or evidence.groups
-    judged = [a for a in attributes if a.retention]
+    judged = [(a, a.retention) for a in attributes if a.retention]
     left_out = "; ".join(f"{key} was not measured: {why}" for key, why in unmeasured.items())
+    unread = ", ".join(_unread(a) for a in attributes if not a.retention)
+    unread = f"as the lower bound of R2 from the target itself is below {ceiling:.3g}: {unread}" if unread else ""
     if not judged:
         if waived:
             return Criterion(name, measures, None, threshold, WAIVED, "waived: whether position survives is not known")
-        reason = (
-            "the target holds none of the data's attributes well enough to judge"
-            if attributes
-            else "the data has no attributes (x, y, size ...), so whether position survives is not known"
-        )
-        return Criterion(
-            name, measures, None, threshold, NOT_MEASURED, left_out or reason, code="attributes-not-measured"
-        )
-    found = [
-        (a.name, above(name, measures, a.retention, threshold, code="", hope=evidence.hope, groups=groups))
-        for a in judged
-        if a.retention
-    ]
+        reason = left_out or "the data has no attributes (x, y, size ...), so whether position survives is not known"
+        if unread:
+            reason = f"no attribute is judged, {unread}" + (f"; {left_out}" if left_out else "")
+        return Criterion(name, measures, None, threshold, NOT_MEASURED, reason, code="attributes-not-measured")
+    groups = evidence.attribute_groups or evidence.groups
+    share = partial(above, name, measures, code="", hope=evidence.hope, outlook=_outlook(evidence))
+    found = [(a, share(kept, threshold, groups=groups)) for a, kept in judged]
     attribute, worst = min(
         found, key=lambda f: (SEVERITY.index(f[1].outcome), f[1].estimate.value if f[1].estimate else 0)
     )
-    lost = [a for a, criterion in found if criterion.outcome == FAIL]
-    absent = [a.name for a in attributes if not a.retention]
-    reason = f"{attribute} keeps {worst.reason}"
+    lost = [a.name for a, criterion in found if criterion.outcome == FAIL]
+    reason = _kept(attribute, worst)
     reason += f"; lost: {', '.join(lost)}" if lost else ""
-    reason += f"; not held by the target itself: {', '.join(absent)}" if absent else ""
+    reason += f"; not judged, {unread}" if unread else ""
     reason += f"; {left_out}" if left_out else ""
     reason += f"; measured on the companion data {evidence.companion}" if evidence.companion else ""
     outcome = UNCLEAR if left_out and worst.outcome == PASS and not waived else worst.outcome
-    of_position = any(a in POSITION for a in lost or [attribute])
-    code = f"{'spatial' if of_position else 'attribute'}-retention:{','.join(lost) or attribute}"
+    of_position = any(a in POSITION for a in lost or [attribute.name])
+    code = f"{'spatial' if of_position else 'attribute'}-retention:{','.join(lost) or attribute.name}"
     if worst.outcome == PASS:  # what is left open is what was not measured
         code = "" if outcome == PASS else "attributes-not-measured"
     return Criterion(
         name, measures, worst.estimate, threshold, outcome, reason, "bound", worst.bound, code, worst.groups_needed
     )
+
+
+def _kept(attribute: Attribute, worst: Criterion) -> str:
+    """What the attribute that suffers most keeps; at a share of 1 also why it is no more."""
+    if not (attribute.kept_fully and worst.outcome == PASS):
+        return f"{attribute.name} keeps {worst.reason}"
+    through, direct = attribute.through_bridge, attribute.from_target
+    better = f"; it is read better through the bridge (R2 {through:.3f}) than from the target (R2 {direct:.3f})"
+    return f"{attribute.name} is kept fully: {worst.reason}{better if through > direct else ''}"
+
+
+def _unread(attribute: Attribute) -> str:
+    """An attribute that is not judged, with the bound that decided."""
+    if attribute.target_lower is None:
+        return attribute.name
+    return f"{attribute.name} (R2 {attribute.from_target:.3f}, lower bound {attribute.target_lower:.3f})"

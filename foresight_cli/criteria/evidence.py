@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from foresight_cli.results import Attribute, Control, Estimate, Pair, PermutationTest
+from foresight_cli.results import CURVE_SIZES, Attribute, Control, Estimate, Pair, PermutationTest
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Evidence:
         attributes: what survives the bridge.
         unmeasured: attributes that could not be measured, with the reason.
         companion: the data that the attributes are of, if not the scored data.
-        hope: how much R2 may still rise with more rows; None if that is not known.
+        hope: how much R2 may still rise with more rows; None if unknown.
+        learning_sizes: sizes that the learning curve was measured at; of fewer than three there is no ``hope``.
         attribute_groups: independent groups behind the attributes, if they are the companion data's.
         typical: the median over samples of each one's own held-out R2.
         unseen: held-out R2 with whole neighbourhoods held out; None with too few of them.
@@ -39,6 +40,7 @@ class Evidence:
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     companion: str | None = None
     hope: float | None = None
+    learning_sizes: int = CURVE_SIZES
     typical: Estimate = field(default_factory=lambda: Estimate(0.0))
     unseen: Estimate | None = None
     within_clusters: Sequence[PermutationTest] = ()

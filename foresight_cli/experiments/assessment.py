@@ -23,7 +23,7 @@ from foresight_cli.inference.dependence import dependence
 from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
 from foresight_cli.metrics.space import Space
-from foresight_cli.results import LearningPoint, Pair, PermutationTest, Verdict
+from foresight_cli.results import LearningPoint, Pair, PermutationTest, Verdict, candidates
 from foresight_cli.sample_size import LEAST_GROUPS
 from foresight_cli.verdict import judge
 
@@ -130,6 +130,7 @@ def assess(
         unmeasured=found.unmeasured,
         companion=other.name if other else None,
         attribute_groups=len(set(other.scored.groups)) if other else None,
+        learning_sizes=len(curve),
         hope=max(0.0, (limit or 0.0) - measured[index].r2.value) if limit is not None else None,
         typical=bridge.typical(probe, target, scored.groups),
         unseen=bridge.unseen_neighborhoods(source, target, scored.groups, config.folds, config.seed),
@@ -186,13 +187,9 @@ def _selection(inputs: Inputs, config: AnalyzeConfig) -> np.ndarray | None:
 
 
 def _choose(measured: Sequence[Pair], targets: Sequence[Representation]) -> int:
-    """The pair that the verdict is about: the best source, by the rows set aside, for one target.
-
-    R2 says nothing between targets, of which one may be easier than another. With several, it is a flat one: a decoder
-    needs every value, and only there can be seen whether position survives.
-    """
-    flat = [i for i in range(len(measured)) if targets[i % len(targets)].pooling == "flat"]
-    return max(flat or range(len(measured)), key=lambda i: measured[i].selection_r2 or 0.0)
+    """The pair that the verdict is about: the best by the rows set aside, of those that it may be."""
+    poolings = [targets[i % len(targets)].pooling for i in range(len(measured))]
+    return max(candidates(poolings), key=lambda i: measured[i].selection_r2 or 0.0)
 
 
 def _within(

@@ -15,7 +15,7 @@ from foresight_cli.metrics.folds import Fold
 from foresight_cli.metrics.probe import LinearProbe, linear_probe
 from foresight_cli.metrics.ridge import PENALTIES, RidgeFactor
 from foresight_cli.metrics.validation import centre
-from foresight_cli.results import Attribute, Estimate, LearningPoint
+from foresight_cli.results import CURVE_SIZES, Attribute, Estimate, LearningPoint
 
 LEAST_TRAINING = 10
 """A fold in which fewer training rows have an attribute is passed over."""
@@ -49,7 +49,7 @@ def attribute_retention(
         attributes: ``[n]`` by name, NaN where a sample has none.
         groups: of the rows.
         folds: those that ``carried`` was predicted in.
-        ceiling: R2 that the true target itself must hold of an attribute; below, it says nothing about the bridge.
+        ceiling: the lower bound of R2 from the true target must reach it, or nothing is said about the bridge.
         seed: of the resampling.
     """
     scored: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in attributes}
@@ -102,9 +102,9 @@ def hopeful_limit(points: Sequence[LearningPoint]) -> float | None:
 
     Errors of estimation shrink as 1/n once n is large, and slower before: the two largest sizes, continued with the
     slower law, end above the truth rather than below. A curve that falls ends where it is; of one that has not begun to
-    bend (its last step is nearly as high as the one before) nobody knows the end: None.
+    bend (its last step is nearly as high as the one before) the end is unknown: None.
     """
-    if len(points) < 3:
+    if len(points) < CURVE_SIZES:
         return None
     first, fewer, all_rows = points[-3:]
     last_step, step_before = all_rows.r2 - fewer.r2, fewer.r2 - first.r2
@@ -189,7 +189,7 @@ def retained(
         parts: of each fold, by what the probe read: ``source``, ``target``, ``bridge``; ``total`` about the training
             mean, and ``rows``, indices into ``groups``.
         groups: of the rows.
-        ceiling: R2 that the true target must hold of it for a retention.
+        ceiling: the lower bound of R2 from the true target must reach it for a retention.
         folds: how many there were.
         seed: of the resampling.
     """
@@ -198,7 +198,8 @@ def retained(
     scores = {key: float(1 - joined[key].sum() / total.sum()) for key in ("source", "target", "bridge")}
     nothing = np.zeros_like(total)
     retention = None
-    if ratio_bounds(joined["target"], nothing, total, tested, folds=folds, seed=seed).lower >= ceiling:
+    least = ratio_bounds(joined["target"], nothing, total, tested, folds=folds, seed=seed).lower
+    if least >= ceiling:
         kept = ratio_bounds(joined["bridge"], joined["target"], total, tested, folds=folds, seed=seed)
         retention = Estimate(kept.value, kept.low, kept.high, 0.0, None, kept.lower, kept.upper)
-    return Attribute(name, scores["source"], scores["target"], scores["bridge"], retention)
+    return Attribute(name, scores["source"], scores["target"], scores["bridge"], retention, least)

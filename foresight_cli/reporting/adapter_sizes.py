@@ -29,6 +29,7 @@ def table_rows(adapters: Sequence[Sized]) -> list[tuple[str, ...]]:
     for one in sorted(adapters, key=lambda one: (one.own.parameters, one.name)):
         ridge, worst = one.control("ridge"), weakest(one.results.attributes)
         kept = worst.retention if worst else None
+        shown = f"{worst.name}: {fixed(kept.value, 2)}" if worst and kept else "not measured"
         rows.append(
             (
                 one.label,
@@ -36,7 +37,7 @@ def table_rows(adapters: Sequence[Sized]) -> list[tuple[str, ...]]:
                 f"{fixed(one.results.r2_validation.value)} ± {fixed(standard_error(one))}",
                 with_interval(one.own.r2),
                 f"{ridge.outcome}: {with_interval(ridge.gain)}" if ridge else "not measured",
-                f"{worst.name}: {fixed(kept.value, 2)}" if worst and kept else "not measured",
+                "all kept fully" if worst and worst.kept_fully else shown,
             )
         )
     return rows

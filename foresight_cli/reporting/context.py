@@ -8,12 +8,19 @@ from typing import Any
 from foresight_cli.reporting.adapter_advice import Advice, decide, least_kept, other_pair
 from foresight_cli.reporting.adapter_names import named
 from foresight_cli.reporting.commands import adapt_command, adapter_command, analyze_command, report_commands
-from foresight_cli.reporting.derived import best_pair, derived, one_pooling, spaces_of
+from foresight_cli.reporting.derived import best_outside, best_pair, derived, one_pooling, ranked, spaces_of
 from foresight_cli.reporting.figures import Drawn
 from foresight_cli.reporting.figures.clusters import tsne_names
 from foresight_cli.reporting.numbers import RHO
 from foresight_cli.reporting.traced import Numbers
-from foresight_cli.reporting.wording import against, clusters_band, threshold
+from foresight_cli.reporting.wording import (
+    against,
+    clusters_band,
+    control_meanings,
+    kept_share,
+    outlook,
+    threshold,
+)
 from foresight_cli.results import AdapterResults, Analysis, PermutationTest
 
 _STUDY_NAMES = {"r2": "R²", "spearman": f"Spearman {RHO}", "cka": "CKA, biased"}
@@ -53,6 +60,14 @@ def report_context(
         "study_names": _STUDY_NAMES,
         "measure": lambda test: _measure(test, results),
         "limiting": kept.limiting(results.verdict),
+        "decided_by": kept.decided_by,
+        "outlook": outlook(results, written["number"]),
+        "ranked": ranked(results),
+        "best_outside": best_outside(results),
+        "control_meanings": control_meanings(results.controls),
+        "kept_share": lambda attribute: kept_share(
+            attribute, threshold(results, "ceiling"), written["number"], written["interval"]
+        ),
         "adapt_command": adapt_command(results),
         "analyze_command": analyze_command(results),
         "commands": "\n".join(report_commands(results)),
@@ -71,7 +86,7 @@ def report_context(
 def _measure(test: PermutationTest, results: Analysis) -> str:
     """What a permutation test is of, in a reader's words."""
     near = results.chosen_pair.neighborhood
-    neighbors = f"Recall@{near[0].k}" if near else "Recall"
+    neighbors = f"Neighbour recall@{near[0].k}" if near else "Neighbour recall"
     return neighbors if test.measure == "recall" else _MEASURES.get(test.measure, test.measure)
 
 

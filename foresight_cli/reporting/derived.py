@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from foresight_cli.results import Analysis, Pair, Space
+from foresight_cli.results import Analysis, Pair, Space, candidates
 
 
 def layer_order(layer: str) -> tuple[int, float, str]:
@@ -88,8 +88,27 @@ def best_pair(results: Analysis, score: str) -> Pair:
 
 
 def ranked(results: Analysis) -> list[Pair]:
-    """The pairs as they were chosen among: by R2 on the rows for choosing, the best first."""
-    return sorted(results.pairs, key=lambda p: -(p.r2.value if p.selection_r2 is None else p.selection_r2))
+    """The verdict's pair, then the others by R2 on the rows for choosing, the best first."""
+    return sorted(results.pairs, key=lambda p: (p is not results.chosen_pair, -_choosing_r2(p)))
+
+
+def chosen_among(results: Analysis) -> list[Pair]:
+    """The pairs that the verdict's was chosen among: those with a flat target, where there are any."""
+    places = candidates([results.spaces[pair.target].pooling for pair in results.pairs])
+    return [results.pairs[i] for i in places] if results.chosen.index in places else results.pairs
+
+
+def best_outside(results: Analysis) -> Pair | None:
+    """The best of the pairs that were no candidates, where it is better than the verdict's on the rows for choosing."""
+    among = {id(pair) for pair in chosen_among(results)}
+    others = [pair for pair in results.pairs if id(pair) not in among]
+    best = max(others, key=_choosing_r2, default=None)
+    return best if best is not None and _choosing_r2(best) > _choosing_r2(results.chosen_pair) else None
+
+
+def _choosing_r2(pair: Pair) -> float:
+    """Held-out R2 on the rows for choosing, and on the scored ones where none were set aside."""
+    return pair.r2.value if pair.selection_r2 is None else pair.selection_r2
 
 
 def best_control_r2(results: Analysis) -> float | None:
@@ -108,6 +127,8 @@ def derived(results: Analysis) -> dict[str, float | None]:
         "hopeful_r2": hopeful_r2(results),
         "row_pairs": row_pairs(results),
         "pairs": len(results.pairs),
+        "candidates": len(chosen_among(results)),
+        "learning_sizes": len(results.chosen.learning_curve),
         "labels": len(results.labels),
         "criteria": len(results.verdict.criteria),
         "skipped": len(d.skipped),

@@ -14,13 +14,15 @@ class Gate:
     Attributes:
         null: what chance gives, in the estimate's units, or for a p value in those of the measure ``of``.
         of: the measure that ``null`` and ``control`` are of, where it is not the estimate's own.
-        control: the trivial representation that does best.
+        which: ``best`` or ``hardest``: the control that scores most, or that the source adds least to.
+        control: its name.
         control_value: what it reaches.
     """
 
     criterion: Criterion
     null: float | None = None
     of: str = ""
+    which: str = ""
     control: str = ""
     control_value: float | None = None
 
@@ -38,11 +40,14 @@ def _gate(results: Analysis, criterion: Criterion) -> Gate:
         best = max((c for c in controls if c.cka is not None), key=lambda c: c.cka or 0.0, default=None)
         if test is None:
             return Gate(criterion)
-        return Gate(criterion, test.null_mean, "CKA", best.name if best else "", best.cka if best else None)
+        if best is None:
+            return Gate(criterion, test.null_mean, "CKA")
+        return Gate(criterion, test.null_mean, "CKA", "best", best.name, best.cka)
     if criterion.name == "linear probe" and controls:
         strongest = max(controls, key=lambda c: c.r2)
-        return Gate(criterion, chance, "", strongest.name, strongest.r2)
+        return Gate(criterion, chance, "", "best", strongest.name, strongest.r2)
     if criterion.name == "beyond controls" and controls:
-        hardest = min(controls, key=lambda c: c.delta_r2.value)
-        return Gate(criterion, chance, "R² by itself", hardest.name, hardest.r2)
+        decided = criterion.code.removeprefix("control-explains:")
+        hardest = min(controls, key=lambda c: (c.name != decided, c.delta_r2.value))
+        return Gate(criterion, chance, "R² by itself", "hardest", hardest.name, hardest.r2)
     return Gate(criterion, chance)

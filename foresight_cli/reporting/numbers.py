@@ -24,6 +24,15 @@ def fixed(value: float | None, digits: int = 3) -> str:
     return text.lstrip("-") if not text.strip("-0.,") else text
 
 
+def rough(count: int) -> str:
+    """A count that was estimated, with two significant digits.
+
+    >>> rough(1588), rough(301), rough(96)
+    ('1,600', '300', '96')
+    """
+    return fixed(int(float(f"{count:.2g}")))
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """A share as per cent.
 

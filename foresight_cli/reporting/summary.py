@@ -16,10 +16,10 @@ from rich.text import Text
 from foresight_cli.reporting.adapter_advice import decide, least_kept, other_pair
 from foresight_cli.reporting.adapter_names import named
 from foresight_cli.reporting.commands import adapt_command, adapter_command
-from foresight_cli.reporting.derived import hopeful_r2
-from foresight_cli.reporting.numbers import fixed, percent, with_interval
+from foresight_cli.reporting.derived import best_outside, chosen_among
+from foresight_cli.reporting.numbers import fixed, percent, rough, with_interval
 from foresight_cli.reporting.traced import Numbers
-from foresight_cli.reporting.wording import limiting
+from foresight_cli.reporting.wording import kept_share, limiting, outlook, threshold
 from foresight_cli.results import AdapterResults, Analysis, Criterion
 from foresight_cli.text_settings import shell_line
 
@@ -28,7 +28,7 @@ _OUTCOMES = {"PASS": "green", "FAIL": "bold red", "UNCLEAR": "yellow", "NOT MEAS
 _SAYS = {
     "PROCEED": "a small adapter can be expected to work",
     "PIVOT": "not bridgeable like this",
-    "INCONCLUSIVE": "these data do not say",
+    "INCONCLUSIVE": "the data cannot settle it",
 }
 _STUDY = {"r2": "R²", "spearman": "Spearman", "cka": "biased CKA"}
 MOST_WIDTH = 100
@@ -86,9 +86,9 @@ def _verdict(results: Analysis, boxed: bool, *, codes: bool) -> RenderableType:
         name, colon, why = reason.partition(":")
         row.add_row("-", Text.assemble((name + code.get(name, "") + colon, "bold"), why) if colon else Text(reason))
         lines.append(row)
-    stands = limiting(verdict, fixed)
-    if stands is not None:
-        lines += [Text(), Text.assemble(("Limiting: ", "bold"), stands)]
+    holds_up = limiting(verdict, fixed, rough)
+    if holds_up is not None:
+        lines += [Text(), Text.assemble(("Held up by: ", "bold"), holds_up)]
     if verdict.study_values:
         found = ", ".join(f"{_STUDY.get(name, name)} {fixed(value)}" for name, value in verdict.study_values.items())
         lines += [Text(), Text(f"The Q1 study's rule would say {verdict.study_answer} ({found}).", "dim")]
@@ -109,7 +109,18 @@ def _pair(results: Analysis) -> RenderableType:
     pair = f"{results.chosen_source.name} -> {results.chosen_target.name}"
     if count == 1:
         return _line("Pair", pair)
-    return Group(_line("Best pair", pair), _line("", f"of {fixed(count)}, chosen on rows set aside for it", "dim"))
+    among = len(chosen_among(results))
+    choice = f"best of {fixed(count)} by R² ({fixed(results.chosen_pair.selection_r2)}) on rows set aside for choosing"
+    if among < count:
+        choice = f"best of {fixed(among)} of {choice.removeprefix('best of ')}: flat targets only, as no pooled latent "
+        choice += "can be decoded"
+    lines = [_line("Best pair", pair), _hanging(choice)]
+    other = best_outside(results)
+    if other is not None:
+        names = " -> ".join(results.spaces[i].name for i in (other.source, other.target))
+        r2 = other.r2.value if other.selection_r2 is None else other.selection_r2
+        lines.append(_hanging(f"outside that choice, higher there: {names} ({fixed(r2)})"))
+    return Group(*lines)
 
 
 def _criteria(results: Analysis, console: Console, width: int) -> tuple[RenderableType, bool]:
@@ -141,7 +152,7 @@ def _criteria_table(criteria: Sequence[Criterion], *, codes: bool, gap: int) -> 
 def _controls(results: Analysis) -> RenderableType:
     if not results.controls:
         return _line("Controls", "none measured", "yellow")
-    table = _table("Same target", "R²", "CKA", "Recall", "The source adds (R²)", right=(1, 2, 3))
+    table = _table("Same target", "R²", "CKA", "Neighbours", "The source adds (R²)", right=(1, 2, 3))
     pair = results.chosen_pair
     recall = percent(pair.neighborhood[0].recall.value) if pair.neighborhood else ""
     table.add_row(_first(results.source_label, "bold"), fixed(pair.r2.value), fixed(pair.cka.value), recall, "")
@@ -154,23 +165,26 @@ def _controls(results: Analysis) -> RenderableType:
 def _attributes(results: Analysis) -> RenderableType | None:
     if not results.chosen.attributes:
         return None
-    table = _table("Attribute", "In the target", "Through the bridge", "Kept (95 % interval)", right=(1, 2))
+    table = _table("Attribute", "In the target", "Through the bridge", "Share kept (95 %)", right=(1, 2), gap=1)
     for found in results.chosen.attributes:
-        kept = with_interval(found.retention) if found.retention else "not judged"
+        kept = kept_share(found, threshold(results, "ceiling"), fixed, with_interval)
         table.add_row(_first(found.name), fixed(found.from_target), fixed(found.through_bridge), kept)
-    companion = results.chosen.companion
-    if companion is None:
+    notes = []
+    if any(found.kept_fully for found in results.chosen.attributes):
+        notes.append("Fully: read better through the bridge than from the target itself.")
+    if results.chosen.companion is not None:
+        notes.append(f"Measured on the companion data {results.chosen.companion}.")
+    if not notes:
         return table
-    return Group(table, Text(), Padding(Text(f"Measured on the companion data {companion}.", "dim"), (0, 0, 0, 2)))
+    return Group(table, Text(), *(Padding(Text(note, "dim"), (0, 0, 0, 2)) for note in notes))
 
 
 def _more_rows(results: Analysis) -> RenderableType | None:
-    curve, most = results.chosen.learning_curve, hopeful_r2(results)
+    curve = results.chosen.learning_curve
     if not curve:
         return None
-    said = f"R² {fixed(curve[-1].r2)} with {fixed(curve[-1].rows)} training rows"
-    more = "" if most is None else f", at the most {fixed(most)} with ever more"
-    return _line("More rows", said + more)
+    reached = f"R² {fixed(curve[-1].r2)} with {fixed(curve[-1].rows)} training rows"
+    return Group(_line("More rows", reached), _hanging(outlook(results, fixed)))
 
 
 def _adapters(results: Analysis, adapters: Sequence[AdapterResults]) -> RenderableType | None:
@@ -232,6 +246,11 @@ def _data(results: Analysis) -> RenderableType:
 
 def _line(name: str, text: str, style: str = "") -> Text:
     return Text.assemble((f"  {name:<9}  ", "bold"), (text, style))
+
+
+def _hanging(text: str) -> RenderableType:
+    """More on the line above, in its column however many lines it takes."""
+    return Padding(Text(text, "dim"), (0, 0, 0, 13))
 
 
 def _first(name: str, style: str = "") -> Text:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from foresight_cli.reporting import numbers
 from foresight_cli.reporting.markdown import Markdown
-from foresight_cli.reporting.wording import limiting
+from foresight_cli.reporting.wording import decided_by, limiting
 from foresight_cli.results import Criterion, Estimate, Verdict
 
 Format = Callable[..., str]
@@ -60,8 +60,16 @@ class Numbers:
         return self._estimate(numbers.with_interval)(estimate)
 
     def limiting(self, verdict: Verdict) -> str | None:
-        """What stands in the way of an answer, and how many groups would settle it; None where there is an answer."""
-        return limiting(verdict, lambda count: self._keep(count, numbers.fixed(count)))
+        """What holds up an answer, and how many groups would decide it; None where there is an answer."""
+        return limiting(verdict, lambda count: self._keep(count, numbers.fixed(count)), self.rough)
+
+    def decided_by(self, groups: int) -> str:
+        """How many groups would decide a criterion."""
+        return decided_by(groups, self.rough)
+
+    def rough(self, count: int) -> str:
+        """A count that was estimated."""
+        return self._keep(count, numbers.rough(count))
 
     def _keep(self, value: float, text: str) -> str:
         self.written.append((value, text))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from foresight_cli.results import Analysis, Criterion, Estimate, Space, Verdict
+from foresight_cli.reporting.derived import hopeful_r2
+from foresight_cli.results import CURVE_SIZES, Analysis, Attribute, Control, Criterion, Estimate, Space, Verdict
 
 # silhouette and 5-NN accuracy from which the study called clusters strong, then moderate (E-Q1.1 and E-Q1.2)
 _BANDS = {"source": ((0.5, 0.8), (0.3, 0.6)), "target": ((0.4, 0.7), (0.2, 0.5))}
@@ -57,23 +58,82 @@ def scored_groups(verdict: Verdict) -> int | None:
     return None if counted is None else round(counted.value)
 
 
-def limiting(verdict: Verdict, say: Callable[[int], str]) -> str | None:
-    """What stands in the way of an answer, and how many samples would settle it; None where there is an answer.
+def limiting(verdict: Verdict, count: Callable[[int], str], estimated: Callable[[int], str]) -> str | None:
+    """What holds up an answer, and how many samples would decide it, in sentences; None where there is an answer.
 
     Args:
         verdict: with its criteria.
-        say: writes a count.
+        count: writes a count.
+        estimated: writes a count that was estimated.
     """
     if verdict.limiting is None:
         return None
     found: Criterion | None = next((c for c in verdict.criteria if c.name == verdict.limiting), None)
-    have = scored_groups(verdict)
+    groups = scored_groups(verdict)
+    you = "" if groups is None else f"; you have {count(groups)}"
     missing = found is not None and found.outcome == "NOT MEASURED"
+    if verdict.groups_needed is not None and missing:
+        return f"{verdict.limiting}. At least {count(verdict.groups_needed)} independent samples are needed{you}."
     if verdict.groups_needed is not None:
-        of = "" if have is None else f" (have {say(have)})"
-        needed = say(verdict.groups_needed)
-        asks = f"at least {needed} groups are wanted" if missing else f"about {needed} groups would settle it"
-        return f"{verdict.limiting}; {asks}{of}"
+        return f"{verdict.limiting}. {decided_by(verdict.groups_needed, estimated)[:-1]}{you}."
     if missing:
-        return f"{verdict.limiting}; it was not measured, and more samples alone will not settle it"
-    return f"{verdict.limiting}; how many groups would settle it is not known"
+        return f"{verdict.limiting}. It was not measured, and more samples alone will not decide it."
+    return f"{verdict.limiting}. How many samples would decide it cannot be estimated{you}."
+
+
+def decided_by(groups: int, estimated: Callable[[int], str]) -> str:
+    """How many groups would decide a criterion, as a sentence."""
+    return f"About {estimated(groups)} independent samples would decide it."
+
+
+def outlook(results: Analysis, number: Callable[[float | None], str]) -> str:
+    """How far R2 may rise with more rows, as the learning curve has it.
+
+    Args:
+        results: with the learning curve of the chosen pair.
+        number: writes a number.
+    """
+    curve, most = results.chosen.learning_curve, hopeful_r2(results)
+    if most is not None:
+        return f"with unlimited data R² might reach at most {number(most)}"
+    if len(curve) < CURVE_SIZES:
+        return "too few samples for a learning curve that shows whether more would raise R²"
+    return "R² is still rising with more samples, and its learning curve does not bend yet: no limit can be estimated"
+
+
+def kept_share(
+    attribute: Attribute,
+    ceiling: float | None,
+    number: Callable[[float | None], str],
+    interval: Callable[[Estimate | None], str],
+) -> str:
+    """What the bridge keeps of an attribute, or the bound for which it is not judged.
+
+    Args:
+        attribute: that was read through the bridge.
+        ceiling: the threshold of that bound; None where the settings have none.
+        number: writes a number.
+        interval: writes an estimate.
+    """
+    if attribute.retention is not None:
+        better = attribute.kept_fully and attribute.through_bridge > attribute.from_target
+        return interval(attribute.retention) + (", fully" if better else "")
+    if attribute.target_lower is None or ceiling is None:
+        return "not judged: hardly readable from the target itself"
+    return f"not judged: lower bound in the target, {number(attribute.target_lower)}, below {number(ceiling)}"
+
+
+_CONTROLS = {
+    "pixels": "thumbnails",
+    "histogram": "colour histograms",
+    "mean_rgb": "mean colours",
+    "random_network": "a small convolutional network with random weights",
+    "random_init": "the source's own network, untrained",
+    "label": "the categories alone",
+    "all_controls": "all of them fitted as one, which may score below the best of them",
+}
+
+
+def control_meanings(controls: Sequence[Control]) -> list[tuple[str, str]]:
+    """Each control by its name in the tables, and what it is."""
+    return [(control.name, _CONTROLS[control.name]) for control in controls if control.name in _CONTROLS]

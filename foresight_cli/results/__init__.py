@@ -3,8 +3,8 @@
 from foresight_cli.inference.permutation_test import PermutationTest
 from foresight_cli.results.adapter import AdapterResults, AdapterScore, AttributeGain, SeedScore
 from foresight_cli.results.analysis import (
+    CURVE_SIZES,
     Analysis,
-    Attribute,
     Category,
     CategoryRows,
     ChosenPair,
@@ -15,6 +15,8 @@ from foresight_cli.results.analysis import (
     WholeSet,
 )
 from foresight_cli.results.arrays import load_arrays, save_arrays
+from foresight_cli.results.attribute import Attribute
+from foresight_cli.results.choice import candidates
 from foresight_cli.results.duplicates import Duplicates
 from foresight_cli.results.estimates import Estimate, Neighborhood
 from foresight_cli.results.file import json_text, load_results, save_results
@@ -22,6 +24,7 @@ from foresight_cli.results.long import results_csv
 from foresight_cli.results.verdict import Criterion, Verdict
 
 __all__ = [
+    "CURVE_SIZES",
     "AdapterResults",
     "AdapterScore",
     "Analysis",
@@ -42,6 +45,7 @@ __all__ = [
     "Space",
     "Verdict",
     "WholeSet",
+    "candidates",
     "json_text",
     "load_arrays",
     "load_results",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from foresight_cli.results.analysis import Attribute
+from foresight_cli.results.attribute import Attribute
 from foresight_cli.results.duplicates import Duplicates
 from foresight_cli.results.estimates import Estimate
 

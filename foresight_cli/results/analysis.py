@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from foresight_cli.inference.permutation_test import PermutationTest
+from foresight_cli.results.attribute import Attribute
 from foresight_cli.results.duplicates import Duplicates
 from foresight_cli.results.estimates import Estimate, Neighborhood
 from foresight_cli.results.verdict import Verdict
@@ -123,6 +124,10 @@ class CategoryRows:
     reason: str | None = None
 
 
+CURVE_SIZES = 3
+"""A learning curve of fewer sizes does not show whether it bends, and so not how far R2 may still rise."""
+
+
 @dataclass(frozen=True)
 class LearningPoint:
     """Held-out and training R2 with fewer rows: does more data help?"""
@@ -130,24 +135,6 @@ class LearningPoint:
     rows: int
     r2: float
     r2_train: float
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """An attribute of the pictures (x, y, size ...) read by a linear probe.
-
-    Attributes:
-        from_source: held-out R2 from the source.
-        from_target: held-out R2 from the true target: the ceiling.
-        through_bridge: held-out R2 from the target as predicted from the source, by the probe of the true target.
-        retention: ``through_bridge / from_target``, with its interval; None where the ceiling is under 0.3.
-    """
-
-    name: str
-    from_source: float
-    from_target: float
-    through_bridge: float
-    retention: Estimate | None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,15 @@ class Estimate:
         """With normal bounds."""
         half, one_sided, futile = (quantile * standard_error for quantile in (1.96, 1.645, 2.128))
         return cls(value, value - half, value + half, chance, None, value - one_sided, value + futile)
+
+    def at_most(self, most: float) -> Estimate:
+        """The estimate of a quantity that is at most ``most``, with its bounds: all that is above is ``most``."""
+        capped = {
+            name: min(value, most)
+            for name in ("value", "low", "high", "lower", "upper")
+            if (value := getattr(self, name)) is not None
+        }
+        return replace(self, **capped)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ class Criterion:
             (at most the threshold) or ``ceiling`` (at most the threshold).
         bound: what was held against the threshold: the lower bound, or for FAIL the upper one.
         code: a word for the outcome's reason, for programs; "" for PASS.
-        groups_needed: about how many independent groups would settle it; None if it is settled, or nobody can say.
+        groups_needed: about how many independent groups would decide it, by the standard error alone; None if it is
+            decided, or where no number can be estimated, as where more samples may still raise the estimate itself.
     """
 
     name: str
@@ -40,8 +41,8 @@ class Verdict:
 
     Attributes:
         waived: criteria that the user gave up, as ``verdict.attributes=waived`` does; to be read with the answer.
-        limiting: the criterion that stands most in the way of an answer; None when there is one.
-        groups_needed: about how many independent groups would settle it; None if that is not known.
+        limiting: the criterion that holds up an answer most; None when there is one.
+        groups_needed: of that criterion; None where no number can be estimated.
     """
 
     answer: str

@@ -12,7 +12,7 @@ from foresight_cli.experiments.bridge import (
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.metrics.folds import grouped_folds
 from foresight_cli.metrics.probe import linear_probe
-from foresight_cli.results import LearningPoint
+from foresight_cli.results import Estimate, LearningPoint
 
 
 def representation(values):
@@ -58,14 +58,24 @@ def test_an_attribute_present_in_the_source_survives(shared):
     source = source + np.outer(attribute, rng.standard_normal(30))
     (found,) = retained(source, target, x=attribute)
     assert found.from_source > 0.95
-    assert 0.9 < found.retention.low < found.retention.lower < found.retention.value < found.retention.upper
+    assert found.through_bridge > found.from_target > found.target_lower > 0.95
+    assert found.retention == Estimate(1.0, 1.0, 1.0, 0.0, None, 1.0, 1.0)  # a share, whatever is read from both
+
+
+def test_an_attribute_that_the_source_holds_in_noise_is_kept_in_part(shared):
+    rng, source, target, attribute = shared
+    noisy = attribute + 0.5 * rng.standard_normal(300)
+    (found,) = retained(source + np.outer(noisy, rng.standard_normal(30)), target, x=attribute)
     assert found.retention.value == pytest.approx(found.through_bridge / found.from_target)
+    assert found.retention.low < found.retention.lower < found.retention.value < found.retention.upper < 1
+    assert found.retention.value == pytest.approx(1 / 1.25, abs=0.05)
 
 
 def test_what_the_target_does_not_hold_is_not_judged(shared):
     rng, source, target, _ = shared
     (found,) = retained(source, target, x=rng.standard_normal(300))
     assert found.retention is None
+    assert found.target_lower < found.from_target < 0.1
 
 
 def test_an_attribute_that_some_samples_lack_leaves_the_others_as_they_are(shared):

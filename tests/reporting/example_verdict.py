@@ -29,19 +29,20 @@ def verdict():
     r2, typical, delta, kept = (
         bounded(0.56, 0.022), bounded(0.53, 0.025), bounded(0.063, 0.021), bounded(0.237, 0.045),
     )  # fmt: skip
-    unclear = (
-        "what the source adds to pixels (R2 0.482 by itself): 0.063 (0.042 to 0.084) does not settle on a side of 0.05"
+    unclear = "what the source adds to pixels (R2 0.482 by itself): 0.063 (0.042 to 0.084), too close to 0.05 to call"
+    lost = (
+        "x keeps 0.237 (0.192 to 0.282), below 0.7; lost: x, y; not judged, as the lower bound of R2 from the target "
+        "itself is below 0.3: hue (R2 0.210, lower bound 0.162)"
     )
-    lost = "x keeps 0.237 (0.192 to 0.282) lies below 0.7; lost: x, y; not held by the target itself: hue"
     added = "R2 that the source adds to the hardest control"
     criteria = [
         settled("sample size", "independent groups of samples", 267.0, 100.0, "267 groups", "count"),
         settled("pairing", "debiased CKA left", 0.012, 0.305, "CKA 0.610 falls to 0.012", "ceiling"),
         settled("dependence", "permutation test, p value", 0.001, 0.05, "p = 0.001: more than chance", "p value"),
         Criterion("linear probe", "held-out R2, source to target", r2, 0.5, "PASS",
-                  "0.560 (0.538 to 0.582) lies above 0.5", "bound", r2.lower),
+                  "0.560 (0.538 to 0.582), above 0.5", "bound", r2.lower),
         Criterion("typical samples", "held-out R2 without the farthest", typical, 0.25, "PASS",
-                  "0.530 (0.505 to 0.555) lies above 0.25", "bound", typical.lower),
+                  "0.530 (0.505 to 0.555), above 0.25", "bound", typical.lower),
         Criterion("beyond controls", added, delta, 0.05, "UNCLEAR", unclear, "bound", delta.lower,
                   "control-explains:pixels", 492),
         settled("beyond categories", "permutation test within categories, p value", 0.001, 0.05,

@@ -3,9 +3,29 @@ import dataclasses
 import pytest
 
 from foresight_cli.reporting.commands import adapt_command, analyze_command
-from foresight_cli.reporting.derived import derived, layer_order, names_within, one_pooling, spaces_of
-from foresight_cli.reporting.wording import against, clusters_band, limiting, scored_groups, threshold
-from foresight_cli.results import Criterion, Estimate, Verdict
+from foresight_cli.reporting.derived import (
+    best_outside,
+    chosen_among,
+    derived,
+    layer_order,
+    names_within,
+    one_pooling,
+    ranked,
+    spaces_of,
+)
+from foresight_cli.reporting.gates import gates
+from foresight_cli.reporting.numbers import fixed, rough, with_interval
+from foresight_cli.reporting.wording import (
+    against,
+    clusters_band,
+    control_meanings,
+    kept_share,
+    limiting,
+    outlook,
+    scored_groups,
+    threshold,
+)
+from foresight_cli.results import Attribute, Control, Criterion, Estimate, Verdict
 
 
 def test_layers_are_ordered_by_depth():
@@ -24,10 +44,9 @@ def test_derived_values_by_hand(example):
     assert found["row_pairs"] == 270 * 269 / 2
     assert found["lift_10"] == pytest.approx(0.268 * 269 / 10)
     assert found["exact_share"] == 78 / 354
-    counts = {
-        name: found[name] for name in ("pairs", "labels", "criteria", "skipped", "source_spaces", "target_spaces")
-    }
-    assert counts == {"pairs": 8, "labels": 9, "criteria": 8, "skipped": 1, "source_spaces": 4, "target_spaces": 2}
+    counts = {"pairs": 8, "candidates": 8, "learning_sizes": 4, "labels": 9, "criteria": 8, "skipped": 1}
+    counts |= {"source_spaces": 4, "target_spaces": 2}
+    assert {name: found[name] for name in counts} == counts
 
 
 def test_derived_values_that_cannot_be(example):
@@ -118,22 +137,28 @@ def few(groups):
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
-        (stands("linear probe", "UNCLEAR", 1200), "linear probe; about 1,200 groups would settle it (have 267)"),
-        (few(52), "sample size; at least 100 groups are wanted (have 52)"),
-        (stands("pairing", "UNCLEAR", None), "pairing; how many groups would settle it is not known"),
+        (
+            stands("linear probe", "UNCLEAR", 1200),
+            "linear probe. About 1,200 independent samples would decide it; you have 267.",
+        ),
+        (few(52), "sample size. At least 100 independent samples are needed; you have 52."),
+        (
+            stands("pairing", "UNCLEAR", None),
+            "pairing. How many samples would decide it cannot be estimated; you have 267.",
+        ),
         (
             stands("beyond controls", "NOT MEASURED", None),
-            "beyond controls; it was not measured, and more samples alone will not settle it",
+            "beyond controls. It was not measured, and more samples alone will not decide it.",
         ),
         (dataclasses.replace(stands("a", "FAIL", None), limiting=None), None),
         (
-            dataclasses.replace(stands("a", "UNCLEAR", 300), criteria=[]),
-            "a; about 300 groups would settle it",
+            dataclasses.replace(stands("a", "UNCLEAR", 318), criteria=[]),
+            "a. About 320 independent samples would decide it.",
         ),
     ],
 )
 def test_what_stands_in_the_way_of_an_answer(verdict, said):
-    assert limiting(verdict, lambda count: f"{count:,}") == said
+    assert limiting(verdict, fixed, rough) == said
 
 
 def test_groups_that_the_verdict_is_based_on(example):
@@ -144,3 +169,102 @@ def test_groups_that_the_verdict_is_based_on(example):
 def test_thresholds_come_from_the_settings(example):
     assert threshold(example.full()[0], "r2") == 0.5
     assert threshold(example.bare()[0], "r2") is None
+
+
+def test_the_verdicts_pair_is_the_best_of_those_that_can_be_decoded(example):
+    """Pooled targets are predicted better (R2 .54 to .56 against .41 to .44), and no candidates."""
+    results = example.decodable()
+    pair = results.chosen_pair
+    assert (results.chosen_source.name, results.chosen_target.name) == (
+        "qwen25vl final channel_mean",
+        "ltxv final flat",
+    )
+    assert {results.spaces[p.target].pooling for p in chosen_among(results)} == {"flat"}
+    assert derived(results)["candidates"] == 4
+    outside = best_outside(results)
+    assert outside.selection_r2 == max(p.selection_r2 for p in results.pairs) > pair.selection_r2
+    order = ranked(results)
+    assert order[:2] == [pair, outside]
+    rest = [p.selection_r2 for p in order[1:]]
+    assert rest == sorted(rest, reverse=True)
+    assert sorted(map(id, order)) == sorted(map(id, results.pairs))
+
+
+def test_nothing_is_outside_a_choice_among_all_pairs(example):
+    results, _ = example.full()
+    assert (len(chosen_among(results)), best_outside(results)) == (8, None)
+    results = example.decodable()
+    worse = [
+        dataclasses.replace(p, selection_r2=0.1) if results.spaces[p.target].pooling != "flat" else p
+        for p in results.pairs
+    ]
+    assert best_outside(dataclasses.replace(results, pairs=worse)) is None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limit", "words"),
+    [
+        (4, 0.729, "with unlimited data R² might reach at most 0.729"),
+        (4, 1.3, "with unlimited data R² might reach at most 1.000"),
+        (
+            4,
+            None,
+            "R² is still rising with more samples, and its learning curve does not bend yet: no limit can be estimated",
+        ),
+        (2, None, "too few samples for a learning curve that shows whether more would raise R²"),
+        (0, None, "too few samples for a learning curve that shows whether more would raise R²"),
+    ],
+)
+def test_what_the_learning_curve_says_of_more_rows(example, sizes, limit, words):
+    results, _ = example.full()
+    curve = results.chosen.learning_curve[:sizes]
+    results = dataclasses.replace(
+        results, chosen=dataclasses.replace(results.chosen, learning_curve=curve, r2_limit=limit)
+    )
+    assert outlook(results, fixed) == words
+
+
+@pytest.mark.parametrize(
+    ("attribute", "words"),
+    [
+        (Attribute("x", 0.4, 0.9, 0.2, Estimate(0.237, 0.19, 0.28), 0.88), "0.237 (0.190 to 0.280)"),
+        (
+            Attribute("size", 0.9, 0.611, 0.944, Estimate(1.546, 1.255, 2.019), 0.55),
+            "1.000 (1.000 to 1.000), fully",
+        ),
+        (
+            Attribute("y", 0.4, 0.311, 0.2, None, 0.262),
+            "not judged: lower bound in the target, 0.262, below 0.300",
+        ),
+        (Attribute("y", 0.4, 0.311, 0.2, None), "not judged: hardly readable from the target itself"),
+    ],
+)
+def test_the_share_of_an_attribute_in_words(attribute, words):
+    assert kept_share(attribute, 0.3, fixed, with_interval) == words
+
+
+def test_the_control_beside_a_gate_is_called_what_it_is(example):
+    """All controls as one may score below the best of them, and still be the hardest to add to."""
+    results, _ = example.full()
+    controls = [
+        Control("random_network", 0.566, 0.4, 0.4, 0.552, Estimate.of(0.02, 0.01)),
+        Control("all_controls", 0.549, 0.3, 0.3, 0.249, Estimate.of(-0.08, 0.01)),
+    ]
+    shown = {
+        gate.criterion.name: (gate.which, gate.control, gate.control_value)
+        for gate in gates(dataclasses.replace(results, controls=controls))
+        if gate.control
+    }
+    assert shown == {
+        "dependence": ("best", "random_network", 0.4),
+        "linear probe": ("best", "random_network", 0.566),
+        "beyond controls": ("hardest", "all_controls", 0.549),
+    }
+
+
+def test_only_the_controls_of_the_table_are_explained():
+    names = ("random_network", "own", "all_controls")
+    assert control_meanings([Control(name, 0.5, None, None, None, Estimate(0.1)) for name in names]) == [
+        ("random_network", "a small convolutional network with random weights"),
+        ("all_controls", "all of them fitted as one, which may score below the best of them"),
+    ]

@@ -145,20 +145,19 @@ def test_lines_that_matter(example):
         "| spatial-retention:x,y |",
         "The Q1 study's own rule would say **PROCEED**; its numbers stand below.",
         "| freely | CKA, debiased | 0.610 | 0.001 | 0.012 | 0.001 | 0.001 | 0.602 |",
-        "| within categories | Recall@10 | 0.268 | 0.037 | 0.006 | 0.001 | 0.004 | 0.232 |",
+        "| within categories | Neighbour recall@10 | 0.268 | 0.037 | 0.006 | 0.001 | 0.004 | 0.232 |",
         "| qwen25vl layer 8 channel_mean | ltxv final flat | Spearman \N{GREEK SMALL LETTER RHO} of distances | 0.684 "
         "| -0.002 | 0.031 | 0.001 | 0.001 | 0.667 |",
         "- Within categories or clusters, CKA is of the rows minus the mean of theirs",
         "- A target of which a share of 0.50 is the source's would be found by these tests with probability 99 %",
-        "- Rows without end may bring R² 0.729 at the most: the last two sizes, continued as one over the root of the "
-        "rows",
+        "- More rows: with unlimited data R² might reach at most 0.729",
         "- Of the median sample: R² 0.530 (0.505 to 0.555); with whole neighbourhoods of both spaces held out: "
         "0.510 (0.480 to 0.540)",
         "| 216 | 0.560 | 0.800 |",
         "| pixels | 0.482 | 0.702 | 0.655 | 29.1 % | 0.063 (0.042 to 0.084) |",
         "| random_init | 0.377 | 0.498 | 0.561 | 18.8 % | 0.142 (0.119 to 0.165) |",
         "- CKA, biased: 0.702 (its threshold: 0.400)",
-        "| hue | 0.310 | 0.210 | 0.110 | not judged: the target itself hardly holds it |",
+        "| hue | 0.310 | 0.210 | 0.110 | not judged: lower bound in the target, 0.162, below 0.300 |",
         "| mlp | qwen25vl layer 8 channel_mean | ltxv final channel_mean | mlp | 49,792 "
         "| 0.583 (0.544 to 0.622) | 0.792 | 0.304 |  |",
         "- 354 samples, 78 exact duplicates left out (22.0 %), 6 near-duplicates kept together: 267 independent "
@@ -169,18 +168,18 @@ def test_lines_that_matter(example):
     ):
         assert line in lines
     assert "\n> **Tiny weights.** These numbers come from two small checkpoints trained on drawn shapes" in text
-    assert "does not settle on a side of 0.05. About 492 groups would settle it." in text
-    assert "**Limiting:**" not in text
+    assert "too close to 0.05 to call. About 490 independent samples would decide it." in text
+    assert "**Held up by:**" not in text
     assert "**Waived**" not in text
 
 
 def test_a_bare_analysis_says_what_is_missing(example):
     text = render_findings(example.bare()[0], [], Drawn())
     for said in (
-        "**These data do not say.** For qwen25vl final channel_mean to ltxv final channel_mean, something required",
+        "**The data cannot settle it.** For qwen25vl final channel_mean to ltxv final channel_mean, something required",
         "| beyond controls | R2 added | **not measured** |  |  | NOT MEASURED | not-measured |",
-        "**Limiting:** beyond controls; it was not measured, and more samples alone will not settle it.",
-        "- What more rows may bring is not known: the learning curve has fewer than two sizes",
+        "**Held up by:** beyond controls. It was not measured, and more samples alone will not decide it.",
+        "- More rows: too few samples for a learning curve that shows whether more would raise R²",
         "No control was measured, so nothing here says that the source does better than pixels would.",
         "Its four numbers were not measured.",
         "**Finding:** not measured: the data has no categories.",
@@ -224,7 +223,7 @@ def test_what_an_adapter_keeps_is_told_beside_ridge(example):
     found = dataclasses.replace(example.adapter(), r2_per_component=[0.91, 0.43] + [0.0] * 8)
     text = render_findings(example.full()[0], [found], Drawn())
     runs = (
-        "- mlp: R² 0.744 on its training rows; 160 train, 54 val, 54 test rows; recall@10 of a guess 0.185; "
+        "- mlp: R² 0.744 on its training rows; 160 train, 54 val, 54 test rows; retrieval@10 of a guess 0.185; "
         "2 training runs, R² 0.583, 0.571"
     )
     parts = (

@@ -13,7 +13,11 @@ from foresight_cli.reporting.findings import render_findings
     [
         ("PROCEED", "**Yes.** A small adapter can be expected to carry", "use qwen25vl layer 8 flat as the source"),
         ("PIVOT", "**No, not like this.**", "Not *linearly* bridgeable"),
-        ("INCONCLUSIVE", "**These data do not say.**", "or add data; then run `foresight analyze weights=tiny` again"),
+        (
+            "INCONCLUSIVE",
+            "**The data cannot settle it.**",
+            "or add data; then run `foresight analyze weights=tiny` again",
+        ),
     ],
 )
 def test_answers(example, answer, said, advice):
@@ -39,7 +43,7 @@ def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
     lines = text.splitlines()
     for line in (
         "**Recommendation:** INCONCLUSIVE (attributes waived)",
-        "**Limiting:** beyond controls; about 492 groups would settle it (have 267).",
+        "**Held up by:** beyond controls. About 490 independent samples would decide it; you have 267.",
         "**Waived** by `verdict.*` in the config, and no part of this answer: attributes.",
         "| attributes survive | worst retention of an attribute | **not measured** |  | > 0.70 | WAIVED |  |",
     ):
@@ -73,3 +77,19 @@ def test_without_categories_rows_change_places_within_clusters(example):
     assert "| within clusters | CKA, debiased | 0.610 |" in text
     assert "| within categories |" not in text
     assert "- Within categories or clusters, CKA is of the rows minus the mean of theirs\n" in text
+
+
+def test_the_choice_among_pairs_is_open(example):
+    text = render_findings(example.decodable(), [], Drawn())
+    choice = (
+        "This pair was chosen among 4 of 8 pairs by its held-out R² (0.434) on rows set aside for choosing: only those "
+        "with a flat target, because a pooled latent cannot be decoded. Every number below is from the 270 other rows.",
+        "Outside that choice, qwen25vl layer 8 flat to ltxv final channel_mean is the best, with a higher R² (0.563) "
+        "on the same rows.",
+    )
+    assert "\n".join(choice) in text
+    table = text.partition("| Source | Target | CKA, debiased |")[2].splitlines()[2:4]
+    assert [row.split("|")[1:3] for row in table] == [
+        [" **qwen25vl final channel_mean** ", " **ltxv final flat** "],
+        [" qwen25vl layer 8 flat ", " ltxv final channel_mean "],
+    ]

@@ -99,7 +99,7 @@ def test_what_it_maps_and_how_well():
         ["rows", "90", "90"],
     ]
     assert scores == [
-        ["Predicted by", "Parameters", "R²", "Centred cosine", "Recall@1", "Recall@10", "R² this adapter adds",
+        ["Predicted by", "Parameters", "R²", "Centred cosine", "Retrieval@1", "Retrieval@10", "R² this adapter adds",
          "This adapter is"],
         ["mlp", "49,792", "0.583 (0.563 to 0.603)", "0.792", "0.080", "0.317", "", ""],
         ["mean", "128", "-0.004 (-0.024 to 0.016)", "0.000", "0.080", "0.185", "0.587 (0.561 to 0.612)", "better"],

@@ -127,7 +127,9 @@ def test_verdict_is_said_first_with_what_was_waived(example, waived):
         results = dataclasses.replace(results, verdict=example.open_verdict())
     text = PageText(render_page(results, [], Drawn(), Pictures())).text
     assert ("INCONCLUSIVE (attributes waived)" if waived else "PIVOT") in text[:400]
-    assert ("about 492 groups would settle it" in text) == waived
+    assert (
+        "Held up by: beyond controls. About 490 independent samples would decide it; you have 267." in text
+    ) == waived
     assert "Tiny weights." in text[: text.index("The gates")]
 
 
@@ -205,3 +207,22 @@ def test_what_is_drawn_in_dark_stands_out(drawn):
     dark = dict(re.findall(r"--c([0-9a-f]{6}):(#[0-9a-f]{6});", figures.palette()[1]))
     for strong in ("111111", "333333", "555555", "0072b2", "d55e00", "009e73", "332288"):
         assert contrast(dark[strong], dark["ffffff"]) >= 4.4, strong
+
+
+def test_the_choice_among_pairs_is_open(example):
+    """The pair of the verdict is in the table that is not folded away, however many are better elsewhere."""
+    results = example.decodable()
+    better = [p for p in results.pairs if results.spaces[p.target].pooling != "flat"] * 4
+    results = dataclasses.replace(results, pairs=[*results.pairs, *better])
+    html = render_page(results, [], Drawn(), Pictures())
+    assert (
+        "chosen among 4 of 24 pairs by its held-out R² (0.434) on rows set aside for choosing: only those with a flat "
+        "target, because a pooled latent cannot be decoded. Outside that choice, qwen25vl layer 8 flat → ltxv final "
+        "channel_mean is the best, with a higher R² (0.563) on the same rows."
+    ) in PageText(html).text
+    rows = html.partition("R² for choosing</th>")[2].partition("<tbody>")[2].partition("</tbody>")[0].split("<tr")[1:]
+    assert len(rows) == 12
+    assert rows[0].startswith(
+        ' class="chosen"><th scope="row">qwen25vl final channel_mean</th><td>ltxv final flat</td>'
+    )
+    assert not any('class="chosen"' in row for row in rows[1:])

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from foresight_cli.reporting.summary import print_summary
+from foresight_cli.results import Estimate
 from foresight_cli.results.duplicates import Duplicates
 
 REPORT = Path("outputs/report/2026-11-23/report.html")
@@ -30,12 +31,12 @@ BARE = """
 
   INCONCLUSIVE
 
-  qwen25vl -> ltxv: these data do not say
+  qwen25vl -> ltxv: the data cannot settle it
 
   - beyond controls [not-measured]: no control was asked for
 
-  Limiting: beyond controls; it was not measured, and more samples alone will
-  not settle it
+  Held up by: beyond controls. It was not measured, and more samples alone will
+  not decide it.
 
   Report     outputs/report/2026-11-23/report.html
              beside it 5 figures, FINDINGS.md, and every number in results.yaml
@@ -79,7 +80,7 @@ def test_what_a_user_wants_to_know_is_said(example):
     lines = [" ".join(line.split()) for line in said.splitlines()]
     for line in (
         "Best pair qwen25vl layer 8 flat -> ltxv final channel_mean",
-        "of 8, chosen on rows set aside for it",
+        "best of 8 by R² (0.563) on rows set aside for choosing",
         "such as cool gradient/0, cool gradient/1",
         "sample size 267 ≥ 100 PASS",
         "beyond controls 0.063 (0.042 to 0.084) ≥ 0.045 > 0.05 UNCLEAR control-explains:pixels",
@@ -87,13 +88,14 @@ def test_what_a_user_wants_to_know_is_said(example):
         "Thresholds are policy (thresholds.*); bounds and p values are statistics.",
         "random_init 0.377 0.498 18.8 % 0.142 (0.119 to 0.165)",
         "pixels 0.482 0.702 29.1 % 0.063 (0.042 to 0.084)",
-        "More rows R² 0.560 with 216 training rows, at the most 0.729 with ever more",
+        "More rows R² 0.560 with 216 training rows",
+        "with unlimited data R² might reach at most 0.729",
         "The Q1 study's rule would say PROCEED (R² 0.612, Spearman 0.684, recall@10 0.298, biased CKA",
         "x 0.930 0.220 0.237 (0.190 to 0.280)",
         "mlp 49,792 0.583 (0.544 to 0.622) tie (0.551) -0.021",
         "78 exact duplicates left out, 6 near-duplicates kept together",
         "Tiny weights: this shows the machinery, and says nothing about the real models.",
-        "- attributes survive: x keeps 0.237 (0.192 to 0.282) lies below 0.7; lost: x, y; not held by the",
+        "- attributes survive: x keeps 0.237 (0.192 to 0.282), below 0.7; lost: x, y; not judged, as the",
     ):
         assert line in lines
     assert "Next python -m webbrowser outputs/report/2026-11-23/report.html" in lines
@@ -104,6 +106,27 @@ def test_what_a_user_wants_to_know_is_said(example):
     assert advice in " ".join(lines)
 
 
+def test_the_choice_among_pairs_is_open(example):
+    said = printed(example.decodable(), [], width=100, terminal=False)
+    lines = [line.strip() for line in said.splitlines()]
+    at = lines.index("Best pair  qwen25vl final channel_mean -> ltxv final flat")
+    assert lines[at + 1 : at + 5] == [
+        "best of 4 of 8 by R² (0.434) on rows set aside for choosing: flat targets only, as no",
+        "pooled latent can be decoded",
+        "outside that choice, higher there: qwen25vl layer 8 flat -> ltxv final channel_mean",
+        "(0.563)",
+    ]
+
+
+def test_what_is_read_better_than_from_the_target_is_kept_fully(example):
+    results, _ = example.full()
+    size = dataclasses.replace(results.chosen.attributes[2], through_bridge=0.95, retention=Estimate(1.08, 1.02, 1.2))
+    results = dataclasses.replace(results, chosen=dataclasses.replace(results.chosen, attributes=[size]))
+    lines = [" ".join(line.split()) for line in printed(results, [], width=80, terminal=False).splitlines()]
+    at = lines.index("size 0.880 0.950 1.000 (1.000 to 1.000), fully")
+    assert lines[at + 2] == "Fully: read better through the bridge than from the target itself."
+
+
 def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
     results, _ = example.full()
     chosen = dataclasses.replace(results.chosen, companion="shapes (1000 drawings)")
@@ -111,7 +134,7 @@ def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
     lines = printed(results, [], width=80, terminal=False).splitlines()
     said = [line.strip() for line in lines]
     assert "INCONCLUSIVE (attributes waived)" in said
-    assert "Limiting: beyond controls; about 492 groups would settle it (have 267)" in said
+    assert "Held up by: beyond controls. About 490 independent samples would decide it;" in said
     assert "Measured on the companion data shapes (1000 drawings)." in said
     assert "attributes survive   not measured                       > 0.70      WAIVED" in said
     assert "  INCONCLUSIVE (attributes waived)  " in printed(results, [], width=80, terminal=True)

@@ -32,14 +32,16 @@ def attribute_retention(results: Analysis, arrays: Arrays) -> Figure:
         raise NotMeasured("no attribute was measured")
     shown = sorted(found, key=lambda a: (a.retention.value if a.retention else 2.0, a.name))[:MOST_CATEGORIES]
     judged = [a for a in shown if a.retention]
-    title = "The target itself holds none of the attributes"
+    title = "No attribute can be read well enough from the target itself"
     if judged:
         worst = judged[0]
         title = f"The bridge keeps {with_interval(worst.retention, 2)} of {shorten(worst.name, 24)}"
         title += ", the attribute that suffers most" if len(judged) > 1 else ""
+        if worst.kept_fully:
+            title = "The bridge keeps every attribute that is judged fully"
     figure = new_figure(title, 1.9 + 0.3 * len(shown))
     left, right = figure.subplots(1, 2, sharey=True)
-    looks = (("from_source", "s", SERIES[2], "source"), ("from_target", "D", TARGET, "true target (ceiling)"),
+    looks = (("from_source", "s", SERIES[2], "source"), ("from_target", "D", TARGET, "true target"),
              ("through_bridge", "o", SOURCE, "through the bridge"))  # fmt: skip
     for field, mark, colour, name in looks:
         # R2 has no lower bound: a hopeless probe must not squeeze the rest.
@@ -62,7 +64,7 @@ def attribute_retention(results: Analysis, arrays: Arrays) -> Figure:
     right.set_xlim(*nice_limits(bounds, include=(0.0, 1.0)))
     rules = [] if least is None else [Rule(least, f"threshold {fixed(least, 2)}", "#111111")]
     label_top(right, rules)
-    right.set(xlabel="kept: through the bridge / ceiling (95 % interval)")
+    right.set(xlabel="share kept, at most 1 (95 % interval)")
     for ax in (left, right):
         grid(ax, "x")
     figure.legend(loc="outside lower center", ncols=3, handletextpad=0.2)
