@@ -18,11 +18,12 @@ from omegaconf import DictConfig
 
 from foresight_cli.adapter_report import Scored, held_out_results, print_adapter
 from foresight_cli.adapters import check_push, push_adapter, save_adapter
+from foresight_cli.adapters.budget import OverBudget
 from foresight_cli.catalog import Found
 from foresight_cli.config import AdaptConfig, QueryConfig, TrainedConfig
 from foresight_cli.config_reader import adapt_config
 from foresight_cli.devices import usable_device
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.latents.atomic import write_atomic
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.noise_ceiling import noise_ceiling
@@ -31,7 +32,7 @@ from foresight_cli.previews import best_median_worst, decodable, preview, write_
 from foresight_cli.reporting.commands import after_adapt
 from foresight_cli.reporting.model_card import render_model_card
 from foresight_cli.results import AdapterResults, save_results
-from foresight_cli.suggest.words import words_of
+from foresight_cli.suggest.words import changed_line, words_of
 from foresight_cli.sweep import REFUSED
 from foresight_cli.token_grid import query_shape
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
@@ -58,6 +59,9 @@ def run(cfg: DictConfig, entries: Found | None = None) -> float:
             results = adapt(config, folder, tracking, entries)
     except ForesightError as error:
         if HydraConfig.get().mode != RunMode.MULTIRUN:
+            if isinstance(error, OverBudget):
+                line = changed_line("adapt", HydraConfig.get().overrides.task, error.words)
+                raise UsageError(f"{error}. Type: {line}") from None
             raise
         # A job over the budget, or one that diverges, does not stop the other jobs of the sweep.
         log.error("%s", error)

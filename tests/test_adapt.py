@@ -173,7 +173,8 @@ def test_a_killed_run_resumes_and_ends_the_same(cached, tmp_path):
 def test_an_adapter_over_the_budget_is_refused_before_training(cached):
     assert refused(cached, "adapt", *PAIR, "adapter.max_parameters=1000", code=2) == (
         "adapter=mlp from 192 to 64 values has 131,648 parameters, over adapter.max_parameters=1,000. "
-        "Take adapter.hidden=2, or raise adapter.max_parameters="
+        "Take adapter.hidden=2, or raise adapter.max_parameters=. Type: foresight adapt source=pixels target=histogram "
+        "source.pooling=flat adapter.max_parameters=1000 adapter.hidden=2"
     )
 
 

@@ -29,18 +29,31 @@ def largest_rank(config: LowRankConfig, source_dim: int, target_dim: int) -> int
     return rank
 
 
+class OverBudget(UsageError):
+    """An adapter has more parameters than it may have.
+
+    Attributes:
+        words: overrides with which it has no more.
+    """
+
+    def __init__(self, message: str, words: list[str]) -> None:
+        super().__init__(message)
+        self.words = words
+
+
 def check_budget(config: AdapterConfig, source_dim: int, target_dim: int, **shape: int) -> int:
     """The parameters that the adapter will have.
 
     Raises:
-        UsageError: they are more than ``adapter.max_parameters``; says what would fit.
+        OverBudget: they are more than ``adapter.max_parameters``; says what would fit.
     """
     count = parameters_of(config, source_dim, target_dim, **shape)
     if count <= config.max_parameters:
         return count
-    raise UsageError(
+    raise OverBudget(
         f"adapter={config.name} from {source_dim:,} to {target_dim:,} values has {count:,} parameters, over "
-        f"adapter.max_parameters={config.max_parameters:,}. {_advice(config, source_dim, target_dim)}"
+        f"adapter.max_parameters={config.max_parameters:,}. {_advice(config, source_dim, target_dim)}",
+        _within(config, source_dim, target_dim) or [f"adapter.max_parameters={count}"],
     )
 
 
@@ -53,6 +66,19 @@ def fitting(config: MLPConfig, source_dim: int, target_dim: int) -> list[str]:
         return ["adapter=lowrank", "adapter.rank=1", f"adapter.max_parameters={smallest}"]
     hidden = _hidden_within(config, source_dim, target_dim)
     return [f"adapter.hidden={hidden}"] if hidden else ["adapter=lowrank"]
+
+
+def _within(config: AdapterConfig, source_dim: int, target_dim: int) -> list[str]:
+    """Words that make a closed-form adapter, or an MLP, one within its budget; none for other kinds."""
+    if isinstance(config, MLPConfig):
+        return fitting(config, source_dim, target_dim)
+    if not isinstance(config, LinearConfig | LowRankConfig):
+        return []
+    smallest = source_dim + 2 * target_dim  # rank 1
+    if config.max_parameters < smallest:
+        return ["adapter=lowrank", "adapter.rank=1", f"adapter.max_parameters={smallest}"]
+    rank = (config.max_parameters - target_dim) // (source_dim + target_dim)
+    return ["adapter=lowrank", f"adapter.rank={rank}"]
 
 
 def _hidden_within(config: MLPConfig, source_dim: int, target_dim: int) -> int:

@@ -17,6 +17,7 @@ from foresight_cli.config_groups import (
     config_groups,
     primary_defaults,
 )
+from foresight_cli.text_settings import shell_line
 
 Settings = dict[str, Any]
 
@@ -101,6 +102,22 @@ def stage_words(stage: str, **settings: Any) -> list[str]:
     """``cache_dir=DIR``, ``rows_per_shard=4``: settings at the top of a stage, where they are not its defaults."""
     base = _read(f"{stage}.yaml")
     return [as_override(key, value) for key, value in settings.items() if value != base[key]]
+
+
+def changed_line(stage: str, overrides: Sequence[str], words: Sequence[str]) -> str:
+    """Make the line that a user typed again, with ``words`` in place of what they set.
+
+    Args:
+        stage: the command.
+        overrides: Hydra's, of the job.
+        words: overrides; one that chooses another option of a group takes the place of the settings of the first.
+    """
+    keys = {word.partition("=")[0] for word in words}
+    groups = tuple(f"{key}." for key in keys if "." not in key)
+    typed = [(word.partition("=")[0], word) for word in words_of(stage, overrides)]
+    replaced = {key for key, _ in typed if key.startswith(groups) and not key.endswith(".max_parameters")}
+    kept = [word for key, word in typed if key not in keys | replaced]
+    return shell_line(["foresight", stage, *kept, *words])
 
 
 def words_of(stage: str, overrides: Sequence[str]) -> list[str]:

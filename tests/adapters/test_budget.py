@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from foresight_cli.adapters.budget import check_budget, largest_rank, parameters_of
+from foresight_cli.adapters.budget import OverBudget, check_budget, largest_rank, parameters_of
 from foresight_cli.errors import UsageError
 from tests.adapters.made_adapters import SHAPES, drawn
 
@@ -26,24 +26,29 @@ def test_the_largest_rank_within_the_budget():
 
 
 @pytest.mark.parametrize(
-    ("kind", "budget", "shape", "advice"),
+    ("kind", "budget", "shape", "advice", "words"),
     [
         ("linear", 7_000, {}, "has 10,100 parameters, over adapter.max_parameters=7,000. "
-         "Take adapter=lowrank adapter.rank=34 or less, or raise adapter.max_parameters="),
+         "Take adapter=lowrank adapter.rank=34 or less, or raise adapter.max_parameters=",
+         ["adapter=lowrank", "adapter.rank=34"]),
         ("linear", 200, {}, "has 10,100 parameters, over adapter.max_parameters=200. "
-         "The smallest, adapter=lowrank adapter.rank=1, has 300: raise adapter.max_parameters="),
+         "The smallest, adapter=lowrank adapter.rank=1, has 300: raise adapter.max_parameters=",
+         ["adapter=lowrank", "adapter.rank=1", "adapter.max_parameters=300"]),
         ("lowrank", 7_000, {"rank": 50}, "has 10,100 parameters, over adapter.max_parameters=7,000. "
-         "Take adapter=lowrank adapter.rank=34 or less, or raise adapter.max_parameters="),
+         "Take adapter=lowrank adapter.rank=34 or less, or raise adapter.max_parameters=",
+         ["adapter=lowrank", "adapter.rank=34"]),
         ("mlp", 30_000, {}, "has 117,348 parameters, over adapter.max_parameters=30,000. "
-         "Take adapter.hidden=64, or raise adapter.max_parameters="),
+         "Take adapter.hidden=64, or raise adapter.max_parameters=", ["adapter.hidden=64"]),
         ("query", 30_000, {"source_width": 10, "target_channels": 10}, "has 52,964 parameters, over "
-         "adapter.max_parameters=30,000. Take a smaller one, or raise adapter.max_parameters="),
+         "adapter.max_parameters=30,000. Take a smaller one, or raise adapter.max_parameters=",
+         ["adapter.max_parameters=52964"]),
     ],
 )  # fmt: skip
-def test_over_the_budget_says_what_would_fit(kind, budget, shape, advice):
-    with pytest.raises(UsageError) as said:
+def test_over_the_budget_says_what_would_fit(kind, budget, shape, advice, words):
+    with pytest.raises(OverBudget) as said:
         check_budget(config(kind, max_parameters=budget), 100, 100, **shape)
     assert str(said.value) == f"adapter={kind} from 100 to 100 values {advice}"
+    assert said.value.words == words
 
 
 def test_no_rank_is_within_the_budget():
