@@ -1,9 +1,9 @@
 """The whole analysis on spaces with a known answer."""
 
-from pathlib import re
+import re
+from pathlib import Path
 
 import numpy as np
-import Path
 import pytest
 
 from foresight_cli.results import load_arrays, load_results
