@@ -1,6 +1,6 @@
-"""How long a video file must be for what its container says it holds: what a truncated file is known by.
+"""The size of a video file against the size that its container declares, which shows a truncated file.
 
-FFmpeg reads a truncated file to its end without a word, so the frames that are missing would go unnoticed.
+FFmpeg reads a truncated file to its end without an error, so missing frames would go unnoticed.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
 def missing_part(path: Path) -> str | None:
-    """One phrase if the file ends before its container does; None if it is whole, or its container gives no size.
+    """Describe in one phrase a file that ends before its container; None if it is whole, or its size is not declared.
 
-    Source: ISO/IEC 14496-12, 4.2 (boxes), RFC 8794, 4 (EBML element sizes), and RIFF's chunks, OpenDML's too.
+    Source: ISO/IEC 14496-12, 4.2 (boxes), RFC 8794, 4 (EBML element sizes), and the chunks of RIFF and OpenDML.
     """
     with path.open("rb") as file:
-        there = os.fstat(file.fileno()).st_size
+        size = os.fstat(file.fileno()).st_size
         start = file.read(8)
         file.seek(0)
         if start[:4] == _EBML:
@@ -41,11 +41,7 @@ def missing_part(path: Path) -> str | None:
             wanted = _riff_end(file)
         else:
             wanted = _mp4_end(file)
-    return (
-        f"the file is truncated: it has {there} bytes, and its container goes on to {wanted}"
-        if wanted > there
-        else None
-    )
+    return f"the file is truncated: it has {size} bytes, but its container declares {wanted}" if wanted > size else None
 
 
 def _mp4_end(file: BinaryIO) -> int:
@@ -54,7 +50,7 @@ def _mp4_end(file: BinaryIO) -> int:
         size = int.from_bytes(header[:4], "big")
         if size == 1:
             size = int.from_bytes(header[8:], "big")
-        if size < 8:  # 0: the box goes on to the end of the file, wherever that is
+        if size < 8:  # 0: the box continues to the end of the file
             break
         end += size
         file.seek(end)
@@ -83,7 +79,7 @@ def _matroska_end(file: BinaryIO) -> int:
 
 
 def _ebml_number(file: BinaryIO) -> int | None:
-    """A length as EBML writes it; None for "unknown", as a live recording has it, and where there is none."""
+    """Read a length in EBML; None for "unknown", as in a live recording, and if there is no number."""
     first = file.read(1)
     if not first or not first[0]:
         return None

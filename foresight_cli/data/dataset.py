@@ -1,4 +1,4 @@
-"""What every data source gives: an ordered, finite list of samples that know their id, label, group and attributes."""
+"""The interface of a dataset: an ordered, finite list of samples with id, label, group and attributes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Sample:
 
     Attributes:
         id: unique within the dataset; latents of two models are joined by it.
-        label: the category, or None where the data has none.
-        group: samples of one group (frames of a clip, views of an object) never stand on both sides of a split.
+        label: the category, or None if the data has none.
+        group: samples of one group (frames of a clip, views of an object) are never on both sides of a split.
         attributes: numbers that describe the picture (x, y, size, hue ...), by name.
     """
 
@@ -52,17 +52,17 @@ class Dataset(Protocol):
 
     @property
     def left_alone(self) -> LeftAlone:
-        """What is beside the samples and is not read, by kind. It enters no key."""
+        """Counts, by kind, of what is beside the samples and is not read. It is part of no key."""
 
     def clip(self, index: int) -> Clip:
-        """The frames of ``samples[index]``, upright 8-bit RGB; one for a still picture. Called from several threads.
+        """Return the frames of ``samples[index]``, upright 8-bit RGB, one for a picture. Called from several threads.
 
         Raises:
             UndecodableImage: they cannot be read.
         """
 
     def identity(self) -> dict[str, Any]:
-        """What fixes the ids, the pixels and their order, as JSON values: it enters the cache key.
+        """Return what determines the ids, the pixels and their order, as JSON values, for the cache key.
 
         Labels, groups and attributes are not in it, since no latent depends on them.
         """
@@ -70,20 +70,20 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class FileDataset(Dataset, Protocol):
-    """A dataset whose pictures are in files, any of which may be broken; it is asked from several threads."""
+    """A dataset whose pictures are in files, any of which may be broken; several threads call its methods."""
 
     def first_of_each_file(self) -> Sequence[int]:
-        """An index for each file, in the order of the samples, and one for each part that is known to be unreadable."""
+        """Return one index for each file, in the order of the samples, and one for each part known to be unreadable."""
 
     def header(self, index: int) -> int:
-        """The pixels of one frame of ``samples[index]``, by what its file says first; nothing is decoded.
+        """Return the number of pixels of one frame of ``samples[index]``, by the file's header; nothing is decoded.
 
         Raises:
-            UndecodableImage: the file is of no kind that is read, or a part of it is missing.
+            UndecodableImage: the file has a format that is not read, or a part of it is missing.
         """
 
     def first_frame(self, index: int) -> Image.Image:
-        """The first frame of the clip of ``samples[index]``, and no more than that is decoded.
+        """Return the first frame of the clip of ``samples[index]``; no other frame is decoded.
 
         Raises:
             UndecodableImage: it cannot be decoded.

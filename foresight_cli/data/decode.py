@@ -1,9 +1,9 @@
-"""The bytes of an image file -> an upright 8-bit RGB image, or one short reason why not.
+"""Decode the bytes of an image file to an upright 8-bit RGB image, or give one short reason why it cannot be decoded.
 
-What is done, in this order: the first frame or page is read, of HEIF the primary picture; 16-bit samples keep their
-high byte (``value >> 8``, what Pillow does to 16-bit RGB, so a grey picture gives the same numbers in either layout);
-alpha is laid over white; the EXIF orientation is applied. Colour profiles and gamma are left out, as in the loaders
-that models are trained with.
+The steps are, in this order: read the first frame or page, in HEIF the primary picture; keep the high byte of 16-bit
+samples (``value >> 8``, as Pillow does for 16-bit RGB, so a grey picture gives the same numbers in either layout); lay
+alpha over white; apply the EXIF orientation. Colour profiles and gamma are ignored, as in the loaders that models are
+trained with.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TURNS = {
 
 
 class _PillowSettings:
-    """A context in which Pillow's warnings are silent and its own limit of pixels is off: :func:`_decode` has one.
+    """A context in which Pillow's warnings and its limit of pixels are off: :func:`_decode` checks the pixels itself.
 
     Both are settings of the whole process, so two threads that leave in the wrong order would leave them changed for
     good. Here the first thread in changes them and the last one out restores them.
@@ -65,13 +65,13 @@ _pillow_settings = _PillowSettings()
 
 
 def decode_rgb(data: bytes, sample_id: str, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """The picture in ``data``, the bytes of a whole image file: upright, mode RGB, 8 bits a channel, no metadata.
+    """Decode ``data``, the bytes of a whole image file: upright, mode RGB, 8 bits a channel, no metadata.
 
     Safe to call from several threads.
 
     Args:
         data: the bytes.
-        sample_id: for errors.
+        sample_id: the sample, for errors.
         max_pixels: a picture with more is refused before any of them is read.
 
     Raises:
@@ -90,7 +90,7 @@ def refuse_large(width: int, height: int, max_pixels: int) -> None:
     """Refuse a picture or a frame of more than ``max_pixels`` pixels.
 
     Raises:
-        ValueError: it has more; the text says which setting lets it in.
+        ValueError: it has more; the text names the setting that allows it.
     """
     if width * height > max_pixels:
         raise ValueError(
@@ -100,7 +100,7 @@ def refuse_large(width: int, height: int, max_pixels: int) -> None:
 
 
 def header_pixels(data: bytes, sample_id: str, max_pixels: int = MAX_PIXELS) -> int:
-    """Width times height of the picture in ``data``, by its header; the pixels themselves are not looked at.
+    """Return width times height of the picture in ``data``, by its header; the pixels are not read.
 
     Raises:
         UndecodableImage: for ``sample_id``, whatever is wrong with the header.
@@ -127,12 +127,12 @@ def _reason(error: Exception) -> str:
 
 
 def not_read() -> str:
-    """Why bytes that no reader of this machine takes for a picture are left out."""
+    """Return why bytes that no reader of this machine takes for a picture are left out."""
     return f"not an image, or of a kind that is not read (formats: {', '.join(sorted(formats()))})"
 
 
 def _formats_of(data: bytes) -> tuple[str, ...]:
-    """The formats to try: the one that the file's brand names, or all those without brands.
+    """Return the formats to try: the one that the file's brand names, or all those without brands.
 
     Raises:
         ValueError: it is of a format that this machine has no reader for.
@@ -152,24 +152,24 @@ def _decode(data: bytes, max_pixels: int) -> Image.Image:
         refuse_large(*image.size, max_pixels)
         image.load()
         if image.format == "PNG":
-            _mend_png_transparency(image, depth=data[24])  # IHDR always comes first, its depth at byte 24
+            _scale_png_transparency(image, depth=data[24])  # IHDR always comes first, its depth at byte 24
         rgb = _over_white(_eight_bits(image))
         turn = _TURNS.get(_orientation(image))
     upright = rgb if turn is None else rgb.transpose(turn)
-    upright.info = {}  # an orientation left behind would be applied again by whoever calls exif_transpose next
+    upright.info = {}  # a caller's exif_transpose would apply a remaining orientation again
     return upright
 
 
 def _orientation(image: Image.Image) -> int:
     try:
-        # Asked after load(): a PNG may carry its EXIF behind the pixels, and Pillow turns a TIFF while loading it.
+        # Read after load(): a PNG may have its EXIF after the pixels, and Pillow turns a TIFF while loading it.
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # a broken EXIF block takes nothing away from the pixels
+    except Exception:  # a broken EXIF block does not affect the pixels
         return 1
 
 
-def _mend_png_transparency(image: Image.Image, *, depth: int) -> None:
-    """Brings a PNG's one transparent colour to the scale of the loaded pixels, which Pillow omits."""
+def _scale_png_transparency(image: Image.Image, *, depth: int) -> None:
+    """Scale a PNG's one transparent colour like the loaded pixels, which Pillow does not do."""
     key = image.info.get("transparency")
     if image.mode == "L" and key is not None:
         image.info["transparency"] = key * {2: 85, 4: 17}.get(depth, 1)
@@ -179,7 +179,7 @@ def _mend_png_transparency(image: Image.Image, *, depth: int) -> None:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """``image`` itself, or an L or LA copy where its channel holds more than 8 bits: Pillow's convert() clips those."""
+    """Return ``image``, or an L or LA copy if its channel holds more than 8 bits: Pillow's convert() clips those."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return _from_16_bits(image)
     if image.mode in ("I", "F"):

@@ -1,9 +1,9 @@
-"""The files under a folder that data come from: which there are, what each is called, and one hash over them all.
+"""The files of a dataset's folder: find them, name them, and hash them together.
 
 An id is the path inside the folder, with ``/`` and the suffix, in Unicode form NFC: a disk that stores another form
-changes no id. Names with a leading dot are passed over; files without one of the suffixes (in any case) are left alone
-and counted. Links are followed, except a folder link that leads back to the root, above it, or to a folder that is
-already listed.
+does not change an id. Names with a leading dot are passed over; files without one of the suffixes (in any case) are
+left alone and counted. Links are followed, except a folder link that leads back to the root, above it, or to a folder
+that is already listed.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ OPTIONS = {"images": "imagefolder", "videos": "video"}
 
 
 def data_folder(path: str | Path, what: str) -> Path:
-    """The absolute path of the folder of ``what`` that ``data.path`` names.
+    """Return the absolute path of the folder of ``what`` that ``data.path`` names.
 
     Raises:
         ForesightError: there is no such folder.
     """
-    given = os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser raises where no such user exists)
-    if not given or not Path(given).is_dir():
-        fault = f"{given!r} is a file" if given and Path(given).exists() else f"no folder {given!r}"
-        other = instead_of(given, OPTIONS[what]) if Path(given).is_file() and what in OPTIONS else ""
+    folder = os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser raises where no such user exists)
+    if not folder or not Path(folder).is_dir():
+        fault = f"{folder!r} is a file" if folder and Path(folder).exists() else f"no folder {folder!r}"
+        other = instead_of(folder, OPTIONS[what]) if Path(folder).is_file() and what in OPTIONS else ""
         raise ForesightError(f"{fault}; data.path= wants a folder of {what}{other}")
-    return Path(given).absolute()  # files are read later, maybe from another working directory
+    return Path(folder).absolute()  # files are read later, maybe from another working directory
 
 
 class FolderFiles(NamedTuple):
-    """What a folder holds.
+    """The files of a folder.
 
     Attributes:
-        files: id -> path inside the folder as the disk spells it, in the code-point order of the ids.
-        others: how many files of each other suffix there are; attributes.csv and the system's own are not counted.
+        files: path inside the folder, as the disk spells it, by id, in the code-point order of the ids.
+        others: number of files of each other suffix; attributes.csv and the system's files are not counted.
     """
 
     files: dict[str, str]
@@ -56,13 +56,13 @@ class FolderFiles(NamedTuple):
 def find_files(
     root: Path, suffixes: tuple[str, ...], what: str, advice: Callable[[Mapping[str, int]], str] = lambda others: ""
 ) -> FolderFiles:
-    """The files of ``suffixes`` under ``root``, and what else is there.
+    """Find the files of ``suffixes`` under ``root``, and count the others.
 
     Args:
         root: the folder.
         suffixes: in lower case, with their dots.
         what: what such files are, for messages.
-        advice: what to say of other files to a user whose folder holds no file of ``suffixes``.
+        advice: makes the advice about other files for a user whose folder holds no file of ``suffixes``.
 
     Raises:
         ForesightError: no file of ``suffixes``, a folder that cannot be listed, or a name that cannot be an id.
@@ -72,7 +72,7 @@ def find_files(
     for path, entry in _walk(root):
         if path.lower().endswith(suffixes):
             if entry.is_symlink() and not Path(entry.path).exists():
-                raise ForesightError(f"{path!r} in {root} is a link to nothing; mend or remove it")
+                raise ForesightError(f"{path!r} in {root} is a broken link; fix or remove it")
             if entry.is_file():
                 paths.append(path)
             else:  # opening a pipe or a device would hang
@@ -100,12 +100,12 @@ def _by_id(root: Path, paths: list[str]) -> dict[str, str]:
 
 
 def top_folder(file_id: str) -> str | None:
-    """The name of the first sub-folder on the way to a file, None for one directly in the root: its label."""
+    """Return a file's label, the name of the first sub-folder on its path; None for a file directly in the root."""
     return file_id.split("/")[0] if "/" in file_id else None
 
 
 def sha256_of_files(root: Path, files: Mapping[str, str]) -> str:
-    """One hash over each id and its file's bytes, in order; ``files`` as :func:`find_files` gives them.
+    """Return one hash over each id and its file's bytes, in order; ``files`` as :func:`find_files` returns them.
 
     Raises:
         ForesightError: a file cannot be read.
@@ -124,19 +124,19 @@ State = tuple[int, int, int, int]
 
 
 def states_of(root: Path, files: Mapping[str, str]) -> dict[str, State]:
-    """What tells whether a file was written to since, by its path inside ``root``; a missing one is left out."""
-    found = {}
+    """Return each file's state, which changes when it is written to, by its path; a missing file is left out."""
+    states = {}
     for path in files.values():
         with suppress(OSError):
-            found[path] = _state(root / path)
-    return found
+            states[path] = _state(root / path)
+    return states
 
 
 def refuse_changed(root: Path, path: str, then: Mapping[str, State] | None) -> None:
-    """Stop where a file is another than when it was hashed: its latents would be kept under the old one's key.
+    """Refuse a file that has changed since it was hashed: its latents would be stored under the old one's key.
 
     Raises:
-        ForesightError: which file.
+        ForesightError: with the name of the file.
     """
     if then is None:
         return
@@ -149,15 +149,15 @@ def refuse_changed(root: Path, path: str, then: Mapping[str, State] | None) -> N
 
 
 def _state(path: Path) -> State:
-    """No user can set a ctime: a file rewritten with its old mtime is seen as well."""
-    said = path.stat()
-    return said.st_ino, said.st_size, said.st_mtime_ns, said.st_ctime_ns
+    """Return inode, size, mtime and ctime: no user can set a ctime, so even a file with its old mtime is noticed."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Path and entry of the files under ``root``, in no order.
+    """Yield path and entry of the files under ``root``, in no order.
 
-    Links wait until the real folders are done, so that those win.
+    Links come after all real folders, so that a folder keeps its real path.
     """
     visited = {str(folder) for folder in root.resolve().parents}
     folders, links = [""], list[str]()

@@ -1,4 +1,4 @@
-"""Datasets of Hugging Face as a dataset: from a folder or the hub, decoded as any other picture here is."""
+"""``data=hf``: a dataset of Hugging Face, from a folder or the hub, decoded like any other picture."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ READ = {
     "json": (".json", ".jsonl"),
     "parquet": (".parquet",),
 }
-"""The suffixes that the library's readers of tables take; other files it passes over without a word."""
+"""The suffixes that the library's table readers take; they skip other files silently."""
 
 ABOUT = ("readme.md", "dataset_infos.json", "metadata.csv", "metadata.jsonl", "metadata.parquet")
-"""Files that tell of the data."""
+"""Files that describe the data."""
 
 
 class HFDataset:
@@ -42,17 +42,17 @@ class HFDataset:
     """
 
     def __init__(self, config: HFConfig) -> None:
-        """Opens the split and reads its columns; opens no picture.
+        """Open the split and read its columns; open no picture.
 
         Raises:
-            ForesightError: the package is missing, there is no such dataset, split or column, or ids stand twice.
+            ForesightError: the package is missing, there is no such dataset, split or column, or ids are not unique.
         """
         if find_spec("datasets") is None:
             raise ForesightError("data=hf needs the package datasets: pip install 'foresight-latents[hf]'")
         folder = Path(config.path).expanduser()
         inside = folder if folder.is_dir() else None
         rows, other_splits = _open(config)
-        # The bytes as they are: decoding is this package's own, so that a picture is the same from any source.
+        # The encoded bytes: this package decodes them itself, so that a picture is the same from any source.
         self._pictures = Pictures(rows, picture_column(rows, config.image, inside), inside)
         dropped: Counter[str] = Counter()
         self.samples: Sequence[Sample] = _samples(rows, config, dropped)
@@ -61,7 +61,7 @@ class HFDataset:
         self._identity: dict[str, Any] | None = None
 
     def clip(self, index: int) -> Clip:
-        """One frame: the picture of row ``index``.
+        """Return the picture of row ``index``, as one frame.
 
         Raises:
             UndecodableImage: there is none, or it cannot be decoded.
@@ -89,7 +89,7 @@ class HFDataset:
         return data
 
     def identity(self) -> dict[str, Any]:
-        """The count, and one hash over each id and its picture's bytes, in order: the same for any way of storing them.
+        """Return the count, and one hash over ids and picture bytes in order; the same in any way of storing them.
 
         Raises:
             ForesightError: a file cannot be read.
@@ -103,7 +103,7 @@ class HFDataset:
 
 
 def _open(config: HFConfig) -> tuple[Any, dict[str, int]]:
-    """The rows of the split, and how many there are in each split that is not asked for."""
+    """Return the rows of the split, and the number of rows in each other split."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -114,26 +114,26 @@ def _open(config: HFConfig) -> tuple[Any, dict[str, int]]:
             at = str(folder) if folder.is_dir() else config.path
             rows = datasets.load_dataset(at, config.config, split=config.split, revision=config.revision)
             sizes = {str(name): int(split.num_examples) for name, split in (rows.info.splits or {}).items()}
-            # "train[:10%]" and "train+test" name splits too, and "all" means every one.
+            # "train[:10%]" and "train+test" also name splits, and "all" means all of them.
             named = set(re.findall(r"[\w.-]+", re.sub(r"\[[^]]*\]", "", config.split)))
             return rows, {} if "all" in named else {name: n for name, n in sizes.items() if name not in named}
-        found = datasets.load_from_disk(str(folder))
-        if not isinstance(found, datasets.DatasetDict):
-            return found, {}
-        if config.split in found:
-            return found[config.split], {name: len(rows) for name, rows in found.items() if name != config.split}
-        there = ", ".join(found)
+        splits = datasets.load_from_disk(str(folder))
+        if not isinstance(splits, datasets.DatasetDict):
+            return splits, {}
+        if config.split in splits:
+            return splits[config.split], {name: len(rows) for name, rows in splits.items() if name != config.split}
+        names = ", ".join(splits)
     except Exception as error:  # of a dozen kinds, from network, disk and parsing
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         hint = "" if folder.is_dir() else ". A folder is given as data.path=DIR, a hub dataset as data.path=user/name"
-        raise ForesightError(f"data.path={config.path}: {said}{hint}") from None
-    raise ForesightError(f"data.split={config.split}: {config.path} has {there}")
+        raise ForesightError(f"data.path={config.path}: {reason}{hint}") from None
+    raise ForesightError(f"data.split={config.split}: {config.path} has {names}")
 
 
 def _left_alone(
     builder: str, config: HFConfig, folder: Path | None, other_splits: dict[str, int], dropped: Counter[str]
 ) -> LeftAlone:
-    """Rows of other splits, files of other kinds than the one that was read, and labels that are none."""
+    """Count rows of other splits, files of kinds that were not read, and values that are no labels."""
     read = _suffixes_read(builder)
     files: Counter[str] = Counter()
     if folder is not None and read:
@@ -154,7 +154,7 @@ def _suffixes_read(builder: str) -> tuple[str, ...]:
 
 
 def _is_read(name: str, suffixes: tuple[str, ...]) -> bool:
-    """Whether ``datasets`` reads a file of this name, or it only tells of the data."""
+    """Check whether ``datasets`` reads a file of this name, or the file only describes the data."""
     lower = name.lower()
     return lower.endswith(suffixes) or lower in ABOUT or lower in SYSTEM_FILES or name.startswith(".")
 
@@ -169,7 +169,9 @@ def _samples(rows: Any, config: HFConfig, dropped: Counter[str]) -> list[Sample]
     first: dict[str, int] = {}
     for row, sample_id in enumerate(ids):
         if sample_id in first:
-            raise ForesightError(f"data.id={config.id}: {sample_id!r} stands in rows {first[sample_id]} and {row}")
+            raise ForesightError(
+                f"data.id={config.id}: duplicate id {sample_id!r} in rows {first[sample_id]} and {row}"
+            )
         first[sample_id] = row
     labels = _labels(rows, _label_column(columns, config.label), dropped)
     groups = list(ids)
@@ -204,7 +206,7 @@ def _labels(rows: Any, column: str | None, dropped: Counter[str]) -> list[str | 
     if column is None:
         return [None] * len(rows)
     kind = rows.features[column]
-    if isinstance(kind, ClassLabel):  # -1 is how a split without labels writes them
+    if isinstance(kind, ClassLabel):  # -1 is the label in a split without labels
         return [None if value is None or value == -1 else str(kind.int2str(value)) for value in rows[column]]
     try:
         return [label_of(value, f"row {row}", dropped) for row, value in enumerate(rows[column])]
@@ -215,7 +217,7 @@ def _labels(rows: Any, column: str | None, dropped: Counter[str]) -> list[str | 
 def _id(value: Any) -> str:
     text = "" if value is None else str(value)
     if not text:
-        raise ForesightError("data.id: a row has no id there")
+        raise ForesightError("data.id: a row has no id in this column")
     return text
 
 

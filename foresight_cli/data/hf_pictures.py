@@ -1,7 +1,7 @@
-"""The pictures of a column of a Hugging Face dataset, whichever way they are stored, as the bytes of image files.
+"""The pictures of a column of a Hugging Face dataset, as the bytes of image files.
 
-They are read as Arrow has them: as typed pictures, as structs of ``bytes`` and ``path``, as binary values, as paths, as
-pixels in nested lists, or in lists of one picture a row.
+A column may hold typed pictures, structs of ``bytes`` and ``path``, binary values, paths, pixels in nested lists, or
+lists of one picture a row. All are read from the Arrow table.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Pictures:
         self._folder = folder
 
     def __getitem__(self, row: int) -> bytes | None:
-        """The picture of a row as an image file; None where it has none.
+        """Return the picture of a row as an image file; None if it has none.
 
         Raises:
             ForesightError: the row holds something else, or its file cannot be read.
@@ -82,26 +82,29 @@ class Pictures:
 
 
 def picture_column(rows: Any, wanted: str | None, folder: Path | None) -> str:
-    """The column of the pictures: ``wanted``, or the only one that there is.
+    """Return the column of the pictures: ``wanted``, or the only one that holds pictures.
 
     Raises:
-        ForesightError: there is no such column, or it cannot hold pictures; or there is not one, and none is wanted.
+        ForesightError: there is no such column, or it cannot hold pictures; or ``wanted`` is None and there is not
+            exactly one.
     """
-    found = _candidates(rows, folder)
+    columns = _candidates(rows, folder)
     if wanted is not None:
         if wanted not in rows.features or isinstance(_first_value(rows, wanted), int | float):
-            raise ForesightError(f"data.image={wanted}: the columns of pictures are {', '.join(found) or 'none'}")
+            raise ForesightError(f"data.image={wanted}: the columns of pictures are {', '.join(columns) or 'none'}")
         return wanted
-    if len(found) != 1:
+    if len(columns) != 1:
         what = (
-            f"the pictures are in {', '.join(found)}" if found else f"of {', '.join(rows.features)}, none has pictures"
+            f"the pictures are in {', '.join(columns)}"
+            if columns
+            else f"of {', '.join(rows.features)}, none has pictures"
         )
         raise ForesightError(f"{what}: say which column with data.image=")
-    return found[0]
+    return columns[0]
 
 
 def _candidates(rows: Any, folder: Path | None) -> list[str]:
-    """The columns that may be meant as the pictures: typed ones, else lists of these, else what looks like pictures."""
+    """Return the columns that may hold the pictures: typed ones, else lists of these, else those that look like it."""
     from datasets import Image
 
     typed = [str(name) for name, kind in rows.features.items() if isinstance(kind, Image)]
@@ -110,13 +113,13 @@ def _candidates(rows: Any, folder: Path | None) -> list[str]:
 
 
 def _looks_like_pictures(rows: Any, column: str, folder: Path | None) -> bool:
-    """Whether the first value of the column that is not null is a picture."""
+    """Check whether the first value of the column that is not null is a picture."""
     value = _first_value(rows, column)
     while isinstance(value, list) and len(value) == 1 and not _is_pixels(value):
         value = value[0]
     if isinstance(value, str):
-        where = (Path(value), *([folder / value] if folder is not None else []))
-        return value.lower().endswith(suffixes()) and any(path.is_file() for path in where)
+        paths = (Path(value), *([folder / value] if folder is not None else []))
+        return value.lower().endswith(suffixes()) and any(path.is_file() for path in paths)
     if isinstance(value, Mapping):
         return "bytes" in value and (value["bytes"] is None or looks_like_a_picture(bytes(value["bytes"])))
     if isinstance(value, bytes):
@@ -125,18 +128,18 @@ def _looks_like_pictures(rows: Any, column: str, folder: Path | None) -> bool:
 
 
 def _first_value(rows: Any, column: str) -> Any:
-    """The first value among the first rows that is neither null nor an empty list."""
+    """Return the first value among the first rows that is neither null nor an empty list."""
     values = rows.select_columns([column]).with_format("arrow")[:BATCH][column].to_pylist()
     return next((value for value in values if value is not None and value != []), None)
 
 
 def _is_pixels(value: list[Any]) -> bool:
-    """Whether nested lists hold the numbers of rows of pixels."""
+    """Check whether nested lists hold the numbers of rows of pixels."""
     return bool(value and isinstance(value[0], list) and value[0] and isinstance(value[0][0], list | int | float))
 
 
 def _png(value: list[Any], at: str) -> bytes:
-    """Pixels as a PNG file, not compressed, so that its bytes are the same with every version of zlib."""
+    """Write pixels as a PNG file, not compressed, so that its bytes are the same with every version of zlib."""
     from PIL import Image
 
     try:
@@ -145,7 +148,7 @@ def _png(value: list[Any], at: str) -> bytes:
         pixels = np.empty(0)
     pixels = pixels[0] if pixels.ndim == 4 and len(pixels) == 1 else pixels
     if pixels.ndim == 3 and pixels.shape[2] not in CHANNELS and pixels.shape[0] in CHANNELS:
-        pixels = pixels.transpose(1, 2, 0)  # as torch has them
+        pixels = pixels.transpose(1, 2, 0)  # torch's order of axes
     whole = pixels.dtype.kind in "iu" and pixels.size and pixels.min() >= 0 and pixels.max() <= 255
     if not whole or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in CHANNELS)):
         raise ForesightError(
@@ -159,7 +162,7 @@ def _png(value: list[Any], at: str) -> bytes:
 
 
 def _what_is(text: str, error: Exception) -> str:
-    """What a text is that is no path of a file."""
+    """Describe a text that is no path of a file."""
     start = text[:40] + ("..." if len(text) > 40 else "")
     if text.startswith(("http://", "https://", "s3://", "hf://")):
         return f"{start!r} is an address; download the files first"

@@ -1,4 +1,4 @@
-"""Labels and groups as people's files hold them: a name, or nothing where there is none."""
+"""Labels and groups of people's files: the name in a cell, or None if it holds none."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from foresight_cli.errors import ForesightError
 
 LONGEST = 1000
-"""Letters of a label or a group: a longer text is something else that went under that name."""
+"""Most letters of a label or a group: a longer text is something else."""
 
 FRACTION = "number with a fraction"
 
 
 def label_of(value: Any, where: str, dropped: Counter[str]) -> str | None:
-    """The category that ``value`` names; None where it names none.
+    """Return the category that ``value`` names; None if it names none.
 
-    Nothing, white space and NaN are no label. Nor is a number with a fraction: a category of one sample each would be
-    made of every such number; it is counted in ``dropped``.
+    None, white space and NaN are no label. A number with a fraction is none either, because each such number would make
+    a category of one sample; it is counted in ``dropped``.
 
     Args:
         value: text or a number, as a file or a column holds it.
@@ -37,7 +37,7 @@ def label_of(value: Any, where: str, dropped: Counter[str]) -> str | None:
 
 
 def name_of(value: Any, where: str, what: str) -> str | None:
-    """``value`` as the text that names something; None for nothing, white space and what is no finite number.
+    """Return ``value`` as a name; None for None, white space and numbers that are not finite.
 
     Raises:
         ForesightError: it is neither text nor a number, or no text that a person wrote.
@@ -57,5 +57,5 @@ def name_of(value: Any, where: str, what: str) -> str | None:
 
 
 def _has_fraction(text: str) -> bool:
-    """Whether ``text`` is a number with a fraction: a class may well be called "inf" or "1e3"."""
+    """Check whether ``text`` is a number with a fraction; "inf" and "1e3" are not: a class may have such a name."""
     return bool(re.fullmatch(r"[-+]?\d*\.\d+(e[-+]?\d+)?", text, re.IGNORECASE)) and not float(text).is_integer()

@@ -1,4 +1,4 @@
-"""Which formats of pictures are read on this machine, by what Pillow calls them, and under which suffixes."""
+"""The picture formats that this machine reads, by their names in Pillow, and their suffixes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from threading import Lock
 SUFFIXES = {
     "BMP": (".bmp",),
     "GIF": (".gif",),
-    "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),  # MPO: several JPEGs in one file, as phones write them
+    "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg", ".mpo"),  # MPO: several JPEGs in one file, from phones
     "JPEG2000": (".j2k", ".jp2", ".jpf", ".jpx"),
     "PNG": (".apng", ".png"),
     "PPM": (".pbm", ".pgm", ".pnm", ".ppm"),
@@ -25,18 +25,18 @@ HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"
 AVIF_BRANDS = (b"avif", b"avis")
 
 STARTS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
-"""The first bytes of formats that can be told by them; WebP, HEIF and AVIF are told by bytes further in."""
+"""The first bytes of formats that they identify; WebP, HEIF and AVIF are identified by later bytes."""
 JPEG2000_STARTS = (b"\0\0\0\x0cjP", b"\xffO\xffQ")
-"""Of a file of JPEG 2000, and of its bare codestream."""
+"""The first bytes of a JPEG 2000 file, and of a bare codestream."""
 
 _register = Lock()
 
 
 @cache
 def missing_reader(kind: str) -> str | None:
-    """What to install for pictures of the format ``kind`` to be read; None where they are.
+    """Return what to install to read pictures of the format ``kind``; None if nothing is missing.
 
-    Of HEIF, only whether the package is there is looked at: it is imported once such a picture is met.
+    For HEIF, only the presence of the package is checked: it is imported when the first such picture is read.
     """
     if kind == "HEIF" and find_spec("pillow_heif") is None:
         return "pip install 'foresight-latents[heif]'"
@@ -52,23 +52,23 @@ def missing_reader(kind: str) -> str | None:
 
 @cache
 def formats() -> tuple[str, ...]:
-    """The formats that are read on this machine."""
+    """Return the formats that this machine reads."""
     return tuple(kind for kind in SUFFIXES if missing_reader(kind) is None)
 
 
 @cache
 def suffixes() -> tuple[str, ...]:
-    """The suffixes of the pictures that are read on this machine, in order."""
+    """Return the suffixes of the pictures that this machine reads, in order."""
     return tuple(sorted(suffix for kind in formats() for suffix in SUFFIXES[kind]))
 
 
 def remedy(suffix: str) -> str | None:
-    """What to install for files of ``suffix`` to be read; None where they are, or where nothing helps."""
+    """Return what to install to read files of ``suffix``; None if they are read already, or if nothing helps."""
     return next((missing_reader(kind) for kind, of_kind in SUFFIXES.items() if suffix in of_kind), None)
 
 
 def kind_by_content(data: bytes) -> str | None:
-    """HEIF, AVIF or JPEG2000, which not every machine reads, where the bytes of a file say so; None for all else.
+    """Return HEIF, AVIF or JPEG2000, which not every machine reads, if the bytes of a file name it; else None.
 
     Source: ISO/IEC 14496-12, 4.3 (the brands of an ftyp box).
     """
@@ -78,19 +78,19 @@ def kind_by_content(data: bytes) -> str | None:
         return None
     size = int.from_bytes(data[:4], "big")
     brands = {data[8:12], *(data[at : at + 4] for at in range(16, min(size, 256), 4))}
-    if brands.intersection(AVIF_BRANDS):  # its major brand may be "mif1", as that of a HEIF file
+    if brands.intersection(AVIF_BRANDS):  # its major brand may be "mif1", like that of a HEIF file
         return "AVIF"
     return "HEIF" if data[8:12] in HEIF_BRANDS else None
 
 
 def looks_like_a_picture(data: bytes) -> bool:
-    """Whether the first bytes of a file are those of a picture."""
+    """Check whether the first bytes of a file are those of a picture."""
     webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
     return webp or data.startswith(STARTS) or kind_by_content(data) is not None
 
 
 def register_heif() -> None:
-    """Make Pillow read HEIF from here on: not before such a picture is met, since it loads a large library."""
+    """Make Pillow read HEIF; called at the first such picture only, since it loads a large library."""
     from PIL import Image
 
     with _register:

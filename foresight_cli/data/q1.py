@@ -1,4 +1,4 @@
-"""The drawings of the Q1 study, as ``Shapes`` describes them under ``variant="q1"``."""
+"""The drawings of the Q1 study; ``Shapes`` describes them under ``variant="q1"``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CATEGORIES = (
 
 
 def geometry(source: Random) -> tuple[int, int, int]:
-    """Centre x, centre y and half-size, in pixels."""
+    """Draw centre x, centre y and half-size, in pixels."""
     return source.randint(60, 196), source.randint(60, 196), source.randint(35, 60)
 
 
@@ -35,7 +35,7 @@ _COLOURS = {
 
 
 def draw(label: str, source: Random) -> NDArray[np.uint8]:
-    """Pixels ``[256, 256, 3]`` of one image of the study."""
+    """Draw one image of the study: pixels ``[256, 256, 3]``."""
     kind, form = label.split()
     y, x = np.mgrid[:256, :256]
     if form == "gradient":

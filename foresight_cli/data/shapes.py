@@ -1,4 +1,4 @@
-"""Drawn pictures of shapes: every factor is known, so what a latent space keeps of each can be measured."""
+"""``data=shapes``: drawn pictures of shapes. Every factor is known, so one can measure how much of it a space keeps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 RGB = tuple[int, int, int]
 
 DRAWING = 1
-"""Version of the drawing code: it enters the cache key, so it must change whenever any pixel does."""
+"""Version of the drawing code: it is part of the cache key, so it must change whenever any pixel does."""
 
 COLOURS = ("red", "yellow", "lime", "green", "teal", "blue")
 SIZES = ("small", "large")
@@ -32,7 +32,7 @@ COLUMNS = ("left", "", "right")
 class Factor(NamedTuple):
     """A number drawn uniformly from ``words`` equal bands of [low, high), at least ``gap / 2`` from a band's borders.
 
-    The gaps make the word of a caption ("left", "red") certain: no picture stands on the border between two words.
+    The gaps make the word of a caption ("left", "red") certain: no picture is on the border between two words.
     """
 
     low: float
@@ -41,13 +41,13 @@ class Factor(NamedTuple):
     gap: float
 
     def draw(self, uniform: float) -> float:
-        """The factor's value for a number in [0, 1)."""
+        """Return the factor's value for a number in [0, 1)."""
         band, within = divmod(uniform * self.words, 1.0)
         width = (self.high - self.low) / self.words
         return self.low + band * width + self.gap / 2 + within * (width - self.gap)
 
     def word(self, value: float) -> int:
-        """The index of the band that holds ``value``."""
+        """Return the index of the band that holds ``value``."""
         return min(int((value - self.low) / (self.high - self.low) * self.words), self.words - 1)
 
 
@@ -62,7 +62,7 @@ class Shapes:
     ``variant="default"`` has 8 categories, one per shape: circle, square, triangle, cross, ring, star, semicircle, bar.
     Position, size, hue, orientation and background (a light muted colour with a smooth gradient) are drawn
     independently of each other and of the category. No picture repeats and each is its own group. Picture i of a
-    category depends on (seed, category, i) alone, so a larger ``per_category`` keeps the earlier pictures. Each has:
+    category depends only on (seed, category, i), so a larger ``per_category`` keeps the earlier pictures. Each has:
 
     - ``x``, ``y``: the object's centre of mass, as a fraction of the image from its left and top edges, in [.25, .75].
     - ``size``: the diameter of the circle of the same area, as a fraction of the image, in [.20, .30]. All shapes of
@@ -75,7 +75,7 @@ class Shapes:
     ``Random(seed + i)``, so that all categories share its geometry (group ``seed-<i>``), and every image of a
     gradient category is the same picture (one group). Circles, squares and the triangle have ``x``, ``y`` and
     ``size`` (full width as a fraction of the image); stripes and gradients have no attributes. The study's protocol
-    fixes the ranges and the order (centre x, centre y, half-size, colour); it leaves open, and here it was chosen:
+    fixes the ranges and the order (centre x, centre y, half-size, colour). It leaves these open; here they are:
 
     - colours are drawn in the order R, G, B; a square's unnamed channels are in [0, 50];
     - stripes draw a width and a colour in [0, 255] per channel and no centre; the first band is the coloured one;
@@ -107,18 +107,18 @@ class Shapes:
         self.samples = tuple(describe(c, i) for c in range(len(self.categories)) for i in range(per_category))
 
     def clip(self, index: int) -> Clip:
-        """One frame: see :meth:`image`."""
+        """Return one frame: see :meth:`image`."""
         return Clip((self.image(index),))
 
     def image(self, index: int) -> Image.Image:
-        """The picture of ``samples[index]``: RGB, ``size`` x ``size``."""
+        """Draw the picture of ``samples[index]``: RGB, ``size`` x ``size``."""
         category, i = divmod(range(len(self.samples))[index], self.per_category)
         if self.variant == "q1":
             return Image.fromarray(q1.draw(self.categories[category], Random(self.seed + i)))
         return Image.fromarray(_draw(self.categories[category], self._uniforms(category, i), self.size))
 
     def identity(self) -> dict[str, Any]:
-        """The arguments and the version of the drawing code."""
+        """Return the arguments and the version of the drawing code."""
         return {
             "name": "shapes",
             "variant": self.variant,
@@ -146,7 +146,7 @@ class Shapes:
 
 
 def caption(sample: Sample) -> str:
-    """One sentence for a picture of the default variant, such as "a small red circle at the top left"."""
+    """Return a caption for a picture of the default variant, such as "a small red circle at the top left"."""
     a = sample.attributes
     place = f"{ROWS[POSITION.word(a['y'])]} {COLUMNS[POSITION.word(a['x'])]}".strip() or "center"
     return f"a {SIZES[SIZE.word(a['size'])]} {COLOURS[HUE.word(a['hue'])]} {sample.label} at the {place}"
@@ -158,12 +158,12 @@ def _factors(uniforms: list[float]) -> tuple[float, float, float, float]:
 
 
 def _cosine(turn: float) -> float:
-    # Machines differ in the last digit of a cosine; rounded, and with only + - * / sqrt after it, all draw one picture.
+    # Machines differ in the last digit of a cosine: it is rounded, and only + - * / sqrt follow, so all draw the same.
     return round(math.cos(2 * math.pi * turn), 9)
 
 
 def _draw(shape: str, uniforms: list[float], size: int) -> NDArray[np.uint8]:
-    """Pixels ``[size, size, 3]``: the shape in one colour, its edge antialiased, over a light background."""
+    """Draw pixels ``[size, size, 3]``: the shape in one colour, its edge antialiased, over a light background."""
     x, y, diameter, hue = _factors(uniforms)
     turn, lightness, tint, chroma, direction, slope = uniforms[4:]
     axis = (np.arange(size) + 0.5) / size
@@ -227,12 +227,12 @@ def _triangle(u: Array, v: Array) -> Array:
 
 def _semicircle(u: Array, v: Array) -> Array:
     radius = math.sqrt(0.5)
-    v = v + 4 * radius / (3 * math.pi)  # the centre of mass lies this far from the straight side
+    v = v + 4 * radius / (3 * math.pi)  # the distance of the centre of mass from the straight side
     return np.maximum(_length(u, v) - radius, -v)
 
 
 def _star(u: Array, v: Array) -> Array:
-    """A five-pointed star, folded by its mirror lines to half of one point."""
+    """Return the distance to a five-pointed star, folded by its mirror lines to half of one point."""
     c, s, inner = 0.809016994375, 0.587785252292, 0.5
     radius = math.sqrt(math.pi / 4 / (5 * inner * s))
     u = np.abs(u)

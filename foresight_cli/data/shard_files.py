@@ -1,4 +1,4 @@
-"""Which tar files ``data=webdataset`` reads: those of a folder, or those that a pattern with braces names."""
+"""The tar files that ``data=webdataset`` reads: those of a folder, or those that a pattern with braces names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from foresight_cli.errors import ForesightError
 
 
 def tar_files(path: str) -> tuple[list[str], Counter[str]]:
-    """The absolute paths of the tars that ``path`` means, and how many files of each suffix are beside them.
+    """Return the absolute paths of the tars that ``path`` names, and the number of files of each suffix beside them.
 
     Raises:
-        ForesightError: there are none, or one of those that are named is missing.
+        ForesightError: it names none, or one of them is missing.
     """
     whole, others = Path(path).expanduser(), Counter[str]()
     if whole.is_dir():
@@ -26,7 +26,7 @@ def tar_files(path: str) -> tuple[list[str], Counter[str]]:
                 others[".tar in sub-folders"] += sum(1 for _ in file.glob("*.tar"))
             elif not file.name.startswith(".") and file.name.lower() not in SYSTEM_FILES:
                 others[suffix_of(file.name)] += 1
-        others += Counter()  # drops what is zero
+        others += Counter()  # drops zero counts
         if not tars:
             seen = f"; it holds {listed(others)}" if others else ""
             raise ForesightError(f"no .tar files in {path}{seen}; data.path= wants WebDataset shards")

@@ -1,4 +1,4 @@
-"""Some samples of a dataset, as a dataset of their own."""
+"""Some samples of a dataset, as a dataset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from foresight_cli.data.dataset import Dataset, Sample
 from foresight_cli.data.left_alone import LeftAlone
 
 ONLY = "only"
-"""The key of an identity that says: these are some samples of the dataset that the other keys name."""
+"""The identity's key for a subset of the dataset that the other keys name."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Subset:
         return self.whole.clip(self._places[index])
 
     def identity(self) -> dict[str, Any]:
-        """That of the whole, and a hash of the ids."""
+        """Return the identity of the whole, and a hash of the ids."""
         named = "\0".join(sample.id for sample in self.samples).encode()
         return {**self.whole.identity(), ONLY: hashlib.sha256(named).hexdigest()}
 

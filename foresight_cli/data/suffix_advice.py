@@ -1,4 +1,4 @@
-"""What to do about files that a dataset leaves alone: a package to install, or another ``data=``."""
+"""Advice about files that a dataset does not read: a package to install, or another ``data=``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from foresight_cli.data.video_suffixes import SUFFIXES as VIDEO_SUFFIXES
 
 
 def advice(others: Mapping[str, int]) -> str:
-    """What makes files of these suffixes readable, to be put behind a list of suffixes; "" where nothing does.
+    """Return how to read files of these suffixes, to append to a list of suffixes; "" if nothing helps.
 
     >>> advice({".mp4": 2, ".txt": 1})
     '; for .mp4 use data=video'
@@ -20,6 +20,6 @@ def advice(others: Mapping[str, int]) -> str:
             commands.setdefault(command, []).append(suffix)
     text = "".join(f"; for {' and '.join(of)} type {command}" for command, of in commands.items())
     for data, read in (("imagefolder", suffixes()), ("video", VIDEO_SUFFIXES)):
-        if there := sorted(suffix for suffix in others if suffix in read):
-            text += f"; for {' and '.join(there)} use data={data}"
+        if readable := sorted(suffix for suffix in others if suffix in read):
+            text += f"; for {' and '.join(readable)} use data={data}"
     return text

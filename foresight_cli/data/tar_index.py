@@ -1,4 +1,4 @@
-"""The members of a tar file by their places in it, and whether the tar is whole."""
+"""The index of a tar file: the place of each member, and a check that the tar is whole."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pathlib import Path
 from foresight_cli.errors import ForesightError
 
 BLOCK = 512
-"""Bytes: headers fill one, and two of zeros mark the end of the archive."""
+"""Bytes of a block: a header fills one, and two blocks of zeros mark the end of the archive."""
 
 COMPRESSED = (b"\x1f\x8b", b"BZ", b"\xfd7", b"(\xb5")
 
 
 @dataclass(frozen=True)
 class Member:
-    """Bytes of a tar file."""
+    """The place of a member in a tar file, in bytes."""
 
     tar: str
     offset: int
     size: int
 
     def read(self) -> bytes:
-        """The bytes.
+        """Return the bytes.
 
         Raises:
             ForesightError: the tar is shorter than it was.
@@ -40,10 +40,10 @@ class Member:
 
 
 def members_of(tar: str) -> Iterator[tuple[str, Member | None]]:
-    """Name and place of each member of ``tar``, by the headers alone; None for the place of a link or a device.
+    """Yield name and place of each member of ``tar``, from the headers alone; None for the place of a link or a device.
 
-    Folders are passed over. A tar that does not reach its end mark is refused, as Python's ``tarfile`` does not: it
-    takes the end of the file, and a damaged header too, for the end of the archive.
+    Folders are passed over. A tar that does not reach its end mark is refused. Python's ``tarfile`` accepts it: it
+    takes the end of the file, and also a damaged header, for the end of the archive.
 
     Raises:
         ForesightError: the tar is compressed, damaged or incomplete, or a member is stored sparsely.
@@ -70,14 +70,14 @@ def members_of(tar: str) -> Iterator[tuple[str, Member | None]]:
 def _reason(tar: str, error: tarfile.TarError) -> str:
     with Path(tar).open("rb") as file:
         if file.read(2) in COMPRESSED:
-            return "it is compressed, so that no sample can be read by itself: unpack it first, as with gunzip"
+            return "it is compressed, so that no sample can be read by itself: unpack it first, for example with gunzip"
     if "unexpected end" in str(error):
         return "it ends in the middle of a member: it is not whole. Copy or download it again"
     return str(error)
 
 
 def _refuse_incomplete(tar: str, end: int) -> None:
-    """Stop unless the blocks from ``end`` on are the end mark, with nothing but zeros behind it."""
+    """Refuse a tar unless the blocks from ``end`` on are the end mark, with nothing but zeros after it."""
     with Path(tar).open("rb") as file:
         file.seek(end)
         block = file.read(BLOCK)
@@ -85,8 +85,8 @@ def _refuse_incomplete(tar: str, end: int) -> None:
             while data := file.read(1 << 20):
                 if data.count(0) < len(data):
                     raise ForesightError(
-                        f"{tar} goes on behind its end mark at byte {end}, as tars put together with cat do: "
-                        "give the parts as files of their own"
+                        f"{tar} has data after its end mark at byte {end}, like tars joined with cat: "
+                        "give the parts as separate files"
                     )
             return
     if not block:
@@ -96,4 +96,6 @@ def _refuse_incomplete(tar: str, end: int) -> None:
         )
     if len(block) < BLOCK:
         raise ForesightError(f"{tar} ends in the header of a member: it is not whole. Copy or download it again")
-    raise ForesightError(f"{tar} is damaged at byte {end}: no header of a member is there. Copy or download it again")
+    raise ForesightError(
+        f"{tar} is damaged at byte {end}, where a member's header should be. Copy or download it again"
+    )

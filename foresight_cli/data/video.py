@@ -37,24 +37,24 @@ from foresight_cli.data.video_suffixes import SUFFIXES
 from foresight_cli.errors import ForesightError
 
 DECODING = 1
-"""Raised with every change of ``video_frames`` that gives other pixels: it enters the cache key."""
+"""Version of ``video_frames``, to be raised with every change of pixels: it is part of the cache key."""
 
 
 class Video:
     """The clips of the video files under one folder: files in the code-point order of their ids, clips by time.
 
     A clip is ``frames`` frames, ``fps`` a second, and the next clip starts where one more frame would have been. Its id
-    is the file's, ``#`` and its number ("dogs/rex.mp4#0003"); which files are found, and how their names are written,
-    is said in ``files``. The label is the first sub-folder's name, None for files directly in the folder; the group is
-    the file. A file whose rest cannot be read, or that is shorter than one clip, has one more sample, which stands for
-    what is missing and cannot be decoded.
+    is the file's, ``#`` and its number ("dogs/rex.mp4#0003"); see ``files`` for the files that are found and their
+    names. The label is the first sub-folder's name, None for files directly in the folder; the group is the file. A
+    file whose rest cannot be read, or that is shorter than one clip, has one more sample for the missing part, which
+    cannot be decoded.
 
-    ``attributes.csv`` at the top is the one of ``ImageFolder``; an id in it is a file's, which holds for all of its
-    clips, or a clip's, which goes over the file's.
+    ``attributes.csv`` at the top is that of ``ImageFolder``; a row with a file's id applies to all of its clips, and a
+    row with a clip's id overrides it.
     """
 
     def __init__(self, config: VideoConfig) -> None:
-        """Lists the clips under ``config.path`` from the files' timestamps, and reads attributes.csv.
+        """List the clips under ``config.path`` from the files' timestamps, and read attributes.csv.
 
         Raises:
             ForesightError: no PyAV, no folder, no videos, a name that cannot be an id, or a fault in attributes.csv.
@@ -62,7 +62,7 @@ class Video:
         if find_spec("av") is None:
             raise ForesightError("data=video needs PyAV: pip install 'foresight-latents[video]'")
         self.config = config
-        self._fps = Fraction(str(config.fps))  # as it is typed: 29.97 is 2997/100
+        self._fps = Fraction(str(config.fps))  # the typed decimal: 29.97 is 2997/100
         self.root = data_folder(config.path, "videos")
         self._files, others = find_files(self.root, SUFFIXES, "videos", advice)
         self.left_alone = LeftAlone({"files": others}, f"data=video reads {', '.join(SUFFIXES)}{advice(others)}")
@@ -89,7 +89,7 @@ class Video:
         self._states: dict[str, State] | None = None
 
     def clip(self, index: int) -> Clip:
-        """The frames of ``samples[index]``; see ``video_frames`` for what is done to them.
+        """Return the frames of ``samples[index]``; see ``video_frames`` for what is done to them.
 
         Raises:
             UndecodableImage: the file cannot be read, or this part of it cannot be decoded.
@@ -114,13 +114,13 @@ class Video:
         return self._frames(index, 1)[0]
 
     def _listing(self, index: int) -> tuple[Path, Listing, int]:
-        """The file of ``samples[index]``, what it holds, and the clip's number in it."""
-        index = range(len(self.samples))[index]  # counted from the end where it is negative
+        """Return the file of ``samples[index]``, its listing, and the clip's number in it."""
+        index = range(len(self.samples))[index]  # a negative index counts from the end
         file = bisect_right(self._starts, index) - 1
         return self._paths[file], self._listings[file], index - self._starts[file]
 
     def _frames(self, index: int, count: int) -> tuple[Image.Image, ...]:
-        """The first ``count`` frames of a clip."""
+        """Decode the first ``count`` frames of a clip."""
         path, listing, number = self._listing(index)
         refuse_changed(self.root, str(path.relative_to(self.root)), self._states)
         try:
@@ -132,9 +132,9 @@ class Video:
             raise UndecodableImage(self.samples[index].id, str(fault)) from fault
 
     def identity(self) -> dict[str, Any]:
-        """How clips are cut, and one hash over each file's id and bytes, in order. Only the first call reads the files.
+        """Return how clips are cut, and one hash over the files' ids and bytes. Only the first call reads the files.
 
-        The count stands for ``clips_per_file`` as well: with equal files, equal counts are the same clips.
+        The count also covers ``clips_per_file``: with equal files, equal counts are the same clips.
 
         Raises:
             ForesightError: a file cannot be read.

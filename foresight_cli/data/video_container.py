@@ -1,6 +1,6 @@
-"""An open video file: its one stream that counts, when its frames are due, and what can be wrong with it.
+"""An open video file: the stream to read, the times of its frames, and its faults.
 
-FFmpeg reads it, through PyAV. Of several video streams the first one counts, cover pictures aside.
+FFmpeg reads it, through PyAV. Of several video streams the first one is read, apart from cover pictures.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ CONTAINERS = "3GPP, AVI, FLV, Matroska, MP4, MPEG-TS, QuickTime, WebM"
 
 
 class VideoFault(Exception):
-    """Why a video file, or a part of it, cannot be read, in one phrase."""
+    """A video file, or a part of it, cannot be read; the reason is in one phrase."""
 
 
 @contextmanager
 def opened(path: Path, max_pixels: int) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The file's container and its video stream, closed at the end; frames of more than ``max_pixels`` are refused.
+    """Open the file's container and its video stream, and close them at the end.
+
+    Frames of more than ``max_pixels`` are refused.
 
     Raises:
-        VideoFault: it cannot be opened; and for what goes wrong with it while it is in use.
+        VideoFault: it cannot be opened, or fails while it is in use.
     """
     import av
 
@@ -65,16 +67,16 @@ def _video_stream(container: InputContainer, max_pixels: int) -> VideoStream:
         refuse_large(codec.width, codec.height, max_pixels)
     except ValueError as error:
         raise VideoFault(f"its frames of {error}") from error
-    codec.thread_count = 1  # clips are decoded side by side already, and AVI's clock needs frames to come out in turn
+    codec.thread_count = 1  # clips are decoded in parallel already, and AVI's clock needs frames in order
     return streams[0]
 
 
 class Clock:
-    """When the packets and frames of an open file are due, in ticks of its stream.
+    """The times of the packets and frames of an open file, in ticks of its stream.
 
     AVI keeps no presentation times, and those that FFmpeg makes up are in the wrong order for many files with B-frames
-    (H.264, packed DivX). There, the order in which frames leave the decoder is the right one, and a frame is due when
-    the packet is that brought it out: late by the same delay throughout, which the first frame's time has as well.
+    (H.264, packed DivX). For AVI, the order in which frames leave the decoder is used, and a frame has the time of the
+    packet after which it came out. All frames, the first one too, are late by the same delay.
     """
 
     def __init__(self, container: InputContainer, *, from_start: bool) -> None:
@@ -84,14 +86,14 @@ class Clock:
         self._before: int | None = None
 
     def packet(self, packet: Packet[VideoStream]) -> int | None:
-        """When ``packet`` is due; None for the empty one at the end. To be asked of each packet before its frames."""
+        """Return the time of ``packet``, None for the empty one at the end. Call it for a packet before its frames."""
         due = packet.dts if self._avi else packet.pts
         if self._first_packet is None:
             self._first_packet = due
         return due
 
     def frame(self, frame: VideoFrame) -> int | None:
-        """When ``frame`` is due; None if that cannot be known so soon after a seek.
+        """Return the time of ``frame``; None if it is not known yet after a seek.
 
         Raises:
             VideoFault: it has no time, or an earlier one than the frame before it.
@@ -112,5 +114,5 @@ class Clock:
         return due
 
     def delay(self, first: int) -> int:
-        """How much later frames are due than their packets say, from the ``first`` frame's time."""
+        """Return how much later frames are due than their packets, from the ``first`` frame's time."""
         return first - self._first_packet if self._avi and self._first_packet is not None else 0

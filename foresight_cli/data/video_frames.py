@@ -1,11 +1,11 @@
-"""The frames of one clip of a video file, decoded from the keyframe before it on.
+"""Decoding the frames of one clip of a video file, from the keyframe before it.
 
-At a time, the frame that has begun last is the one that shows: a file of a variable frame rate gives what a player
-shows, and a rate above its own repeats frames.
+The frame shown at a time is the last one that has begun: a file with a variable frame rate gives what a player shows,
+and a rate above the file's repeats frames.
 
-What is done to a frame: the rotation or mirroring that the file asks for is applied, to the nearest quarter turn;
-FFmpeg makes it 8-bit RGB, with its own handling of colour spaces, high dynamic range and transparency. Pixels stay as
-they are stored: where they are not square the picture is not stretched, and interlaced fields are not separated.
+The rotation or mirroring that the file asks for is applied, to the nearest quarter turn. FFmpeg converts each frame to
+8-bit RGB, with its handling of colour spaces, high dynamic range and transparency. Pixels stay as they are stored: if
+they are not square the picture is not stretched, and interlaced fields are not separated.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Due(NamedTuple):
 def frames_at(
     path: Path, listing: Listing, seconds: Sequence[Fraction], max_pixels: int = MAX_PIXELS
 ) -> tuple[Image.Image, ...]:
-    """The upright 8-bit RGB frame that shows at each of the ascending ``seconds`` after the file's first frame.
+    """Return the upright 8-bit RGB frame that shows at each of the ascending ``seconds`` after the file's first frame.
 
     Raises:
         VideoFault: they cannot all be decoded.
@@ -65,7 +65,7 @@ def frames_at(
 
 
 def _seek_points(listing: Listing, target: Fraction) -> Iterator[int | None]:
-    """Where to seek for the frame that shows at ``target``, nearest first; None is the file's beginning.
+    """Yield the ticks to seek to for the frame that shows at ``target``, nearest first; None is the file's beginning.
 
     A seek may lead to a keyframe that is decoded before ``target`` but due after it, or to none.
     """
@@ -77,7 +77,7 @@ def _seek_points(listing: Listing, target: Fraction) -> Iterator[int | None]:
 
 
 def _decoded(container: InputContainer, stream: VideoStream, offset: int | None, *, by: Fraction) -> Iterator[_Due]:
-    """Frames in the order in which they show, from a keyframe on; none if the seek leads to none that is due ``by``."""
+    """Yield frames in display order from a keyframe on; none if the seek finds no keyframe due at or before ``by``."""
     from av import FFmpegError
 
     if offset is not None:
@@ -90,7 +90,7 @@ def _decoded(container: InputContainer, stream: VideoStream, offset: int | None,
         clock.packet(packet)
         for frame in packet.decode():
             at = clock.frame(frame)
-            # Frames that come out before the keyframe may lean on frames before it, which were not read.
+            # Frames that come out before the keyframe may depend on earlier frames, which were not read.
             started = started or (at is not None and at <= by and frame.key_frame)
             if at is None or (at > by and not started):
                 return
@@ -99,11 +99,11 @@ def _decoded(container: InputContainer, stream: VideoStream, offset: int | None,
 
 
 def _shown(frames: Iterator[_Due], times: Sequence[Fraction], listing: Listing) -> Iterator[VideoFrame]:
-    """For each of ``times`` the last of ``frames`` that has begun."""
+    """Yield, for each of ``times``, the last of ``frames`` that has begun."""
     waiting, late, damaged = deque(times), slack(listing.tick), False
     for now, after in pairwise(chain(frames, (None,))):
         assert now is not None
-        damaged = now.frame.is_corrupt or (damaged and not now.frame.key_frame)  # later frames are built upon it
+        damaged = now.frame.is_corrupt or (damaged and not now.frame.key_frame)  # later frames depend on it
         if after is None and now.at < listing.last:
             raise VideoFault(
                 f"it ends before its frame at {_seconds(listing.last, listing)}, which its container lists"

@@ -1,6 +1,6 @@
-"""Which clips a video file holds, from the timestamps of its packets: no frame is decoded but the first.
+"""The clips of a video file, from the timestamps of its packets: only the first frame is decoded.
 
-A clip is whole if none of its times lies after the last frame's timestamp.
+A clip is whole if none of its times is after the last frame's timestamp.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 MOST_CLIPS = 1_000_000
-"""Of one file: broken timestamps can span millennia."""
+"""Most clips of one file: broken timestamps can span millennia."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a file holds.
+    """The clips of a file.
 
     Attributes:
         clips: whole clips.
-        fault: why there is no more than that, where the rest cannot be read; None where all is well.
+        fault: why the rest cannot be read; None if there is no fault.
         first: the first frame's timestamp, in ticks.
-        last: the last timestamp that was looked at, in ticks.
-        tick: seconds.
+        last: the last timestamp that was read, in ticks.
+        tick: length of a tick, in seconds.
         pixels: of one frame.
     """
 
@@ -45,22 +45,22 @@ class Listing:
 
     @property
     def samples(self) -> int:
-        """The clips, and one more where there is a fault, that stands for what is missing."""
+        """Number of clips, plus one for the missing part if there is a fault."""
         return self.clips + (self.fault is not None)
 
 
 def slack(tick: Fraction) -> Fraction:
-    """How many ticks after a time a frame may begin and still show at it, since timestamps are rounded: half a one.
+    """Return how many ticks after a time a frame may begin and still show at it: half a tick, for rounded timestamps.
 
-    It is a millisecond at most: longer ticks, of ``tick`` seconds, are those of whole frames, which need no rounding.
+    It is a millisecond at most: longer ticks (of ``tick`` seconds) are those of whole frames, which need no rounding.
     """
     return min(Fraction(1, 2), Fraction(1, 1000) / tick)
 
 
 def list_clips(path: Path, frames: int, fps: Fraction, most: int | None, max_pixels: int = MAX_PIXELS) -> Listing:
-    """The clips of ``frames`` frames, ``fps`` a second, one after another, that the file holds; ``most`` at the most.
+    """List the clips of ``frames`` frames, ``fps`` a second, one after another, in a file; at most ``most``.
 
-    Never raises for what is wrong with the file: :attr:`Listing.fault` says it.
+    Never raises for a fault of the file, which is in :attr:`Listing.fault`.
     """
     try:
         with opened(path, max_pixels) as (container, stream):
@@ -96,7 +96,7 @@ def _list(
 def _span(
     container: InputContainer, stream: VideoStream, enough: Fraction | None
 ) -> tuple[int | None, int | None, str | None]:
-    """When the first and the last frame are due (or one ``enough`` after the first), and what cut the file short."""
+    """Return the times of the first and last frame (or one ``enough`` after the first), and what cut the file short."""
     clock, cut = Clock(container, from_start=True), None
     first: int | None = None
     last: int | None = None

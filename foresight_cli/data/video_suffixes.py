@@ -1,5 +1,5 @@
-"""Under which suffixes video files are looked for."""
+"""Suffixes of video files."""
 
 SUFFIXES = (".3g2", ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mts", ".ts", ".webm")
-"""Not among them are MPEG program streams (.mpg, .mpeg, .vob), of which FFmpeg gives other frames after a seek than
-from the beginning, and .wmv and .ogv, whose usual codecs it decodes but cannot encode, so that no test can be made."""
+"""MPEG program streams (.mpg, .mpeg, .vob) are left out because FFmpeg gives other frames after a seek than from the
+beginning; .wmv and .ogv because FFmpeg cannot encode their usual codecs, so that they cannot be tested."""

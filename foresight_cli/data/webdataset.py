@@ -1,9 +1,9 @@
-"""WebDataset shards as a dataset: pictures are read where they lie in the tar files, nothing is unpacked.
+"""``data=webdataset``: pictures are read from their places in the tar files, nothing is unpacked.
 
 A sample's id is its key: the path inside the tar up to the first dot of the file's name. ``KEY.cls`` is its label,
 ``KEY.json`` may give ``label``, ``group`` and numbers, which become attributes; other members are left alone and
-counted. The ``webdataset`` package reads shards as a stream; here any sample is wanted at any time, so an index of the
-members' places takes its part, and needs no package.
+counted. The ``webdataset`` package reads shards as a stream, but here samples are read in any order, so an index of the
+members' places replaces it.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.hashing import sha256_of_each
 
 LARGEST_TEXT = 1 << 20
-"""Bytes of a label or JSON member; a larger one is a mistake, and is not read into memory."""
+"""Most bytes of a label or JSON member; a larger one is a mistake, and is not read into memory."""
 
 LABELS = ("cls", "json")
-"""Extensions of the members that tell of a sample."""
+"""Extensions of the members that describe a sample."""
 
 
 @dataclass
 class _Index:
-    """What the headers of all tars say.
+    """The content of the headers of all tars.
 
     Attributes:
-        files: how many files of each suffix are beside the tars.
+        files: number of files of each suffix beside the tars.
         keys: the members of each key by extension, in the order of the keys' first members.
-        others: how many members of each suffix belong to no key.
+        others: number of members of each suffix that belong to no key.
     """
 
     files: Counter[str]
@@ -58,12 +58,12 @@ class _Index:
 class WebDataset:
     """The samples of tar files, in the order of the files' names and of their places within.
 
-    A sample's picture is its one member with a picture's extension, whatever that is; where samples have several, as
-    ``rgb.png`` and ``seg.png``, ``data.image`` says which. A key without a picture is left alone and counted.
+    A sample's picture is its one member with a picture's extension, whatever that is; if samples have several, such as
+    ``rgb.png`` and ``seg.png``, ``data.image`` names one. A key without a picture is left alone and counted.
     """
 
     def __init__(self, path: str, image: str | None, max_pixels: int = MAX_PIXELS) -> None:
-        """Reads the headers of every tar and the labels; opens no picture.
+        """Read the headers of every tar and the labels; open no picture.
 
         Args:
             path: a folder of tars, one tar, or a pattern of them.
@@ -71,8 +71,7 @@ class WebDataset:
             max_pixels: a picture with more is not decoded.
 
         Raises:
-            ForesightError: no tar, one that is compressed, damaged or incomplete, a key that is there twice, or no
-                pictures.
+            ForesightError: no tar, one that is compressed, damaged or incomplete, a duplicate key, or no pictures.
         """
         self._max_pixels = max_pixels
         self._tars, files = tar_files(path)
@@ -97,7 +96,7 @@ class WebDataset:
         self._states: dict[str, State] | None = None
 
     def clip(self, index: int) -> Clip:
-        """One frame: the picture of ``samples[index]``.
+        """Return the picture of ``samples[index]``, as one frame.
 
         Raises:
             UndecodableImage: it cannot be decoded.
@@ -127,7 +126,7 @@ class WebDataset:
         return data
 
     def identity(self) -> dict[str, Any]:
-        """The count, and one hash over the tar files in order; what has not changed since is not read again.
+        """Return the count, and one hash over the tar files in order; a file that has not changed is not read again.
 
         Raises:
             ForesightError: a file cannot be read.
@@ -153,7 +152,7 @@ def _read_headers(tars: Iterable[str], index: _Index) -> None:
             if member is None:
                 index.others["link or device"] += 1
             elif not stem or base.lower() in SYSTEM_FILES:
-                continue  # hidden, as .DS_Store
+                continue  # hidden, for example .DS_Store
             elif not dot:
                 index.others[suffix_of(name)] += 1
             else:
@@ -172,7 +171,7 @@ def _add(members: dict[str, Member], key: str, extension: str, member: Member) -
     if twins:
         at = members[twins[0]].tar
         where = member.tar if at == member.tar else f"{at} and {member.tar}"
-        what = f"{key}.{extension} is there twice" if twins[0] == extension else f"the key {key!r} is there twice"
+        what = f"duplicate {key}.{extension}" if twins[0] == extension else f"duplicate key {key!r}"
         raise ForesightError(f"{what} in {where}: keys must be unique")
     members[extension] = member
 
@@ -182,7 +181,7 @@ def _is_picture(extension: str) -> bool:
 
 
 def _only_picture(key: str, members: dict[str, Member]) -> str | None:
-    """The extension of the picture of a key; None where it has none.
+    """Return the extension of the picture of a key; None if it has none.
 
     Raises:
         ForesightError: it has several.
@@ -206,7 +205,7 @@ def _no_pictures(path: str, image: str | None, index: _Index) -> str:
 
 
 def _left_alone(index: _Index, taken: dict[str, str], image: str | None, dropped: Counter[str]) -> LeftAlone:
-    """What is beside the pictures and labels; a key with labels alone is a sample without a picture."""
+    """Count what is beside the pictures and labels; a key with labels alone is a sample without a picture."""
     members, bare = Counter(index.others), list[str]()
     for key, of_key in index.keys.items():
         others = [e for e in of_key if e != taken.get(key) and e not in LABELS]
@@ -237,15 +236,15 @@ def _sample(key: str, members: dict[str, Member], dropped: Counter[str]) -> Samp
         except (ValueError, RecursionError):
             raise ForesightError(f"{where} is not JSON") from None
         if isinstance(fields, dict):
-            said = label_of(fields.get("label"), f"label of {where}", dropped)
-            label = label if said is None else said
+            json_label = label_of(fields.get("label"), f"label of {where}", dropped)
+            label = label if json_label is None else json_label
             group = name_of(fields.get("group"), f"group of {where}", "a group")
             attributes = _numbers({n: v for n, v in fields.items() if n not in ("label", "group")})
     return Sample(key, label, key if group is None else group, attributes)
 
 
 def _numbers(fields: dict[str, Any]) -> dict[str, float]:
-    """The finite numbers among the fields of a JSON object; true and false are none."""
+    """Return the finite numbers among the fields of a JSON object; true and false are no numbers."""
     numbers = {}
     for name, value in fields.items():
         if isinstance(value, int | float) and not isinstance(value, bool):

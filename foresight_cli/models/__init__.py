@@ -25,7 +25,7 @@ CLASSES = {
 
 
 def open_model(config: ModelConfig) -> LatentModel:
-    """The model that ``config`` describes, its weights not yet read."""
+    """Return the model that ``config`` describes, its weights not yet read."""
     from importlib import import_module
 
     module = import_module(f"foresight_cli.models.{config.name}")

@@ -28,23 +28,23 @@ class Autoencoder(VAELatents):
         self._taken_in_whole = {1}
 
     def check_layers(self, layers: Sequence[str]) -> None:
-        """There is only ``final``, which the config has checked; the other settings are held against the network.
+        """Check the settings against the network; the only layer is ``final``, which the config has checked.
 
         Raises:
             UsageError: a resolution that the network does not take, or a draw or scale that it does not have.
         """
         outline, config = self._outline, self.config
         multiple("model.resolution", config.resolution, outline.factor)
-        given = outline.given(outline.usual_frames or 1, config.resolution)
+        output = outline.output(outline.usual_frames or 1, config.resolution)
         if config.normalize:
-            multiple("model.resolution", config.resolution, outline.factor * max(given.patch))
-        if config.sample and not given.draws:
+            multiple("model.resolution", config.resolution, outline.factor * max(output.patch))
+        if config.sample and not output.draws:
             raise UsageError(
                 f"model.sample=true: {outline.name} has no posterior to draw from. Leave model.sample= out"
             )
-        if config.normalize and given.unscaled:
+        if config.normalize and output.unscaled:
             raise UsageError(
-                f"model.normalize=true: {outline.name} has no scale, as {given.unscaled}. Leave model.normalize= out"
+                f"model.normalize=true: {outline.name} has no scale, as {output.unscaled}. Leave model.normalize= out"
             )
 
     def check_weights(self) -> None:
@@ -53,16 +53,16 @@ class Autoencoder(VAELatents):
 
     def row_bytes(self, tap: Tap, frames: int) -> int | None:
         """See :class:`LatentModel`."""
-        given = self._outline.given(frames, self.config.resolution)
+        output = self._outline.output(frames, self.config.resolution)
         if tap.pooling == "channel_mean":
             return 4 * self.latent_shape(frames)[0]
         stays_exact = self.config.dtype != "float32" and getattr(self._outline.network, "_keep_in_fp32_modules", None)
-        return None if stays_exact else given.bytes  # which of its layers keep float32 is seen only once it runs
+        return None if stays_exact else output.bytes  # only a run shows which of its layers keep float32
 
     def latent_shape(self, frames: int) -> tuple[int, ...]:
-        """See :meth:`VAELatents.latent_shape`; raises :class:`ForesightError` where it does not take so many frames."""
-        given = self._outline.given(frames, self.config.resolution)
-        return patched_shape(given.shape, given.patch) if self.config.normalize else given.shape
+        """See :meth:`VAELatents.latent_shape`; raises :class:`ForesightError` where :meth:`Outline.output` does."""
+        output = self._outline.output(frames, self.config.resolution)
+        return patched_shape(output.shape, output.patch) if self.config.normalize else output.shape
 
     def load(self, device: str) -> None:
         """Read the class that the checkpoint names through its ``from_pretrained``."""
@@ -73,21 +73,21 @@ class Autoencoder(VAELatents):
         )
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
-        """The frames at the configured square, in [-1, 1]: ``[3, r, r]``, or ``[3, T, r, r]`` where it takes clips.
+        """Return the frames as squares of ``model.resolution``, in [-1, 1]: ``[3, r, r]``, clips as ``[3, T, r, r]``.
 
         Raises:
-            ForesightError: the network does not take so many frames.
+            ForesightError: the network does not take this number of frames.
         """
         import torch
 
         frames = len(clip.frames)
         try:
-            self._outline.given(frames, self.config.resolution)
+            self._outline.output(frames, self.config.resolution)
         except ForesightError as error:
             raise ForesightError(f"{sample_id!r}: {error}") from None
         pixels = square_pixels(clip, self.config.resolution)
         if self._outline.channels == 4:
-            pixels = torch.cat([pixels, torch.ones_like(pixels[:1])])  # opaque, as the pipelines make of any picture
+            pixels = torch.cat([pixels, torch.ones_like(pixels[:1])])  # opaque, as the pipelines make every picture
         if not self._outline.takes_clips:
             pixels = pixels[:, 0]
         return Prepared(sample_id, {"pixels": pixels}, (frames,), length=frames)
@@ -106,7 +106,7 @@ class Autoencoder(VAELatents):
             if frames not in self._taken_in_whole:
                 self._refuse_left_out(batch[0])
                 self._taken_in_whole.add(frames)
-            if outline.given(frames, self.config.resolution).batches:
+            if outline.output(frames, self.config.resolution).batches:
                 return super().encode(batch)
             return torch.cat([super(Autoencoder, self).encode([sample]) for sample in batch])
         except NotImplementedError as error:
@@ -114,7 +114,7 @@ class Autoencoder(VAELatents):
             raise ForesightError(f"{outline.name} does not run {where} ({error}). Add model.dtype=float32") from error
 
     def _refuse_left_out(self, sample: Prepared) -> None:
-        """Stop where the latents do not depend on the last frames of ``sample``: seen by changing them."""
+        """Refuse ``sample`` if its latents do not change with its last frames: the network leaves those out."""
         import torch
 
         pixels = sample.tensors["pixels"][None].to(self._vae.device, self._vae.dtype, copy=True)

@@ -1,4 +1,4 @@
-"""What an autoencoder of diffusers takes and gives, known from its ``config.json`` before a weight is read."""
+"""Inputs and outputs of an autoencoder of diffusers, worked out from its ``config.json`` before a weight is read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from foresight_cli.models.checkpoint import Checkpoint
 from foresight_cli.models.single_file import foreign_class
 from foresight_cli.models.vae_latents import encoded, patch, statistics
 
-SIDES = (256, 512)  # pictures whose latents tell how many pixels make one of theirs
-FRAMES = (1, 9)  # a still picture, or the shortest clip of 1 + 8k: what a video autoencoder is tried with
-NEAR = 16  # frames more or fewer, where another number is looked for
+SIDES = (256, 512)  # pictures of these sizes show how many pixels one latent covers
+FRAMES = (1, 9)  # a video autoencoder is tried with a still picture, then with the shortest clip of 1 + 8k frames
+NEAR = 16  # how many more or fewer frames are tried, to suggest a number that works
 
 
-class Given(NamedTuple):
-    """What the network gives for one sample.
+class Output(NamedTuple):
+    """The latents that the network gives for one sample.
 
     Attributes:
         shape: of the latents, ``[C, h, w]`` or ``[C, T, h, w]``.
@@ -26,7 +26,7 @@ class Given(NamedTuple):
         draws: whether there is a posterior to draw from.
         unscaled: why the latents cannot be normalized; empty where they can.
         batches: whether it takes several samples at once.
-        patch: latents along height and width that normalizing makes one of, with so many times the channels.
+        patch: height and width in latents of the block that normalizing packs into one, with more channels.
     """
 
     shape: tuple[int, ...]
@@ -38,7 +38,7 @@ class Given(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """All latents of the sample."""
+        """Bytes of all latents of the sample."""
         return self.itemsize * prod(self.shape)
 
 
@@ -49,17 +49,17 @@ class CannotEncode(Exception):
 class Outline:
     """An autoencoder run on torch's ``meta`` device, where tensors have shapes and no numbers: no weight is needed.
 
-    So the answers are the network's own, whatever its class calls the factors it compresses by.
+    So the shapes are those of the network itself, whatever its class calls the factors it compresses by.
 
     Attributes:
-        checkpoint: where its ``config.json`` lies.
-        dtype: the numbers it will compute in.
+        checkpoint: where its ``config.json`` is.
+        dtype: of its computation.
     """
 
     def __init__(self, checkpoint: Checkpoint, dtype: str) -> None:
         self.checkpoint = checkpoint
         self.dtype = dtype
-        self._known: dict[tuple[int, int], Given] = {}
+        self._outputs: dict[tuple[int, int], Output] = {}
         self._meta: Any = None
         self._lock = Lock()
 
@@ -78,22 +78,22 @@ class Outline:
         import diffusers
 
         name = self.config.get("_class_name")
-        found = getattr(diffusers, str(name), None)
-        is_model = isinstance(found, type) and issubclass(found, diffusers.ModelMixin)
-        inside = getattr(found, "__module__", "").startswith("diffusers.models.autoencoders.")
+        network = getattr(diffusers, str(name), None)
+        is_model = isinstance(network, type) and issubclass(network, diffusers.ModelMixin)
+        inside = getattr(network, "__module__", "").startswith("diffusers.models.autoencoders.")
         if foreign := foreign_class(str(name)):
             raise ForesightError(f"config.json of the checkpoint {self.checkpoint.name} names {foreign}")
-        if not (is_model and inside and hasattr(found, "encode")):
+        if not (is_model and inside and hasattr(network, "encode")):
             what = f"{name} is" if name else "its config.json names no class (_class_name), so it is"
             raise ForesightError(
                 f"the checkpoint {self.checkpoint.name}: {what} no autoencoder of diffusers {diffusers.__version__}. "
                 + self._instead
             )
-        return found
+        return network
 
     @property
     def _instead(self) -> str:
-        """What reads a checkpoint that is no autoencoder."""
+        """Advice for a checkpoint that is no autoencoder: the setting that reads it."""
         kind = self.config.get("model_type")
         if kind is None:
             return "In a whole pipeline, model.subfolder=vae names its autoencoder"
@@ -102,26 +102,26 @@ class Outline:
 
     @property
     def name(self) -> str:
-        """Of the network's class."""
+        """Name of the network's class."""
         return str(self.network.__name__)
 
     @property
     def takes_clips(self) -> bool:
-        """Whether the network takes ``[b, 3, T, H, W]``, and not ``[b, 3, H, W]``; raises as :attr:`usual_frames`."""
+        """True if the network takes ``[b, 3, T, H, W]``, and not ``[b, 3, H, W]``; raises as :attr:`usual_frames`."""
         return self.usual_frames is not None
 
     @cached_property
     def usual_frames(self) -> int | None:
-        """Frames that a network of clips takes, 1 if it can; None for a network of pictures, which have no such axis.
+        """Frames that a video network takes, 1 if it can; None for a network of pictures, which have no time axis.
 
         Raises:
-            ForesightError: it takes neither pictures nor clips; its own words on both.
+            ForesightError: it takes neither pictures nor clips; the message has the network's error for both.
         """
         side, reasons = SIDES[0], []
         for frames in (None, *FRAMES):
             shape = (self.channels, frames, side, side) if frames else (self.channels, side, side)
             try:
-                self._known[frames or 1, side] = self._encode(shape)
+                self._outputs[frames or 1, side] = self._encode(shape)
             except CannotEncode as error:
                 reasons.append(str(error))
             else:
@@ -130,46 +130,46 @@ class Outline:
 
     @cached_property
     def channels(self) -> int:
-        """Of the pictures that it takes: 3, or 4 with opacity, as Qwen-Image-Layered and Qwen-Image-2.1 want."""
+        """Channels of the pictures that it takes: 3, or 4 with opacity (Qwen-Image-Layered and Qwen-Image-2.1)."""
         return 4 if 4 in (self.config.get("in_channels"), self.config.get("input_channels")) else 3
 
     @cached_property
     def factor(self) -> int:
-        """Pixels along each side that one latent stands for.
+        """Pixels along each side that one latent covers.
 
         Raises:
-            ForesightError: the network resizes pictures by itself.
+            ForesightError: the network resizes every picture itself.
         """
-        small, large = (side / self.given(self.usual_frames or 1, side).shape[-1] for side in SIDES)
+        small, large = (side / self.output(self.usual_frames or 1, side).shape[-1] for side in SIDES)
         if round(small) != round(large):
             raise ForesightError(
-                f"{self.name} brings every picture to a size of its own, and model.resolution= would mean nothing: "
+                f"{self.name} resizes every picture to a fixed size, so model.resolution= would have no effect: "
                 "model=autoencoder wants a network whose latents grow with the picture"
             )
         return round(large)
 
-    def given(self, frames: int, side: int) -> Given:
-        """What the network gives for ``frames`` squares of ``side`` pixels.
+    def output(self, frames: int, side: int) -> Output:
+        """Return what the network gives for ``frames`` squares of ``side`` pixels.
 
         Raises:
-            ForesightError: it does not take so many; which numbers near it does.
+            ForesightError: it does not take this number of frames; the message names numbers near it that work.
         """
         clips = self.takes_clips
         if frames < 1:
-            raise ForesightError(f"{self.name} takes pictures, and there are none")
+            raise ForesightError(f"{self.name} takes pictures, but the sample has none")
         if frames > 1 and not clips:
             raise ForesightError(
                 f"{self.name} takes still pictures, not clips of {frames} frames. "
                 "Add data.frames=1, or choose a video autoencoder"
             )
-        with self._lock:  # prepare() runs in several threads, and each would ask for the same answer
-            if (frames, side) not in self._known:
+        with self._lock:  # prepare() runs in several threads, and each would compute the same output
+            if (frames, side) not in self._outputs:
                 try:
                     count = (self.channels, frames) if clips else (self.channels,)
-                    self._known[frames, side] = self._encode((*count, side, side))
+                    self._outputs[frames, side] = self._encode((*count, side, side))
                 except CannotEncode as error:
                     raise ForesightError(self._refusal(frames, side, str(error))) from None
-            return self._known[frames, side]
+            return self._outputs[frames, side]
 
     def _refusal(self, frames: int, side: int, reason: str) -> str:
         if self.takes_clips:
@@ -189,15 +189,15 @@ class Outline:
             return number
         return None
 
-    def _encode(self, shape: tuple[int, ...]) -> Given:
-        """What the network gives for samples of ``shape``, two at once or, where it cannot, one by one."""
+    def _encode(self, shape: tuple[int, ...]) -> Output:
+        """Return what the network gives for samples of ``shape``: two at once or, where it cannot, one by one."""
         try:
             return self._encode_batch(2, shape)
         except CannotEncode:  # HunyuanVideo 1.5 in diffusers 0.42 makes its attention mask for a batch of one
             return self._encode_batch(1, shape)
 
-    def _encode_batch(self, count: int, shape: tuple[int, ...]) -> Given:
-        """The same for so many samples; after a failure by a new network, as some keep state of it."""
+    def _encode_batch(self, count: int, shape: tuple[int, ...]) -> Output:
+        """Encode ``count`` samples; after a failure the network is built again, because some keep state of it."""
         import torch
 
         network, dtype = self.network, getattr(torch, self.dtype)  # its module is imported here, not on meta
@@ -208,12 +208,12 @@ class Outline:
         try:
             with torch.device("meta"), torch.no_grad():
                 latents, posterior = encoded(vae, torch.empty((count, *shape), dtype=dtype))
-        except Exception as error:  # whatever a network raises for pixels that it does not take
+        except Exception as error:  # networks raise errors of many kinds for pixels that they do not take
             self._meta = None
             raise CannotEncode((str(error).strip() or type(error).__name__).splitlines()[0]) from error
         if latents.ndim != len(shape) + 1 or len(latents) != count:
             raise CannotEncode(f"its latents have the shape {list(latents.shape)}")
-        return Given(
+        return Output(
             shape=tuple(latents.shape[1:]),
             itemsize=latents.element_size(),
             draws=posterior is not None,
@@ -225,16 +225,16 @@ class Outline:
     def _build(self, network: Any) -> Any:
         try:
             return network.from_config(dict(self.config))
-        except TypeError as error:  # an argument that its class wants and its config does not have
+        except TypeError as error:  # the config lacks an argument that the class wants
             raise ValueError(str(error)) from error
 
 
 def _why_unscaled(vae: Any, channels: int) -> str:
-    """What keeps the latents of ``vae`` from being normalized; empty where nothing does."""
+    """Return why the latents of ``vae`` cannot be normalized; empty if they can."""
     if patch(vae) != (1, 1):
         return ""
-    if found := statistics(vae):
-        sizes = [len(values) for values in found]
+    if mean_and_std := statistics(vae):
+        sizes = [len(values) for values in mean_and_std]
         if sizes != [channels, channels]:
             return f"latents_mean and latents_std have {sizes[0]} and {sizes[1]} values for {channels} channels"
     elif vae.config.get("scaling_factor") is None:

@@ -1,4 +1,4 @@
-"""Where a checkpoint is and what fixes its numbers: a hub revision, or the hash of local files."""
+"""A checkpoint: where its files are, and what identifies its weights (a hub revision, or the hash of local files)."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Checkpoint:
         name: ``tiny:<model>`` (shipped with foresight), a local folder, or a hub id.
         revision: a branch, tag or commit on the hub.
         subfolder: where the model is inside the checkpoint.
-        weights: whether the weights are wanted; a network with random ones is fixed by the other files alone.
-        variant: which of several sets of weights, as ``fp16`` in ``model.fp16.safetensors``.
+        weights: whether the weights are wanted; a network with random weights needs only the other files.
+        variant: which of several sets of weights, for example ``fp16`` in ``model.fp16.safetensors``.
         library: ``transformers`` or ``diffusers``, which reads it.
         model: the name of ``model=``, for messages.
         beside: further folders of the checkpoint whose small files are read, such as ``tokenizer``.
@@ -50,10 +50,10 @@ class Checkpoint:
 
     @cached_property
     def local(self) -> Path | None:
-        """The folder, for a checkpoint that is on this machine by name; None for a hub id.
+        """The folder of a checkpoint on this machine; None for a hub id.
 
         Raises:
-            ForesightError: the name is that of a folder that is not there, or that holds no checkpoint.
+            ForesightError: the name is that of a folder that does not exist, or that holds no checkpoint.
         """
         if self.name.startswith("tiny:"):
             folder = TINY / self.name.removeprefix("tiny:")
@@ -66,12 +66,12 @@ class Checkpoint:
         return folder
 
     def recipe(self) -> dict[str, Any]:
-        """The part of a recipe that is known without looking: a local folder's place is not in it, only its bytes."""
+        """Return the part of a recipe that the name gives; a local folder counts by its bytes, not by its path."""
         is_path = self.local is not None and not self.name.startswith("tiny:")
         return {"checkpoint": "local" if is_path else self.name, **({"variant": self.variant} if self.variant else {})}
 
     def identity(self, *, reach_hub: bool) -> dict[str, Any]:
-        """``{"sha256": ...}`` of local files, or ``{"revision": <commit>}`` of a hub id ({} where not asked for).
+        """Return ``{"sha256": ...}`` of local files; for a hub id ``{"revision": COMMIT}``, {} without ``reach_hub``.
 
         Raises:
             ForesightError: the hub cannot be reached and holds the only copy, or has no such checkpoint; the files
@@ -86,7 +86,7 @@ class Checkpoint:
         return {"revision": self._hub_commit} if reach_hub else {}
 
     def file(self, name: str) -> Path:
-        """One small file of the checkpoint, fetched from the hub where it is not on this machine."""
+        """Return the path of one small file, fetched from the hub if it is not on this machine."""
         folder = self._on_disk
         if folder is not None:
             return folder / (self.subfolder or "") / name
@@ -99,16 +99,16 @@ class Checkpoint:
             raise ForesightError(refusal(self.name, error, self._hub_advice)) from None
 
     def small_files(self) -> Path:
-        """The folder of the checkpoint with all but its weights: config, tokenizer, image processor."""
+        """Return the folder of the checkpoint with all files but the weights: config, tokenizer, image processor."""
         return self._fetched([]) if self._on_disk is None else self._on_disk
 
     def fetch(self) -> Path:
-        """The folder of the checkpoint with all files that loading needs, fetched where they are not on this machine.
+        """Return the folder with all files that loading needs, fetched from the hub if they are not on this machine.
 
         The network is in its ``subfolder``.
 
         Raises:
-            ForesightError: they cannot be fetched; they are not what :meth:`check` wants.
+            ForesightError: they cannot be fetched, or :meth:`check` refuses them.
         """
         self.check()
         folder = self._on_disk
@@ -120,7 +120,7 @@ class Checkpoint:
         return fetched
 
     def _fetched(self, weights: Sequence[str]) -> Path:
-        """The folder of what the hub has given: the small files, and these of the weights."""
+        """Fetch the small files and these weight files from the hub, and return their folder."""
         from huggingface_hub import snapshot_download
 
         small = [name for name in self._hub.names or () if self._is_small(name)]
@@ -133,7 +133,7 @@ class Checkpoint:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Of the files in the folder, or in its subfolder; a link to nothing is none."""
+        """Names of the files in the folder, or in its subfolder; broken links are not among them."""
         folder = self._on_disk
         if folder is not None:
             return frozenset(path.name for path in (folder / (self.subfolder or "")).iterdir() if path.is_file())
@@ -155,7 +155,7 @@ class Checkpoint:
 
     @cached_property
     def layout(self) -> Layout | None:
-        """The weight files that loading reads; None where the weights are not wanted.
+        """The weight files that loading reads; None if the weights are not wanted.
 
         Raises:
             ForesightError: there are none, or some are missing.
@@ -164,32 +164,32 @@ class Checkpoint:
             return None
         explicit = self.config.get("transformers_weights") if self.library == "transformers" else None
         try:
-            found = weight_files.layout(self.names, self.library, self.variant, self._text, explicit)
+            layout = weight_files.layout(self.names, self.library, self.variant, self._text, explicit)
         except Unreadable as fault:
             raise self._unreadable(self._broken_link or str(fault)) from None
-        if found is None:
+        if layout is None:
             reason = unread(self.names, self.library, self.variant, self._convert, self._on_disk != self.local)
             raise self._unreadable(self._broken_link or reason)
-        return found
+        return layout
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """Every weight in the files, from their headers; empty where none are wanted or none is on this machine yet."""
+        """Every weight in the files, from their headers; empty if none are wanted or none are on this machine yet."""
         return {} if self._on_disk is None else self._headers_in(self._on_disk)
 
     @property
     def weight_file_bytes(self) -> int | None:
-        """Size of the weight files as the hub tells it; None where it has not been asked, or tells none."""
+        """Size of the weight files as the hub reports it; None if it was not asked, or does not report it."""
         if self.layout is None or self._on_disk is not None:
             return None
         inside = f"{self.subfolder}/" if self.subfolder else ""
         return sum(self._hub.sizes.get(inside + name, 0) for name in self.layout.weights) or None
 
     def check(self) -> None:
-        """Refuse files that loading would refuse, or read to wrong numbers, as far as their headers show.
+        """Refuse files that loading would refuse, or would read wrongly, as far as their headers show it.
 
         Raises:
-            ForesightError: the config is no JSON object; beside the model is a LoRA; the weights are quantised in a
+            ForesightError: the config is no JSON object; a LoRA is beside the model; the weights are quantised in a
                 way that is not read here, missing, cut off, or of another format.
         """
         config = self.config
@@ -212,12 +212,12 @@ class Checkpoint:
 
     @property
     def is_quantised(self) -> bool:
-        """Whether its config says that its weights are quantised."""
+        """True if its config says that its weights are quantised."""
         return quantised.quantisation(self.config, self.names, self.model) is not None
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Have a library that cannot read this checkpoint say so in one line, whatever it raises."""
+        """Turn whatever a library raises on this checkpoint into a message of one line."""
         loggers = [logging.getLogger(name) for name in ("transformers", "diffusers", "accelerate")]
         levels = [logger.level for logger in loggers]
         try:
@@ -251,7 +251,7 @@ class Checkpoint:
 
     @property
     def _on_disk(self) -> Path | None:
-        """The folder that holds all files: a local one, or what an earlier run has fetched where the hub is away."""
+        """The folder that holds all files: a local one, or an earlier run's copy if the hub cannot be reached."""
         if self.local is not None:
             return self.local
         folder = self._hub.folder

@@ -13,23 +13,23 @@ from foresight_cli.hashing import sha256_of_each, unread_bytes
 log = logging.getLogger(__name__)
 
 SMALL_FILES = (".json", ".jinja", ".txt")
-"""How the names of files end that loading reads besides the weights; nothing pickled, no code."""
+"""Suffixes of the files that loading reads beside the weights; nothing pickled, no code."""
 
 UNREAD = ("generation_config.json",)
-"""Files of those suffixes that change no latent: how text is sampled."""
+"""Files with those suffixes that change no latent: settings for sampling text."""
 
 LARGE = 1_000_000_000
-"""Bytes that take long enough to hash for a line that says so."""
+"""Bytes from which hashing takes long enough to log a line about it."""
 
 
 def small_files(folder: Path, inside: Iterable[str]) -> list[Path]:
-    """All files but the weights in the folders ``inside`` of a checkpoint."""
+    """Return all files but the weights in the folders ``inside`` of a checkpoint."""
     paths = [path for place in inside for path in (folder / place).glob("*") if path.is_file()]
     return [path for path in paths if path.name.endswith(SMALL_FILES) and path.name not in UNREAD]
 
 
 def hash_files(files: Iterable[Path]) -> str:
-    """SHA-256 over the names and bytes of ``files``."""
+    """Return the SHA-256 over the names and bytes of ``files``."""
     total, start = hashlib.sha256(), time.monotonic()
     paths = sorted(set(files))
     unread = unread_bytes(paths)

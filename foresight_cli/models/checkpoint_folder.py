@@ -1,4 +1,4 @@
-"""What is wrong with a folder that is no checkpoint, and what to type in its place."""
+"""Messages for a folder that is no checkpoint: what is wrong with it, and what to type instead."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ MERGE = (
 
 _HOLDS = {"qwen25vl": ("text_encoder", "text_encoder_2"), "ltxv": ("vae",), "autoencoder": ("vae",),
           "vision": ("image_encoder", "vision_encoder")}  # fmt: skip
-"""Which folder of a diffusers pipeline each model is in."""
+"""The folder of a diffusers pipeline that holds each model."""
 
 _USUAL = {"ltxv": "AutoencoderKLLTXVideo", "autoencoder": "AutoencoderKL"}
-"""The class that a single file is read with, where its names do not tell."""
+"""The class that reads a single file whose tensor names do not show its kind."""
 
 SHIPPED_FOR = ("qwen25vl", "ltxv")
 """Models that foresight ships a small checkpoint for."""
 
 
 def wanted(model: str) -> str:
-    """What ``model.checkpoint=`` takes, for the end of a message."""
+    """Return what ``model.checkpoint=`` takes, for the end of a message."""
     tiny = "; or leave it out and add weights=tiny" if model in SHIPPED_FOR else ""
     return f"model.checkpoint= wants a folder written by save_pretrained or a hub id{tiny}"
 
 
 def why_no_folder(folder: Path, model: str) -> str:
-    """What is said of a path that is no folder."""
+    """Return the message for a path that is no folder."""
     if folder.is_symlink() and not folder.exists():
         return f"{folder} is a broken link: it points to {folder.readlink()}. {wanted(model)}"
     if not folder.exists():
@@ -65,7 +65,7 @@ def why_no_folder(folder: Path, model: str) -> str:
 
 
 def near(folder: Path) -> str:
-    """The folder of nearly this name beside it, as a question; empty if there is none."""
+    """Return "Did you mean" with a folder of a similar name in the same place; empty if there is none."""
     try:
         others = [path.name for path in folder.parent.iterdir() if path.is_dir()]
     except OSError:
@@ -75,7 +75,7 @@ def near(folder: Path) -> str:
 
 
 def why_no_checkpoint(folder: Path, subfolder: str | None, model: str) -> str:
-    """What is said of a folder, or of ``subfolder`` in it, that has no ``config.json``."""
+    """Return the message for a folder, or ``subfolder`` in it, without a ``config.json``."""
     if not folder.is_dir():
         return why_no_folder(folder, model)
     inside = folder / (subfolder or "")
@@ -121,7 +121,7 @@ def _line_of(option: str, folder: Path) -> str:
 
 
 def _instead(folder: Path) -> str:
-    """What to name in place of a subfolder that is not there."""
+    """Return what to give instead of a subfolder that does not exist."""
     if (folder / "config.json").is_file():
         return ", but a config.json itself: add model.subfolder=null"
     if not (holders := _with_config(folder)) and (conversion := single_file_advice(folder)):
@@ -130,7 +130,7 @@ def _instead(folder: Path) -> str:
 
 
 def broken_link(folder: Path) -> str:
-    """What is said of the first weight file in ``folder`` that is a link to nothing; empty if there is none."""
+    """Return the message for the first weight file in ``folder`` that is a broken link; empty if there is none."""
     links = sorted(path for path in folder.iterdir() if path.is_symlink() and not path.exists())
     weights = [link for link in links if ".safetensors" in link.name]
     return f"{weights[0].name} is a broken link to {weights[0].readlink()}. Fetch it again" if weights else ""
@@ -141,16 +141,16 @@ def _with_config(folder: Path) -> list[str]:
 
 
 def _snapshot(folder: Path) -> Path | None:
-    """The newest snapshot under a folder of the hub's cache."""
+    """Return the newest snapshot under a folder of the hub's cache."""
     snapshots = folder if folder.name == "snapshots" else folder / "snapshots"
     if not folder.name.startswith("models--") and folder.name != "snapshots":
         return None
-    held = [path for path in snapshots.glob("*") if path.is_dir()]
-    return max(held, key=lambda path: path.stat().st_mtime) if held else None
+    commits = [path for path in snapshots.glob("*") if path.is_dir()]
+    return max(commits, key=lambda path: path.stat().st_mtime) if commits else None
 
 
 def _listing(folder: Path) -> str:
-    """Some names of what is in ``folder``."""
+    """List the names of the first files and folders in ``folder``."""
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if not names:
         return "nothing: the folder is empty"

@@ -1,4 +1,4 @@
-"""Latents back to pictures, by the decoder of an autoencoder of diffusers."""
+"""Decoding latents to pictures with an autoencoder of diffusers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     import torch
 
 SEED = 0
-"""Of the noise that some decoders add: each picture is decoded alone, after this seed, so it is the same every time."""
+"""Seed of the noise that some decoders add: each picture is decoded alone after it, so the result never changes."""
 
 
 def decoded(vae: Any, latents: torch.Tensor, frames: int, side: int) -> torch.Tensor:
-    """The pictures that ``vae`` makes of ``latents``, ``[n, frames, side, side, 3]`` in [0, 1], float32 on the CPU.
+    """Decode ``latents`` with ``vae`` to pictures ``[n, frames, side, side, 3]`` in [0, 1], float32 on the CPU.
 
     Args:
         vae: the network, loaded.
-        latents: ``[n, C, h, w]`` or ``[n, C, T, h, w]``, as its ``encode`` gives them.
+        latents: ``[n, C, h, w]`` or ``[n, C, T, h, w]``, as its ``encode`` returns them.
         frames: of each sample; 1 for a still picture.
         side: pixels along a side of each frame.
 
@@ -35,11 +35,11 @@ def decoded(vae: Any, latents: torch.Tensor, frames: int, side: int) -> torch.Te
     pictures = [torch.empty(0, frames, side, side, 3)]
     graphics = [vae.device] if vae.device.type == "cuda" else []
     with torch.inference_mode(), torch.random.fork_rng(devices=graphics):
-        for latent in latents.to(vae.device, vae.dtype).split(1):  # alone: a clip's pixels fill memory fast
+        for latent in latents.to(vae.device, vae.dtype).split(1):  # one at a time: a clip's pixels fill memory fast
             torch.manual_seed(SEED)
             try:
-                out = vae.decode(latent, **_beside(vae, name))
-            except Exception as error:  # out of memory, or whatever a network raises for latents that it does not take
+                out = vae.decode(latent, **_arguments(vae, name))
+            except Exception as error:  # out of memory, or any error for latents that it does not take
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise ForesightError(
                     f"{name} cannot decode latents of the shape {list(latent.shape)}: {reason}"
@@ -48,8 +48,8 @@ def decoded(vae: Any, latents: torch.Tensor, frames: int, side: int) -> torch.Te
     return torch.cat(pictures)
 
 
-def _beside(vae: Any, name: str) -> dict[str, Any]:
-    """What ``decode`` wants of one sample besides its latents."""
+def _arguments(vae: Any, name: str) -> dict[str, Any]:
+    """Return the further arguments that ``decode`` needs for one sample."""
     import torch
 
     if vae.config.get("timestep_conditioning"):
@@ -61,7 +61,7 @@ def _beside(vae: Any, name: str) -> dict[str, Any]:
 
 
 def _in_range(pixels: torch.Tensor, name: str, frames: int, side: int) -> torch.Tensor:
-    """``[1, 3, H, W]`` or ``[1, 3, T, H, W]`` in [-1, 1] as ``[1, T, H, W, 3]`` in [0, 1]; no opacity."""
+    """Convert ``[1, 3, H, W]`` or ``[1, 3, T, H, W]`` in [-1, 1] to ``[1, T, H, W, 3]`` in [0, 1], without opacity."""
     pixels = pixels.unsqueeze(2) if pixels.ndim == 4 else pixels
     pixels = pixels[:, :3] if pixels.shape[1] == 4 else pixels
     if tuple(pixels.shape) != (1, 3, frames, side, side):

@@ -1,4 +1,4 @@
-"""``model=histogram``: a control with no network, the picture's colour histogram. It holds no position at all."""
+"""``model=histogram``: a control with no network, the picture's colour histogram. It holds no positions."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Histogram:
         return {"name": "histogram", "bins": self.config.bins}
 
     def identity(self, *, reach_hub: bool) -> dict[str, Any]:
-        """There is no checkpoint."""
+        """Return {}: there is no checkpoint."""
         return {}
 
     def check_layers(self, layers: Sequence[str]) -> None:
-        """There is only ``final``, which the config has checked."""
+        """Check nothing: the only layer is ``final``, which the config has checked."""
 
     def check_files(self, *, clips: bool = False) -> None:
-        """There are no such files."""
+        """Check nothing: there are no such files."""
 
     def size(self, frames: int) -> None:
         """See :class:`LatentModel`: no weights."""
@@ -53,7 +53,7 @@ class Histogram:
         return 4 * self.config.bins**3
 
     def load(self, device: str) -> None:
-        """There are no weights."""
+        """Do nothing: there are no weights."""
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
         """Count the pixels of each colour cell, over all frames."""

@@ -13,13 +13,13 @@ from foresight_cli.errors import ForesightError
 
 @dataclass(frozen=True)
 class HubFiles:
-    """What is known of a checkpoint on the hub before any of its files is fetched.
+    """Facts about a checkpoint on the hub that are known before any of its files is fetched.
 
     Attributes:
         commit: of the revision that was asked for.
-        names: of all its files, with their folders; None where the hub could not be asked.
-        sizes: bytes of each, where the hub tells.
-        folder: the copy that an earlier run has fetched; None where the hub answered.
+        names: of all its files, with their folders; None if the hub could not be asked.
+        sizes: bytes of each file, where the hub reports them.
+        folder: the copy that an earlier run has fetched; None if the hub answered.
     """
 
     commit: str
@@ -29,12 +29,12 @@ class HubFiles:
 
 
 def hub_files(name: str, revision: str | None, advice: str) -> HubFiles:
-    """Ask the hub for ``name`` once, so that what is fetched is the very commit that the recipe names.
+    """Ask the hub for ``name`` once, so that the files fetched later are of the commit that the recipe names.
 
     Args:
         name: the hub id.
         revision: a branch, tag or commit; None for main.
-        advice: what to do where it cannot be had.
+        advice: what to do if it cannot be fetched, for the message.
 
     Raises:
         ForesightError: the hub cannot be asked, and no earlier run has fetched this revision.
@@ -46,14 +46,14 @@ def hub_files(name: str, revision: str | None, advice: str) -> HubFiles:
 
 @lru_cache(maxsize=64)
 def _asked_once(name: str, revision: str | None, advice: str, cache: str) -> HubFiles:
-    """See :func:`hub_files`; a run opens a model several times, and ``cache`` may be another one by then."""
+    """See :func:`hub_files`; a run opens a model several times, and ``cache`` may have changed between them."""
     from huggingface_hub import HfApi, snapshot_download
 
     try:
         info = HfApi().model_info(name, revision=revision, timeout=20, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         return HubFiles(str(info.sha), frozenset(sizes), None, sizes)
-    except Exception as error:  # any failure to ask leaves what an earlier run has fetched
+    except Exception as error:  # if the hub cannot be asked, use what an earlier run has fetched
         try:
             folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
         except Exception:
@@ -62,15 +62,15 @@ def _asked_once(name: str, revision: str | None, advice: str, cache: str) -> Hub
 
 
 def refusal(name: str, error: Exception, advice: str) -> str:
-    """What is said where the hub does not give a file."""
+    """Return the message for a file that the hub does not give."""
     reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     return f"cannot get {name} from the Hugging Face hub ({reason}). {advice}"
 
 
 def remember(name: str, revision: str | None, commit: str) -> None:
-    """Note in the hub's cache which commit a branch is at, so that it is found there once the hub cannot be asked.
+    """Note in the hub's cache which commit a branch is at, so that it is found there when the hub cannot be asked.
 
-    The client does so itself only where it is asked for the branch, which may have moved on since the commit was read.
+    The client does so itself only if it is asked for the branch, which may have moved since the commit was read.
     """
     if revision == commit:
         return
@@ -87,7 +87,7 @@ def _cache_folder(name: str) -> Path:
 
 
 def _cached(name: str, revision: str | None) -> str:
-    """Why the hub's cache on this machine does not serve ``revision`` though it holds the checkpoint; empty if not."""
+    """Return why the hub's cache holds the checkpoint but cannot give ``revision``; empty if it does not hold it."""
     folder = _cache_folder(name)
     snapshots = folder / "snapshots"
     try:
@@ -96,9 +96,9 @@ def _cached(name: str, revision: str | None) -> str:
         return ""
     if not commits:
         return ""
-    held = f"the hub cache {folder} holds the snapshot {commits[0]} of {name}"
+    content = f"the hub cache {folder} holds the snapshot {commits[0]} of {name}"
     if len(commits) > 1:
-        held = f"the hub cache {folder} holds {len(commits)} snapshots of {name}"
+        content = f"the hub cache {folder} holds {len(commits)} snapshots of {name}"
     ref = folder / "refs" / (revision or "main")
     if not ref.is_file():
         why = f"but no file refs/{revision or 'main'} that says which one is {revision or 'main'}"
@@ -106,4 +106,4 @@ def _cached(name: str, revision: str | None) -> str:
         why = f"but refs/{revision or 'main'} has white space around the commit"
     else:
         why = f"but not the one that refs/{revision or 'main'} names"
-    return f"{held}, {why}, and the hub cannot be asked. Add model.revision={commits[-1]}"
+    return f"{content}, {why}, and the hub cannot be asked. Add model.revision={commits[-1]}"

@@ -1,8 +1,8 @@
-"""What a network lacks of a checkpoint's weights, and what a checkpoint holds that the network has no place for.
+"""Weights that a checkpoint lacks, and weights in it that the network has no place for.
 
 The same report is made twice: from the headers of the weight files before any weight is read, and by
-``from_pretrained`` itself. What would be filled at random or left out is refused, save a written list of what no latent
-depends on.
+``from_pretrained`` itself. A weight that would be filled at random or left out is refused, unless it is on a list of
+weights that no latent depends on.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _SCALES = re.compile(
 
 @dataclass(frozen=True)
 class Report:
-    """What does not fit between a checkpoint and a network.
+    """Weights that do not fit between a checkpoint and a network.
 
     Attributes:
-        missing: weights of the network that the checkpoint has not.
+        missing: weights of the network that the checkpoint does not have.
         unexpected: weights of the checkpoint that the network has no place for.
         mismatched: weights whose shape in the file, ``[1]``, is not that of the network, ``[2]``.
     """
@@ -40,24 +40,24 @@ class Report:
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> Report:
-        """From ``output_loading_info=True`` of transformers or diffusers."""
+        """Read ``output_loading_info=True`` of transformers or diffusers."""
         return cls(info["missing_keys"], info["unexpected_keys"], info["mismatched_keys"])
 
 
 def refuse_what_does_not_fit(
     report: Report, checkpoint: Checkpoint, network: str, unused: Collection[str], harmless: Collection[str]
 ) -> None:
-    """Stop where weights would be filled at random, or left out.
+    """Refuse a checkpoint of which weights would be left out, or filled at random.
 
     Args:
         report: what does not fit.
         checkpoint: where it was read.
         network: its name, for messages.
-        unused: how the names of weights begin that no latent depends on: they may be missing.
+        unused: prefixes of the names of weights that no latent depends on: they may be missing.
         harmless: regular expressions for the names of weights that may be in the file without a place.
 
     Raises:
-        ForesightError: how many there are, the name of one, and its file.
+        ForesightError: with the number of such weights, the name of one, and its file.
     """
     name = checkpoint.name
     if report.mismatched:
@@ -69,7 +69,7 @@ def refuse_what_does_not_fit(
             f"the config makes it {list(in_network)}{more}"
         )
     missing = sorted(key for key in report.missing if not key.startswith(tuple(unused)))
-    pattern = re.compile("|".join(f"(?:{one})" for one in harmless)) if harmless else None
+    pattern = re.compile("|".join(f"(?:{name})" for name in harmless)) if harmless else None
     unexpected = sorted(key for key in report.unexpected if pattern is None or not pattern.search(key))
     if not missing and not unexpected:
         return
@@ -94,9 +94,9 @@ def _in(tensor: Tensor | None) -> str:
 
 
 def _place(key: str, tensors: Mapping[str, Tensor]) -> tuple[str, Tensor | None]:
-    """The name in the file of a weight that a library may have renamed, and where it is; None where that is not known.
+    """Find the name in the file of a weight that a library may have renamed, and its tensor; None if unknown.
 
-    Libraries change the beginning of a name, so the one tensor that shares the longest end is meant.
+    Libraries change the beginning of a name, so it is the one tensor that shares the longest end.
     """
     if key in tensors:
         return key, tensors[key]
@@ -110,10 +110,10 @@ def _place(key: str, tensors: Mapping[str, Tensor]) -> tuple[str, Tensor | None]
 
 
 def foreseen_transformers(network: Any, config: Any, tensors: Mapping[str, Tensor]) -> Report | None:
-    """What ``network.from_pretrained`` would report, from the headers alone; None where this transformers cannot tell.
+    """Report what ``network.from_pretrained`` would, from the headers alone; None if this transformers cannot.
 
-    Its own loading runs with tensors of torch's ``meta`` device, which have shapes and no numbers: so old names, tied
-    weights and weights that it splits or joins are judged by the very rules that will read them.
+    The loading of transformers runs on torch's ``meta`` device, where tensors have shapes and no numbers: so old names,
+    tied weights and weights that it splits or joins are judged by the same rules that will read them.
 
     Args:
         network: a ``PreTrainedModel`` class.
@@ -136,7 +136,7 @@ def foreseen_transformers(network: Any, config: Any, tensors: Mapping[str, Tenso
 
 
 def _dry_load(network: Any, made: Any, weights: dict[str, Any]) -> Report | None:
-    """Steps of ``from_pretrained`` that are not public: a version that has them otherwise leaves it to the real one."""
+    """Run steps of ``from_pretrained`` that are not public; None if this version has others: loading then reports."""
     import torch
 
     try:
@@ -163,13 +163,13 @@ def _dry_load(network: Any, made: Any, weights: dict[str, Any]) -> Report | None
 def foreseen_diffusers(
     network: Any, config: Mapping[str, Any], tensors: Mapping[str, Tensor], *, sharded: bool
 ) -> Report:
-    """What ``network.from_pretrained`` of diffusers would report, from the headers alone.
+    """Report what ``network.from_pretrained`` of diffusers would, from the headers alone.
 
     Args:
         network: a ``ModelMixin`` class.
         config: the content of its ``config.json``.
         tensors: what the weight files hold.
-        sharded: whether they are several, in which case diffusers does not bring old names up to date.
+        sharded: whether there are several files, in which case diffusers does not update old names.
     """
     import torch
 
@@ -185,12 +185,12 @@ def foreseen_diffusers(
     return Report(
         missing=[name for name in shapes if name not in weights],
         unexpected=unexpected,
-        mismatched=[(name, mine, shape) for name, mine, shape in both if mine != shape],
+        mismatched=[(name, in_file, shape) for name, in_file, shape in both if in_file != shape],
     )
 
 
 def _meta_dtype(dtype: str) -> Any:
-    """Whether a tensor counts or measures is all that matters where no number is read."""
+    """Return int64 for integers and bfloat16 for the rest: no number is read, so only the kind matters."""
     import torch
 
     return torch.int64 if dtype in ("I64", "I32", "I16", "U64", "U32", "U16", "BOOL") else torch.bfloat16

@@ -26,11 +26,11 @@ class LTXV(VAELatents):
         self._outline = LTXVOutline(self.checkpoint)
 
     def check_layers(self, layers: Sequence[str]) -> None:
-        """There is only ``final``, which the config has checked; the checkpoint and the resolution are checked here.
+        """Check the checkpoint and the resolution; the only layer is ``final``, which the config has checked.
 
         Raises:
             ForesightError: the checkpoint holds another autoencoder than LTX-Video's.
-            UsageError: a resolution that this checkpoint does not divide into latents.
+            UsageError: a resolution that is no multiple of the pixels of one latent.
         """
         self._outline.check_class()
         multiple("model.resolution", self.config.resolution, self._outline.sizes.side_factor)
@@ -62,10 +62,10 @@ class LTXV(VAELatents):
         )
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
-        """The frames at the configured square, in [-1, 1], as ``[3, T, r, r]``.
+        """Return the frames as squares of ``model.resolution``, in [-1, 1], as ``[3, T, r, r]``.
 
         Raises:
-            ForesightError: a number of frames that the network would not take in whole.
+            ForesightError: the network would leave out some of this number of frames.
         """
         frames, factor = len(clip.frames), self._outline.sizes.frame_factor
         if frames < 1 or (frames - 1) % factor:

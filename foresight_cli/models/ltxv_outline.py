@@ -1,4 +1,4 @@
-"""What ``config.json`` says of LTX-Video's autoencoder: its class, its channels, by how much it compresses."""
+"""LTX-Video's autoencoder as its ``config.json`` describes it: class, channels, compression factors."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ DEFAULTS: dict[str, Any] = {
     "patch_size": 4,
     "patch_size_t": 1,
 }
-"""Of the class in diffusers: the published 0.9.0 and 0.9.1 leave some of these out."""
+"""Defaults of the class in diffusers: the published 0.9.0 and 0.9.1 leave some of these out."""
 
 FRAMES, SIDES = ("conv", "temporal", "spatiotemporal"), ("conv", "spatial", "spatiotemporal")
-"""Ways of halving a clip that halve its frames, and the sides of each of them."""
+"""Kinds of downsampling that halve the number of frames, and those that halve the sides of each frame."""
 
 
 class Sizes(NamedTuple):
-    """How an autoencoder compresses.
+    """The compression of an autoencoder.
 
     Attributes:
         channels: of its latents.
-        frame_factor: frames behind the first that one latent stands for.
-        side_factor: pixels along each side that one latent stands for.
+        frame_factor: frames after the first that one latent covers.
+        side_factor: pixels along each side that one latent covers.
     """
 
     channels: int
@@ -48,10 +48,10 @@ class LTXVOutline:
         self.checkpoint = checkpoint
 
     def check_class(self) -> None:
-        """Refuse another autoencoder than LTX-Video's in diffusers.
+        """Refuse an autoencoder other than LTX-Video's in diffusers.
 
         Raises:
-            ForesightError: which class the file names, and what takes it.
+            ForesightError: with the class that the file names, and the setting that reads it.
         """
         name = str(self.checkpoint.config.get("_class_name", CLASS))
         if name == CLASS:
@@ -68,7 +68,7 @@ class LTXVOutline:
 
     @cached_property
     def sizes(self) -> Sizes:
-        """Of its latents.
+        """Channels of its latents, and the factors of compression.
 
         Raises:
             ForesightError: the file gives something other than numbers and lists.
@@ -81,9 +81,9 @@ class LTXVOutline:
             )
 
     def _halvings(self, ways: tuple[str, ...]) -> int:
-        """Blocks of the encoder that halve the clip in one of ``ways``.
+        """Count the blocks of the encoder that downsample the clip in one of ``ways``.
 
-        Not ``spatial_compression_ratio``: that only tells diffusers' tiles how large they are.
+        ``spatial_compression_ratio`` is not used: it only sets the size of diffusers' tiles.
         """
         kinds = self._get("down_block_types")
         recent = kinds[-1] == "LTXVideo095DownBlock3D"

@@ -1,4 +1,4 @@
-"""What every model gives: pooled hidden states of a batch of pictures, from one forward pass."""
+"""The interface of a model: pooled hidden states of a batch of pictures, from one forward pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Tap(NamedTuple):
-    """Which latents are wanted of a forward pass."""
+    """A layer to read in a forward pass, and its pooling."""
 
     layer: str
     pooling: str
@@ -31,7 +31,7 @@ class Prepared:
         sample_id: the sample it came from.
         tensors: the network's inputs for this one sample, on the CPU.
         shape: samples with equal shapes go through the network in one batch, with no padding.
-        length: positions that the network computes; a model that pads puts samples of like length together.
+        length: positions that the network computes; a model that pads batches samples of similar length.
     """
 
     sample_id: str
@@ -41,21 +41,21 @@ class Prepared:
 
     @property
     def bytes(self) -> int:
-        """What it takes in memory."""
+        """Bytes that it takes in memory."""
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
 
 class Encoder(Protocol):
-    """What a forward pass asks of a model that is loaded."""
+    """The part of a loaded model that a forward pass needs."""
 
     pads: bool
-    """Whether samples of different shapes may share a batch."""
+    """True if samples of different shapes may share a batch."""
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
-        """One sample as the network takes it. Called from several threads at once."""
+        """Return one sample as the network takes it. Called from several threads at once."""
 
     def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, Vectors]:
-        """The latents of each tap, ``[len(batch), d]`` or a vector each where sizes differ, on the CPU.
+        """Return the latents of each tap, ``[len(batch), d]`` or a list of vectors if their sizes differ, on the CPU.
 
         The batch's shapes are all equal, unless the model :attr:`pads`.
         """
@@ -65,10 +65,10 @@ class LatentModel(Encoder, Protocol):
     """A network, or a control without one. Making one reads no weights; :meth:`load` does."""
 
     def recipe(self, layer: str) -> dict[str, Any]:
-        """All that fixes the latents of ``layer``, but for the checkpoint's own identity, as JSON values."""
+        """Return all that determines the latents of ``layer`` but for the checkpoint's identity, as JSON values."""
 
     def identity(self, *, reach_hub: bool) -> dict[str, Any]:
-        """The checkpoint's resolved revision or the hash of its files; with ``reach_hub=False``, {} for a hub id.
+        """Return the checkpoint's resolved revision or the hash of its files; {} for a hub id with ``reach_hub=False``.
 
         Raises:
             ForesightError: there is no such checkpoint, or the hub cannot be reached.
@@ -78,7 +78,7 @@ class LatentModel(Encoder, Protocol):
         """Refuse a layer that the checkpoint does not have, before its weights are read.
 
         Raises:
-            UsageError: which layer was asked for, and which there are.
+            UsageError: with the layer that was given, and those that the checkpoint has.
         """
 
     def check_files(self, *, clips: bool = False) -> None:
@@ -92,24 +92,24 @@ class LatentModel(Encoder, Protocol):
         """
 
     def size(self, frames: int) -> Size | None:
-        """Numbers that the network and a sample of so many frames take; None without weights. Reads no tensor.
+        """Return the size of the network and of a sample of ``frames`` frames; None without weights. Reads no tensor.
 
         Raises:
             ForesightError: the checkpoint's files cannot be read.
         """
 
     def check_weights(self) -> None:
-        """Refuse a checkpoint whose weights cannot be read, or not all of them, before they are read or fetched.
+        """Refuse a checkpoint of which any weight cannot be read, before the weights are read or fetched.
 
         Raises:
-            ForesightError: which file or weight is the matter, and what to do.
+            ForesightError: with the file or weight that cannot be read, and what to do.
         """
 
     def all_layers(self) -> tuple[str, ...]:
-        """What ``layer=all`` means, in the network's order; reads config files alone."""
+        """Return the layers of ``layer=all``, in the network's order. Reads only config files."""
 
     def row_bytes(self, tap: Tap, frames: int) -> int | None:
-        """Bytes of the latents of a sample of so many frames; None where its size decides. Reads config files alone."""
+        """Return the bytes of a sample's latents; None if they depend on its size. Reads only config files."""
 
     def load(self, device: str) -> None:
         """Read the weights and move them to ``device``."""

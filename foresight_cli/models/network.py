@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LARGE = 500_000_000
-"""Bytes of weights that take long enough to read for a line that says so."""
+"""Bytes of weights from which reading takes long enough to log a line about it."""
 
 ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes of one number, by dtype."""
@@ -42,7 +42,7 @@ def checkpoint_of(
     library: str = "transformers",
     beside: tuple[str, ...] = (),
 ) -> Checkpoint:
-    """The files behind ``config``; with ``init=random`` the weights are not among them."""
+    """Return the checkpoint that ``config`` names; with ``init=random`` without its weights."""
     return Checkpoint(
         config.checkpoint,
         config.revision,
@@ -56,7 +56,7 @@ def checkpoint_of(
 
 
 def network_recipe(config: NetworkConfig, checkpoint: Checkpoint) -> dict[str, Any]:
-    """The part of a recipe that every network shares; ``init`` and ``variant`` appear only where they are set."""
+    """Return the part of a recipe that every network shares; ``init`` and ``variant`` appear only if they are set."""
     random = {} if config.init == "pretrained" else {"init": config.init, "init_seed": config.init_seed}
     return {"name": config.name, **checkpoint.recipe(), "dtype": config.dtype, **random}
 
@@ -72,7 +72,7 @@ def load_transformers(
     harmless: Collection[str] = (),
     device_map: str | None = None,
 ) -> Any:
-    """The transformers class (or auto class) ``network``, read from ``checkpoint``, in evaluation mode on ``device``.
+    """Load the transformers class (or auto class) ``network`` from ``checkpoint``, in evaluation mode on ``device``.
 
     Args:
         network: a ``PreTrainedModel`` class, or an auto class.
@@ -80,13 +80,13 @@ def load_transformers(
         checkpoint: where the files are.
         device: where it runs.
         what: the network's name in messages.
-        unused: how the names of weights begin that no latent depends on: they may be missing.
+        unused: prefixes of the names of weights that no latent depends on: they may be missing.
         harmless: regular expressions for weights that the checkpoint may hold though the network has no place for them.
-        device_map: in place of ``device``, how accelerate spreads it over GPUs, memory and disk.
+        device_map: how accelerate spreads it over GPUs, memory and disk, in place of ``device``.
 
     Raises:
-        ForesightError: the files cannot be read, lack weights, or hold others; the network is to be spread without
-            accelerate.
+        ForesightError: the files cannot be read, lack weights, or hold others; ``device_map`` is given and accelerate
+            is not installed.
     """
     import torch
     from transformers import AutoConfig
@@ -120,10 +120,10 @@ def load_transformers(
 def _read(
     network: Any, folder: Path, variant: str | None, dtype: torch.dtype, placed: Mapping[str, Any]
 ) -> tuple[Any, Report]:
-    """The network with the weights in ``folder``, and what did not fit."""
+    """Load the network with the weights in ``folder``, and report what did not fit."""
     dequantised = "quantization_config" in placed
     with warnings.catch_warnings():
-        if dequantised:  # transformers says that it takes the file's settings and this one
+        if dequantised:  # transformers warns that it combines the file's settings and this one
             warnings.simplefilter("ignore", UserWarning)
         made, info = network.from_pretrained(
             folder,
@@ -134,7 +134,7 @@ def _read(
             ignore_mismatched_sizes=True,  # they are in the report, with both shapes
             **placed,
         )
-    # what was not quantised is still in the file's dtype
+    # weights that were not quantised still have the file's dtype
     return made.to(dtype) if dequantised else made, Report.of(info)
 
 
@@ -146,7 +146,7 @@ def foresee_transformers(
     unused: Collection[str] = (),
     harmless: Collection[str] = (),
 ) -> None:
-    """Refuse what :func:`load_transformers` would refuse, before a weight is read; arguments and errors as there."""
+    """Refuse what :func:`load_transformers` would, before a weight is read; the same arguments and errors."""
     checkpoint.check()
     if not checkpoint.weights:
         return
@@ -163,7 +163,7 @@ def foresee_transformers(
 
 
 def _dequantised(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What has weights read to numbers of the wanted dtype, where that can be: the same on a CPU and on any GPU."""
+    """Return the setting that reads quantised weights as plain numbers, the same on a CPU and a GPU; {} if none."""
     import transformers
 
     readers = {"fp8": "FineGrainedFP8Config", "compressed-tensors": "CompressedTensorsConfig"}
@@ -173,7 +173,7 @@ def _dequantised(config: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _timed(config: NetworkConfig, checkpoint: Checkpoint) -> Iterator[None]:
-    """Say how long large weights took to read: minutes in which nothing else is said."""
+    """Log how long large weights took to read, because nothing else is logged in these minutes."""
     size, start = ITEMSIZE[config.dtype] * (weight_count(checkpoint) or 0), time.monotonic()
     yield
     if size > LARGE:
@@ -182,7 +182,7 @@ def _timed(config: NetworkConfig, checkpoint: Checkpoint) -> Iterator[None]:
 
 
 def input_device(network: Any) -> Any:
-    """The ``torch.device`` that a network of transformers takes its inputs on: of one that is spread, the first GPU."""
+    """Return the ``torch.device`` for the inputs of a network of transformers: the first GPU if it is sharded."""
     import torch
 
     places = getattr(network, "hf_device_map", None)
@@ -193,10 +193,10 @@ def input_device(network: Any) -> Any:
 
 
 def _spread(network: Any, device_map: str) -> Any:
-    """A network that was made in memory, shared out over GPUs and memory, block by block.
+    """Spread a network that was built in memory over GPUs and memory, block by block.
 
     Raises:
-        ForesightError: it does not fit there; there are no files that the rest could be read from.
+        ForesightError: it does not fit there; it has no files that the rest could be read from.
     """
     from accelerate import dispatch_model, infer_auto_device_map
     from accelerate.utils import get_balanced_memory, get_max_memory
@@ -232,7 +232,7 @@ def load_diffusers(
     what: str,
     harmless: Collection[str] = (),
 ) -> Any:
-    """The diffusers class ``network``; arguments and errors as in :func:`load_transformers`."""
+    """Load the diffusers class ``network``; arguments and errors as in :func:`load_transformers`."""
     import torch
 
     folder, dtype = checkpoint.fetch() / (checkpoint.subfolder or ""), getattr(torch, config.dtype)
@@ -248,16 +248,16 @@ def load_diffusers(
                 variant=checkpoint.variant,
                 torch_dtype=dtype,
                 use_safetensors=True,
-                low_cpu_mem_usage=False,  # the other way wants accelerate
+                low_cpu_mem_usage=False,  # True needs accelerate
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # told below, with both shapes
+                ignore_mismatched_sizes=True,  # refused below, with both shapes
             )
             refuse_what_does_not_fit(Report.of(info), checkpoint, what, (), harmless)
     return made.to(device).eval().requires_grad_(False)
 
 
 def foresee_diffusers(network: Any, checkpoint: Checkpoint, *, what: str, harmless: Collection[str] = ()) -> None:
-    """Refuse what :func:`load_diffusers` would refuse, before a weight is read; arguments and errors as there."""
+    """Refuse what :func:`load_diffusers` would, before a weight is read; the same arguments and errors."""
     checkpoint.check()
     if not checkpoint.tensors or checkpoint.layout is None:
         return

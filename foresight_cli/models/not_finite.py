@@ -1,4 +1,4 @@
-"""Why latents are NaN or infinite: weights that are so already, or a dtype that is too narrow."""
+"""Latents that are NaN or infinite: find the reason, damaged weights or a dtype that is too narrow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDER = {
     "bfloat16": "Use model.dtype=float32",
     "float32": "float32 is the widest dtype there is: the network itself gives no finite numbers for these samples",
 }
-"""What to do about them, by the dtype that they were computed in."""
+"""Advice, by the dtype that the latents were computed in."""
 
 
 class Spoiled(NamedTuple):
@@ -20,7 +20,7 @@ class Spoiled(NamedTuple):
 
     Attributes:
         name: in the file.
-        file: that holds it.
+        file: the file that holds it.
         value: ``NaN`` or ``inf``.
     """
 
@@ -30,7 +30,7 @@ class Spoiled(NamedTuple):
 
 
 def spoiled_weight(checkpoint: Checkpoint) -> Spoiled | None:
-    """The first weight in the files of ``checkpoint`` that holds NaN or infinity. Reads all of them."""
+    """Find the first weight in the files of ``checkpoint`` that holds NaN or infinity. Reads all of them."""
     from safetensors import safe_open
 
     if checkpoint.layout is None:
@@ -46,23 +46,23 @@ def spoiled_weight(checkpoint: Checkpoint) -> Spoiled | None:
 
 
 def refuse_spoiled(checkpoint: Checkpoint) -> None:
-    """Name a weight that is NaN or infinite in the files of ``checkpoint``.
+    """Refuse ``checkpoint`` if a weight in its files is NaN or infinite.
 
     Raises:
         ForesightError: there is one.
     """
-    if found := spoiled_weight(checkpoint):
+    if weight := spoiled_weight(checkpoint):
         raise ForesightError(
-            f"the checkpoint {checkpoint.name} is damaged: {found.name} in {found.file} holds {found.value}. Copy or "
-            "download it again, or take one that was saved before its training failed"
+            f"the checkpoint {checkpoint.name} is damaged: {weight.name} in {weight.file} holds {weight.value}. Copy "
+            "or download it again, or take one that was saved before its training failed"
         )
 
 
 def not_finite_advice(model: object) -> str:
-    """What to do about latents of ``model`` that are not finite.
+    """Return what to do about latents of ``model`` that are not finite.
 
     Raises:
-        ForesightError: its weights are not finite themselves.
+        ForesightError: its weights themselves are not finite.
     """
     checkpoint = getattr(model, "checkpoint", None)
     if isinstance(checkpoint, Checkpoint):

@@ -30,14 +30,14 @@ class Pixels:
         return {"name": "pixels", "resolution": self.config.resolution, "resize": "pil-box"}
 
     def identity(self, *, reach_hub: bool) -> dict[str, Any]:
-        """There is no checkpoint."""
+        """Return {}: there is no checkpoint."""
         return {}
 
     def check_layers(self, layers: Sequence[str]) -> None:
-        """There is only ``final``, which the config has checked."""
+        """Check nothing: the only layer is ``final``, which the config has checked."""
 
     def check_files(self, *, clips: bool = False) -> None:
-        """There are no such files."""
+        """Check nothing: there are no such files."""
 
     def size(self, frames: int) -> None:
         """See :class:`LatentModel`: no weights."""
@@ -54,10 +54,10 @@ class Pixels:
         return 4 * 3 * (1 if tap.pooling == "channel_mean" else frames * self.config.resolution**2)
 
     def load(self, device: str) -> None:
-        """There are no weights."""
+        """Do nothing: there are no weights."""
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
-        """The thumbnail of each frame, by the mean of each cell (PIL's box filter)."""
+        """Return the thumbnail of each frame, by the mean of each cell (PIL's box filter)."""
         import torch
 
         side = self.config.resolution

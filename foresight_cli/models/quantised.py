@@ -28,10 +28,10 @@ PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "torchao": ("torchao", ("torchao",)),
     "vptq": ("VPTQ", ("vptq", "accelerate")),
 }
-"""What each ``quant_method`` is called, and the packages that transformers reads it with."""
+"""The name of each ``quant_method``, and the packages that transformers needs to read it."""
 
 _MODULES = {"flute-kernel": "flute", "amd-quark": "quark", "optimum-quanto": "optimum.quanto"}
-"""The module of a package, where it is not the package's name with underscores."""
+"""The module of a package, if it is not the package's name with underscores."""
 
 SIDE_FILES = (
     "quantize_config.json",
@@ -40,23 +40,23 @@ SIDE_FILES = (
     "hf_quant_config.json",
     "quanto_qmap.json",
 )
-"""Files in which tools write what ``config.json`` does not say."""
+"""Files in which tools write a quantisation that is not in ``config.json``."""
 
 NARROW = {
     "I8": "int8", "U8": "uint8", "I4": "int4", "U4": "uint4", "F4": "float4", "F6_E2M3": "float6", "F6_E3M2": "float6",
     "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "F8_E8M0": "float8_e8m0fnu",
     "F8_E4M3FNUZ": "float8_e4m3fnuz", "F8_E5M2FNUZ": "float8_e5m2fnuz",
 }  # fmt: skip
-"""Dtypes of safetensors of fewer than 16 bits, by what torch calls them."""
+"""The torch name of each dtype of safetensors with fewer than 16 bits."""
 
 
 class Quantisation(NamedTuple):
-    """How a checkpoint says that it is quantised.
+    """The quantisation that a checkpoint declares.
 
     Attributes:
-        method: its ``quant_method``; empty where it names none.
-        label: what it is called.
-        place: where it says so.
+        method: its ``quant_method``; empty if it names none.
+        label: its name in messages.
+        place: the key and file that declare it.
         top: whether transformers finds it there.
     """
 
@@ -67,9 +67,9 @@ class Quantisation(NamedTuple):
 
 
 def quantisation(config: Mapping[str, Any], names: Collection[str], model: str) -> Quantisation | None:
-    """How a checkpoint with this ``config.json`` and files of these ``names`` is quantised; None if it says nothing.
+    """Find the quantisation that a ``config.json``, or a file of these ``names``, declares; None if there is none.
 
-    Of a network with two towers, ``model=vision`` reads one with its own part of the config, which does not say it.
+    In a network with two towers, ``model=vision`` reads one with its part of the config, which does not declare it.
     """
     tower = model == "vision" and "vision_config" in config
     for place, settings in _settings(config):
@@ -83,7 +83,7 @@ def quantisation(config: Mapping[str, Any], names: Collection[str], model: str) 
 
 
 def _settings(config: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every quantisation in a ``config.json``, at whatever depth, with its place; the uppermost first."""
+    """Yield every quantisation in a ``config.json``, at any depth, with its place; the outermost first."""
     for key in ("quantization_config", "compression_config"):
         if isinstance(config.get(key), Mapping) and config[key]:
             yield f"{at}{key}", config[key]
@@ -101,12 +101,12 @@ def _named(settings: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The ``quantization_config`` that transformers finds in a ``config.json``: at its top, or of its decoder."""
+    """Return the ``quantization_config`` that transformers finds: at the top of ``config.json``, or of its decoder."""
     return dict(config.get("quantization_config") or (config.get("text_config") or {}).get("quantization_config") or {})
 
 
 def refusal(how: Quantisation, library: str) -> str:
-    """Why a checkpoint that is quantised so cannot be read here; empty if transformers reads it."""
+    """Return why this quantisation cannot be read here; empty if transformers reads it."""
     head = f"is quantised with {how.label} ({how.place})"
     if library == "diffusers" or not how.top or how.method not in PACKAGES:
         return f"{head}, which foresight does not read: {UNQUANTISED}"
@@ -125,7 +125,7 @@ def _installed(package: str) -> bool:
 
 
 def unfit(settings: Any) -> str:
-    """Why transformers cannot run this quantisation on this machine, in its own words; empty if it can.
+    """Return why transformers cannot run this quantisation on this machine, in its words; empty if it can.
 
     Args:
         settings: the ``quantization_config`` of a ``config.json``.
@@ -135,20 +135,20 @@ def unfit(settings: Any) -> str:
     try:
         quantiser = AutoHfQuantizer.from_config(dict(settings), pre_quantized=True)
         quantiser.validate_environment(device_map={"": "cpu"}, dtype=None)
-    except Exception as error:  # each method's own
+    except Exception as error:  # each method raises other errors
         return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     return ""
 
 
 def narrow(tensors: Mapping[str, Tensor]) -> tuple[int, str]:
-    """How many weights are of fewer than 16 bits, and the name of one; those are numbers only with their scales."""
+    """Count the weights of fewer than 16 bits, which mean nothing without their scales, and name one."""
     names = sorted(name for name, tensor in tensors.items() if tensor.dtype in NARROW)
     weights = [name for name in names if len(tensors[name].shape) > 1] or names
     return len(names), weights[0] if weights else ""
 
 
 def narrow_refusal(tensors: Mapping[str, Tensor]) -> str:
-    """What is said of weights of fewer than 16 bits that no ``quantization_config`` explains; empty if none is so."""
+    """Return the message for weights of fewer than 16 bits without a ``quantization_config``; empty if none are."""
     count, name = narrow(tensors)
     if not count:
         return ""
@@ -160,5 +160,5 @@ def narrow_refusal(tensors: Mapping[str, Tensor]) -> str:
 
 
 def gguf_refusal(place: str) -> str:
-    """What is said of weights in GGUF."""
+    """Return the message for weights in GGUF."""
     return f"{place} holds weights quantised as GGUF, which foresight does not read: {UNQUANTISED}"

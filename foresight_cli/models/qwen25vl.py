@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 UNUSED = ("lm_head.weight",)
 """Weights that no hidden state depends on: they may be missing."""
 
-ALL_LAYERS = (4, 8, 16, 24)  # what layer=all means, with final: of 28, as the presets
+ALL_LAYERS = (4, 8, 16, 24)  # layer=all is these of the 28 and final, as in conf/layer
 
 
 class _LastTapRead(Exception):
@@ -58,7 +58,7 @@ class Qwen25VL:
         self._inputs: Inputs | None = None
 
     def recipe(self, layer: str) -> dict[str, Any]:
-        """See :class:`LatentModel`. ``final_norm`` stands only where it changes something."""
+        """See :class:`LatentModel`. ``final_norm`` appears only if it changes something."""
         config = self.config
         return {
             **network_recipe(config, self.checkpoint),
@@ -82,17 +82,17 @@ class Qwen25VL:
     def check_layers(self, layers: Sequence[str]) -> None:
         """See :class:`LatentModel`."""
         self._refuse_other_kind()
-        blocks = self._said("num_hidden_layers")
+        blocks = self._number("num_hidden_layers")
         for layer in layers:
             if layer != "final" and int(layer) >= blocks:
                 has = f"It has 0 (the embeddings) to {blocks - 1}, and final"
                 raise UsageError(f"{self.config.checkpoint} has no layer {layer}. {has}")
 
     def _refuse_other_kind(self) -> None:
-        said = self.checkpoint.config.get("model_type")
-        if said != "qwen2_5_vl":
+        kind = self.checkpoint.config.get("model_type")
+        if kind != "qwen2_5_vl":
             raise UsageError(
-                f"{self.config.checkpoint} is of the kind {said!r}; model=qwen25vl takes qwen2_5_vl. Image encoders "
+                f"{self.config.checkpoint} is of the kind {kind!r};  model=qwen25vl takes qwen2_5_vl. Image encoders "
                 "are read by model=vision, autoencoders by model=autoencoder"
             )
 
@@ -101,9 +101,9 @@ class Qwen25VL:
         tower = self.checkpoint.config.get("vision_config") or {}
         side = self.config.resolution
         visual = (TYPICAL_TOKENS if side is None else (side // 28) ** 2) * ((frames + 1) // 2)
-        prompt = 64  # about, with the template around it
+        prompt = 64  # tokens, roughly, with the template around it
         seen = transformer_activations(4 * visual, tower.get("hidden_size", 1280), tower.get("intermediate_size", 3420))
-        read = transformer_activations(visual + prompt, self._said("hidden_size"), self._said("intermediate_size"))
+        read = transformer_activations(visual + prompt, self._number("hidden_size"), self._number("intermediate_size"))
         return Size(weight_count(self.checkpoint), max(seen, read))
 
     def check_weights(self) -> None:
@@ -115,11 +115,11 @@ class Qwen25VL:
 
     def all_layers(self) -> tuple[str, ...]:
         """See :class:`LatentModel`."""
-        return (*(str(layer) for layer in ALL_LAYERS if layer < self._said("num_hidden_layers")), "final")
+        return (*(str(layer) for layer in ALL_LAYERS if layer < self._number("num_hidden_layers")), "final")
 
     def row_bytes(self, tap: Tap, frames: int) -> int | None:
         """See :class:`LatentModel`."""
-        width = self._said("hidden_size")
+        width = self._number("hidden_size")
         if tap.pooling == "channel_mean":
             return 4 * width
         side = self.config.resolution
@@ -129,11 +129,11 @@ class Qwen25VL:
             return ITEMSIZE[self.config.dtype] * width * (side // 28) ** 2 * ((frames + 1) // 2)
         return None
 
-    def _said(self, key: str) -> int:
-        """A number of the decoder's config; it stands at the top in files of transformers 4."""
-        said = self.checkpoint.config
+    def _number(self, key: str) -> int:
+        """Return a number of the decoder's config, which is at the top level in files of transformers 4."""
+        config = self.checkpoint.config
         with self.checkpoint.reading():
-            return int((said.get("text_config") or said).get(key, said.get(key, 0)))
+            return int((config.get("text_config") or config).get(key, config.get(key, 0)))
 
     def check_files(self, *, clips: bool = False) -> None:
         """See :class:`LatentModel`."""
@@ -148,7 +148,7 @@ class Qwen25VL:
         from transformers import Qwen2_5_VLForConditionalGeneration
 
         self.checkpoint.check()
-        parts = self._parts  # before gigabytes are read
+        parts = self._parts  # its faults are found before gigabytes are read
         network = Qwen2_5_VLForConditionalGeneration
         self._network = load_transformers(
             network,
@@ -163,12 +163,12 @@ class Qwen25VL:
         self._inputs = Inputs(self.config, parts, self._network)
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
-        """Patches, the prompt with one placeholder for each visual token, and the position of each token."""
+        """Return patches, the prompt with one placeholder for each visual token, and the position of each token."""
         assert self._inputs is not None, "load() first"
         return self._inputs.prepare(clip, sample_id)
 
     def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, Vectors]:
-        """See :class:`LatentModel`. The language-model head never runs, nor any block above the last layer wanted."""
+        """See :class:`LatentModel`. Neither the language-model head nor any block above the last wanted layer runs."""
         import torch
 
         network, inputs = self._network, self._inputs
@@ -179,7 +179,7 @@ class Qwen25VL:
         kind = "video" if bool((ids == inputs.placeholders["video"]).any()) else "image"
         wanted = self._wanted(ids == inputs.placeholders[kind], real)
         pixels = "pixel_values_videos" if kind == "video" else "pixel_values"
-        given = {
+        arguments = {
             "input_ids": ids,
             "position_ids": positions,
             pixels: torch.cat([p.tensors["pixel_values"] for p in batch]).to(network.dtype),
@@ -187,13 +187,13 @@ class Qwen25VL:
         }
         read: dict[Tap, Vectors] = {}
         with torch.inference_mode(), self._hooks(taps, wanted, read), suppress(_LastTapRead):
-            # No attention mask: attention is causal and what is padded stands at the end, where nothing looks back
-            # from; with a mask, the fused kernels that need none would be passed over.
-            network.model(use_cache=False, **{name: tensor.to(device) for name, tensor in given.items()})
+            # No attention mask: attention is causal and the padding is at the end, so no real token attends to it;
+            # with a mask, torch would not use the fused kernels that need none.
+            network.model(use_cache=False, **{name: tensor.to(device) for name, tensor in arguments.items()})
         return {tap: _on_cpu(read[tap]) for tap in taps}
 
     def _wanted(self, visual: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-        """Which positions ``[b, tokens]`` count, by ``model.tokens``."""
+        """Return the mask ``[b, tokens]`` of the positions that ``model.tokens`` selects."""
         if self.config.tokens == "image":
             return visual
         if self.config.tokens == "text":
@@ -204,7 +204,7 @@ class Qwen25VL:
 
     @contextmanager
     def _hooks(self, taps: Sequence[Tap], wanted: torch.Tensor, read: dict[Tap, Vectors]) -> Iterator[None]:
-        """Pool each wanted layer where it appears, so that no full hidden state is kept."""
+        """Pool each wanted layer as soon as it is computed, so that no full hidden state is kept."""
         assert self._network is not None
         decoder = self._network.model.language_model
         counts = wanted.sum(dim=1).tolist()
@@ -237,7 +237,7 @@ class Qwen25VL:
 
 
 def _padded(batch: Sequence[Prepared]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Ids ``[b, tokens]``, positions ``[3, b, tokens]`` and which of them are real, filled up at the end."""
+    """Return ids ``[b, tokens]``, positions ``[3, b, tokens]`` and the mask of real ones, padded at the end."""
     import torch
 
     longest = max(p.length for p in batch)
@@ -254,7 +254,7 @@ def _padded(batch: Sequence[Prepared]) -> tuple[torch.Tensor, torch.Tensor, torc
 
 
 def _on_cpu(vectors: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor | Sequence[torch.Tensor]:
-    """The same vectors, brought over in one piece where they are of one size."""
+    """Move the vectors to the CPU, in one piece if they are of one size."""
     import torch
 
     if not isinstance(vectors, torch.Tensor) and len({len(vector) for vector in vectors}) == 1:

@@ -1,4 +1,4 @@
-"""Where a Qwen2.5-VL checkpoint has its tokenizer, chat template and image processor, and what to do without them."""
+"""The tokenizer, chat template and image processor of a Qwen2.5-VL checkpoint: find them, or tell how to get them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from foresight_cli.models.checkpoint import Checkpoint
 
 BESIDE = ("processor", "text_processor", "tokenizer", "")
-"""Folders of a pipeline, beside that of the network, in which these files may be; the last is the pipeline's own."""
+"""Folders of a pipeline that may hold these files, beside that of the network; the last is the pipeline's root."""
 PUBLISHED = "Qwen/Qwen2.5-VL-7B-Instruct"
 """A checkpoint on the hub that has all of these files; image processor and template are the same for all sizes."""
 
@@ -25,7 +25,7 @@ _JSON = (
     *("tokenizer_config.json", "tokenizer.json", "vocab.json", "added_tokens.json", "special_tokens_map.json"),
     *("preprocessor_config.json", "processor_config.json", "chat_template.json"),
 )
-"""Files that are read where they are there; each holds an object."""
+"""Files that are read if they exist; each holds a JSON object."""
 _DEFAULT = "additional_chat_templates/default.jinja"
 
 
@@ -56,7 +56,7 @@ class ProcessorFiles:
             ForesightError: there is none: the library would make an empty one.
         """
         for folder in self._folders("tokenizer"):
-            names = {path.name for path in folder.iterdir() if path.is_file()}  # a broken link is none
+            names = {path.name for path in folder.iterdir() if path.is_file()}  # without broken links
             if "tokenizer.json" in names or {"vocab.json", "merges.txt"} <= names:
                 return folder
         raise ForesightError(
@@ -80,15 +80,15 @@ class ProcessorFiles:
         )
 
     def image_settings(self) -> dict[str, Any]:
-        """The settings of the image processor."""
+        """Return the settings of the image processor."""
         return self._image_settings(self.images) or {}
 
     def template(self, tokenizer: Any) -> tuple[str, str]:
-        """The chat template, and the name of the file that it is in.
+        """Return the chat template, and the name of the file that it is in.
 
-        The library's own code chooses among the files that belong to a processor: ``processor_config.json``,
-        ``chat_template.json``, ``chat_template.jinja``, in this order. ``AutoProcessor`` stops there. Where none of
-        them has a template, the ``tokenizer``'s own is the only one of the checkpoint.
+        The library's code chooses among the files that belong to a processor: ``processor_config.json``,
+        ``chat_template.json``, ``chat_template.jinja``, in this order. ``AutoProcessor`` stops there. If none of them
+        has a template, the template of the ``tokenizer`` is used.
 
         Raises:
             ForesightError: there is none.
@@ -113,10 +113,10 @@ class ProcessorFiles:
         return templates["default"], file
 
     def check_json(self) -> None:
-        """Name a file that is no JSON object, which the library's own message does not.
+        """Refuse a file that is no JSON object, and name it: the library's message does not.
 
         Raises:
-            ForesightError: which file, and why.
+            ForesightError: with the file and the reason.
         """
         for file in (folder / name for folder in self._folders() for name in _JSON):
             if not file.is_file():
@@ -131,7 +131,7 @@ class ProcessorFiles:
             raise ForesightError(f"{self._named(file)} of {self.checkpoint.name} is not a JSON object ({reason})")
 
     def template_advice(self) -> str:
-        """How to get a chat template with pictures."""
+        """Return how to get a chat template with pictures."""
         return f"The published one with pictures is chat_template.json. {self._fetch_advice('chat_template.json')}"
 
     def _fetch_advice(self, file: str) -> str:
@@ -142,7 +142,7 @@ class ProcessorFiles:
         return f"To add it: hf download {PUBLISHED} {file} --local-dir {shlex.quote(str(place))}"
 
     def _folders(self, first: str | None = None) -> list[Path]:
-        """Where a file is looked for, in this order; of the folders beside the network, ``first`` before the others."""
+        """Return the folders to search, in order: the network's, then ``first``, then the others beside it."""
         if not self.checkpoint.subfolder:
             return [self.root]
         beside = sorted(BESIDE, key=lambda name: name != first)
@@ -159,7 +159,7 @@ class ProcessorFiles:
 
     @staticmethod
     def _image_settings(folder: Path) -> dict[str, Any] | None:
-        """The library takes them from ``processor_config.json`` first."""
+        """Read the image processor's settings in a folder, ``processor_config.json`` first, as the library does."""
         files = (folder / "processor_config.json", folder / "preprocessor_config.json")
         nested, own = (json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None for file in files)
         settings: dict[str, Any] | None = (nested or {}).get("image_processor")
@@ -167,20 +167,20 @@ class ProcessorFiles:
 
 
 def copy_advice(files: str) -> str:
-    """What to do about files that differ between checkpoints."""
+    """Return what to do about files that differ between checkpoints."""
     return f"Copy {files} from the checkpoint that it was made from"
 
 
 def prompt_identity(checkpoint: Checkpoint, *, reach_hub: bool) -> dict[str, str]:
-    """What fixes the prompt, where earlier versions made another one of the same files: then it has another key.
+    """Return what identifies the prompt if earlier versions made another one from the same files, so the key differs.
 
-    They took the tokenizer's own chat template before that of the processor, left out what the tokenizer adds of its
-    own, and no hash covers ``additional_chat_templates``. The commit of a hub id fixes all files, but not which of the
-    templates in them is taken. Earlier versions read no network in a subfolder.
+    They took the chat template of the tokenizer before that of the processor, left out the tokens that the tokenizer
+    adds to every text, and no hash covers ``additional_chat_templates``. The commit of a hub id determines all files,
+    but not which of their templates is used. Earlier versions read no network in a subfolder.
 
     Args:
         checkpoint: whose files they are.
-        reach_hub: whether the small files of a hub id may be fetched; without, nothing is known of them.
+        reach_hub: whether the small files of a hub id may be fetched; if not, nothing is known about them.
     """
     identity: dict[str, str] = {}
     if checkpoint.subfolder or (checkpoint.local is None and not reach_hub):
@@ -198,7 +198,7 @@ def prompt_identity(checkpoint: Checkpoint, *, reach_hub: bool) -> dict[str, str
 
 
 def _adds_tokens(folder: Path) -> bool:
-    """Whether the tokenizer puts tokens before or after every text, such as one for its beginning."""
+    """Check whether the tokenizer puts tokens before or after every text, for example one for its beginning."""
     file = folder / "tokenizer.json"
     if not file.is_file():
         settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
@@ -212,7 +212,7 @@ def _adds_tokens(folder: Path) -> bool:
 
 
 def _template_file(folder: Path) -> str | None:
-    """Which of a processor's files holds the template that the library takes; None if none has one."""
+    """Return the processor's file with the template that the library takes; None if no file has one."""
     settings = folder / "processor_config.json"
     if settings.is_file() and json.loads(settings.read_text(encoding="utf-8")).get("chat_template") is not None:
         return settings.name
@@ -221,7 +221,7 @@ def _template_file(folder: Path) -> str | None:
 
 
 def _text(file: Path) -> str | None:
-    """The template in a file; None if there is none, or none that is taken by default."""
+    """Return the template in a file; None if it has none, or none that is the default."""
     if not file.is_file():
         return None
     if file.suffix == ".jinja":

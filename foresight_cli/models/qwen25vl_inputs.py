@@ -1,4 +1,4 @@
-"""What Qwen2.5-VL is given for one sample: patches, token ids with a placeholder for each visual token, positions."""
+"""Inputs of Qwen2.5-VL for one sample: patches, token ids with a placeholder for each visual token, positions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Inputs:
     """The checkpoint's own tokenizer, chat template and image processor (its PIL backend, for clips as well)."""
 
     def __init__(self, config: Qwen25VLConfig, parts: Processor, network: Any) -> None:
-        """``network`` is the whole model, which knows how to number positions."""
+        """Keep the parts; ``network`` is the whole model, whose own code numbers the positions."""
         self.config = config
         self._parts = parts
         self._network = network
         self.placeholders = parts.placeholders
         self._prompt = lru_cache(maxsize=256)(self._number)
-        self._lock = Lock()  # a tokenizer is not to be used by two threads at once
+        self._lock = Lock()  # two threads must not use a tokenizer at once
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
         """See :class:`LatentModel`."""
@@ -45,25 +45,25 @@ class Inputs:
         return Prepared(sample_id, tensors, grid, length=len(ids))
 
     def _number(self, grid: tuple[int, int, int], fps: float | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token ids ``[tokens]`` for a grid of patches, and their positions in time, height and width ``[3, tokens]``.
+        """Return token ids ``[tokens]`` for a grid of patches, and positions in time, height and width ``[3, tokens]``.
 
-        The model's own rule numbers them, one sample at a time: in a padded batch each keeps what it has alone.
+        The model's own rule numbers them, one sample at a time: a sample has the same positions alone and in a batch.
         """
         import torch
 
         kind = "image" if fps is None else "video"
         ids = self.token_ids(kind, grid[0] * grid[1] * grid[2] // self._parts.patches.merge**2)
         types = (ids == self.placeholders[kind]).int() * (1 if kind == "image" else 2)
-        said: dict[str, Any] = {f"{kind}_grid_thw": torch.tensor([grid])}
+        arguments: dict[str, Any] = {f"{kind}_grid_thw": torch.tensor([grid])}
         if fps is not None:
-            said["second_per_grid_ts"] = torch.tensor([self._parts.patches.frames / fps])
-        positions, _ = self._network.model.get_rope_index(ids[None], mm_token_type_ids=types[None], **said)
+            arguments["second_per_grid_ts"] = torch.tensor([self._parts.patches.frames / fps])
+        positions, _ = self._network.model.get_rope_index(ids[None], mm_token_type_ids=types[None], **arguments)
         return ids, positions[:, 0]
 
     def token_ids(self, kind: str, visual_tokens: int) -> torch.Tensor:
-        """The chat prompt ``[tokens]`` with so many placeholders of ``kind``, "image" or "video".
+        """Return the chat prompt ``[tokens]`` with ``visual_tokens`` placeholders of ``kind``, "image" or "video".
 
-        With ``tokens=image`` it ends with the last of them: by causality, what follows cannot change them.
+        With ``tokens=image`` it ends with the last of them: attention is causal, so what follows cannot change them.
         """
         import torch
 

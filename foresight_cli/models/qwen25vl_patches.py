@@ -1,4 +1,4 @@
-"""The patches that Qwen2.5-VL is given, by the settings of the checkpoint's image processor."""
+"""The image patches of Qwen2.5-VL, made by the settings of the checkpoint's image processor."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Patches:
-    """What the library's image processor makes of pictures (its PIL version), for clips as well.
+    """Cuts pictures and clips into patches, like the library's image processor (its PIL version).
 
-    The library's own video processor needs torchvision, and calling its image processor takes longer than the
-    arithmetic itself: here is that arithmetic, with the processor's settings, its resizing rule and its cutting up.
+    The library's video processor needs torchvision, and calling its image processor takes longer than the arithmetic
+    itself: this class does that arithmetic, with the processor's settings, its resizing rule and its patching.
     """
 
     def __init__(self, processor: Any) -> None:
@@ -34,13 +34,13 @@ class Patches:
 
     @property
     def bounds(self) -> str:
-        """How many pixels a picture may have once it is resized, in words."""
+        """The number of pixels that a resized picture may have, in words."""
         return f"{self.processor.size['shortest_edge']} to {self.processor.size['longest_edge']} pixels an image"
 
     def __call__(
         self, frames: Sequence[Image.Image], still: bool, sample_id: str
     ) -> tuple[torch.Tensor, tuple[int, int, int]]:
-        """Patches ``[t * h * w, C * 2 * 14 * 14]`` and the grid (t, h, w).
+        """Return patches ``[t * h * w, C * 2 * 14 * 14]`` and the grid (t, h, w).
 
         A temporal patch is two frames in a row, the last of an odd number doubled; a still picture is doubled too.
 
@@ -60,25 +60,25 @@ class Patches:
                 f"{frames[0].width} x {frames[0].height} pixels: {error}",
                 "To resize every picture to a square, add model.resolution=252",
             ) from None
-        each = []
+        patches = []
         for frame in resized:
             pixels = np.asarray(frame).transpose(2, 0, 1).astype(np.float32)  # [C, H, W]
             pixels *= self._scale
             pixels -= self._shift
             cut, height, width = self.processor.patchify(pixels, patch, self.merge, pair if still else 1)
-            each.append(cut)
+            patches.append(cut)
         if still:
-            return torch.from_numpy(each[0]), (1, height, width)
-        each += each[-1:] * (-len(each) % pair)
-        paired = np.stack(each).reshape(-1, pair, height * width, 3, patch * patch).transpose(0, 2, 3, 1, 4)
+            return torch.from_numpy(patches[0]), (1, height, width)
+        patches += patches[-1:] * (-len(patches) % pair)
+        paired = np.stack(patches).reshape(-1, pair, height * width, 3, patch * patch).transpose(0, 2, 3, 1, 4)
         flat = np.ascontiguousarray(paired).reshape(-1, 3 * pair * patch * patch)
-        return torch.from_numpy(flat), (len(each) // pair, height, width)
+        return torch.from_numpy(flat), (len(patches) // pair, height, width)
 
     def _in_bounds(self, frame: Image.Image) -> Image.Image:
-        """``frame`` with sides that patches divide and as many pixels as the checkpoint was trained on.
+        """Resize ``frame`` to sides that patches divide and to the number of pixels that the checkpoint was trained on.
 
         Raises:
-            ValueError: it is 200 times as long as wide, or longer.
+            ValueError: one side is 200 times the other, or more.
         """
         from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 

@@ -1,8 +1,8 @@
 """The tokenizer, chat template and image processor of a Qwen2.5-VL checkpoint, as ``AutoProcessor`` would load them.
 
 ``AutoProcessor`` itself needs torchvision for its video half, so its parts are loaded one by one from the same files.
-They are held against ``config.json`` before any weight is read: with a tokenizer of another model the network runs too,
-to wrong numbers.
+They are checked against ``config.json`` before any weight is read: with a tokenizer of another model the network would
+run and give wrong numbers.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from foresight_cli.models.checkpoint import Checkpoint
 
 IMAGE_PROCESSORS = ("Qwen2VLImageProcessor", "Qwen2_5_VLImageProcessor")
-"""How ``image_processor_type`` begins; the second name was in the files that were published first."""
+"""Prefixes of ``image_processor_type``; the second name was in the files that were published first."""
 MOST_TRIED = 4_000_000
-"""Pixels of the picture that an image processor is tried out on, at most; it resizes a smaller one up."""
+"""Most pixels of the picture that an image processor is tried out on; it enlarges a smaller one."""
 
 
 @dataclass(frozen=True)
 class Processor:
-    """What turns a picture and a prompt into the network's inputs.
+    """Turns a picture and a prompt into the network's inputs.
 
     Attributes:
         files: where it was read from, for messages.
         tokenizer: the checkpoint's tokenizer.
-        patches: what its image processor makes of pictures.
+        patches: cuts pictures into patches, by its image processor's settings.
         template: its chat template, in Jinja.
         template_file: the file that the template was read from.
-        placeholders: the token ids that the network replaces by what it sees, by "image" and "video".
-        spelled: the token ids of ``<|image_pad|>`` and ``<|video_pad|>`` in the tokenizer; None where it has no such.
-        vocabulary: how many token ids the network knows.
+        placeholders: the token ids that the network replaces by visual features, by "image" and "video".
+        spelled: the token ids of ``<|image_pad|>`` and ``<|video_pad|>`` in the tokenizer; None if it lacks the token.
+        vocabulary: number of token ids that the network has.
     """
 
     files: ProcessorFiles
@@ -52,7 +52,7 @@ class Processor:
     vocabulary: int
 
     def prompt_ids(self, kind: str, text: str) -> list[int]:
-        """The token ids of a chat in which a user shows one picture or clip and then writes ``text``.
+        """Return the token ids of a chat in which a user shows one picture or clip and then writes ``text``.
 
         Args:
             kind: "image" or "video"; its placeholder appears once.
@@ -60,14 +60,14 @@ class Processor:
 
         Raises:
             UsageError: the text itself has a placeholder.
-            ForesightError: the template fails, or has not exactly one place for the picture; the tokenizer is of
+            ForesightError: the template fails, or does not have exactly one place for the picture; the tokenizer has
                 another vocabulary than the network.
         """
         if (token := f"<|{kind}_pad|>") in text:
             raise UsageError(f"model.prompt= has {token}, which the chat template puts in for the {kind}. Leave it out")
         try:
             prompt = self._rendered([{"type": kind}, {"type": "text", "text": text}])
-        except Exception as error:  # a template is a program that somebody else wrote: it may raise anything
+        except Exception as error:  # a template is a program: it may raise anything
             fault = f"takes text alone, no {kind}" if self._takes_text() else f"fails on a message with one {kind}"
             raise self._template_error(f"{fault} ({_line(error)})") from error
         if self._tells_the_date():
@@ -90,7 +90,7 @@ class Processor:
         return prompt
 
     def _tells_the_date(self) -> bool:
-        """Whether the template calls the library's function for the date: with a text in its place it fails."""
+        """Check whether the template calls the library's function for the date: with a text in its place it fails."""
         if "strftime_now" not in self.template:
             return False
         try:
@@ -144,7 +144,7 @@ def load_processor(checkpoint: Checkpoint) -> Processor:
     with _reading(checkpoint, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(files.tokenizer, trust_remote_code=False)
         words = tokenizer.get_vocab()
-    with _reading(checkpoint, "image processor"), np.errstate(all="ignore"):  # what is not finite is refused
+    with _reading(checkpoint, "image processor"), np.errstate(all="ignore"):  # patches that are not finite are refused
         patches = _patches(files, network.vision_config)
     with _reading(checkpoint, "chat template"):
         template, file = files.template(tokenizer)
@@ -155,7 +155,7 @@ def load_processor(checkpoint: Checkpoint) -> Processor:
 
 
 def _patches(files: ProcessorFiles, network: Any) -> Patches:
-    """The image processor, held against the network's ``vision_config`` and tried out on a picture."""
+    """Read the image processor, check it against the network's ``vision_config``, and try it out on a picture."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     whose = f"the image processor of {files.checkpoint.name}"
@@ -180,7 +180,7 @@ def _patches(files: ProcessorFiles, network: Any) -> Patches:
 
 
 def _try_out(library: Any, patches: Patches, fault: str) -> None:
-    """Compare what the library makes of a picture with :class:`Patches`; a setting that it refuses is met here."""
+    """Compare the library's patches of a picture with those of :class:`Patches`; find a setting that it refuses."""
     from PIL import Image
 
     side = 4 * patches.size * patches.merge
@@ -197,7 +197,7 @@ def _try_out(library: Any, patches: Patches, fault: str) -> None:
 
 @contextmanager
 def _reading(checkpoint: Checkpoint, part: str) -> Iterator[None]:
-    """Have whatever a library raises on files that somebody else wrote end in one line that names the ``part``."""
+    """Turn whatever a library raises on these files into a message of one line that names the ``part``."""
     with checkpoint.reading():
         try:
             yield

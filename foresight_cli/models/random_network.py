@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 WIDTHS = (32, 64, 128, 256)
 """Channels of each stage; each halves the picture's sides."""
 NETWORK = "conv 3x3 stride 2 + relu, 32-64-128-256, he-uniform of pcg64, float64, pixels in [-1, 1]"
-"""All of the network that no setting says. It enters the cache key, so it must change whenever any number does."""
+"""All of the network that no setting gives. It is part of the cache key, so it must change with any number."""
 FRAMES = 64
-"""Pictures that go through the network at once, whatever the batch: it bounds the memory of a batch of long clips."""
+"""Pictures that go through the network at once, whatever the batch: this limits the memory of a batch of long clips."""
 
 
 class RandomNetwork:
     """Four stages of 3x3 convolution (stride 2, zero padding, no bias) and ReLU: a grid ``[256, T, r/16, r/16]``.
 
-    What such features hold is what a network's shape alone gives: a trained source must beat it. ``flat`` keeps where
-    things are; ``channel_mean`` is the global average.
+    Its features show what the architecture gives without training: a trained source must beat it. ``flat`` keeps
+    positions; ``channel_mean`` is the global average.
 
-    Each frame goes through on its own, in float64, and the result is rounded to float32 once: neither batch mates nor
-    the order in which a library adds up change more than a rare last digit.
+    Each frame goes through alone, in float64, and the result is rounded to float32 once: neither the rest of the batch
+    nor a library's order of addition changes more than a rare last digit.
 
     Source: He et al. 2015 (arXiv 1502.01852) for the variance of the weights, 2 / fan-in.
     """
@@ -57,14 +57,14 @@ class RandomNetwork:
         }
 
     def identity(self, *, reach_hub: bool) -> dict[str, Any]:
-        """There is no checkpoint: the seed is all there is to the weights."""
+        """Return {}: there is no checkpoint, the seed determines the weights."""
         return {}
 
     def check_layers(self, layers: Sequence[str]) -> None:
-        """There is only ``final``, which the config has checked."""
+        """Check nothing: the only layer is ``final``, which the config has checked."""
 
     def check_files(self, *, clips: bool = False) -> None:
-        """There are no such files."""
+        """Check nothing: there are no such files."""
 
     def size(self, frames: int) -> None:
         """See :class:`LatentModel`: no weights."""
@@ -88,7 +88,7 @@ class RandomNetwork:
         self._kernels = [torch.from_numpy(kernel).to(device) for kernel in kernels(self.config.seed)]
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
-        """Each frame as a square, by the mean of each cell (PIL's box filter); 8 bits, as they are scaled later."""
+        """Return each frame as a square, by the mean of each cell (PIL's box filter); 8 bits, scaled later."""
         import torch
 
         side = self.config.resolution
@@ -107,7 +107,7 @@ class RandomNetwork:
         return {tap: pool(grid, tap.pooling) for tap in taps}
 
     def _through(self, frames: torch.Tensor) -> torch.Tensor:
-        """The last stage's values ``[n, 256, h, w]``, float32 on the CPU, of 8-bit pixels ``[n, 3, r, r]``."""
+        """Return the last stage's values ``[n, 256, h, w]``, float32 on the CPU, of 8-bit pixels ``[n, 3, r, r]``."""
         import torch
 
         assert self._kernels, "load() first"
@@ -118,10 +118,10 @@ class RandomNetwork:
 
 
 def kernels(seed: int) -> list[NDArray[np.float64]]:
-    """The weights of each stage, ``[out, in, 3, 3]``, uniform with variance 2 / fan-in; the same bits everywhere.
+    """Draw the weights of each stage, ``[out, in, 3, 3]``, uniform with variance 2 / fan-in; the same bits everywhere.
 
-    They are made of the raw output of PCG64, which numpy promises never to change (NEP 19), by exact steps and a
-    square root: what torch or numpy draw of a distribution may change with their versions.
+    They are computed from the raw output of PCG64, which numpy promises never to change (NEP 19), by exact steps and a
+    square root: the draws of torch or numpy from a distribution may change with their versions.
 
     Example:
         >>> [kernel.shape for kernel in kernels(0)]

@@ -1,4 +1,4 @@
-"""Whole models in one file, as their makers publish them: how to turn one into a folder that diffusers reads."""
+"""Whole models in one file, as their makers publish them: recognise one, and tell how diffusers converts it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ MARKS = (
     ("encoder.down.0.block.0.norm1.weight", "AutoencoderKL"),
     ("decoder.middle.0.residual.0.gamma", "AutoencoderKLWan"),
 )
-"""A tensor that marks each kind of file, and the class of diffusers that reads its autoencoder. The first one counts.
+"""A tensor that marks each kind of file, and the class of diffusers that reads its autoencoder; the first match counts.
 
 Source: ``CHECKPOINT_KEY_NAMES`` in diffusers' ``loaders/single_file_utils.py``, 0.42.
 """
 
 
 def class_of(file: Path) -> str | None:
-    """The class of diffusers whose ``from_single_file`` reads the autoencoder in ``file``; None if it is not known."""
+    """Return the class of diffusers whose ``from_single_file`` reads the autoencoder in ``file``; None if unknown."""
     try:
         with file.open("rb") as opened:
             length = int.from_bytes(opened.read(8), "little")
@@ -31,13 +31,13 @@ def class_of(file: Path) -> str | None:
 
 
 def convert_line(name: str, file: str) -> str:
-    """What to type in a shell to have diffusers write the autoencoder in ``file`` to the folder ``converted/vae``."""
+    """Return the shell line with which diffusers writes the autoencoder in ``file`` to the folder ``converted/vae``."""
     code = f"from diffusers import {name} as A; A.from_single_file({json.dumps(file)}).save_pretrained("
     return f"python -c {shlex.quote(code + json.dumps('converted/vae') + ')')}"
 
 
 def single_file_advice(folder: Path) -> str:
-    """How to convert the first file of a known kind in ``folder``, in one sentence; empty where there is none."""
+    """Return how to convert the first file of a known kind in ``folder``, in one sentence; empty if there is none."""
     for file in sorted(folder.glob("*.safetensors")):
         if name := class_of(file):
             return (
@@ -48,7 +48,7 @@ def single_file_advice(folder: Path) -> str:
 
 
 def foreign_class(name: str) -> str:
-    """What a class in ``config.json`` is that diffusers does not read, and what to do; empty for any other."""
+    """Describe a class in ``config.json`` that diffusers does not read, and what to do; empty for any other class."""
     if name == "CausalVideoAutoencoder":
         return (
             f"{name}, the layout of Lightricks' own code. Convert its single file to that of diffusers: "

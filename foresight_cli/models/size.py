@@ -1,4 +1,4 @@
-"""How large a network and what it computes are, from config files and the headers of its weights."""
+"""Size of a network and of its activations, from config files and the headers of its weights."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ STORED = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 """Bytes of one number, by the ``torch_dtype`` of a ``config.json``."""
 
 TYPICAL_TOKENS = 1280
-"""Visual tokens of a picture of a million pixels: what is reckoned with where each picture keeps its own size."""
+"""Visual tokens of a picture of a million pixels: the assumption where each picture keeps its size."""
 
 
 class Size(NamedTuple):
-    """Numbers to be held in memory; None where the files do not say.
+    """Numbers to be held in memory; None if the files do not say.
 
     Attributes:
         weights: of the network.
-        activations: of one sample on its way through the network, where they are most.
+        activations: of one sample, in the part of the network that has most of them.
     """
 
     weights: int | None
@@ -32,28 +32,28 @@ class Size(NamedTuple):
 
 
 def weight_count(checkpoint: Checkpoint, unread: Collection[str] = ()) -> int | None:
-    """Numbers in the weight files of ``checkpoint``; None where they cannot be known yet.
+    """Count the numbers in the weight files of ``checkpoint``; None if that is not known yet.
 
-    Of files that are still on the hub, it is their size over that of one number.
+    For files that are still on the hub, it is their size divided by that of one number.
 
     Args:
         checkpoint: whose files they are.
         unread: regular expressions for the names of weights that the network has no place for.
     """
-    pattern = re.compile("|".join(f"(?:{one})" for one in unread)) if unread else None
+    pattern = re.compile("|".join(f"(?:{name})" for name in unread)) if unread else None
     try:
         files = checkpoint if checkpoint.weights else replace(checkpoint, weights=True)
         if files.tensors:
             read = (t for name, t in files.tensors.items() if pattern is None or not pattern.search(name))
             return sum(prod(tensor.shape) for tensor in read)
         sizes = files.weight_file_bytes
-    except ForesightError:  # random weights, beside none in the folder; others are refused where they are wanted
+    except ForesightError:  # with random weights the folder may have none; pretrained ones are refused elsewhere
         return None
     return None if sizes is None else sizes // _itemsize(files.config)
 
 
 def unhashed_bytes(checkpoint: Checkpoint) -> int:
-    """Bytes of weights in a local folder that have to be read for their hash, since no earlier run has hashed them."""
+    """Count the bytes of weights in a local folder that no earlier run has hashed, so that they must be read."""
     if checkpoint.local is None or checkpoint.layout is None:
         return 0
     folder = checkpoint.local / (checkpoint.subfolder or "")
@@ -67,10 +67,10 @@ def _itemsize(config: dict[str, Any]) -> int:
 
 
 def transformer_activations(tokens: int, width: int, inner: int) -> int:
-    """Numbers held at once in one block: the stream, its normed copy, queries, keys, values, and the wide middle.
+    """Count the numbers held at once in a block: the stream, its normed copy, queries, keys, values, the wide middle.
 
     Args:
-        tokens: that go through it.
+        tokens: number that go through it.
         width: of the stream.
         inner: width of the feed-forward part.
     """
@@ -78,7 +78,7 @@ def transformer_activations(tokens: int, width: int, inner: int) -> int:
 
 
 def convolution_activations(config: dict[str, Any], side: int, frames: int) -> int | None:
-    """Numbers held at once in the first stage of an autoencoder's encoder, where the grid is finest.
+    """Count the numbers held at once in the first stage of an autoencoder's encoder, where the grid is finest.
 
     Args:
         config: content of its ``config.json``.

@@ -1,4 +1,4 @@
-"""What the autoencoders of diffusers share: frames in, out the posterior's mean or a draw from it, and back again."""
+"""The part that all autoencoders of diffusers share: encode frames to the posterior's mean or a draw, and decode."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class VAELatents:
-    """A :class:`LatentModel` over an autoencoder, without what depends on which one it is: loading and preparing."""
+    """A :class:`LatentModel` over an autoencoder; subclasses add loading and preparing, which depend on its class."""
 
     pads = False
 
@@ -45,7 +45,7 @@ class VAELatents:
         }
 
     def identity(self, *, reach_hub: bool) -> dict[str, Any]:
-        """See :class:`LatentModel`. Latents that earlier versions scaled too have another key."""
+        """See :class:`LatentModel`. Latents that earlier versions scaled have another key."""
         identity = self.checkpoint.identity(reach_hub=reach_hub)
         if self.config.normalize and identity:
             config = self.checkpoint.config
@@ -54,7 +54,7 @@ class VAELatents:
         return identity
 
     def check_files(self, *, clips: bool = False) -> None:
-        """There are no such files."""
+        """Check nothing: there are no such files."""
 
     def size(self, frames: int) -> Size:
         """See :class:`LatentModel`."""
@@ -74,7 +74,7 @@ class VAELatents:
             return {tap: pool(latents, tap.pooling).cpu() for tap in taps}
 
     def encode(self, batch: Sequence[Prepared]) -> torch.Tensor:
-        """The latents ``[b, C, h, w]`` or ``[b, C, T, h, w]``: the posterior's mean, or a draw with ``sample=true``."""
+        """Return latents ``[b, C, h, w]`` or ``[b, C, T, h, w]``: posterior means, or draws with ``sample=true``."""
         import torch
 
         vae = self._vae
@@ -87,18 +87,18 @@ class VAELatents:
         return normalized(latents, vae) if self.config.normalize else latents
 
     def latent_shape(self, frames: int) -> tuple[int, ...]:
-        """``(C, h, w)`` or ``(C, T, h, w)`` of a sample of so many frames. Reads config files alone."""
+        """Return ``(C, h, w)`` or ``(C, T, h, w)`` of a sample of ``frames`` frames. Reads only config files."""
         raise NotImplementedError
 
     def decode(self, rows: torch.Tensor, frames: int) -> torch.Tensor:
-        """The pictures that the network makes of latents, ``[n, frames, r, r, 3]`` in [0, 1], float32 on the CPU.
+        """Decode latents to pictures ``[n, frames, r, r, 3]`` in [0, 1], float32 on the CPU.
 
         Args:
-            rows: ``[n, d]``, as :meth:`features` gives them for ``flat``: true ones, or an adapter's.
+            rows: ``[n, d]``, as :meth:`features` returns them for ``flat``, or as an adapter predicts them.
             frames: of each sample; 1 for a still picture.
 
         Raises:
-            ForesightError: the rows are not of the size of so many frames, or the network cannot decode them.
+            ForesightError: the rows do not have the size of ``frames`` frames, or the network cannot decode them.
         """
         vae, side = self._vae, self.config.resolution
         assert vae is not None, "load() first"
@@ -113,7 +113,7 @@ class VAELatents:
 
 
 def square_pixels(clip: Clip, side: int) -> torch.Tensor:
-    """The frames as squares of ``side``, in [-1, 1], ``[3, T, side, side]``."""
+    """Return the frames as squares of ``side``, in [-1, 1], ``[3, T, side, side]``."""
     import torch
 
     square = np.stack([np.asarray(resized(frame, side)) for frame in clip.frames])
@@ -121,7 +121,7 @@ def square_pixels(clip: Clip, side: int) -> torch.Tensor:
 
 
 def encoded(vae: Any, pixels: torch.Tensor) -> tuple[torch.Tensor, Any]:
-    """The latents that ``vae`` gives with no draw, and the posterior; None where it has none to draw from."""
+    """Encode with ``vae``: the latents without a draw, and the posterior; None if there is none to draw from."""
     out = vae.encode(pixels)
     posterior = getattr(out, "latent_dist", None)
     if posterior is not None:
@@ -131,7 +131,7 @@ def encoded(vae: Any, pixels: torch.Tensor) -> tuple[torch.Tensor, Any]:
 
 
 def noise(seed: int, sample_id: str, shape: Sequence[int]) -> torch.Tensor:
-    """Standard normal noise that depends on the seed and the sample alone, not on its batch mates."""
+    """Draw standard normal noise that depends only on the seed and the sample, not on the rest of the batch."""
     import torch
 
     digest = hashlib.sha256(f"{seed}/{sample_id}".encode()).digest()
@@ -140,7 +140,7 @@ def noise(seed: int, sample_id: str, shape: Sequence[int]) -> torch.Tensor:
 
 
 def statistics(vae: Any) -> tuple[Any, Any] | None:
-    """``latents_mean`` and ``latents_std`` of a checkpoint, from its config or its weights; None where it has none."""
+    """Return ``latents_mean`` and ``latents_std`` from the config or the weights; None if the checkpoint has none."""
     buffers = dict(vae.named_buffers())
     mean, std = (
         vae.config.get(name) if vae.config.get(name) is not None else buffers.get(name)
@@ -150,7 +150,7 @@ def statistics(vae: Any) -> tuple[Any, Any] | None:
 
 
 def patch(vae: Any) -> tuple[int, int]:
-    """Latents along the height and the width that the diffusion model sees as one: FLUX.2 has 2 x 2, others 1 x 1.
+    """Return height and width of the block of latents that the diffusion model sees as one: 2, 2 in FLUX.2, else 1, 1.
 
     Its statistics are those of a batch norm over the ``C * 4`` channels of such a patch.
     """
@@ -161,17 +161,17 @@ def patch(vae: Any) -> tuple[int, int]:
 
 
 def patched_shape(shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, ...]:
-    """The shape of latents ``(C, h, w)`` or ``(C, T, h, w)`` with patches of ``size`` among their channels."""
+    """Return the shape of latents ``(C, h, w)`` or ``(C, T, h, w)`` with patches of ``size`` packed into channels."""
     height, width = size
     return (shape[0] * height * width, *shape[1:-2], shape[-2] // height, shape[-1] // width)
 
 
 def normalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
-    """``latents`` ``[b, C, ...]`` as the checkpoint's diffusion model sees them.
+    """Normalize ``latents`` ``[b, C, ...]`` as the checkpoint's diffusion model sees them.
 
     ``(z - latents_mean) / latents_std * scaling_factor``, or ``(z - shift_factor) * scaling_factor`` where the
-    checkpoint has no mean and deviation of its channels. What its config leaves out changes nothing. FLUX.2 gives
-    ``[b, 4C, h / 2, w / 2]``, see :func:`patch`.
+    checkpoint has no mean and deviation of its channels. A value that its config leaves out changes nothing. FLUX.2
+    gives ``[b, 4C, h / 2, w / 2]``, see :func:`patch`.
 
     Source: the pipelines of diffusers (LTX, Mochi, Stable Diffusion XL and 3, FLUX.2), which invert this before they
     decode.
@@ -183,8 +183,8 @@ def normalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
         mean, std = _batch_statistics(vae, latents)
         packed = grid.permute(0, 1, 3, 5, 2, 4).reshape(batch, *patched_shape((channels, height, width), size))
         return (packed - mean) / std
-    if found := statistics(vae):
-        mean, std = _along_channels(found, latents)
+    if mean_and_std := statistics(vae):
+        mean, std = _along_channels(mean_and_std, latents)
         latents = (latents - mean) / std
     elif (shift := vae.config.get("shift_factor")) is not None:
         latents = latents - shift
@@ -192,7 +192,7 @@ def normalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
 
 
 def denormalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
-    """``latents`` ``[b, C, ...]`` as the decoder of the checkpoint takes them: :func:`normalized`, undone."""
+    """Undo :func:`normalized`: return ``latents`` ``[b, C, ...]`` as the checkpoint's decoder takes them."""
     size = patch(vae)
     if size != (1, 1):
         mean, std = _batch_statistics(vae, latents)
@@ -200,18 +200,19 @@ def denormalized(latents: torch.Tensor, vae: Any) -> torch.Tensor:
         grid = (latents * std + mean).view(batch, channels // prod(size), *size, height, width)
         return grid.permute(0, 1, 4, 2, 5, 3).reshape(batch, -1, height * size[0], width * size[1])
     latents = latents / _factor(vae)
-    if found := statistics(vae):
-        mean, std = _along_channels(found, latents)
+    if mean_and_std := statistics(vae):
+        mean, std = _along_channels(mean_and_std, latents)
         return latents * std + mean
     shift = vae.config.get("shift_factor")
     return latents if shift is None else latents + shift
 
 
 def scale_unread(name: str, config: Mapping[str, Any]) -> bool:
-    """Whether the pipeline of an autoencoder leaves the ``scaling_factor`` in its config unread.
+    """Check whether the pipeline of an autoencoder ignores the ``scaling_factor`` in its config.
 
-    An ``AutoencoderKL`` with a mean and a deviation of its channels is one of Stable Diffusion XL, whose pipelines want
-    4 channels and scale too, or that of GLM-Image, whose config has the class's default and whose pipeline leaves it.
+    An ``AutoencoderKL`` with a mean and a deviation of its channels is one of two: that of Stable Diffusion XL, whose
+    pipelines want 4 channels and also scale; or that of GLM-Image, whose config has the class's default and whose
+    pipeline does not scale.
 
     Args:
         name: of its class.
@@ -222,7 +223,7 @@ def scale_unread(name: str, config: Mapping[str, Any]) -> bool:
 
 
 def _factor(vae: Any) -> float:
-    """``scaling_factor``; 1 where it has none, or has one that its pipeline does not read."""
+    """Return ``scaling_factor``; 1 if it has none, or if its pipeline does not read it."""
     scale = vae.config.get("scaling_factor")
     return 1.0 if scale is None or scale_unread(type(vae).__name__, vae.config) else float(scale)
 
@@ -235,6 +236,6 @@ def _along_channels(values: tuple[Any, Any], latents: torch.Tensor) -> list[torc
 
 
 def _batch_statistics(vae: Any, latents: torch.Tensor) -> list[torch.Tensor]:
-    """Mean and deviation of FLUX.2's batch norm."""
+    """Return mean and deviation of FLUX.2's batch norm."""
     deviation = (vae.bn.running_var + vae.config.batch_norm_eps).sqrt()
     return _along_channels((vae.bn.running_mean, deviation), latents)

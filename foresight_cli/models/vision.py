@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from foresight_cli.models.vision_layers import Encoder
 
 UNUSED = ("pooler.", "head.", "embeddings.mask_token")
-"""Weights behind ``last_hidden_state``, or for masked training: a classifier's checkpoint comes without them."""
+"""Weights after ``last_hidden_state``, or for masked training: a classifier's checkpoint does not have them."""
 
 
 class Vision:
@@ -114,20 +114,20 @@ class Vision:
                 kind, self.config, self.checkpoint, device, what=kind.__name__, unused=UNUSED, harmless=VISION
             )
         except ForesightError as error:
-            if isinstance(error.__cause__, ImportError):  # a network built on another package, as DETR on timm
+            if isinstance(error.__cause__, ImportError):  # a network built on another package, for example DETR on timm
                 raise self._shape.refusal(_line(error.__cause__).rstrip(".")) from None
             raise
         try:
             with self.checkpoint.reading(), torch.inference_mode():
                 self._encoder = Encoder(network, self._shape, _stacked(pictures, network))
         except ForesightError:
-            refuse_spoiled(self.checkpoint)  # with NaN in its weights, a network looks like another kind
+            refuse_spoiled(self.checkpoint)  # with NaN in its weights, the layers of any network seem wrong
             raise
         if self.config.tokens == "cls" and not self._encoder.before:
             raise UsageError(f"{self.config.checkpoint} has no class token; choose model.tokens=patch")
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
-        """What the image processor makes of a still picture; the shape is that of the pixels.
+        """Return what the image processor makes of a still picture; the shape is that of the pixels.
 
         Raises:
             ForesightError: it is not one picture.
@@ -144,7 +144,7 @@ class Vision:
             raise UnfitSample(sample_id, f"{frame.width} x {frame.height} pixels: {_line(error)}") from None
         tensors = {name: made[name][0] for name in self._takes if name in made}
         mask = tensors.get("pixel_attention_mask")
-        if mask is not None and mask.ndim == 1:  # SigLIP 2 fills up every picture to one number of patches: cut it off
+        if mask is not None and mask.ndim == 1:  # SigLIP 2 pads every picture to one number of patches: cut that off
             real = int(mask.sum())
             tensors |= {"pixel_values": tensors["pixel_values"][:real], "pixel_attention_mask": mask[:real]}
         return Prepared(sample_id, tensors, tuple(tensors["pixel_values"].shape))
@@ -175,7 +175,7 @@ class Vision:
         return {tap: read[tap].cpu() for tap in taps}
 
     def _wanted(self, tokens: torch.Tensor, encoder: Encoder) -> torch.Tensor:
-        """The positions that count, by ``model.tokens``; the class token is the first of all."""
+        """Return the positions that ``model.tokens`` selects; the class token is the first of all."""
         if self.config.tokens == "cls":
             return tokens[:, :1]
         if self.config.tokens == "patch":
@@ -184,11 +184,11 @@ class Vision:
 
 
 def _stacked(batch: Sequence[Prepared], network: Any) -> dict[str, torch.Tensor]:
-    """The network's inputs for a batch, on its device and with its dtype."""
+    """Return the network's inputs for a batch, on its device and with its dtype."""
     import torch
 
-    given = {name: torch.stack([p.tensors[name] for p in batch]).to(network.device) for name in batch[0].tensors}
-    return {name: t.to(network.dtype) if t.is_floating_point() else t for name, t in given.items()}
+    inputs = {name: torch.stack([p.tensors[name] for p in batch]).to(network.device) for name in batch[0].tensors}
+    return {name: t.to(network.dtype) if t.is_floating_point() else t for name, t in inputs.items()}
 
 
 def _line(error: Exception) -> str:

@@ -1,8 +1,8 @@
-"""Where the hidden states of an image encoder appear in a forward pass, and which of their positions are the picture.
+"""Reading the hidden states of an image encoder in a forward pass, and finding which positions are the picture.
 
-The blocks are the network's first ``ModuleList`` as long as its config says it is deep. :class:`Encoder` checks that
-against transformers when it is made: one pass with ``output_hidden_states=True`` must give, for every layer, the very
-tensor that was read at the block. A network built otherwise is refused, rather than read in some second way.
+The blocks are the network's first ``ModuleList`` of the length that its config gives as the depth. :class:`Encoder`
+checks that against transformers when it is made: one pass with ``output_hidden_states=True`` must give, for every
+layer, the same tensor that was read at the block. A network built otherwise is refused, not read in some other way.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ class _LastLayerRead(Exception):
 
 
 class Encoder:
-    """A loaded network whose layers are read where they appear, so that no list of hidden states is kept.
+    """A loaded network whose layers are read as they are computed, so that no list of hidden states is kept.
 
     Attributes:
         network: the transformers class.
         before: positions in front of the picture's: the class token, registers.
-        after: positions behind the picture's.
+        after: positions after the picture's.
     """
 
     def __init__(self, network: Any, shape: VisionShape, noise: Inputs) -> None:
-        """``noise``: the inputs of two pictures of noise, of one size.
+        """Find the blocks and the picture's positions, with ``noise``: the inputs of two noise pictures of one size.
 
         Raises:
             ForesightError: the layers cannot be read in this network.
@@ -46,7 +46,7 @@ class Encoder:
         self.before, self.after = self._around_the_picture(shape, noise, first)
 
     def run(self, inputs: Inputs, layers: Collection[str], read: Read) -> None:
-        """One forward pass, as far as the last of ``layers``; ``read(layer, tokens)`` is called as each appears.
+        """Run one forward pass, as far as the last of ``layers``; call ``read(layer, tokens)`` as each is computed.
 
         ``tokens`` are ``[b, positions, d]``. A feature map ``[b, C, H, W]`` comes as ``[b, H * W, C]``, row by row.
         """
@@ -63,12 +63,12 @@ class Encoder:
 
     @contextmanager
     def _hooks(self, layers: Collection[str], appeared: Read) -> Iterator[None]:
-        """Layer 0 is what enters the first block, layer k what leaves block k - 1: ``hidden_states[k]``."""
+        """Read layer 0 where it enters the first block, layer k where it leaves block k - 1: ``hidden_states[k]``."""
         handles = []
         for layer in layers:
             if layer == "0":
                 entered = self._blocks[0].register_forward_pre_hook(
-                    lambda _m, given, named: appeared("0", (*given, *named.values())[0]), with_kwargs=True
+                    lambda _m, inputs, named: appeared("0", (*inputs, *named.values())[0]), with_kwargs=True
                 )
                 handles.append(entered)
             else:
@@ -84,41 +84,41 @@ class Encoder:
                 handle.remove()
 
     def _check_against_transformers(self, shape: VisionShape, noise: Inputs) -> torch.Tensor:
-        """Refuse a network whose ``hidden_states`` are not what was read at its blocks; its layer 0 otherwise."""
+        """Return layer 0; refuse a network whose ``hidden_states`` are not what was read at its blocks."""
         depth = len(self._blocks)
         read: dict[str, torch.Tensor] = {}
         with self._hooks([str(k) for k in range(depth + 1)] if depth else [], read.__setitem__):
             out = self.network(**noise, output_hidden_states=True, return_dict=True)
-        told, final = out.get("hidden_states") or (), out.get("last_hidden_state")
+        reported, final = out.get("hidden_states") or (), out.get("last_hidden_state")
         # The last entry is left out: some classes put the final norm's output there, and layer=final is that anyway.
-        same = len(told) == depth + 1 == len(read) and all(_equal(told[k], read[str(k)]) for k in range(depth))
+        same = len(reported) == depth + 1 == len(read) and all(_equal(reported[k], read[str(k)]) for k in range(depth))
         if not depth or not same or final is None or final.shape != read[str(depth)].shape or len(final) != 2:
             raise shape.refusal("its hidden_states are not what enters and leaves its blocks")
         return read["0"]
 
     def _around_the_picture(self, shape: VisionShape, noise: Inputs, first: torch.Tensor) -> tuple[int, int]:
-        """How many positions stand before and behind those that the picture changes, where it enters the first block.
+        """Count the positions before and after those that the picture changes, where it enters the first block.
 
         Class and register tokens are the same for every picture there, whatever the config calls them.
         """
         again: list[torch.Tensor] = []
         self.run(noise, ["0"], lambda _, tokens: again.append(tokens))
         tokens = again[0]
-        rounding = 0.05 * float(tokens.abs().max())  # some kernels of a GPU sum in no fixed order
+        rounding = 0.05 * float(tokens.abs().max())  # some GPU kernels sum in no fixed order
         if not torch.allclose(_tokens(first), tokens, rtol=0, atol=rounding):
             raise shape.refusal("two passes over one picture differ, as if it hid a part at random")
         picture = (tokens[0] != tokens[1]).any(dim=-1).nonzero().flatten()
         before, last = (int(picture[0]), int(picture[-1])) if len(picture) else (0, -1)
         if last - before + 1 != len(picture) or not len(picture):
-            raise shape.refusal("the positions of the picture do not stand together")
+            raise shape.refusal("the positions of the picture are not contiguous")
         return before, tokens.shape[1] - 1 - last
 
 
 def _tokens(hidden: torch.Tensor) -> torch.Tensor:
-    """``[b, positions, d]`` as it is; a map ``[b, C, H, W]`` as ``[b, H * W, C]``, row by row."""
+    """Return ``[b, positions, d]`` as it is; a map ``[b, C, H, W]`` as ``[b, H * W, C]``, row by row."""
     return hidden if hidden.ndim == 3 else hidden.flatten(2).transpose(1, 2)
 
 
-def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """The same numbers; what overflowed in half precision is equal to itself."""
-    return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)
+def _equal(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Check whether the numbers are the same; a value that overflowed in half precision equals itself."""
+    return first.shape == second.shape and torch.allclose(first, second, rtol=0, atol=0, equal_nan=True)

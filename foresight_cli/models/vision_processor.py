@@ -14,20 +14,20 @@ from foresight_cli.models.vision_shape import VisionShape
 
 FILES = ("preprocessor_config.json", "processor_config.json")
 BESIDE = ("feature_extractor", "image_processor")
-"""Folders of a diffusers pipeline that hold the processor of its image encoder, which is in a folder of its own."""
+"""Folders of a diffusers pipeline that hold the processor of its image encoder; the encoder is in another folder."""
 
 PIL_VERSIONS = {"DINOv3ViTImageProcessor": "ViTImageProcessorPil"}
-"""Processors that transformers has for torchvision alone, and a PIL one that does the same.
+"""Processors that transformers has only for torchvision, and a PIL one that does the same.
 
-DINOv3's rescales before it resizes, and ViT's after: PIL rounds to whole colours as it resizes each way, so the two
-differ by about a colour of 255 at most, as the PIL and torchvision versions of any other do.
+DINOv3's rescales before it resizes, and ViT's after: PIL rounds to 8 bits after resizing each axis, so the two differ
+by about 1 of 255 at most, like the PIL and torchvision versions of any other processor.
 """
 
 
 def folders_of_processor(config: VisionConfig) -> tuple[str, ...]:
-    """The folders of the checkpoint, besides its subfolder, that hold the image processor.
+    """Return the folders of the checkpoint, other than its subfolder, that hold the image processor.
 
-    Of a local one only where the subfolder has none: the small files in them are part of the cache's key.
+    In a local checkpoint only if the subfolder has no processor: the small files in them are part of the cache's key.
     """
     if not config.subfolder:
         return ()
@@ -40,7 +40,7 @@ def folders_of_processor(config: VisionConfig) -> tuple[str, ...]:
 
 
 def read_processor(checkpoint: Checkpoint, shape: VisionShape) -> Any:
-    """The image processor as ``AutoImageProcessor`` reads it, with PIL.
+    """Read the image processor as ``AutoImageProcessor`` does, with PIL.
 
     Raises:
         ForesightError: the checkpoint has none, or transformers has no PIL version of it.
@@ -49,7 +49,7 @@ def read_processor(checkpoint: Checkpoint, shape: VisionShape) -> Any:
 
     folder = _folder(checkpoint)
     processor = None
-    # A class that has a torchvision version alone cannot be imported where torchvision is not installed.
+    # A class that has only a torchvision version cannot be imported if torchvision is not installed.
     with checkpoint.reading(), suppress(ImportError):
         processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", trust_remote_code=False)
     if getattr(processor, "backend", None) == "pil":
@@ -61,7 +61,7 @@ def read_processor(checkpoint: Checkpoint, shape: VisionShape) -> Any:
 
 
 def _folder(checkpoint: Checkpoint) -> Path:
-    """The first folder that holds a processor."""
+    """Return the first folder that holds a processor."""
     root = checkpoint.small_files()
     folders = [root / place for place in (checkpoint.subfolder or "", *checkpoint.beside)]
     for folder in folders:
@@ -74,7 +74,7 @@ def _folder(checkpoint: Checkpoint) -> Path:
 
 
 def _name(folder: Path) -> str:
-    """The class that the files name, without the mark of its torchvision version."""
+    """Return the class that the files name, without the suffix of its torchvision version."""
     settings: dict[str, Any] = {}
     for file in reversed(FILES):
         if (folder / file).is_file():

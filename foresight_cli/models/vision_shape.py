@@ -1,4 +1,4 @@
-"""What a checkpoint's config files say of its image encoder: how many blocks, which class, how large its latents."""
+"""The image encoder of a checkpoint, from its config files: number of blocks, class, size of its latents."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class VisionShape:
 
     @cached_property
     def depth(self) -> int:
-        """Blocks of a plain network, stages of a staged one; a file that leaves it out means its class's default.
+        """Number of blocks, or of stages in a staged network; if the file leaves it out, the class's default.
 
         Raises:
-            ForesightError: neither the file nor the class says it.
+            ForesightError: neither the file nor the class has it.
         """
         if "model_type" not in self.checkpoint.config:
             raise self.refusal(self._unnamed)
-        depth = _depth(self._said.get("depths"), self._said.get("num_hidden_layers"))
+        depth = _depth(self._settings.get("depths"), self._settings.get("num_hidden_layers"))
         if depth is None:
             depth = _depth(getattr(self.config, "depths", None), getattr(self.config, "num_hidden_layers", None))
         if depth is None:
@@ -49,8 +49,8 @@ class VisionShape:
         if not isinstance(kind, str | None):
             raise self.refusal("its model_type is no word")
         if kind not in CONFIG_MAPPING and "auto_map" in self.checkpoint.config:
-            raise self.refusal("its network is code of its own (auto_map in config.json), which foresight does not run")
-        if kind is None or "pretrained_cfg" in self._said:
+            raise self.refusal("its network is custom code (auto_map in config.json), which foresight does not run")
+        if kind is None or "pretrained_cfg" in self._settings:
             raise self.refusal(self._unnamed)
         folder = self.checkpoint.file("config.json").parent
         try:
@@ -63,22 +63,22 @@ class VisionShape:
         return getattr(whole, "vision_config", None) or whole
 
     def network(self) -> Any:
-        """The class that transformers' ``AutoModel`` has for :attr:`config`.
+        """Return the class that transformers' ``AutoModel`` has for :attr:`config`.
 
         Raises:
-            ForesightError: it has none, or one that takes something else than pictures.
+            ForesightError: it has none, or one that does not take pictures.
         """
         from transformers import MODEL_MAPPING
 
-        found = MODEL_MAPPING.get(type(self.config), None)
-        if getattr(found, "main_input_name", None) != "pixel_values":
+        network = MODEL_MAPPING.get(type(self.config), None)
+        if getattr(network, "main_input_name", None) != "pixel_values":
             raise self.refusal("transformers' AutoModel has no image encoder for it")
-        return found
+        return network
 
     def row_bytes(self, tap: Tap, tokens: str, dtype: str) -> int | None:
-        """Bytes of one sample's latents; None where the files alone do not say."""
-        width = self._said.get("hidden_size")
-        if width is None or "depths" in self._said:  # each stage has a width and a grid of its own
+        """Return the bytes of one sample's latents; None if the files do not say."""
+        width = self._settings.get("hidden_size")
+        if width is None or "depths" in self._settings:  # each stage has another width and grid
             return None
         if tap.pooling == "channel_mean":
             return 4 * int(width)
@@ -87,15 +87,15 @@ class VisionShape:
 
     @property
     def activations(self) -> int | None:
-        """Numbers that one picture takes in a block; None where the files do not say how many tokens it has."""
-        width, tokens = self._said.get("hidden_size"), self._patches()
+        """Numbers that one picture takes in a block; None if the files do not say how many tokens it has."""
+        width, tokens = self._settings.get("hidden_size"), self._patches()
         if not isinstance(width, int) or tokens is None:
             return None
-        return transformer_activations(tokens + 1, width, self._said.get("intermediate_size") or 4 * width)
+        return transformer_activations(tokens + 1, width, self._settings.get("intermediate_size") or 4 * width)
 
     def refusal(self, reason: str) -> ForesightError:
-        """What is said of a checkpoint that ``model=vision`` cannot take."""
-        kind = self._said.get("model_type", "unknown")
+        """Return the error for a checkpoint that ``model=vision`` cannot take."""
+        kind = self._settings.get("model_type", "unknown")
         whole = self.checkpoint.config
         instead = "Choose another image encoder, for instance model.checkpoint=facebook/dinov2-base"
         if whole.get("model_type") == "qwen2_5_vl":
@@ -108,7 +108,7 @@ class VisionShape:
 
     @property
     def _unnamed(self) -> str:
-        """Why a ``config.json`` that names no ``model_type`` is no network of transformers."""
+        """Reason for refusing a ``config.json`` without a ``model_type``."""
         config = self.checkpoint.config
         if "pretrained_cfg" in config or "num_features" in config:
             return "it is a checkpoint of timm, not of transformers"
@@ -117,36 +117,40 @@ class VisionShape:
         return "its config.json names no model_type"
 
     @cached_property
-    def _said(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Any]:
         """``config.json`` or its ``vision_config``. Plain JSON: reading it takes no torch."""
-        said = self.checkpoint.config
-        tower = said.get("vision_config")
+        config = self.checkpoint.config
+        tower = config.get("vision_config")
         if not isinstance(tower, dict):
-            return said
-        return tower | (said.get("vision_config_dict") or {})  # of CLIP's first configs, where it counts for more
+            return config
+        return tower | (config.get("vision_config_dict") or {})  # in CLIP's first configs, where it takes precedence
 
     def _patches(self) -> int | None:
-        """Positions of the picture, where the image processor's file gives every picture one size."""
-        patch, size = self._said.get("patch_size"), self._picture()
+        """Count the positions of the picture; None unless the image processor's file gives every picture one size."""
+        patch, size = self._settings.get("patch_size"), self._picture()
         if not isinstance(patch, int) or size is None:
             return None
         return (size[0] // patch) * (size[1] // patch)
 
     def _picture(self) -> tuple[int, int] | None:
-        """Height and width that every picture is brought to."""
+        """Return the height and width that every picture is resized or cropped to; None if they are not known."""
         try:
-            said = json.loads(self.checkpoint.file("preprocessor_config.json").read_text(encoding="utf-8"))
-        except (ForesightError, OSError, ValueError):  # an estimate: load() says what is wrong with the checkpoint
+            settings = json.loads(self.checkpoint.file("preprocessor_config.json").read_text(encoding="utf-8"))
+        except (
+            ForesightError,
+            OSError,
+            ValueError,
+        ):  # this is an estimate: load() reports what is wrong with the checkpoint
             return None
-        if not isinstance(said, dict):
+        if not isinstance(settings, dict):
             return None
-        if said.get("do_center_crop"):
-            size = said.get("crop_size")
-        elif "do_center_crop" in said or "crop_size" not in said:
-            size = said.get("size") if said.get("do_resize") else None
+        if settings.get("do_center_crop"):
+            size = settings.get("crop_size")
+        elif "do_center_crop" in settings or "crop_size" not in settings:
+            size = settings.get("size") if settings.get("do_resize") else None
         else:
-            size = None  # whether it crops is the class's default
-        if isinstance(size, int) and said.get("do_center_crop"):
+            size = None  # the class's default decides whether it crops
+        if isinstance(size, int) and settings.get("do_center_crop"):
             return size, size
         if isinstance(size, dict) and {"height", "width"} <= size.keys():
             return int(size["height"]), int(size["width"])

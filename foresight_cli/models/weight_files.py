@@ -1,6 +1,7 @@
-"""The weight files of a checkpoint: which of them loading reads, and what their headers list. No tensor is read.
+"""The weight files of a checkpoint: those that loading reads, and the tensors that their headers list.
 
-A safetensors file begins with eight bytes, the length of a JSON header that gives each tensor's dtype, shape and place.
+No tensor is read. A safetensors file begins with eight bytes, the length of a JSON header that gives each tensor's
+dtype, shape and place.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 STEMS = {"transformers": "model", "diffusers": "diffusion_pytorch_model"}
-"""What each library calls the weights that it writes, without the suffix."""
+"""The name of the weight file that each library writes, without the suffix."""
 
 UNQUANTISED = "take the checkpoint that is not quantised"
 
@@ -35,7 +36,7 @@ class Tensor(NamedTuple):
     """A tensor as a header lists it.
 
     Attributes:
-        dtype: in the words of safetensors: ``BF16``, ``F8_E4M3`` ...
+        dtype: by its name in safetensors: ``BF16``, ``F8_E4M3`` ...
         shape: its sizes.
         file: the name of the file that holds it.
     """
@@ -47,7 +48,7 @@ class Tensor(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Which files loading reads.
+    """The files that loading reads.
 
     Attributes:
         weights: the names of the safetensors files.
@@ -61,13 +62,13 @@ class Layout:
 def layout(
     names: Collection[str], library: str, variant: str | None, read: Callable[[str], str], explicit: str | None = None
 ) -> Layout | None:
-    """The files that ``from_pretrained`` of ``library`` reads, by its own order of preference; None if it finds none.
+    """Return the files that ``from_pretrained`` of ``library`` reads, by its order of preference; None if none fit.
 
     Args:
         names: of all files in the folder.
         library: ``transformers`` or ``diffusers``.
-        variant: as ``fp16`` in ``model.fp16.safetensors``.
-        read: the text of a file of the folder.
+        variant: for example ``fp16`` in ``model.fp16.safetensors``.
+        read: returns the text of a file of the folder.
         explicit: the file that a ``config.json`` names by itself (``transformers_weights``).
 
     Raises:
@@ -105,20 +106,20 @@ def _shards(index: str, text: str, names: Collection[str]) -> tuple[str, ...]:
 
 
 def variants(names: Collection[str], library: str) -> list[str]:
-    """The values of ``model.variant=`` that the files in a folder are named for."""
+    """Return the values of ``model.variant=`` that the files in a folder are named for."""
     stem = re.escape(STEMS[library])
     single = re.compile(rf"{stem}\.([^.]+)\.safetensors")
     index = re.compile(rf"{stem}\.safetensors\.(?:index\.([^.]+)|([^.]+)\.index)\.json")
     matches = [match for name in names for match in (single.fullmatch(name), index.fullmatch(name)) if match]
-    found = {group for match in matches for group in match.groups() if group}
-    return sorted(name for name in found if not _SHARD.search(f"-{name}"))
+    groups = {group for match in matches for group in match.groups() if group}
+    return sorted(name for name in groups if not _SHARD.search(f"-{name}"))
 
 
 def headers(folder: Path, files: Layout, library: str) -> dict[str, Tensor]:
-    """Every tensor of the weight files by its name.
+    """Read the headers of the weight files: every tensor by its name.
 
-    What an index names and no file holds is told of diffusers alone: it trusts the index and would leave such a weight
-    as it was in memory, while transformers looks into the files.
+    A weight that an index names and no file holds is refused for diffusers only: diffusers trusts the index and would
+    leave such a weight as it was in memory, while transformers looks into the files.
 
     Raises:
         Unreadable: a file is no safetensors file, or cut off; two hold one name; the index names what no file holds.
@@ -133,8 +134,8 @@ def headers(folder: Path, files: Layout, library: str) -> dict[str, Tensor]:
         listed = json.loads((folder / files.index).read_text(encoding="utf-8"))["weight_map"]
         if absent := sorted(name for name in listed if name not in tensors):
             raise Unreadable(
-                f"{files.index} names {len(absent)} weights that no file holds, for instance {absent[0]}, said to be "
-                f"in {listed[absent[0]]}"
+                f"{files.index} names {len(absent)} weights that no file holds, for instance {absent[0]}, which "
+                f"it places in {listed[absent[0]]}"
             )
     return tensors
 
@@ -171,19 +172,19 @@ def _pointer(name: str) -> str:
 
 
 def is_pointer(text: str) -> bool:
-    """Whether a file holds only git-lfs's note of where its content is."""
+    """Check whether a file holds only git-lfs's note of where its content is."""
     return text.startswith(_LFS.decode())
 
 
 def unread(names: Collection[str], library: str, variant: str | None, convert: str, away: bool = False) -> str:
-    """What to do about a folder that has no weights of the name that loading looks for.
+    """Return what to do about a folder that has no weights of the name that loading looks for.
 
     Args:
         names: of all files in the folder.
         library: ``transformers`` or ``diffusers``.
         variant: the one that was asked for.
-        convert: how to turn pickled weights into safetensors, to be typed.
-        away: the folder is what earlier runs have fetched from a hub that cannot be asked now.
+        convert: the line to type that turns pickled weights into safetensors.
+        away: whether the hub cannot be asked, so that the folder holds only what earlier runs have fetched.
     """
     if away and not any(".safetensors" in name for name in names):
         return NOT_FETCHED
@@ -211,7 +212,7 @@ def unread(names: Collection[str], library: str, variant: str | None, convert: s
 
 
 def conversion(library: str, config: Mapping[str, Any], source: str, subfolder: str | None, target: str) -> str:
-    """How to write pickled weights as safetensors, in a line that can be typed."""
+    """Return the line to type that writes pickled weights as safetensors."""
     if library == "diffusers":
         name = str(config.get("_class_name", "AutoModel"))
     else:

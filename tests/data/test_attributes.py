@@ -74,7 +74,7 @@ def test_only_the_top_attributes_file_counts(folder):
         ('id,x\n"c\nd.png",2\n', r", line 2: no image 'c\nd.png'; ids are paths such as 'a/1.png'"),
         (
             "id,x\nb.png,1\na/1.png,1\nb.png,2\n",
-            ", line 4: id 'b.png' stands twice, see {file}, line 2",
+            ", line 4: duplicate id 'b.png', see {file}, line 2",
         ),
         ("id,x,y\nb.png,,red\n", ", line 2: column 'y' must be a finite number, got 'red'"),
         ("id,x\nb.png,nan\n", ", line 2: column 'x' must be a finite number, got 'nan'"),

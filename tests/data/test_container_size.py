@@ -1,4 +1,4 @@
-"""The length that each kind of container states, on files of a few bytes."""
+"""The size that each kind of container declares, on files of a few bytes."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def box(name: bytes, size: int) -> bytes:
 
 
 LARGE = (1).to_bytes(4, "big") + b"mdat" + (100).to_bytes(8, "big") + bytes(84)
-RIFF = b"RIFF" + (93).to_bytes(4, "little") + b"AVI " + bytes(89)  # 101 bytes, and one to fill up
+RIFF = b"RIFF" + (93).to_bytes(4, "little") + b"AVI " + bytes(89)  # 101 bytes, and one of padding
 SECOND = b"RIFF" + (50).to_bytes(4, "little") + b"AVIX" + bytes(46)
 EBML = b"\x1a\x45\xdf\xa3\x84" + bytes(4)  # a header of 4 bytes
 SEGMENT = b"\x18\x53\x80\x67"
@@ -30,18 +30,18 @@ def test_a_whole_file_and_one_that_lacks_its_last_byte(tmp_path, kind):
     path, data = tmp_path / "file", WHOLE[kind]
     path.write_bytes(data)
     assert missing_part(path) is None
-    path.write_bytes(data + bytes(30))  # what other programs leave behind it
+    path.write_bytes(data + bytes(30))  # other programs append such bytes
     assert missing_part(path) is None
     path.write_bytes(data[:-1])
-    told = f"the file is truncated: it has {len(data) - 1} bytes, and its container goes on to {len(data)}"
-    assert missing_part(path) == told
+    message = f"the file is truncated: it has {len(data) - 1} bytes, but its container declares {len(data)}"
+    assert missing_part(path) == message
 
 
 UNKNOWN = {
     "nothing": b"",
     "four bytes": b"RIFF",
     "text": b"a letter" * 10,
-    "mp4 whose last box goes on to the end": box(b"ftyp", 20) + (0).to_bytes(4, "big") + b"mdat" + bytes(9),
+    "mp4 whose last box continues to the end": box(b"ftyp", 20) + (0).to_bytes(4, "big") + b"mdat" + bytes(9),
     "mp4 with a box of another kind": box(b"ftyp", 20) + box(b"abcd", 100)[:50],
     "avi that was never closed": b"RIFF" + bytes(4) + b"AVI " + bytes(80),
     "avi of a live recording": b"RIFF" + b"\xff" * 4 + b"AVI " + bytes(80),

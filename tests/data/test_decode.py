@@ -22,7 +22,7 @@ def encoded(image, kind, **options):
 
 
 def png(values, depth, colour_type, extra=b""):
-    """A PNG written by hand. ``values``: [height, width, channels], already packed into bytes where depth < 8."""
+    """Write a PNG by hand. ``values``: [height, width, channels], already packed into bytes if depth < 8."""
     height, width = values.shape[:2]
     if depth < 8:
         width *= 8 // depth
@@ -37,7 +37,7 @@ def chunk(kind, body):
 
 
 def tiff(values, bits, *, photometric, sample_format=1, order="<", packed=None):
-    """An uncompressed TIFF written by hand. ``values``: [height, width, channels]."""
+    """Write an uncompressed TIFF by hand. ``values``: [height, width, channels]."""
     height, width, channels = values.shape
     data = packed or values.astype(values.dtype.newbyteorder(order)).tobytes()
     shorts = struct.pack(f"{order}{2 * channels}H", *[bits] * channels, *[sample_format] * channels)
@@ -70,7 +70,7 @@ def grey(values):
 
 
 def over_white(colour, alpha):
-    """Independent of Pillow: round(alpha * colour + (1 - alpha) * 255), halves up."""
+    """Blend over white without Pillow: round(alpha * colour + (1 - alpha) * 255), halves up."""
     mixed = (colour.astype(float) * alpha + 255.0 * (255 - alpha.astype(float))) / 255
     return np.floor(mixed + 0.5).astype(np.uint8)
 
@@ -211,7 +211,7 @@ def test_pixels_without_a_fixed_white_are_refused(dtype, bits, sample_format):
 
 def test_cmyk(colours):
     cmyk = colours.astype(float)
-    expected = (255 - cmyk[..., :3]) * (255 - cmyk[..., 3:]) / 255  # ink by ink; no colour profile
+    expected = (255 - cmyk[..., :3]) * (255 - cmyk[..., 3:]) / 255  # one ink at a time; no colour profile
     tif = pixels(encoded(Image.fromarray(colours, "CMYK"), "TIFF"))
     assert np.abs(tif - expected).max() <= 1
     flat = np.broadcast_to(np.array([200, 40, 90, 30], dtype=np.uint8), (16, 16, 4))

@@ -46,7 +46,9 @@ def test_other_bytes_are_refused():
 def test_a_truncated_file_is_refused(kind):
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     data = encoded(Image.fromarray(noise), kind)
-    expected = {"WEBP": "could not create decoder object"}.get(kind, "the file is truncated")  # libwebp says no more
+    expected = {"WEBP": "could not create decoder object"}.get(
+        kind, "the file is truncated"
+    )  # libwebp gives no other reason
     assert reason(data[: len(data) // 2]) == expected
 
 
@@ -76,8 +78,8 @@ def test_a_picture_with_too_many_pixels_is_refused_with_the_setting_that_lets_it
 
 
 @pytest.mark.filterwarnings("error")
-def test_the_limit_is_ours_and_pillows_own_stays_as_it_was(monkeypatch):
-    """Pillow warns above its limit and fails above twice that: both are off while a picture is decoded."""
+def test_the_limit_is_ours_and_that_of_pillow_is_restored(monkeypatch):
+    """Pillow warns above its limit and fails above twice that; both are off while a picture is decoded."""
     data = encoded(Image.new("RGB", (30, 10)), "PNG")
     for limit in (299, 100):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)

@@ -1,4 +1,4 @@
-"""What image and video folders share, for other suffixes; the rules of names and links are in test_imagefolder."""
+"""The code that image and video folders share, for other suffixes; names and links are in test_imagefolder."""
 
 import hashlib
 import os
@@ -49,7 +49,7 @@ def test_messages_name_what_is_looked_for(tree):
 
 
 def test_a_file_that_changes_after_it_was_hashed_is_refused(tmp_path):
-    """Its latents would be kept under the key of the old bytes; the old time does not hide it."""
+    """Its latents would be stored under the key of the old bytes; the old mtime does not hide the change."""
     from PIL import Image
 
     from foresight_cli.data.imagefolder import ImageFolder
@@ -64,7 +64,7 @@ def test_a_file_that_changes_after_it_was_hashed_is_refused(tmp_path):
     os.utime(tmp_path / "a.png", ns=(state.st_atime_ns, state.st_mtime_ns))
     with pytest.raises(ForesightError) as caught:
         data.image(0)
-    assert type(caught.value) is ForesightError  # and no picture to be skipped
+    assert type(caught.value) is ForesightError  # and not a picture that can be skipped
     assert str(caught.value) == f"'a.png' in {tmp_path} has changed since this run began: run the same command again"
     (tmp_path / "b.png").unlink()
     with pytest.raises(ForesightError) as caught:

@@ -14,7 +14,7 @@ from foresight_cli.data.hf import HFDataset  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch, tmp_path):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # asking in vain takes half a minute
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # a failed request takes half a minute
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "hf")
 
 
@@ -63,9 +63,9 @@ def test_identity_is_of_ids_and_pictures_however_they_are_stored(tmp_path):
     (tmp_path / "parquet").mkdir()
     made(extra=(NUMBER, [1, 2, 3, 4])).to_parquet(tmp_path / "parquet" / "train.parquet")
     datasets.DatasetDict(train=made()).save_to_disk(tmp_path / "several")
-    found = [opened(tmp_path / name).identity() for name in ("saved", "parquet", "several")]
-    assert found[0] == found[1] == found[2]
-    assert found[0]["count"] == 4
+    identities = [opened(tmp_path / name).identity() for name in ("saved", "parquet", "several")]
+    assert identities[0] == identities[1] == identities[2]
+    assert identities[0]["count"] == 4
     parts = [opened(tmp_path / "parquet", split=f"train[{part}]").identity() for part in (":2", "2:")]
     assert parts[0]["count"] == parts[1]["count"] == 2
     assert parts[0] != parts[1]
@@ -93,29 +93,29 @@ def test_a_row_without_a_picture_is_skipped_when_asked(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"image": "label"}, "data.image=label: the columns of pictures are image"),
         ({"label": "kind"}, "data.label: no column 'kind'; there are image, label, name"),
         ({"id": "key"}, "data.id: no column 'key'"),
-        ({"id": "name"}, "data.id=name: 'w' stands in rows 0 and 3"),
+        ({"id": "name"}, "data.id=name: duplicate id 'w' in rows 0 and 3"),
         ({"attributes": ["name"]}, "data.attributes: the column 'name' holds 'w', which is no number"),
         ({"group": "who"}, "data.group: no column 'who'"),
     ],
 )
-def test_columns_that_cannot_be_used_are_named(tmp_path, changes, said):
+def test_columns_that_cannot_be_used_are_named(tmp_path, changes, message):
     made(name=(TEXT, list("wxyw"))).save_to_disk(tmp_path / "d")
     with pytest.raises(ForesightError) as caught:
         opened(tmp_path / "d", **changes)
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
 
 
-def test_what_is_not_there_is_said_in_a_line(tmp_path):
+def test_what_is_missing_is_named_in_one_line(tmp_path):
     datasets.DatasetDict(train=made(), test=made()).save_to_disk(tmp_path / "d")
     with pytest.raises(ForesightError, match=r"data.split=val: .* has train, test"):
         opened(tmp_path / "d", split="val")
     (tmp_path / "empty").mkdir()
-    for path in (tmp_path / "empty", "nobody/nothing"):
+    for path in (tmp_path / "empty", "no-one/nothing"):
         with pytest.raises(ForesightError) as caught:
             opened(path)
         assert str(caught.value).startswith(f"data.path={path}: ")
@@ -131,8 +131,8 @@ def test_without_the_package_the_extra_is_named(run, monkeypatch):
     monkeypatch.setattr("foresight_cli.data.hf.find_spec", lambda name: None)
     done = run("extract", "model=pixels", "data=hf", "data.path=d")
     assert done.exit_code == 1
-    said = "foresight extract: data=hf needs the package datasets: pip install 'foresight-latents[hf]'\n"
-    assert done.output == said
+    message = "foresight extract: data=hf needs the package datasets: pip install 'foresight-latents[hf]'\n"
+    assert done.output == message
 
 
 def test_analyze_opens_the_pictures_again(run, tmp_path):

@@ -1,4 +1,4 @@
-"""Every way to store a picture in a dataset of Hugging Face gives the picture that Pillow reads, under one key."""
+"""Every way to store a picture in a Hugging Face dataset gives the picture that Pillow reads, under one key."""
 
 import base64
 import gc
@@ -111,7 +111,7 @@ def test_rows_without_a_picture_are_left_out(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "said"),
+    ("kind", "value", "message"),
     [
         (
             List(datasets.Image()),
@@ -138,11 +138,11 @@ def test_rows_without_a_picture_are_left_out(run, tmp_path):
         ),
     ],
 )
-def test_what_is_no_picture_is_refused_before_any_work(run, tmp_path, kind, value, said):
+def test_what_is_no_picture_is_refused_before_any_work(run, tmp_path, kind, value, message):
     write(tmp_path / "d", kind, [None, value])
     done = run("extract", "model=pixels", "data=hf", "data.path=d", "data.image=x")
     assert done.exit_code == 1
-    assert done.output.endswith(f"foresight extract: {said}\n")
+    assert done.output.endswith(f"foresight extract: {message}\n")
 
 
 def test_two_columns_that_may_be_meant_want_a_choice(tmp_path):
@@ -178,7 +178,7 @@ def test_rows_of_other_splits_and_files_of_other_kinds_are_counted(run, tmp_path
     }
 
 
-def test_of_a_saved_dataset_only_the_splits_that_are_there_are_counted(tmp_path):
+def test_only_existing_splits_of_a_saved_dataset_are_counted(tmp_path):
     splits = {
         name: Dataset.from_dict({"x": [struct(i) for i in range(n)]}, features=Features({"x": datasets.Image()}))
         for name, n in (("train", 2), ("val", 3))

@@ -156,15 +156,13 @@ def test_a_non_image_may_have_any_name(folder):
     assert len(ids(folder)) == 3
 
 
-# --- what cannot be listed
+# --- names that cannot be listed
 
 
 def test_no_folder(tmp_path):
     assert refusal(tmp_path / "x") == f"no folder '{tmp_path}/x'; data.path= wants a folder of images"
     assert refusal("") == "no folder ''; data.path= wants a folder of images"
-    assert refusal("~nobody-has-this-name/x") == (
-        "no folder '~nobody-has-this-name/x'; data.path= wants a folder of images"
-    )
+    assert refusal("~no-such-user/x") == ("no folder '~no-such-user/x'; data.path= wants a folder of images")
 
 
 def test_a_file_is_no_folder(folder):
@@ -175,8 +173,8 @@ def test_no_images(tmp_path):
     touch(tmp_path, ".hidden.png", "attributes.csv", "Thumbs.db")
     assert refusal(tmp_path) == f"no images in {tmp_path}; the suffixes read are {READ}"
     touch(tmp_path, "a/notes.txt", "a/1.MP4", "2.mp4", "b/README")
-    found = "2 .mp4, 1 .txt, 1 without a suffix; for .mp4 use data=video"
-    assert refusal(tmp_path) == f"no images in {tmp_path}; the suffixes read are {READ}; it holds {found}"
+    content = "2 .mp4, 1 .txt, 1 without a suffix; for .mp4 use data=video"
+    assert refusal(tmp_path) == f"no images in {tmp_path}; the suffixes read are {READ}; it holds {content}"
 
 
 def test_a_folder_that_cannot_be_listed(folder, monkeypatch):
@@ -236,7 +234,7 @@ def test_a_file_that_cannot_be_read(folder):
     (folder / "b.png").unlink()
     with pytest.raises(ForesightError) as caught:
         dataset.image(2)
-    assert not isinstance(caught.value, UndecodableImage)  # a fault of the disk is not to be skipped for good
+    assert not isinstance(caught.value, UndecodableImage)  # a fault of the disk must not be skipped for ever
     assert str(caught.value) == f"cannot read 'b.png' in {folder}: No such file or directory"
 
 

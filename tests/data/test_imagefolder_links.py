@@ -43,9 +43,9 @@ def test_links_that_lead_back_up_end(folder):
 
 
 def test_links_that_chase_each_other_end(tmp_path):
-    for one, other in (("p", "q"), ("q", "p")):
-        touch(tmp_path, f"store/{one}/{one}.png")
-        (tmp_path / "store" / one / "other").symlink_to(tmp_path / "store" / other)
+    for name, other in (("p", "q"), ("q", "p")):
+        touch(tmp_path, f"store/{name}/{name}.png")
+        (tmp_path / "store" / name / "other").symlink_to(tmp_path / "store" / other)
     (tmp_path / "root").mkdir()
     (tmp_path / "root/z").symlink_to(tmp_path / "store/p")
     (tmp_path / "root/y").symlink_to(tmp_path / "store/q")
@@ -61,7 +61,7 @@ def test_a_folder_is_listed_once_under_its_real_name(tmp_path):
 @pytest.mark.parametrize("target", ["gone.png", "dead.png"])
 def test_a_link_to_nothing_is_refused(folder, target):
     (folder / "a/dead.png").symlink_to(target)
-    assert refusal(folder) == f"'a/dead.png' in {folder} is a link to nothing; mend or remove it"
+    assert refusal(folder) == f"'a/dead.png' in {folder} is a broken link; fix or remove it"
 
 
 def test_pipes_are_passed_over(folder):

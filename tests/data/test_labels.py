@@ -1,4 +1,4 @@
-"""Labels, groups and numbers of shards that are none, or are something else."""
+"""Labels, groups and numbers of shards that are empty, or are something else."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.data.tars import pack, png
 
 
 @pytest.mark.parametrize(
-    ("member", "told"),
+    ("member", "expected"),
     [
         (("a.cls", b" \n"), (None, "a")),
         (("a.cls", b"NaN"), (None, "a")),
@@ -29,10 +29,10 @@ from tests.data.tars import pack, png
         (("a.json", b"[1, 2]"), (None, "a")),
     ],
 )
-def test_labels_that_are_none_and_groups(tmp_path, member, told):
+def test_labels_that_are_none_and_groups(tmp_path, member, expected):
     pack(tmp_path / "0.tar", [("a.png", png(0)), member])
     (sample,) = WebDataset(str(tmp_path), None).samples
-    assert (sample.label, sample.group) == told
+    assert (sample.label, sample.group) == expected
 
 
 def test_numbers_of_json(tmp_path):
@@ -47,7 +47,7 @@ def test_numbers_of_json(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("member", "said"),
+    ("member", "message"),
     [
         (
             ("a.cls", (7).to_bytes(8, "little")),
@@ -66,8 +66,8 @@ def test_numbers_of_json(tmp_path):
         (("a.json", b"1" * 5000), "a.json in {tar} is not JSON"),
     ],
 )
-def test_labels_that_are_something_else_are_refused(tmp_path, member, said):
+def test_labels_that_are_something_else_are_refused(tmp_path, member, message):
     tar = pack(tmp_path / "0.tar", [("a.png", png(0)), member])
     with pytest.raises(ForesightError) as caught:
         WebDataset(str(tmp_path), None)
-    assert str(caught.value) == said.format(tar=tar)
+    assert str(caught.value) == message.format(tar=tar)

@@ -47,7 +47,7 @@ def test_one_line_in_the_log_and_in_the_plan(run, tmp_path, photos):
     assert "24 rows" in done.output
 
 
-def test_nothing_is_said_where_nothing_is_left_alone(run, tmp_path, photos):
+def test_no_line_if_nothing_is_left_alone(run, tmp_path, photos):
     (photos / "attributes.csv").write_text("id,x\n00.png,1\n")
     touch(photos, "Thumbs.db", ".DS_Store")
     done = run(*PIXELS)

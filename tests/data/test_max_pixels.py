@@ -1,4 +1,4 @@
-"""``data.max_pixels=`` holds for pictures from every source, and is in no key."""
+"""``data.max_pixels=`` applies to pictures from every source, and is in no key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.data.tars import pack
 
 @pytest.fixture
 def sources(tmp_path):
-    """Settings of one picture of 30 x 10 in a folder, a tar and a table."""
+    """The settings for one picture of 30 x 10 in a folder, a tar and a table."""
     datasets = pytest.importorskip("datasets")
     file = io.BytesIO()
     Image.new("RGB", (30, 10), "red").save(file, "PNG")

@@ -1,4 +1,4 @@
-"""Formats that phones and browsers write, beside what Pillow and pillow-heif make of them."""
+"""Formats that phones and browsers write, against Pillow and pillow-heif."""
 
 import io
 import json
@@ -18,7 +18,7 @@ from foresight_cli.errors import ForesightError
 pillow_heif = pytest.importorskip("pillow_heif")
 CORNERS = np.zeros((32, 48, 3), np.uint8)
 CORNERS[:16, :24], CORNERS[:16, 24:], CORNERS[16:, :24] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-TURNED = {  # where EXIF's definition puts the corners of the stored picture, as numpy has it
+TURNED = {  # the corners of the stored picture by EXIF's definition, in numpy
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -46,7 +46,7 @@ def noise(seed=0, size=(21, 34)):
 
 
 def test_every_suffix_is_read_and_gives_the_pixels_of_pillow(tmp_path):
-    """A file of each suffix, written by Pillow in the format that the suffix says, in either case."""
+    """Files of each suffix, in lower and upper case, written by Pillow in the format of the suffix."""
     modes = {".pbm": "1", ".pgm": "L"}
     expected = {}
     for kind, of_kind in picture_formats.SUFFIXES.items():

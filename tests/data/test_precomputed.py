@@ -41,7 +41,7 @@ def test_a_file_of_ids_and_values_alone(tmp_path):
     assert Precomputed(tmp_path / "a.npz").samples == [Sample(i, None, i, {}) for i in IDS]
 
 
-def test_there_are_no_pictures_and_each_sample_has_a_digest_of_its_own(file):
+def test_there_are_no_pictures_and_each_sample_has_its_own_digest(file):
     dataset = Precomputed(file)
     assert dataset.clip(1) == Clip(frames=(), fps=None, name="b\n")
     assert len({dataset.clip(i).digest() for i in range(3)}) == 3

@@ -1,4 +1,4 @@
-"""Broken files are found before any work, at a bounded cost."""
+"""Broken files are detected before any work, at a bounded cost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def png(i: int = 0, side: int = 8) -> bytes:
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Six, of which 1 is no picture, 3 is cut short and 4 is empty."""
+    """Six files, of which 1 is no picture, 3 is cut short and 4 is empty."""
     data = [png(i) for i in range(6)]
     data[1], data[3], data[4] = b"text", data[3][: len(data[3]) // 2], b""
     for i, encoded in enumerate(data):
@@ -65,7 +65,7 @@ def test_one_broken_file_is_named(pictures):
 
 
 def test_the_cost_is_bounded(pictures, monkeypatch):
-    """64 pixels a picture: two are decoded, and headers of four read, whichever a seed draws."""
+    """Pictures have 64 pixels: two are decoded, and the headers of four are read, whichever a seed draws."""
     for i in range(6):
         (pictures / f"{i}.png").write_bytes(png(i))
     dataset = ImageFolder(pictures)
@@ -111,7 +111,7 @@ def test_rows_of_hugging_face(pictures, tmp_path):
 
 
 def test_one_frame_of_each_video(tmp_path, monkeypatch):
-    """Every file once, however many clips it has; what a listing knows to be lost is found without decoding."""
+    """Every file is tried once, however many clips it has; a part that the listing misses is known without decoding."""
     good = encode(tmp_path / "good.mkv", frames=60)
     (tmp_path / "cut.mkv").write_bytes(good.read_bytes()[: good.stat().st_size // 2])
     (tmp_path / "text.mp4").write_bytes(b"no video")
@@ -135,7 +135,7 @@ def test_extract_and_dry_run_stop_before_the_model_is_loaded(run, pictures, monk
 
     monkeypatch.setattr(Pixels, "load", lambda *_: pytest.fail("the model was loaded"))
     words = ("extract", "model=pixels", "data=imagefolder", f"data.path={pictures}")
-    with pytest.MonkeyPatch.context() as patched:  # nothing is cached yet, so that no hash can be of use
+    with pytest.MonkeyPatch.context() as patched:  # nothing is cached yet, so no hash is needed
         patched.setattr(ImageFolder, "identity", lambda _: pytest.fail("the pictures were hashed"))
         assert "3 files cannot be decoded" in run(*words).output
     for more in ((), ("dry_run=true",)):

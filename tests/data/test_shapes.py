@@ -1,4 +1,4 @@
-"""The drawn pictures: repeatable to the last bit, independent in every factor, and as their attributes say."""
+"""The drawn pictures are repeatable to the last bit, independent in every factor, and match their attributes."""
 
 import hashlib
 import random
@@ -26,7 +26,7 @@ def table(shapes):
 
 
 def coverage(picture):
-    """How much of each pixel the object covers: its distance from the picture's own corner-to-corner background."""
+    """Return how much of each pixel the object covers: its distance from the picture's background, corner to corner."""
     picture = picture.astype(float)
     size = len(picture)
     across = np.linspace(0, 1, size)
@@ -82,7 +82,7 @@ def test_sizes_modes_and_ids(default):
     ],
 )
 def test_golden_pixels(variant, index, golden):
-    """A change here changes every cached latent: raise ``DRAWING`` in shapes.py with it."""
+    """A change here changes every cached latent: then raise ``DRAWING`` in shapes.py."""
     assert digest(Shapes(variant, per_category=8), index)[:16] == golden
 
 

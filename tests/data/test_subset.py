@@ -1,4 +1,4 @@
-"""Some samples of a dataset: theirs are the pictures, the order and a name of their own."""
+"""A subset of a dataset has its pictures and order, and another identity."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def test_the_samples_asked_for_in_the_order_of_the_whole():
 def test_its_identity_is_of_the_whole_and_the_ids():
     whole = open_dataset(SHAPES)
     ids = [sample.id for sample in whole.samples]
-    one, same, other = (Subset(whole, chosen).identity() for chosen in ([ids[2], ids[5]], [ids[5], ids[2]], [ids[2]]))
-    assert one == same
-    assert one != other
-    assert {key: value for key, value in one.items() if key != "only"} == whole.identity()
+    first, same, third = (Subset(whole, chosen).identity() for chosen in ([ids[2], ids[5]], [ids[5], ids[2]], [ids[2]]))
+    assert first == same
+    assert first != third
+    assert {key: value for key, value in first.items() if key != "only"} == whole.identity()
 
 
 def test_controls_of_a_few_samples_read_no_more_pictures(tmp_path, monkeypatch):
@@ -67,6 +67,6 @@ def test_a_damaged_one_is_made_by_analyze(tmp_path):
     (entry,) = entries(tmp_path)
     (file,) = entry.shard_files().values()
     file.write_bytes(b"damaged")
-    said, good = _verified(entry.path, tmp_path)
+    message, good = _verified(entry.path, tmp_path)
     assert not good
-    assert said.endswith(". The same analyze makes it anew")
+    assert message.endswith(". The same analyze makes it anew")

@@ -1,4 +1,4 @@
-"""A tar that was cut short, damaged or put together with another is never taken for a whole one."""
+"""A tar that was cut short, damaged or joined with another is never taken for a whole one."""
 
 import shlex
 import subprocess
@@ -13,7 +13,7 @@ from tests.data.tars import pack, png
 
 @pytest.fixture
 def whole(tmp_path):
-    """A tar of three samples, the place of each header, and of the end mark."""
+    """A tar of three samples, the offset of each header, and that of the end mark."""
     path = pack(tmp_path / "0.tar", [(f"{i}.png", png(i)) for i in range(3)])
     with tarfile.open(path) as tar:
         headers = [info.offset for info in tar]
@@ -29,7 +29,7 @@ MIDDLE = f"cannot read {{tar}}: it ends in the middle of a member: it is not who
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (lambda data, headers, end: data[: headers[2]], NO_MARK),
         (lambda data, headers, end: data[:end], NO_MARK),
@@ -41,27 +41,27 @@ MIDDLE = f"cannot read {{tar}}: it ends in the middle of a member: it is not who
         (lambda data, headers, end: data[: end - 1], MIDDLE),
         (
             lambda data, headers, end: data[: headers[1]] + b"x" * 512 + data[headers[1] + 512 :],
-            f"{{tar}} is damaged at byte {{second}}: no header of a member is there. {AGAIN}",
+            f"{{tar}} is damaged at byte {{second}}, where a member's header should be. {AGAIN}",
         ),
         (
             lambda data, headers, end: data + data,
-            "{tar} goes on behind its end mark at byte {end}, as tars put together with cat do: "
-            "give the parts as files of their own",
+            "{tar} has data after its end mark at byte {end}, like tars joined with cat: "
+            "give the parts as separate files",
         ),
         (lambda data, headers, end: b"", "cannot read {tar}: empty file"),
         (lambda data, headers, end: data[:300], "cannot read {tar}: truncated header"),
     ],
 )
-def test_an_incomplete_tar_is_never_taken_for_a_whole_one(whole, spoil, said):
+def test_an_incomplete_tar_is_never_taken_for_a_whole_one(whole, spoil, message):
     tar, headers, end = whole
     tar.write_bytes(spoil(tar.read_bytes(), headers, end))
     with pytest.raises(ForesightError) as caught:
         WebDataset(str(tar), None)
-    assert str(caught.value) == said.format(tar=tar, second=headers[1], end=end)
+    assert str(caught.value) == message.format(tar=tar, second=headers[1], end=end)
 
 
 def test_every_length_of_a_tar_is_refused_or_whole(whole):
-    """Cut at each block: nothing but the padding behind the end mark may be missing."""
+    """The tar is cut at each block: only the padding after the end mark may be missing."""
     tar, _, end = whole
     data = tar.read_bytes()
     for length in range(0, len(data) + 1, 512):

@@ -24,7 +24,7 @@ READ = ".3g2, .3gp, .avi, .flv, .m2ts, .m4v, .mkv, .mov, .mp4, .mts, .ts, .webm"
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    """50 frames, 25 a second: the last one begins at 1.96 s, so one clip of 9 at 8 a second, and 16 times in all."""
+    """50 frames at 25 a second: the last begins at 1.96 s, so there is one clip of 9 at 8 a second, and 16 times."""
     return encode(tmp_path_factory.mktemp("film") / "film.mp4", frames=50, codec_options={"g": "20"})
 
 
@@ -67,12 +67,12 @@ def test_ids_labels_and_groups(films):
     [(9, 8, 1), (9, 25, 5), (17, 25, 2), (49, 25, 1), (57, 25, 0), (1, 0.5, 1), (1, 240, 471)],
 )
 def test_how_many_clips_a_file_has(tmp_path, film, frames, fps, clips):
-    """Times k / fps up to 1.96 s, in whole clips."""
+    """The number of whole clips in the times k / fps up to 1.96 s."""
     shutil.copy(film, tmp_path / "a.mp4")
     times = int(Fraction(49, 25) * Fraction(fps)) + 1
     assert times // frames == clips
     dataset = video(tmp_path, frames, fps)
-    assert len(dataset.samples) == max(clips, 1)  # one that cannot be decoded stands for a file without a clip
+    assert len(dataset.samples) == max(clips, 1)  # a file without a clip has one sample that cannot be decoded
 
 
 def test_clips_follow_each_other(tmp_path, film):
@@ -102,7 +102,7 @@ def test_listing_stops_where_enough_is_known(tmp_path, film, monkeypatch):
     assert len(packets) < 15
     packets.clear()
     assert len(video(tmp_path, fps=25).samples) == 5
-    assert len(packets) == 51  # and the empty one at the end
+    assert len(packets) == 51  # and the empty packet at the end
 
 
 def test_names_and_links_are_those_of_image_folders(films):
@@ -148,7 +148,7 @@ def test_torch_is_not_needed(films):
 
 
 def test_attributes_of_files_and_of_clips(films):
-    """A file's row holds for all of its clips; a clip's own goes over it, wherever it stands."""
+    """A file's row applies to all of its clips; a clip's row overrides it, wherever it is in the table."""
     (films / "attributes.csv").write_text(
         "id,label,group,speed,length\n"
         "dogs/rex.mp4#0001,cat,,7,\n"
@@ -250,9 +250,9 @@ def test_the_config_opens_it(films):
     ],
 )
 def test_settings_out_of_range(change, message):
-    given = {"name": "video", "path": "x", "frames": 9, "fps": 8.0, "clips_per_file": None, "on_error": "raise"}
+    arguments = {"name": "video", "path": "x", "frames": 9, "fps": 8.0, "clips_per_file": None, "on_error": "raise"}
     with pytest.raises(UsageError) as caught:
-        VideoConfig(**{**given, **change})
+        VideoConfig(**{**arguments, **change})
     assert str(caught.value) == message
 
 

@@ -1,4 +1,4 @@
-"""Files that are no videos, or no longer whole: each keeps a sample that says what is wrong, and good clips stay."""
+"""Files that are no videos, or not whole: each keeps a sample with the reason, and good clips stay."""
 
 from fractions import Fraction
 from types import SimpleNamespace
@@ -18,21 +18,21 @@ REALTIME = {"deadline": "realtime", "cpu-used": "8"}
 
 
 def reasons(folder, **options):
-    """The id and the reason of each sample that cannot be decoded."""
-    dataset, found = video(folder, **options), []
+    """Return the id and the reason of each sample that cannot be decoded."""
+    dataset, faults = video(folder, **options), []
     for i in range(len(dataset.samples)):
         try:
             assert len(dataset.clip(i).frames) == dataset.config.frames
         except UndecodableImage as error:
-            found.append((error.sample_id, error.reason))
-    return found
+            faults.append((error.sample_id, error.reason))
+    return faults
 
 
 def cut(path, keep):
-    """Leaves the first ``keep`` bytes; returns what is then said of the file."""
+    """Keep the first ``keep`` bytes of the file, and return the reason that is then given."""
     data = path.read_bytes()
     path.write_bytes(data[:keep])
-    return f"the file is truncated: it has {keep} bytes, and its container goes on to {len(data)}"
+    return f"the file is truncated: it has {keep} bytes, but its container declares {len(data)}"
 
 
 # --- no video at all
@@ -49,7 +49,7 @@ def audio_only(path):
 
 def unknown_codec(path):
     data = encode(path, frames=2).read_bytes()
-    assert data.count(b"avc1") == 2  # one of them a brand
+    assert data.count(b"avc1") == 2  # one byte is within a brand
     path.write_bytes(data.replace(b"avc1", b"zzz1"))
 
 
@@ -86,8 +86,8 @@ def test_a_file_without_a_clip_keeps_one_sample(tmp_path, kind):
     assert [sample.id for sample in dataset.samples] == ["a.mp4#0000"]
     with pytest.raises(UndecodableImage) as caught:
         dataset.clip(0)
-    told = f"cannot decode 'a.mp4#0000': {reason}. To leave such files out, add data.on_error=skip"
-    assert str(caught.value) == told
+    message = f"cannot decode 'a.mp4#0000': {reason}. To leave such files out, add data.on_error=skip"
+    assert str(caught.value) == message
 
 
 def test_good_files_beside_a_bad_one(tmp_path):
@@ -127,8 +127,8 @@ def test_a_frame_with_too_many_pixels_names_the_setting_that_lets_it_in(run, tmp
 
 def test_timestamps_that_span_millennia(tmp_path):
     encode(tmp_path / "a.mkv", "ffv1", milliseconds=[0, 40, 10**12])
-    told = "its timestamps make more than 1000000 clips; give data.clips_per_file="
-    assert reasons(tmp_path) == [("a.mkv#0000", told)]
+    message = "its timestamps make more than 1000000 clips; give data.clips_per_file="
+    assert reasons(tmp_path) == [("a.mkv#0000", message)]
     assert [sample.id for sample in video(tmp_path, clips_per_file=2).samples] == ["a.mkv#0000", "a.mkv#0001"]
     assert reasons(tmp_path, clips_per_file=2) == []
 
@@ -141,7 +141,7 @@ def test_an_mp4_whose_index_is_cut_off(tmp_path):
     keep = path.read_bytes().index(b"moov") - 500
     path.write_bytes(path.read_bytes()[:keep])
     assert reasons(tmp_path) == [
-        ("a.mp4#0000", f"the file is truncated: it has {keep} bytes, and its container goes on to {keep + 496}"),
+        ("a.mp4#0000", f"the file is truncated: it has {keep} bytes, but its container declares {keep + 496}"),
     ]
 
 
@@ -155,22 +155,22 @@ CUT = {
 
 @pytest.mark.parametrize("name", CUT)
 def test_what_is_left_of_a_truncated_file(tmp_path, name):
-    """100 frames hold 3 clips. The whole ones before the cut stay, and one sample stands for the rest."""
+    """100 frames hold 3 clips. The whole ones before the cut stay, and one sample is added for the rest."""
     path = encode(tmp_path / name, **CUT[name])
     assert [sample.id for sample in video(tmp_path).samples] == [f"{name}#0000", f"{name}#0001", f"{name}#0002"]
-    told = cut(path, len(path.read_bytes()) * 3 // 4)
+    message = cut(path, len(path.read_bytes()) * 3 // 4)
     dataset = video(tmp_path)
     whole = len(dataset.samples) - 1
     assert 1 <= whole <= 2
-    assert reasons(tmp_path) == [(f"{name}#{whole:04d}", told)]
+    assert reasons(tmp_path) == [(f"{name}#{whole:04d}", message)]
     for clip in range(whole):
         expected = [25 * (9 * clip + i) // 8 for i in range(9)]
         assert [number_of(frame) for frame in dataset.clip(clip).frames] == expected
-    assert reasons(tmp_path, clips_per_file=whole) == []  # the cut lies beyond what is looked at
+    assert reasons(tmp_path, clips_per_file=whole) == []  # the cut is after the part that is read
 
 
 def test_damage_stays_in_its_group_of_frames(tmp_path):
-    """Garbage in the second of five groups of 20 frames, which is 0.8 s to 1.6 s."""
+    """The second of five groups of 20 frames, from 0.8 s to 1.6 s, is garbage."""
     path = encode(tmp_path / "a.mp4", codec_options={"g": "20", "bf": "0", "x264-params": "scenecut=0"})
     with av.open(str(path)) as container:
         packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
@@ -178,15 +178,15 @@ def test_damage_stays_in_its_group_of_frames(tmp_path):
     for at, size in packets[22:30]:
         data[at + 5 : at + size] = bytes(255 - byte for byte in data[at + 5 : at + size])
     path.write_bytes(data)
-    found = dict(reasons(tmp_path, frames=1, fps=25))
-    assert list(found) == [f"a.mp4#{i:04d}" for i in range(22, 40)]
-    for reason in found.values():
+    faults = dict(reasons(tmp_path, frames=1, fps=25))
+    assert list(faults) == [f"a.mp4#{i:04d}" for i in range(22, 40)]
+    for reason in faults.values():
         assert reason == "its data are damaged" or reason.endswith(" s is damaged")
     assert dict(reasons(tmp_path)).keys() == {"a.mp4#0000", "a.mp4#0001"}  # 0 s to 1 s, and 1.125 s to 2.125 s
 
 
 def test_damage_that_the_decoder_covers_up(tmp_path):
-    """It shows frame 38 with a patch and says so; frame 39 is built upon it, and frame 40 is a keyframe."""
+    """FFmpeg marks frame 38, which shows a patch, as corrupt; frame 39 depends on it, and frame 40 is a keyframe."""
     path = encode(tmp_path / "a.mp4", frames=201, codec_options={"g": "20", "bf": "0", "x264-params": "scenecut=0"})
     with av.open(str(path)) as container:
         at, size = [(p.pos, p.size) for p in container.demux(video=0) if p.size][38]
@@ -201,7 +201,7 @@ def test_damage_that_the_decoder_covers_up(tmp_path):
 
 
 def test_an_mp4_without_sizes_that_ends_within_a_frame(tmp_path):
-    """Its last box "goes on to the end of the file", wherever that is: only the last packet shows what is wrong."""
+    """Its last box extends "to the end of the file", wherever that is: only the last packet shows the fault."""
     path = encode(tmp_path / "a.mp4", frames=40, **CUT["a.mp4"])
     with av.open(str(path)) as container:
         at, size = [(p.pos, p.size) for p in container.demux(video=0) if p.size][30]
@@ -213,7 +213,7 @@ def test_an_mp4_without_sizes_that_ends_within_a_frame(tmp_path):
 
 
 def test_a_last_frame_that_is_not_coded(tmp_path):
-    """MPEG-4 may say "nothing has changed" in six bytes: the frame before it shows again."""
+    """MPEG-4 can encode "nothing has changed" in six bytes: the frame before it shows again."""
     source = encode(tmp_path / "source/a.mkv", "mpeg4", frames=29)
 
     def add(packets):
@@ -294,6 +294,6 @@ def test_a_link_whose_file_may_not_be_read(tmp_path, monkeypatch):
 
 
 def test_times_are_fractions(tmp_path):
-    """At 29.97 a second the 1,000th time is 999 / 29.97 s exactly, and not the nearest float."""
+    """At 29.97 frames a second the 1,000th time is 999 / 29.97 s exactly, and not the nearest float."""
     encode(tmp_path / "a.mp4", frames=30)
     assert video(tmp_path, fps=29.97)._fps == Fraction(2997, 100)

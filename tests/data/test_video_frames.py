@@ -1,4 +1,4 @@
-"""Which frames a clip has, and how they are turned, on videos whose frames say which one they are."""
+"""The frames of a clip and their rotation, on videos whose frames show their number."""
 
 import math
 from fractions import Fraction
@@ -45,7 +45,7 @@ KINDS = {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_frames_of_every_container(tmp_path, name):
-    """100 frames, 25 a second: at 8 a second, frame floor(25 t / 8) shows at the t-th time."""
+    """100 frames at 25 a second: at 8 a second, frame floor(25 t / 8) shows at the t-th time."""
     encode(tmp_path / name, **KINDS[name])
     expected = [[floor(Fraction(25 * (9 * clip + i), 8)) for i in range(9)] for clip in range(3)]
     assert numbers(video(tmp_path)) == expected
@@ -68,7 +68,7 @@ def test_the_clip_that_ends_with_the_last_frame_is_whole(tmp_path):
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_an_avi_shorter_than_the_decoder_s_delay(tmp_path, frames):
-    """No frame leaves the decoder before the file has ended."""
+    """No frame leaves the decoder before the end of the file."""
     encode(tmp_path / "a.avi", frames=frames, codec_options=LONG_GROUPS)
     assert numbers(video(tmp_path, frames=1, fps=25)) == [[i] for i in range(frames)]
 
@@ -91,13 +91,13 @@ def test_a_variable_frame_rate(tmp_path, name, codec):
 
 @pytest.mark.parametrize(("name", "codec"), [("a.avi", "mpeg4"), ("a.mp4", "libx264")], ids=str)
 def test_a_time_between_two_frames_shows_the_earlier_one(tmp_path, name, codec):
-    """At 0.5 s a film of 25 a second is halfway through frame 12, whether its ticks are long (AVI) or short."""
+    """At 0.5 s a film at 25 a second is halfway through frame 12, whether its ticks are long (AVI) or short."""
     encode(tmp_path / name, codec, frames=30, codec_options={"g": "40"})
     assert numbers(video(tmp_path, frames=1, fps=2)) == [[0], [12], [25]]
 
 
 def test_times_that_are_rounded_up_lose_no_frame(tmp_path):
-    """30 a second in milliseconds are 0, 33, 67, 100: the time 66.67 is the third frame's, though it begins at 67."""
+    """At 30 a second, times in ms are 0, 33, 67, 100: the time 66.67 is the third frame's, though it begins at 67."""
     rounded = [round(1000 * i / 30) for i in range(60)]
     encode(tmp_path / "a.webm", "libvpx-vp9", milliseconds=rounded, codec_options={"deadline": "realtime"})
     assert numbers(video(tmp_path, frames=1, fps=30)) == [[i] for i in range(60)]
@@ -109,7 +109,7 @@ def test_a_film_that_does_not_start_at_zero(tmp_path):
 
 
 def test_what_an_edit_list_cuts_away_is_not_shown(tmp_path):
-    """The first 15 frames are there for the decoder alone, their times lie before zero; and then the last ones too."""
+    """The first 15 frames are only for the decoder, their times are before zero; and then the last ones too."""
     source = encode(tmp_path / "source.txt.mp4", codec_options={"g": "40", "bf": "0", "x264-params": "scenecut=0"})
     with av.open(str(source)) as container:
         frame = int(1 / (25 * container.streams.video[0].time_base))
@@ -130,7 +130,7 @@ def test_what_an_edit_list_cuts_away_is_not_shown(tmp_path):
 
 
 def test_packed_divx(tmp_path):
-    """DivX 5 puts a frame and the B-frame before it into one chunk of the AVI, and an empty chunk after them."""
+    """DivX 5 puts a frame and the B-frame before it into one AVI chunk, and an empty chunk after them."""
     options = {"g": "40", "bf": "1", "b_strategy": "0", "sc_threshold": "1000000000"}
     source = encode(tmp_path / "source/a.avi", "mpeg4", codec_options=options)
     vop, packed_by = b"\0\0\1\xb6", b"\0\0\1\xb2DivX503b1393p"
@@ -165,7 +165,7 @@ def test_a_late_clip_is_decoded_from_the_keyframe_before_it(tmp_path, monkeypatc
 
 
 def test_a_seek_that_leads_too_far_is_tried_again_from_a_little_earlier(tmp_path, monkeypatch):
-    """AVI finds a keyframe by when it is decoded; the frame before it shows later than that."""
+    """AVI seeks a keyframe by the time of its decoding; the frame before it shows later than that."""
     encode(tmp_path / "a.avi", frames=200, codec_options=LONG_GROUPS)
     decoded = []
     due = Clock.frame
@@ -178,7 +178,7 @@ def test_a_seek_that_leads_too_far_is_tried_again_from_a_little_earlier(tmp_path
 
 
 def test_a_frame_that_is_not_shown_is_not_converted(tmp_path, monkeypatch):
-    """A clip never holds more pictures than it gives back, however many frames lie between them."""
+    """Reading a clip never holds more pictures than it returns, however many frames are between them."""
     encode(tmp_path / "a.mp4", frames=200, codec_options=LONG_GROUPS)
     made = []
     upright = video_frames._upright
@@ -195,7 +195,7 @@ def test_odd_sizes(tmp_path):
 
 
 def test_ten_bits_become_eight(tmp_path):
-    """Grey of 10 bits in the studio's range, 64 to 940, is 255 (v - 64) / 876 of 8 bits."""
+    """A grey v of 10 bits in studio range, 64 to 940, becomes 255 (v - 64) / 876 in 8 bits."""
     levels = [64, 200, 502, 801, 940]
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream("ffv1", rate=25)
@@ -210,14 +210,14 @@ def test_ten_bits_become_eight(tmp_path):
     dataset = video(tmp_path, frames=1, fps=25)
     grey = [np.asarray(dataset.clip(i).frames[0]).reshape(-1, 3) for i in range(5)]
     for level, pixels in zip(levels, grey, strict=True):
-        assert np.abs(pixels - 255 * (level - 64) / 876).max() < 3  # FFmpeg rounds on its way
+        assert np.abs(pixels - 255 * (level - 64) / 876).max() < 3  # FFmpeg rounds in between
 
 
 # --- rotation and mirroring
 
 
 def with_matrix(path, a, b, c, d):
-    """Writes the display matrix into the track's header (ISO/IEC 14496-12, 8.3.2)."""
+    """Write the display matrix into the track's header (ISO/IEC 14496-12, 8.3.2)."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 40
     for i, value in enumerate((a, b, 0, c, d, 0, 0, 0)):
@@ -226,7 +226,7 @@ def with_matrix(path, a, b, c, d):
 
 
 def turned(pixels, a, b, c, d):
-    """The definition: the pixel at (x, y) shows at (ax + cy, bx + dy), moved so that the corner is at (0, 0)."""
+    """Turn by definition: the pixel at (x, y) shows at (ax + cy, bx + dy), moved so that the corner is at (0, 0)."""
     height, width, _ = pixels.shape
     y, x = np.mgrid[:height, :width]
     new_x, new_y = a * x + c * y, b * x + d * y
@@ -251,7 +251,7 @@ def test_frames_are_upright(tmp_path, matrix):
 
 
 def test_a_phone_held_upright(tmp_path):
-    """What phones write for a portrait: a quarter turn clockwise, so that the left column is the upper row."""
+    """Phones write this for a portrait: a quarter turn clockwise, so that the left column is the upper row."""
     path = encode(tmp_path / "a.mp4", frames=2)
     with_matrix(path, 0, 1, -1, 0)
     frame = video(tmp_path, frames=1, fps=25).clip(0).frames[0]

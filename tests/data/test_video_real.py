@@ -1,4 +1,4 @@
-"""Four real films: each clip against the frames of a decoding from end to end."""
+"""Four real films: each clip equals the frames of a decoding from start to end."""
 
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -20,7 +20,7 @@ LENGTHS = {  # frames, frames a second
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
-    """A folder of links to them."""
+    """A folder of links to the films."""
     folder = tmp_path_factory.mktemp("films")
     for path in real_videos():
         (folder / path.name).symlink_to(path)
@@ -53,7 +53,7 @@ def test_late_clips_are_what_a_whole_decoding_gives(films, name):
 
 @pytest.mark.parametrize(("fps", "per_frame"), [(29.97, 1), (59.94, 2)])
 def test_at_its_own_rate_every_frame_comes_once(tmp_path, fps, per_frame):
-    """30000/1001 a second is written 29.97: the times run ahead by 1 in a million, and no frame is lost."""
+    """30000/1001 frames a second are written 29.97: the times run ahead by 1 in a million, and no frame is lost."""
     (path,) = [path for path in real_videos() if path.stem == "carphone_distorted"]
     (tmp_path / path.name).symlink_to(path)
     whole = [pixels.tobytes() for _, pixels in decode_all(path)]
@@ -64,7 +64,7 @@ def test_at_its_own_rate_every_frame_comes_once(tmp_path, fps, per_frame):
 
 
 def test_pixels_are_not_stretched(films):
-    """The carphone films' pixels are 128:117; models that want a square make one themselves."""
+    """The pixels of the carphone films are 128:117; models that need a square resize to one themselves."""
     dataset = video(films, clips_per_file=1)
     sizes = {sample.group: dataset.clip(i).frames[0].size for i, sample in enumerate(dataset.samples)}
     assert sizes == {

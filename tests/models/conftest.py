@@ -1,4 +1,4 @@
-"""What the tests of models share: small autoencoders of diffusers with random weights, on disk."""
+"""Shared fixtures of the tests of models: small autoencoders of diffusers with random weights, on disk."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ NETWORKS = {
         "resolution": 64,
     },
 }
-"""Of each class, all that makes it small."""
+"""The settings that make each class small."""
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Copies of the small checkpoints that ship, changed as published ones differ from them."""
+"""Copies of the shipped small checkpoints, with the differences that published checkpoints have."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ Weights = dict[str, torch.Tensor]
 
 
 def tiny(folder: Path, model: str = "qwen25vl") -> Path:
-    """The shipped checkpoint of ``model``, in ``folder``."""
+    """Copy the shipped checkpoint of ``model`` to ``folder``."""
     return Path(shutil.copytree(TINY / model, folder))
 
 
 def set_config(file: Path, **changes: Any) -> None:
-    """Other values in a JSON file."""
+    """Set values in a JSON file."""
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
 def rewrite(file: Path, change: Callable[[Weights], Mapping[str, torch.Tensor]]) -> Weights:
-    """Other weights in a safetensors file; those that were in it."""
+    """Replace the weights of a safetensors file, and return the former ones."""
     weights = load_file(file)
     save_file(dict(change(dict(weights))), file, metadata={"format": "pt"})
     return weights
 
 
 def split(file: Path, index: str | None = None, shards: int = 2) -> list[Path]:
-    """A single file as shards with an index; the shards."""
+    """Write a single file as shards with an index, and return the shards."""
     weights, names = load_file(file), sorted(load_file(file))
     stem = file.name.removesuffix(".safetensors")
     each, where = -(-len(names) // shards), {}
@@ -69,7 +69,7 @@ def ltxv(folder: Path, **changes) -> LatentModel:
 
 
 def refusals(model: LatentModel) -> set[str]:
-    """What the check before a run says, and what loading says."""
+    """Return the message of the check before a run, and that of loading."""
     messages = set()
     for step in (model.check_weights, lambda: model.load("cpu")):
         with pytest.raises(ForesightError) as caught:

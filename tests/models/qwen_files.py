@@ -1,4 +1,4 @@
-"""Files beside the weights of Qwen2.5-VL, changed as other people have them, and what is said of them."""
+"""Files beside the weights of Qwen2.5-VL, in the variants that people have, and the messages about them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ JSON, JINJA, CONFIG = "chat_template.json", "chat_template.jinja", "processor_co
 TOKENIZER, PREPROCESSOR = "tokenizer_config.json", "preprocessor_config.json"
 DEFAULT = "additional_chat_templates/default.jinja"
 TEXT_ALONE = "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{%- endfor %}"
-"""Like that in ``tokenizer_config.json`` of the published checkpoints: it adds ``content`` to a string."""
+"""A template like that in ``tokenizer_config.json`` of the published checkpoints: it adds ``content`` to a string."""
 
 
 def write_templates(folder: Path, templates: dict[str, Any]) -> None:
-    """Put chat templates into files of these names, in place of the one that is there."""
+    """Put chat templates into files of these names, in place of the present one."""
     (folder / JINJA).unlink(missing_ok=True)
     for name, template in templates.items():
         if name.endswith(".json"):
@@ -39,7 +39,7 @@ def change(file: Path, settings: dict[str, Any]) -> None:
 
 
 def refusal(checkpoint: Checkpoint) -> str:
-    """What is said before any weight is read."""
+    """Return the message of the check before any weight is read."""
     with pytest.raises(ForesightError) as caught:
         load_processor(checkpoint).prompt_ids("image", "Describe.")
     assert len(str(caught.value).splitlines()) == 1

@@ -1,8 +1,8 @@
 """A plain transformers forward of Qwen2.5-VL with ``output_hidden_states=True``, for the tests of ``model=qwen25vl``.
 
-It takes another path where it can: its prompt is text in which the placeholder is written n times before the tokenizer
-sees it, the whole network runs, head and all, one sample at a time, it numbers the positions itself, and hidden states
-are picked from the tuple that transformers returns. A clip's patches are cut out pixel by pixel.
+It takes another path where it can: the placeholder is written n times into the text before the tokenizer sees it, the
+whole network runs with its head, one sample at a time, the network numbers the positions itself, and hidden states are
+taken from the tuple that transformers returns. A clip's patches are cut out pixel by pixel.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def settings(checkpoint: Path, **changes) -> Qwen25VLConfig:
 
 
 def loaded(config: Qwen25VLConfig, **changes):
-    """The model of ``config``, read once for all tests that use it as it is."""
+    """Return the model of ``config``, loaded once for all tests that do not change it."""
     return _loaded(dataclasses.replace(config, **changes))
 
 
@@ -68,17 +68,17 @@ def clip_of(sample: Image.Image | Clip) -> Clip:
 
 
 def features(model, samples, taps=TAPS, batch: int = 1) -> dict[Tap, list[torch.Tensor]]:
-    """One vector for each sample, in order, batched as the runner does it."""
+    """Return one vector for each sample, in order, batched like in the runner."""
     prepared = [model.prepare(clip_of(sample), str(i)) for i, sample in enumerate(samples)]
-    found: dict[Tap, dict[int, torch.Tensor]] = {tap: {} for tap in taps}
+    by_tap: dict[Tap, dict[int, torch.Tensor]] = {tap: {} for tap in taps}
     for rows in batches(prepared, batch, pads=model.pads):
         for tap, values in model.features([prepared[i] for i in rows], taps).items():
-            found[tap].update(zip(rows, values, strict=True))
-    return {tap: [by_row[i] for i in range(len(samples))] for tap, by_row in found.items()}
+            by_tap[tap].update(zip(rows, values, strict=True))
+    return {tap: [by_row[i] for i in range(len(samples))] for tap, by_row in by_tap.items()}
 
 
 class StillProcessor(Qwen2_5_VLProcessor):
-    """What ``AutoProcessor`` loads, without the video half, which needs torchvision."""
+    """Load what ``AutoProcessor`` does, without the video half, which needs torchvision."""
 
     def __init__(self, image_processor=None, tokenizer=None, chat_template=None) -> None:
         self.image_token = "<|image_pad|>"
@@ -124,7 +124,7 @@ class Reference:
 
 
 def video_patches(frames: Sequence[Image.Image], processor) -> tuple[torch.Tensor, torch.Tensor]:
-    """A clip's patches by their definition: frames 2t and 2t + 1 at one place, ordered by blocks of 2 x 2 places."""
+    """Cut a clip's patches by definition: frames 2t and 2t + 1 at one place, ordered by blocks of 2 x 2 places."""
     mean, std = (np.array(values)[:, None, None] for values in (processor.image_mean, processor.image_std))
     pixels = [(np.asarray(frame, dtype=np.float64).transpose(2, 0, 1) / 255 - mean) / std for frame in frames]
     pixels += pixels[-1:] * (len(pixels) % 2)

@@ -53,7 +53,7 @@ def refusals(model: LatentModel) -> set[str]:
 
 
 def test_a_lora_beside_a_whole_model(folder):
-    """It was left out without peft, and applied by transformers itself with it: 46 % apart, under one key."""
+    """Without peft it was left out; with peft transformers applied it: latents 46 % apart, under one key."""
     write_lora(folder)
     assert refusals(open_model(qwen_model(folder))) == {
         f"{folder} has a LoRA beside the model (adapter_config.json), which would be left out: {MERGE}, or move its "
@@ -88,7 +88,7 @@ def test_a_lora_alone(tmp_path):
 
 
 def test_a_lora_that_was_saved_unmerged(folder):
-    """As ``get_peft_model(...).base_model.model.state_dict()`` writes it."""
+    """The names are those of ``get_peft_model(...).base_model.model.state_dict()``."""
     query = "model.layers.3.self_attn.q_proj"
 
     def unmerged(weights):

@@ -26,7 +26,7 @@ STILL = {  # the latents of a picture of 32 x 32
     "VQModel": (3, 8, 8),
     "AutoencoderDC": (8, 16, 16),
 }
-VIDEO = {  # and of 9 frames of it
+VIDEO = {  # and of a clip of 9 such frames
     "AutoencoderKLWan": (4, 3, 4, 4),
     "AutoencoderKLCogVideoX": (4, 3, 4, 4),
     "AutoencoderKLHunyuanVideo": (4, 3, 4, 4),
@@ -36,7 +36,7 @@ VIDEO = {  # and of 9 frames of it
 
 
 def clip(seed: int, frames: int = 1, side: int = 32) -> Clip:
-    """A smooth picture that moves: noise of 4 x 4 cells, drawn large."""
+    """Return a smooth moving picture: noise of 4 x 4 cells, enlarged."""
     cells = np.random.default_rng(seed).integers(0, 256, (frames, 4, 4, 3), dtype=np.uint8)
     return Clip(tuple(Image.fromarray(f).resize((side, side), Image.Resampling.BICUBIC) for f in cells))
 
@@ -71,15 +71,15 @@ def network(checkpoint: str):
 
 
 def encoded(config, clips):
-    """What ``encode`` of diffusers gives for each of ``clips``, alone, its pixels scaled to [-1, 1] in float64."""
+    """Encode each of ``clips`` alone with ``encode`` of diffusers, its pixels scaled to [-1, 1] in float64."""
     vae = network(config.checkpoint)
-    given = []
-    for one in clips:
-        pixels = torch.tensor(np.stack([np.asarray(f) for f in one.frames]).tolist(), dtype=torch.float64) / 255 * 2 - 1
-        pixels = pixels.movedim(-1, 0).float()[None]  # [1, 3, T, H, W]
+    latents = []
+    for sample in clips:
+        pixels = torch.tensor(np.stack([np.asarray(f) for f in sample.frames]).tolist(), dtype=torch.float64)
+        pixels = (pixels / 255 * 2 - 1).movedim(-1, 0).float()[None]  # [1, 3, T, H, W]
         with torch.no_grad():
-            given.append(vae.encode(pixels[:, :, 0] if type(vae).__name__ in STILL else pixels))
-    return given
+            latents.append(vae.encode(pixels[:, :, 0] if type(vae).__name__ in STILL else pixels))
+    return latents
 
 
 def latents(config, clips) -> torch.Tensor:
@@ -102,7 +102,7 @@ def assert_equal(got: torch.Tensor, want: torch.Tensor) -> None:
 def test_pictures_equal_diffusers_at_any_batch_size(config, name):
     want = latents(config(name), PICTURES)
     assert want.shape == (8, *(STILL.get(name) or (VIDEO[name][0], 1, *VIDEO[name][2:])))
-    assert want.std(dim=0).mean() > 5e-3  # the random network tells pictures apart
+    assert want.std(dim=0).mean() > 5e-3  # the random network distinguishes pictures
     for batch in (1, 3, 8):
         got = features(config(name), PICTURES, batch=batch)
         assert_equal(got[FLAT], want.reshape(8, -1))
@@ -153,7 +153,7 @@ def test_row_bytes_are_what_is_given(config, name):
 
 @pytest.mark.parametrize("name", [*STILL, *(name for name in VIDEO if name != "AutoencoderKLCosmos")])
 def test_half_precision_stays_close(config, name):
-    """bfloat16 has 8 bits: within 3% of the latents' own size, where 2.4% was the most that was seen."""
+    """bfloat16 has 8 bits: within 3% of the latents' size; the largest error measured was 2.4%."""
     exact, rounded = features(config(name), PICTURES), features(config(name, dtype="bfloat16"), PICTURES)
     assert (rounded[FLAT].dtype, rounded[MEAN].dtype) == (torch.bfloat16, torch.float32)
     for tap in (MEAN, FLAT):
@@ -191,7 +191,7 @@ def test_batch_mates_do_not_change_a_draw(config, name):
     assert not torch.allclose(features(settings, PICTURES, ids="hgfedcba")[FLAT], together, atol=1e-2)
 
 
-# --- as the diffusion model sees them
+# --- normalized for the diffusion model
 
 
 def test_shift_and_scale_of_the_config(config):
@@ -219,8 +219,8 @@ def test_mean_and_deviation_among_the_weights(config):
     assert_equal(features(config("AutoencoderKLLTXVideo", normalize=True), CLIPS)[FLAT], want.flatten(1))
 
 
-def test_a_scale_stands_beside_mean_and_deviation(config, autoencoder_config, tmp_path):
-    """As in Stable Diffusion XL's pipeline, which undoes it by ``z * latents_std / scaling_factor + latents_mean``."""
+def test_a_scale_beside_mean_and_deviation(config, autoencoder_config, tmp_path):
+    """Stable Diffusion XL's pipeline undoes it by ``z * latents_std / scaling_factor + latents_mean``."""
     vae = network(config("AutoencoderKL").checkpoint)
     vae = type(vae).from_config({**vae.config, "latents_mean": [1, 2, 3, 4], "latents_std": [5, 6, 7, 8]})
     vae.load_state_dict(network(config("AutoencoderKL").checkpoint).state_dict())
@@ -231,11 +231,11 @@ def test_a_scale_stands_beside_mean_and_deviation(config, autoencoder_config, tm
     assert_equal(got, want.flatten(1))
 
 
-# --- checkpoints as they are found
+# --- published checkpoints
 
 
 def test_names_of_the_first_diffusers_are_read(config, autoencoder_config, tmp_path):
-    """As in stabilityai/sd-vae-ft-mse: its attention has query, key, value and proj_attn."""
+    """The attention of stabilityai/sd-vae-ft-mse has query, key, value and proj_attn."""
     from safetensors.torch import load_file, save_file
 
     folder = config("AutoencoderKL").checkpoint

@@ -1,4 +1,4 @@
-"""What is known of an autoencoder from its ``config.json`` alone: no test here has weights to read."""
+"""The facts about an autoencoder that its ``config.json`` gives: no test here has weights to read."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def _settings(autoencoder_config):
 def only_config(tmp_path):
     """``only_config("AutoencoderDC", latent_channels=8)`` -> a folder with a ``config.json`` and no weights."""
 
-    def written(name: str | None, **said) -> Path:
-        (tmp_path / "config.json").write_text(json.dumps(({"_class_name": name} if name else {}) | said))
+    def written(name: str | None, **config) -> Path:
+        (tmp_path / "config.json").write_text(json.dumps(({"_class_name": name} if name else {}) | config))
         return tmp_path
 
     return written
@@ -121,16 +121,16 @@ def test_autoencoder_that_takes_neither_pictures_nor_clips(settings, only_config
 
 def test_autoencoder_that_resizes_by_itself(settings, only_config):
     assert refusal(ForesightError, open_model(settings(only_config("AutoencoderRAE"))).check_layers, ()) == (
-        "AutoencoderRAE brings every picture to a size of its own, and model.resolution= would mean nothing: "
+        "AutoencoderRAE resizes every picture to a fixed size, so model.resolution= would have no effect: "
         "model=autoencoder wants a network whose latents grow with the picture"
     )
 
 
 def test_config_that_lacks_what_its_class_wants(settings, only_config):
     folder = only_config("AutoencoderKLHunyuanImage", in_channels=3, out_channels=3, latent_channels=8)
-    said = refusal(ForesightError, open_model(settings(folder)).check_layers, ())
-    assert said.startswith(f"cannot read the checkpoint {folder}: ")
-    assert "missing 4 required positional arguments: 'block_out_channels'" in said
+    message = refusal(ForesightError, open_model(settings(folder)).check_layers, ())
+    assert message.startswith(f"cannot read the checkpoint {folder}: ")
+    assert "missing 4 required positional arguments: 'block_out_channels'" in message
 
 
 def test_config_that_is_no_json(settings, tmp_path):
@@ -141,7 +141,7 @@ def test_config_that_is_no_json(settings, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "said", "why"),
+    ("name", "config", "why"),
     [
         ("AutoencoderKLKVAEVideo", {"ch": 32}, "it has no latents_mean and latents_std, and no scaling_factor"),
         (
@@ -151,8 +151,8 @@ def test_config_that_is_no_json(settings, tmp_path):
         ),
     ],
 )
-def test_normalize_without_a_scale(settings, only_config, name, said, why):
-    model = open_model(settings(only_config(name, **said), normalize=True))
+def test_normalize_without_a_scale(settings, only_config, name, config, why):
+    model = open_model(settings(only_config(name, **config), normalize=True))
     assert refusal(UsageError, model.check_layers, ()) == (
         f"model.normalize=true: {name} has no scale, as {why}. Leave model.normalize= out"
     )

@@ -1,4 +1,4 @@
-"""``model=autoencoder``: what is refused, and when; random weights; what is known from ``config.json`` alone."""
+"""``model=autoencoder``: settings that are refused, and when; random weights; facts from ``config.json`` alone."""
 
 from __future__ import annotations
 
@@ -96,12 +96,12 @@ model.load("cpu")
 weights = model._vae.state_dict()
 print(hashlib.sha256(b"".join(weights[name].numpy().tobytes() for name in sorted(weights))).hexdigest())
 """
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     model = open_model(config)
     model.load("cpu")
     weights = model._vae.state_dict()
-    here = hashlib.sha256(b"".join(weights[name].numpy().tobytes() for name in sorted(weights))).hexdigest()
-    assert there.split()[-1] == here
+    digest = hashlib.sha256(b"".join(weights[name].numpy().tobytes() for name in sorted(weights))).hexdigest()
+    assert run.stdout.split()[-1] == digest
 
 
 # --- what is refused
@@ -124,9 +124,11 @@ def test_draw_without_a_posterior(settings, autoencoder_checkpoint, name):
 
 def test_clip_for_a_network_of_pictures(settings, autoencoder_checkpoint):
     model = open_model(settings(autoencoder_checkpoint("AutoencoderKL")))
-    said = "AutoencoderKL takes still pictures, not clips of 9 frames. Add data.frames=1, or choose a video autoencoder"
-    assert refusal(ForesightError, model.prepare, clip(9), "a.mp4/0") == f"'a.mp4/0': {said}"
-    assert refusal(ForesightError, model.row_bytes, FLAT, 9) == said
+    reason = (
+        "AutoencoderKL takes still pictures, not clips of 9 frames. Add data.frames=1, or choose a video autoencoder"
+    )
+    assert refusal(ForesightError, model.prepare, clip(9), "a.mp4/0") == f"'a.mp4/0': {reason}"
+    assert refusal(ForesightError, model.row_bytes, FLAT, 9) == reason
 
 
 @pytest.mark.parametrize("name", ["AutoencoderKL", "AutoencoderKLWan"])
@@ -134,7 +136,7 @@ def test_sample_without_pictures(settings, autoencoder_checkpoint, name):
     model = open_model(settings(autoencoder_checkpoint(name)))
     assert (
         refusal(ForesightError, model.prepare, Clip((), name="a"), "a")
-        == f"'a': {name} takes pictures, and there are none"
+        == f"'a': {name} takes pictures, but the sample has none"
     )
 
 
@@ -159,8 +161,8 @@ def test_number_of_frames_that_the_network_would_not_take_in_whole(
     assert torch.equal(flat(config, Clip(clip(frames).frames[:used])), flat(config, clip(used)))
 
 
-def test_number_of_frames_that_the_network_takes_in_whole_by_a_way_of_its_own(settings, autoencoder_checkpoint):
-    """CogVideoX averages 8 frames in pairs of pairs: 2 latents, and each frame counts."""
+def test_number_of_frames_that_the_network_takes_in_its_own_way(settings, autoencoder_checkpoint):
+    """CogVideoX averages 8 frames in pairs of pairs to 2 latents, and each frame changes them."""
     config = settings(autoencoder_checkpoint("AutoencoderKLCogVideoX"))
     assert flat(config, clip(8)).shape == (1, 4 * 2 * 4 * 4)
 
@@ -181,8 +183,8 @@ def test_missing_weight_is_refused_not_filled_at_random(settings, autoencoder_ch
 
 def test_folder_without_weights_is_one_line(settings, autoencoder_checkpoint, tmp_path):
     shutil.copy(autoencoder_checkpoint("AutoencoderKL") / "config.json", tmp_path)
-    said = refusal(ForesightError, open_model(settings(tmp_path)).load, "cpu")
-    assert said == f"cannot read the checkpoint {tmp_path}: it has no weights ({WEIGHTS})"
+    reason = refusal(ForesightError, open_model(settings(tmp_path)).load, "cpu")
+    assert reason == f"cannot read the checkpoint {tmp_path}: it has no weights ({WEIGHTS})"
 
 
 def test_dtype_that_torch_cannot_run_here(settings, autoencoder_checkpoint):

@@ -1,4 +1,4 @@
-"""What fixes a checkpoint's numbers, and what is said where one is not whole."""
+"""The identity of a checkpoint, and the message for one that is not complete."""
 
 from __future__ import annotations
 

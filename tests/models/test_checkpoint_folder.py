@@ -1,4 +1,4 @@
-"""What is said of a path that is no checkpoint: each its own line, with what to type."""
+"""Messages for a path that is no checkpoint: one line for each kind, with what to type."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ TINY_TOO = f"{WANTED}; or leave it out and add weights=tiny"
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
+def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def said(name: str, model: str = "qwen25vl", subfolder: str | None = None, library: str = "transformers") -> str:
+def refusal(name: str, model: str = "qwen25vl", subfolder: str | None = None, library: str = "transformers") -> str:
     with pytest.raises(ForesightError) as caught:
         Checkpoint(name, None, subfolder, model=model, library=library).identity(reach_hub=False)
     message = str(caught.value)
@@ -32,126 +32,127 @@ def said(name: str, model: str = "qwen25vl", subfolder: str | None = None, libra
 
 
 @pytest.mark.parametrize(("model", "advice"), [("qwen25vl", TINY_TOO), ("ltxv", TINY_TOO), ("vision", WANTED)])
-def test_no_folder(here, model, advice):
-    assert said("./vti", model) == f"no folder vti. {advice}"
-    assert said("a/b/c", model) == f"no folder a/b/c. {advice}"
+def test_no_folder(folder, model, advice):
+    assert refusal("./vti", model) == f"no folder vti. {advice}"
+    assert refusal("a/b/c", model) == f"no folder a/b/c. {advice}"
 
 
-def test_no_folder_but_one_of_nearly_this_name(here):
-    (here / "vit").mkdir()
-    assert said("./vti", "vision") == f"no folder vti. Did you mean vit? {WANTED}"
-    assert said(f"{here}/vti", "vision") == f"no folder {here}/vti. Did you mean {here}/vit? {WANTED}"
+def test_no_folder_but_one_of_nearly_this_name(folder):
+    (folder / "vit").mkdir()
+    assert refusal("./vti", "vision") == f"no folder vti. Did you mean vit? {WANTED}"
+    assert refusal(f"{folder}/vti", "vision") == f"no folder {folder}/vti. Did you mean {folder}/vit? {WANTED}"
 
 
-def test_a_link_to_nothing(here):
-    (here / "q").symlink_to(here / "gone")
-    assert said("./q") == f"q is a broken link: it points to {here}/gone. {TINY_TOO}"
+def test_a_link_to_nothing(folder):
+    (folder / "q").symlink_to(folder / "gone")
+    assert refusal("./q") == f"q is a broken link: it points to {folder}/gone. {TINY_TOO}"
 
 
-def test_a_file(here):
-    (here / "w").mkdir()
+def test_a_file(folder):
+    (folder / "w").mkdir()
     for name in ("m.safetensors", "m.gguf", "m.ckpt", "notes.md"):
-        (here / "w" / name).touch()
+        (folder / "w" / name).touch()
     head = "wants a folder with config.json"
-    assert said("w/m.safetensors", "ltxv") == (
+    assert refusal("w/m.safetensors", "ltxv") == (
         f"w/m.safetensors is a file; model.checkpoint= {head}. It may be a whole model in one file: convert its "
         "autoencoder, once, with the hub in reach: python -c 'from diffusers import AutoencoderKLLTXVideo as A; "
         'A.from_single_file("w/m.safetensors").save_pretrained("converted/vae")\' and take '
         "model.checkpoint=converted model.subfolder=vae"
     )
-    assert "AutoencoderKL as A" in said("w/m.safetensors", "autoencoder")
-    assert said("w/m.safetensors") == f"w/m.safetensors is a file; model.checkpoint= {head}"
-    assert said("w/m.gguf") == (
+    assert "AutoencoderKL as A" in refusal("w/m.safetensors", "autoencoder")
+    assert refusal("w/m.safetensors") == f"w/m.safetensors is a file; model.checkpoint= {head}"
+    assert refusal("w/m.gguf") == (
         "w/m.gguf holds weights quantised as GGUF, which foresight does not read: take the "
         "checkpoint that is not quantised"
     )
-    assert said("w/m.ckpt") == (
+    assert refusal("w/m.ckpt") == (
         f"w/m.ckpt is a file; model.checkpoint= {head} and weights in safetensors; foresight reads nothing pickled"
     )
-    assert said("w/notes.md") == f"w/notes.md is a file; model.checkpoint= {head}"
+    assert refusal("w/notes.md") == f"w/notes.md is a file; model.checkpoint= {head}"
 
 
-def test_a_file_of_a_checkpoint(here):
-    tiny(here / "q")
+def test_a_file_of_a_checkpoint(folder):
+    tiny(folder / "q")
     for name in ("config.json", "model.safetensors"):
-        assert said(f"q/{name}") == (
+        assert refusal(f"q/{name}") == (
             f"q/{name} is a file; model.checkpoint= wants a folder with config.json. Give the folder: "
             "model.checkpoint=q"
         )
 
 
-def test_a_folder_without_a_config(here):
-    (here / "q").mkdir()
-    assert said("q") == f"no checkpoint in q: it has no config.json, only nothing: the folder is empty. {TINY_TOO}"
+def test_a_folder_without_a_config(folder):
+    (folder / "q").mkdir()
+    assert refusal("q") == f"no checkpoint in q: it has no config.json, only nothing: the folder is empty. {TINY_TOO}"
     for name in "abcdefg":
-        (here / "q" / name).touch()
-    assert said("q") == f"no checkpoint in q: it has no config.json, only a, b, c, d, e and 2 more. {TINY_TOO}"
+        (folder / "q" / name).touch()
+    assert refusal("q") == f"no checkpoint in q: it has no config.json, only a, b, c, d, e and 2 more. {TINY_TOO}"
 
 
-def test_a_pipeline(here):
+def test_a_pipeline(folder):
     for part in ("vae", "text_encoder", "unet"):
-        (here / "p" / part).mkdir(parents=True)
-        (here / "p" / part / "config.json").write_text("{}")
+        (folder / "p" / part).mkdir(parents=True)
+        (folder / "p" / part / "config.json").write_text("{}")
     head = "no checkpoint in p: it has no config.json. It is"
-    assert said("p", "ltxv") == f"{head} a folder of folders: add model.subfolder=vae"
-    (here / "p/model_index.json").write_text("{}")
-    assert said("p") == f"{head} a diffusers pipeline: add model.subfolder=text_encoder"
+    assert refusal("p", "ltxv") == f"{head} a folder of folders: add model.subfolder=vae"
+    (folder / "p/model_index.json").write_text("{}")
+    assert refusal("p") == f"{head} a diffusers pipeline: add model.subfolder=text_encoder"
     choice = "model.subfolder=text_encoder or model.subfolder=unet or model.subfolder=vae"
-    assert said("p", "vision") == f"{head} a diffusers pipeline: add {choice}"
+    assert refusal("p", "vision") == f"{head} a diffusers pipeline: add {choice}"
     assert (
-        said("p", subfolder="encoder") == "p has no folder encoder; model.subfolder= may be text_encoder or unet or vae"
+        refusal("p", subfolder="encoder")
+        == "p has no folder encoder; model.subfolder= may be text_encoder or unet or vae"
     )
 
 
-def test_a_subfolder_that_is_not_there(here):
-    tiny(here / "q")
-    assert said("q", subfolder="vae") == "q has no folder vae, but a config.json itself: add model.subfolder=null"
-    (here / "sd").mkdir()
-    (here / "sd/config.json").write_text('{"_class_name": "AutoencoderKL"}')
+def test_a_subfolder_that_is_not_there(folder):
+    tiny(folder / "q")
+    assert refusal("q", subfolder="vae") == "q has no folder vae, but a config.json itself: add model.subfolder=null"
+    (folder / "sd").mkdir()
+    (folder / "sd/config.json").write_text('{"_class_name": "AutoencoderKL"}')
     line = "a network for model=autoencoder. Take model=autoencoder model.checkpoint=sd"
-    assert said("sd", "ltxv", subfolder="vae") == f"sd has no folder vae, and holds {line}"
-    (here / "sd/vae").mkdir()
-    assert said("sd", "ltxv", subfolder="vae") == f"no checkpoint in sd/vae: it has no config.json, and sd holds {line}"
-    (here / "ltx").mkdir()
-    (here / "ltx/config.json").write_text('{"_class_name": "AutoencoderKLLTXVideo"}')
-    assert said("ltx", "ltxv", subfolder="vae") == (
+    assert refusal("sd", "ltxv", subfolder="vae") == f"sd has no folder vae, and holds {line}"
+    (folder / "sd/vae").mkdir()
+    assert refusal("sd", "ltxv", subfolder="vae") == f"no checkpoint in sd/vae: it has no config.json, and sd holds {line}"
+    (folder / "ltx").mkdir()
+    (folder / "ltx/config.json").write_text('{"_class_name": "AutoencoderKLLTXVideo"}')
+    assert refusal("ltx", "ltxv", subfolder="vae") == (
         "ltx has no folder vae, but a config.json itself: add model.subfolder=null"
     )
-    (here / "q/vae").mkdir()
-    assert said("q", subfolder="vae") == (
+    (folder / "q/vae").mkdir()
+    assert refusal("q", subfolder="vae") == (
         "no checkpoint in q/vae: it has no config.json, but q has one: leave model.subfolder= empty "
         "(model.subfolder=null)"
     )
 
 
 @pytest.mark.parametrize("subfolder", ["../q", "/q", "~/q", "a/../../q"])
-def test_a_subfolder_outside(here, subfolder):
+def test_a_subfolder_outside(folder, subfolder):
     with pytest.raises(UsageError) as caught:
-        qwen(here, subfolder=subfolder)
+        qwen(folder, subfolder=subfolder)
     assert str(caught.value) == (
         f"model.subfolder: must be a folder inside the checkpoint, such as vae, got {subfolder!r}"
     )
 
 
-def test_a_folder_of_the_hub_s_cache(here):
-    snapshot = here / "hub/models--Qwen--Qwen2.5-VL-7B-Instruct/snapshots" / ("c" * 40)
+def test_a_folder_of_the_hub_s_cache(folder):
+    snapshot = folder / "hub/models--Qwen--Qwen2.5-VL-7B-Instruct/snapshots" / ("c" * 40)
     snapshot.mkdir(parents=True)
     for place in (snapshot.parent, snapshot.parent.parent):
-        assert said(str(place)) == (
+        assert refusal(str(place)) == (
             f"{place} is a folder of the hub cache. Its checkpoint is in model.checkpoint={snapshot}"
         )
 
 
-def test_a_snapshot_with_dangling_links(here):
+def test_a_snapshot_with_dangling_links(folder):
     """The blobs of a hub cache were deleted, or the cache was copied without them."""
-    snapshot = here / "snapshots" / ("c" * 40)
+    snapshot = folder / "snapshots" / ("c" * 40)
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").symlink_to("../../blobs/0123")
-    assert said(str(snapshot)) == f"{snapshot}/config.json is a broken link to ../../blobs/0123. Fetch it again"
+    assert refusal(str(snapshot)) == f"{snapshot}/config.json is a broken link to ../../blobs/0123. Fetch it again"
     (snapshot / "config.json").unlink()
     shutil.copy(TINY / "qwen25vl/config.json", snapshot)
     (snapshot / "model.safetensors").symlink_to("../../blobs/4567")
-    assert said(str(snapshot)) == (
+    assert refusal(str(snapshot)) == (
         f"cannot read the checkpoint {snapshot}: model.safetensors is a broken link to ../../blobs/4567. Fetch it again"
     )
 
@@ -181,10 +182,10 @@ WIDE = f"wanted at most 100,000,000. {COPY}"
         ('{"vocab_size": 1e12}', f"has vocab_size=1,000,000,000,000.0: {WIDE}"),
     ],
 )
-def test_a_config_that_is_none(here, text, reason):
-    tiny(here / "q")
-    (here / "q/config.json").write_text(text)
-    assert said("q") == f"config.json of q {reason}"
+def test_a_config_that_is_none(folder, text, reason):
+    tiny(folder / "q")
+    (folder / "q/config.json").write_text(text)
+    assert refusal("q") == f"config.json of q {reason}"
 
 
 @pytest.mark.parametrize(
@@ -195,28 +196,28 @@ def test_a_config_that_is_none(here, text, reason):
         {"text_config": {"hidden_act": "no such"}},
     ],
 )
-def test_a_config_of_wrong_types_is_one_line(here, changes):
-    tiny(here / "q")
-    file = here / "q/config.json"
+def test_a_config_of_wrong_types_is_one_line(folder, changes):
+    tiny(folder / "q")
+    file = folder / "q/config.json"
     content = json.loads(file.read_text())
     for key, value in changes.items():
         content[key] = content[key] | value if isinstance(value, dict) else value
     file.write_text(json.dumps(content))
-    model = qwen(here / "q")
+    model = qwen(folder / "q")
     with pytest.raises(ForesightError) as caught:
         model.check_layers(["4"]) or model.check_weights()
     assert len(str(caught.value).splitlines()) == 1
-    assert str(here / "q") in str(caught.value)
+    assert str(folder / "q") in str(caught.value)
 
 
-def test_single_files_of_other_names(here):
-    tiny(here / "q")
-    (here / "q/model.safetensors").rename(here / "q/consolidated.safetensors")
-    assert said("q") == (
+def test_single_files_of_other_names(folder):
+    tiny(folder / "q")
+    (folder / "q/model.safetensors").rename(folder / "q/consolidated.safetensors")
+    assert refusal("q") == (
         "cannot read the checkpoint q: it has no model.safetensors, but consolidated.safetensors. If those are its "
         "weights, rename them to model.safetensors"
     )
-    save_file({}, here / "q/other.safetensors")
-    assert said("q") == (
+    save_file({}, folder / "q/other.safetensors")
+    assert refusal("q") == (
         "cannot read the checkpoint q: it has no model.safetensors, but 2 others, for instance consolidated.safetensors"
     )

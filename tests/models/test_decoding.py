@@ -1,4 +1,4 @@
-"""Latents back to pictures, against the decoders called through diffusers alone."""
+"""Decoding latents to pictures, against the decoders called through diffusers alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STILL = ("AutoencoderKL", "AutoencoderTiny", "VQModel", "AutoencoderDC")
 VIDEO = ("AutoencoderKLWan", "AutoencoderKLCogVideoX", "AutoencoderKLHunyuanVideo", "AutoencoderKLLTXVideo",
          "AutoencoderKLCosmos")  # fmt: skip
 SCALED = ("AutoencoderKL", "AutoencoderDC", "AutoencoderKLCogVideoX", "AutoencoderKLWan", "AutoencoderKLLTXVideo")
-"""By shift and factor, a factor alone, mean and deviation in the config, and among the weights."""
+"""Normalized by shift and factor, a factor alone, mean and deviation in the config, and among the weights."""
 
 
 def clip(seed: int, frames: int = 1, side: int = 32) -> Clip:
@@ -60,15 +60,15 @@ def loaded(config):
 
 
 def rows_of(model, clips) -> torch.Tensor:
-    return model.features([model.prepare(one, str(i)) for i, one in enumerate(clips)], [FLAT])[FLAT]
+    return model.features([model.prepare(sample, str(i)) for i, sample in enumerate(clips)], [FLAT])[FLAT]
 
 
 def by_diffusers(vae, clips) -> torch.Tensor:
     """``vae.decode(vae.encode(pixels))`` of each clip alone, ``[n, T, H, W, 3]`` in [0, 1]."""
     shown = []
-    for one in clips:
-        pixels = torch.tensor(np.stack([np.asarray(f) for f in one.frames]).tolist(), dtype=torch.float64) / 255 * 2 - 1
-        pixels = pixels.movedim(-1, 0).float()[None]
+    for sample in clips:
+        pixels = torch.tensor(np.stack([np.asarray(f) for f in sample.frames]).tolist(), dtype=torch.float64)
+        pixels = (pixels / 255 * 2 - 1).movedim(-1, 0).float()[None]
         still = type(vae).__name__ in STILL
         with torch.no_grad():
             out = vae.encode(pixels[:, :, 0] if still else pixels)
@@ -87,7 +87,7 @@ def direct(config):
 
 
 def assert_equal(got: torch.Tensor, want: torch.Tensor) -> None:
-    torch.testing.assert_close(got, want, rtol=0, atol=3e-5)  # of colours: far under an 8-bit step
+    torch.testing.assert_close(got, want, rtol=0, atol=3e-5)  # in colour: far below an 8-bit step
 
 
 @pytest.mark.parametrize("frames", [1, 9])
@@ -160,11 +160,11 @@ def test_half_precision_stays_close(config):
     torch.testing.assert_close(made, exact.decode(rows, 1), rtol=0, atol=0.05)
 
 
-# --- decoders that want more than latents
+# --- decoders that need more than latents
 
 
 def small_ltxv(**changes):
-    """With as many channels everywhere: diffusers 0.42 cannot run these two options where they change."""
+    """All widths are equal: diffusers 0.42 cannot run these two options if they change."""
     torch.manual_seed(0)
     return diffusers.AutoencoderKLLTXVideo(
         latent_channels=8,
@@ -176,7 +176,7 @@ def small_ltxv(**changes):
     ).eval()
 
 
-def test_a_decoder_that_takes_noise_away_is_told_that_there_is_none(tmp_path, autoencoder_config):
+def test_a_denoising_decoder_gets_a_noise_level_of_zero(tmp_path, autoencoder_config):
     vae = small_ltxv(timestep_conditioning=True)
     vae.save_pretrained(tmp_path)
     z = torch.randn(1, 8, 2, 1, 1, generator=torch.Generator().manual_seed(0))
@@ -197,7 +197,7 @@ def test_noise_of_a_decoder_is_the_same_every_time_and_for_every_sample(tmp_path
     rows = torch.randn(1, 8, generator=torch.Generator().manual_seed(0)).repeat(2, 1)
     before = torch.get_rng_state()
     first, second = model.decode(rows, 1)
-    assert torch.equal(before, torch.get_rng_state())  # nobody else's draws change
+    assert torch.equal(before, torch.get_rng_state())  # the caller's random state is unchanged
     assert torch.equal(first, second)
     with torch.no_grad():
         torch.manual_seed(1)
@@ -241,7 +241,7 @@ def test_clips_of_a_network_of_pictures(config):
 
 
 class Network(torch.nn.Module):
-    """An autoencoder whose ``decode`` does what a test wants."""
+    """An autoencoder with the ``decode`` of a test."""
 
     dtype, device, config = torch.float32, torch.device("cpu"), {}
 

@@ -1,4 +1,4 @@
-"""``model.device_map``: a network that is spread over devices has the same latents; here over memory and disk."""
+"""``model.device_map``: a network spread over devices has the same latents; these tests use memory and disk."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ TAPS = [Tap(layer, pooling) for layer in ("4", "final") for pooling in ("channel
 
 @pytest.fixture
 def little_memory(monkeypatch):
-    """So little that most of a tiny network has to stay on the disk."""
+    """So little memory that most of a tiny network must stay on the disk."""
     monkeypatch.setattr("transformers.integrations.accelerate.accelerate_max_memory", lambda _: {"cpu": 700_000})
 
 
-def assert_same(one, other):
+def assert_same(first, second):
     for tap in TAPS:
-        for a, b in zip(one[tap], other[tap], strict=True):
+        for a, b in zip(first[tap], second[tap], strict=True):
             assert torch.equal(a, b)
 
 
@@ -39,7 +39,7 @@ def test_half_of_it_on_the_disk(qwen_checkpoint, little_memory, final_norm):
     assert input_device(spread._network) == torch.device("cpu")
     plain = features(fresh(chosen), SQUARES, TAPS)
     assert_same(features(spread, SQUARES, TAPS), plain)
-    assert_same(features(spread, SQUARES, TAPS), plain)  # nothing of the first pass was left loaded or lost
+    assert_same(features(spread, SQUARES, TAPS), plain)  # the first pass left no weight loaded or lost
     assert any(weight.is_meta for weight in spread._network.parameters())
 
 

@@ -1,4 +1,4 @@
-"""The colour histogram: closed forms."""
+"""The colour histogram, against closed forms."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_one_colour_fills_one_cell(colour, cell):
 
 @pytest.mark.parametrize("bins", [2, 3, 4, 5, 16])
 def test_every_colour_once_by_brute_force(bins):
-    """Cells are counted one by one; level v of 256 lies in bin floor(v * bins / 256)."""
+    """Cells are counted one by one; level v of 256 is in bin floor(v * bins / 256)."""
     levels = np.array(list(itertools.product(range(0, 256, 17), repeat=3)), dtype=np.uint8)
     want = np.zeros((bins, bins, bins))
     for red, green, blue in levels.tolist():

@@ -1,4 +1,4 @@
-"""Checkpoints on a hub that runs on this machine: what is fetched, what is refused before, what is in the cache."""
+"""Checkpoints on a hub that runs on this machine: files that are fetched, refusals before, the hub's cache."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def away(monkeypatch) -> None:
 
 
 def fetched(tmp_path: Path) -> set[str]:
-    """Files of the hub's cache, as they are named in it."""
+    """Names of the files in the hub's cache."""
     snapshots = tmp_path.glob(f"hub/models--*/snapshots/{SHA}")
     return {str(path.relative_to(place)) for place in snapshots for path in place.rglob("*") if path.is_file()}
 
@@ -145,7 +145,7 @@ def test_what_was_fetched_is_read_where_the_hub_is_away(hub, monkeypatch):
     assert torch.equal(latents(model, "8"), plain)
 
 
-def test_an_unknown_checkpoint_is_said_once(hub, tmp_path):
+def test_an_unknown_checkpoint_is_reported_once(hub, tmp_path):
     (tmp_path / "qwen").mkdir()
     for name, more in (("Qwen/none", ""), ("qwne", ". Did you mean qwen?")):
         with pytest.raises(ForesightError) as caught:
@@ -158,12 +158,12 @@ def test_an_unknown_checkpoint_is_said_once(hub, tmp_path):
         Checkpoint("a/b", model="vision").identity(reach_hub=True)
 
 
-# --- the cache, where the hub is away
+# --- the cache, when the hub cannot be reached
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
-    """A hub cache that somebody has copied: a snapshot, and no refs."""
+    """A copied hub cache: a snapshot, and no refs."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     away(monkeypatch)
     folder = tmp_path / "hub/models--Qwen--Qwen2.5-VL-7B-Instruct"

@@ -60,7 +60,7 @@ def posterior(vae: AutoencoderKLLTXVideo, clips=STILLS):
 def test_flat_is_the_posterior_mean_in_order(config, vae):
     want = posterior(vae).mode()
     assert want.shape == (4, 128, 1, 3, 3)
-    assert want.std() > 0.01  # the random network tells pictures apart
+    assert want.std() > 0.01  # the random network distinguishes pictures
     torch.testing.assert_close(features(config)[FLAT], want.reshape(4, -1), rtol=0, atol=1e-5)
 
 
@@ -166,7 +166,7 @@ def test_recipe_names_what_changes_the_latents(config):
     ):
         assert open_model(dataclasses.replace(config, **change)).recipe("final") != base
     assert open_model(dataclasses.replace(config, seed=1)).recipe("final") == base  # no draw, no seed
-    assert base["checkpoint"] == "local"  # the folder's place changes no number
+    assert base["checkpoint"] == "local"  # the folder's path changes no number
 
 
 def test_missing_weight_is_refused_not_filled_at_random(config, ltxv_checkpoint, tmp_path):

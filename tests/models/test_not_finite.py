@@ -1,4 +1,4 @@
-"""Latents that are NaN or infinite: a weight that is so already is named, else the advice fits the dtype."""
+"""Latents that are NaN or infinite: a weight that is not finite is named, else the advice fits the dtype."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The thumbnail: closed forms."""
+"""The thumbnail, against closed forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``model=precomputed``: rows found by id, pooled as a network's are, and kept to the bit."""
+"""``model=precomputed``: rows are found by id, pooled like a network's, and stored bit for bit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def drawn(shape, dtype) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape).astype(dtype)
 
 
-# --- what comes out
+# --- the latents
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -82,7 +82,7 @@ def test_rows_are_found_by_id_and_never_by_position(tmp_path):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_bytes_of_a_row_are_known_before_it_is_read(tmp_path, shape):
+def test_bytes_of_a_row_without_reading_it(tmp_path, shape):
     path = saved(tmp_path, drawn(shape, "float16"))
     model = open_model(PrecomputedConfig(name="precomputed", path=str(path)))
     got = features(opened(path))
@@ -105,7 +105,7 @@ def test_identity_is_of_ids_and_values_wherever_they_lie(tmp_path):
     assert opened(saved(tmp_path, -values)).identity(reach_hub=False) != identity
 
 
-# --- what is refused
+# --- refusals
 
 
 def refusal(model: LatentModel, sample_id: str) -> str:
@@ -128,11 +128,11 @@ def test_a_sample_that_the_file_lacks(tmp_path):
 
 def test_a_refused_row_comes_back_from_a_worker_process(tmp_path):
     with pytest.raises(UnusableRow) as caught:
-        opened(saved(tmp_path, drawn((4, 6), "float32"))).prepare(NO_PICTURE, "nobody")
+        opened(saved(tmp_path, drawn((4, 6), "float32"))).prepare(NO_PICTURE, "absent")
     sent = pickle.loads(pickle.dumps(caught.value))
     assert (str(sent), sent.sample_id, sent.reason) == (
-        f"{tmp_path}/x.npz has no row for 'nobody'. To leave such rows out, add data.on_error=skip",
-        "nobody",
+        f"{tmp_path}/x.npz has no row for 'absent'. To leave such rows out, add data.on_error=skip",
+        "absent",
         f"no row in {tmp_path}/x.npz",
     )
 

@@ -1,4 +1,4 @@
-"""Quantised checkpoints: right numbers where transformers can read them here, else one line before a weight is read."""
+"""Quantised checkpoints: right numbers if transformers can read them here, else one line before a weight is read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def set_config(folder: Path, **changes) -> None:
 
 
 def refusals(folder: Path, **changes) -> set[str]:
-    """What the identity, the check before a run, and loading say: one and the same."""
+    """Return the message of the identity, the check before a run, and loading: all the same."""
     messages = set()
     for step in ("identity", "check_weights", "load"):
         model = open_model(qwen_model(folder, **changes))
@@ -77,7 +77,7 @@ def test_it_says_so_wherever_it_is_written(folder):
     "settings", [{"quant_method": "modelopt", "quant_algo": "FP8"}, {"quant_method": "mine"}, {"bits": 3}]
 )
 def test_a_method_that_transformers_does_not_know(folder, settings):
-    """It would leave out the scales after a line in its log."""
+    """transformers would leave out the scales, with only a line in its log."""
     set_config(folder, quantization_config=settings)
     (message,) = refusals(folder)
     assert message.startswith(f"the checkpoint {folder} is quantised with ")
@@ -97,7 +97,7 @@ FP8 = {"float8_e4m3fn": 448.0, "float8_e5m2": 57344.0}
 
 
 def quantise(folder: Path, dtype: torch.dtype, scale: str | None) -> None:
-    """The decoder's projections in eight bits, as ComfyUI and vLLM write them."""
+    """Write the decoder's projections in eight bits, like ComfyUI and vLLM."""
     weights = load_file(folder / "model.safetensors")
     for name in [name for name in weights if name.startswith("model.layers.") and name.endswith("proj.weight")]:
         weight = weights[name].float()
@@ -122,7 +122,7 @@ def quantise(folder: Path, dtype: torch.dtype, scale: str | None) -> None:
     ],
 )
 def test_eight_bits_that_no_config_explains(folder, dtype, scale):
-    """Norm 3.1e10 in place of 150 at layer 8, where they were read without their scales."""
+    """Read without their scales, they gave a norm of 3.1e10 instead of 150 at layer 8."""
     quantise(folder, getattr(torch, dtype), scale)
     assert refusals(folder) == {
         f"the checkpoint {folder} holds 196 weights of fewer than 16 bits, for instance "
@@ -163,7 +163,7 @@ def test_random_weights_are_not_quantised(folder):
 
 
 def test_block_wise_fp8_is_read_to_the_numbers_that_its_scales_give(folder, tmp_path):
-    """As Qwen publishes its FP8 checkpoints: a block of 32 x 32 weights shares a scale."""
+    """Qwen's FP8 checkpoints are like this: a block of 32 x 32 weights shares a scale."""
     weights, plain = load_file(folder / "model.safetensors"), {}
     for name, weight in list(weights.items()):
         plain[name] = weight

@@ -70,14 +70,14 @@ def test_padded_batches_of_mixed_sizes_equal_transformers(config, reference, tok
 
 
 def test_mates_of_any_length_change_nothing(config):
-    """A batch that no runner would make up: the shortest and the longest together, most of it padding."""
+    """An unlikely batch: the shortest and the longest sample together, most of it padding."""
     model = loaded(config, tokens="all")
     prepared = [model.prepare(Clip((image,)), "") for image in MIXED]
     assert max(p.length for p in prepared) > 2 * min(p.length for p in prepared)
     together = model.features(prepared, TAPS)
     backwards = model.features(prepared[::-1], TAPS)
-    for row, one in enumerate(prepared):
-        alone = model.features([one], TAPS)
+    for row, sample in enumerate(prepared):
+        alone = model.features([sample], TAPS)
         for tap in TAPS:
             assert_equal(together[tap][row], alone[tap][0])
             assert_equal(backwards[tap][len(prepared) - 1 - row], alone[tap][0])
@@ -93,7 +93,7 @@ def test_final_without_the_norm_is_the_residual_stream(config, reference):
 
 
 def test_every_block_changes_the_stream(reference):
-    """Were layers alike, a tap at the wrong one would go unseen."""
+    """If layers were alike, no test would notice a tap at the wrong layer."""
     states, _, is_image = reference(SQUARES[0])
     flat = [states[str(k)][is_image] for k in range(28)]
     assert min((a - b).abs().max().item() for a, b in pairwise(flat)) > 0.1
@@ -107,7 +107,7 @@ def test_layer_zero_is_what_enters_the_decoder(config, reference):
 
 
 def test_leaving_out_what_follows_the_image_changes_nothing(config):
-    """``tokens=image`` cuts the prompt after the last visual token: causality, seen against the whole sequence."""
+    """``tokens=image`` cuts the prompt after the last visual token; by causality the states stay the same."""
     short, whole = loaded(config), loaded(config, tokens="all")
     cut, full = short.prepare(Clip((SQUARES[0],)), "a"), whole.prepare(Clip((SQUARES[0],)), "a")
     ids, visual = full.tensors["input_ids"], full.tensors["input_ids"] == short._inputs.placeholders["image"]
@@ -148,7 +148,7 @@ def relative(got: torch.Tensor, want: torch.Tensor) -> float:
 
 @pytest.mark.parametrize(("dtype", "most"), [("bfloat16", BF16), ("float16", FP16)])
 def test_half_precision_equals_transformers_within_its_rounding(config, qwen_checkpoint, dtype, most):
-    """Against transformers in the same dtype, and batches against single samples: relative error of each vector."""
+    """The relative error of each vector is small, against transformers in the same dtype and against single samples."""
     plain = Reference(qwen_checkpoint, getattr(torch, dtype))
     model = loaded(config, dtype=dtype)
     alone, batched = (features(model, [*SQUARES, *MIXED], batch=batch) for batch in (1, 8))
@@ -204,7 +204,7 @@ def test_layer_out_of_range(config, layer):
     )
 
 
-def test_every_layer_of_the_config_is_there(config):
+def test_every_layer_of_the_config_is_read(config):
     open_model(config).check_layers([*LAYERS, "27"])
 
 

@@ -1,4 +1,4 @@
-"""One patch of a picture or clip followed to the one token that it belongs to, and clips against transformers."""
+"""One patch of a picture or clip is followed to its token, and clips are compared with transformers."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def reference(qwen_checkpoint):
 
 @pytest.fixture(scope="module")
 def blind(config):
-    """The network with its vision blocks switched off: a patch reaches only the token that its 2 x 2 block becomes.
+    """Return the network with its vision blocks switched off: a patch reaches only the token of its 2 x 2 block.
 
-    Patches are still put into the order of the attention windows and back, which is what is looked at.
+    Patches are still put into the order of the attention windows and back, which is what the tests check.
     """
     model = fresh(config)
     for block in model._network.model.visual.blocks:
@@ -74,7 +74,7 @@ def test_every_patch_reaches_its_own_token(blind):
         assert changed.nonzero().flatten().tolist() == [row // 2 * 5 + column // 2], (row, column)
     before, *spots = (part for batch in entered for part in batch.split(60))
     order = [int((spot - before).abs().amax(dim=1).argmax()) for spot in spots]
-    assert sorted(order) == list(range(60))  # each patch is one row of what the windows see,
+    assert sorted(order) == list(range(60))  # each patch is one row of the windows' input,
     blocks = [row // 2 * 20 + column // 2 * 4 + row % 2 * 2 + column % 2 for row, column in places]
     assert order != blocks  # in another order than that of the processor
 
@@ -90,7 +90,7 @@ def test_every_token_has_the_position_of_its_place(config):
 
 
 def test_patches_of_pictures_are_the_librarys(config, reference):
-    """Of any size, with the checkpoint's own settings; ours is only quicker."""
+    """They are equal at any size, with the checkpoint's own settings; ours are only faster."""
     model = loaded(config)
     for image in [*MIXED, picture(0, 31, 500), picture(1, 1, 1), picture(2, 640, 480)]:
         prepared = model.prepare(Clip((image,)), "a")

@@ -1,4 +1,4 @@
-"""Tokenizers and image processors as other people have them, against the library's own processor."""
+"""Tokenizers and image processors in the variants that people have, against the library's own processor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COPY = "from the checkpoint that it was made from"
 
 
 def test_no_tokenizer_is_one_line(qwen_files):
-    """transformers makes an empty one without a word."""
+    """transformers makes an empty tokenizer silently."""
     made = qwen_files({JINJA: TEMPLATE})
     (Path(made.name) / "tokenizer.json").unlink()
     (Path(made.name) / "vocab.json").write_text("{}")
@@ -66,7 +66,7 @@ def test_no_image_processor_is_one_line(qwen_files):
     ("settings", "message"),
     [
         ({"image_std": [0, 0, 0]}, "has settings that are not read here."),
-        ({"resample": "bicubic"}, "has settings that are not read here."),  # which the library reads as bilinear
+        ({"resample": "bicubic"}, "has settings that are not read here."),  # the library reads it as bilinear
         ({"size": {"shortest_edge": 9999, "longest_edge": 3136}}, "wants at least 9999 and at most 3136 pixels."),
         ({"image_processor_type": "CLIPImageProcessor"},
          "is CLIPImageProcessor; model=qwen25vl takes Qwen2VLImageProcessor."),
@@ -143,7 +143,7 @@ PIXELS = {"shortest_edge": 3136, "longest_edge": 12544}
     ],
 )
 def test_the_pixels_are_those_of_the_librarys_processor(qwen_files, settings, nested):
-    """Bounds in the old and the new spelling, settings of their own file or within ``processor_config.json``."""
+    """Bounds in the old and the new spelling; settings in a separate file or within ``processor_config.json``."""
     made = qwen_files({JINJA: TEMPLATE})
     folder = Path(made.name)
     (folder / PREPROCESSOR).unlink()
@@ -159,17 +159,17 @@ def test_the_pixels_are_those_of_the_librarys_processor(qwen_files, settings, ne
 
 
 def test_the_first_name_of_the_image_processor_is_read_too(qwen_files):
-    """Files that were fetched in early 2025 have it; no release of transformers knows the class."""
+    """Files from early 2025 have this name; no release of transformers has the class."""
     made = qwen_files({JINJA: TEMPLATE})
     change(Path(made.name) / PREPROCESSOR, {"image_processor_type": "Qwen2_5_VLImageProcessor"})
     assert load_processor(made).patches.bounds == "3136 to 50176 pixels an image"
 
 
 def test_code_in_the_checkpoint_is_neither_run_nor_asked_about(qwen_files, monkeypatch):
-    """A tokenizer of its own would be run after a question on the terminal."""
+    """transformers would ask on the terminal whether to run such a tokenizer."""
     made = qwen_files({JINJA: TEMPLATE})
     own = {"auto_map": {"AutoTokenizer": ["own.OwnTokenizer", None]}, "tokenizer_class": "OwnTokenizer"}
     change(Path(made.name) / TOKENIZER, own)
     (Path(made.name) / "own.py").write_text("raise SystemExit('run')")
     monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
-    assert load_processor(made).prompt_ids("image", "Describe.").count(IMAGE) == 1  # tokenizer.json says it all
+    assert load_processor(made).prompt_ids("image", "Describe.").count(IMAGE) == 1  # tokenizer.json is complete

@@ -1,4 +1,4 @@
-"""``model.init=random``: the same network with random weights, a control for what training put into it."""
+"""``model.init=random``: the same network with random weights, a control for the effect of training."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def no_weights(qwen_checkpoint, tmp_path_factory):
 
 
 def test_no_weights_are_read_and_none_are_named(qwen_checkpoint, no_weights):
-    given, bare = (open_model(settings(folder, init="random")) for folder in (qwen_checkpoint, no_weights))
-    assert given.identity(reach_hub=True) == bare.identity(reach_hub=True)
-    assert given.identity(reach_hub=True) != open_model(settings(qwen_checkpoint)).identity(reach_hub=True)
-    assert given.recipe("8")["init"] == "random"
+    full, bare = (open_model(settings(folder, init="random")) for folder in (qwen_checkpoint, no_weights))
+    assert full.identity(reach_hub=True) == bare.identity(reach_hub=True)
+    assert full.identity(reach_hub=True) != open_model(settings(qwen_checkpoint)).identity(reach_hub=True)
+    assert full.recipe("8")["init"] == "random"
     assert "init" not in open_model(settings(qwen_checkpoint)).recipe("8")
 
 
 def test_the_seed_alone_decides(no_weights):
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    one, same, other = (
+    first, same, third = (
         features(fresh(settings(no_weights, init="random", init_seed=seed)), SQUARES[:1], [TAP])[TAP][0]
         for seed in (0, 0, 1)
     )
-    assert torch.equal(one, same)
-    assert not torch.allclose(one, other, atol=0.01)
-    assert torch.equal(torch.random.get_rng_state(), before)  # nobody else's numbers are touched
+    assert torch.equal(first, same)
+    assert not torch.allclose(first, third, atol=0.01)
+    assert torch.equal(torch.random.get_rng_state(), before)  # the global random state is unchanged
 
 
 def test_another_process_draws_the_same(no_weights):
@@ -55,8 +55,8 @@ def test_another_process_draws_the_same(no_weights):
         "print(json.dumps(features(model, SQUARES[:1], [tap])[tap][0].tolist()))\n"
     )
     result = subprocess.run([sys.executable, "-c", code, no_weights], capture_output=True, text=True, check=True)
-    mine = features(fresh(settings(no_weights, init="random")), SQUARES[:1], [TAP])[TAP][0]
-    torch.testing.assert_close(torch.tensor(json.loads(result.stdout)), mine, rtol=1e-6, atol=1e-7)
+    expected = features(fresh(settings(no_weights, init="random")), SQUARES[:1], [TAP])[TAP][0]
+    torch.testing.assert_close(torch.tensor(json.loads(result.stdout)), expected, rtol=1e-6, atol=1e-7)
 
 
 def test_it_is_the_same_network_otherwise(no_weights):

@@ -1,4 +1,4 @@
-"""Chat templates as checkpoints on the hub have them: which one is used, and what is said where none works."""
+"""Chat templates of checkpoints on the hub: the one that is used, and the message if none works."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 def marked(name: str) -> str:
-    """A template with pictures that differs from the others."""
+    """Return a template with pictures that differs from the others."""
     return f"{name} {TEMPLATE}"
 
 
@@ -61,7 +61,7 @@ def test_a_list_of_named_templates_has_its_default_taken(qwen_files):
 
 @pytest.mark.parametrize("kind", ["image", "video"])
 def test_the_prompt_is_that_of_the_template_with_pictures(qwen_files, kind):
-    """As published: text alone in the tokenizer's config, pictures in ``chat_template.json``."""
+    """In published checkpoints the tokenizer's config has text alone, ``chat_template.json`` has pictures."""
     processor = load_processor(qwen_files({TOKENIZER: TEXT_ALONE, JSON: TEMPLATE}))
     text = f"<|im_start|>user\n<|vision_start|><|{kind}_pad|><|vision_end|>Describe.<|im_end|>\n<|im_start|>assistant\n"
     assert processor.prompt_ids(kind, "Describe.") == processor.tokenizer(text)["input_ids"]
@@ -94,7 +94,7 @@ ADVICE = (
 )  # fmt: skip
 def test_a_template_that_does_not_work_is_one_line(qwen_files, template, fault):
     made = qwen_files({JSON: template})
-    reason = refusal(made).replace(" while calling a Python object", "")  # where the depth happens to be reached
+    reason = refusal(made).replace(" while calling a Python object", "")  # the line where the depth is reached varies
     assert reason == f"the chat template of {made.name}, in chat_template.json, {fault}. {ADVICE.format(made.name)}"
 
 
@@ -148,7 +148,7 @@ def test_a_placeholder_in_the_prompt_is_one_line(qwen_files):
     ],
 )
 def test_latents_of_another_template_than_before_have_another_key(qwen_files, templates, has_its_own):
-    """Where both the tokenizer's template and the processor's show pictures, the first was taken until now."""
+    """Earlier versions took the tokenizer's template if both it and the processor's show pictures."""
     made = qwen_files(templates)
     identity = open_model(qwen_model(Path(made.name), init="random")).identity(reach_hub=False)
     assert identity.keys() == {"sha256"} | ({"chat_template"} if has_its_own else set())

@@ -37,7 +37,7 @@ def noise(seed: int, height: int = 64, width: int = 64) -> np.ndarray:
 
 
 def features(*clips, resolution: int = 64, seed: int = 0) -> dict[Tap, torch.Tensor]:
-    """The features of clips, each a list of pictures or one picture."""
+    """Return the features of clips, each a list of pictures or one picture."""
     model = open_model(config(resolution, seed))
     model.load("cpu")
     listed = [clip if isinstance(clip, list) else [clip] for clip in clips]
@@ -46,7 +46,7 @@ def features(*clips, resolution: int = 64, seed: int = 0) -> dict[Tap, torch.Ten
 
 
 def by_hand(picture: np.ndarray, seed: int = 0) -> np.ndarray:
-    """The grid ``[256, r/16, r/16]`` in float64: numpy's own draw of the weights, and a sum over each window."""
+    """Return the grid ``[256, r/16, r/16]`` in float64: numpy's own draw of the weights, and a sum over each window."""
     rng = np.random.default_rng(seed)  # PCG64
     hidden = picture.transpose(2, 0, 1) / 127.5 - 1
     for width, wider in pairwise(WIDTHS):
@@ -77,14 +77,14 @@ def test_the_weights_have_the_variance_of_he():
 def test_the_seed_alone_decides():
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    one = features(noise(0))
+    first = features(noise(0))
     np.random.default_rng(5).random()
     torch.manual_seed(2)
-    assert torch.equal(features(noise(0))[FLAT], one[FLAT])
-    assert not torch.equal(features(noise(0), seed=1)[FLAT], one[FLAT])
+    assert torch.equal(features(noise(0))[FLAT], first[FLAT])
+    assert not torch.equal(features(noise(0), seed=1)[FLAT], first[FLAT])
     torch.manual_seed(1)
     features(noise(0))
-    assert torch.equal(torch.random.get_rng_state(), before)  # nobody else's numbers are touched
+    assert torch.equal(torch.random.get_rng_state(), before)  # the global random state is unchanged
 
 
 # --- the features
@@ -116,7 +116,7 @@ def test_a_clip_is_its_frames_in_a_grid_of_channels_first():
 
 def test_batch_mates_change_nothing():
     clips = [[noise(10 * i + k) for k in range(9)] for i in range(8)]
-    assert FRAMES < 8 * 9  # they do not all go through at once
+    assert FRAMES < 8 * 9  # more than go through at once
     together = features(*clips)
     for i, clip in enumerate(clips):
         alone = features(clip)
@@ -125,7 +125,7 @@ def test_batch_mates_change_nothing():
 
 
 def test_flat_keeps_where_things_are_and_the_mean_keeps_less():
-    """R2 of (x, y), held out: the design's own random networks scored .88/.82 (flat) and .36/.59 (mean) on 250."""
+    """R2 of (x, y), held out: the design's random networks scored .88/.82 (flat) and .36/.59 (mean) on 250 pictures."""
     shapes = Shapes(per_category=30, size=64)
     got = features(*(np.asarray(shapes.image(i)) for i in range(len(shapes.samples))))
     centre = np.array([[s.attributes["x"], s.attributes["y"]] for s in shapes.samples])
@@ -162,7 +162,7 @@ def test_it_is_extracted_like_any_model_and_its_command_leads_back(run, tmp_path
         "seed": 3,
         "network": "conv 3x3 stride 2 + relu, 32-64-128-256, he-uniform of pcg64, float64, pixels in [-1, 1]",
     }
-    (folder / "manifest.json").unlink()  # the recipe alone tells enough
+    (folder / "manifest.json").unlink()  # the recipe alone is enough
     command = extract_command(entry, "outputs/cache") or ""
     assert command == (
         "foresight extract model=random_network model.resolution=32 model.seed=3 layer=final pooling=flat data=shapes "

@@ -1,4 +1,4 @@
-"""``model.variant=`` and ``model.subfolder=``: which files are read, and which are in the hash."""
+"""``model.variant=`` and ``model.subfolder=``: the files that are read, and those in the hash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODELS = pytest.mark.parametrize("model", ["qwen25vl", "ltxv"])
 
 
 def half_of(file: Path) -> None:
-    """Weights half as large, so that they give other latents."""
+    """Write weights half as large, so that they give other latents."""
     rewrite(file, lambda weights: {name: weight / 2 for name, weight in weights.items()})
 
 
@@ -29,7 +29,7 @@ def sha(model: LatentModel) -> str:
 
 @pytest.fixture
 def both(tmp_path, request) -> Path:
-    """A checkpoint with two sets of weights: as shipped, and the variant ``half``."""
+    """A checkpoint with two sets of weights: the shipped one, and the variant ``half``."""
     model = request.getfixturevalue("model")
     folder = tiny(tmp_path / "q", model)
     file = folder / WEIGHTS[model]
@@ -97,7 +97,7 @@ def test_a_variant_is_a_word(tmp_path, variant):
     [
         ("qwen25vl", "model.safetensors.index.half.json"),
         ("ltxv", "diffusion_pytorch_model.safetensors.index.half.json"),
-        ("ltxv", "diffusion_pytorch_model.safetensors.half.index.json"),  # as diffusers wrote it before 2025
+        ("ltxv", "diffusion_pytorch_model.safetensors.half.index.json"),  # its name in diffusers before 2025
     ],
 )
 def test_a_variant_in_shards(both, model, index):
@@ -136,7 +136,7 @@ def test_shards_of_an_earlier_save_are_not_in_the_hash(tmp_path):
 
 
 def test_the_files_that_are_hashed_today_are_so_still(tmp_path):
-    """The key of everything that was extracted before hangs on it."""
+    """The keys of all earlier extractions depend on it."""
     assert sha(qwen("tiny:qwen25vl")) == "14804d9df7a7ead75298b85ad78bc7f6bd42eba1869df6fcff9d1d4038141be4"
     assert sha(ltxv("tiny:ltxv")) == "208196c689394015cb3b7a81ff7baf9bace5223a25ba83bc0459d200c35941b9"
 

@@ -1,7 +1,7 @@
 """``model=vision`` against a plain transformers forward of the same checkpoint with ``output_hidden_states=True``.
 
-The reference takes another path where it can: the class is named rather than chosen, attention is eager, one picture
-goes through the whole network at a time, and class and register tokens are counted by hand.
+The reference takes another path where it can: the class is named and not chosen, attention is eager, one picture goes
+through the whole network at a time, and class and register tokens are counted by hand.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def loaded(folder: Path, **changes):
 
 
 def features(model, taps, pictures=PICTURES, batch: int = 1) -> dict[Tap, list[torch.Tensor]]:
-    """One vector for each picture, in order; pictures of one shape share a batch, as in the runner."""
+    """Return one vector for each picture, in order; pictures of one shape share a batch, like in the runner."""
     prepared = [model.prepare(Clip((p,)), str(i)) for i, p in enumerate(pictures)]
     rows: dict[tuple[int, ...], list[int]] = {}
     for i, sample in enumerate(prepared):
@@ -70,12 +70,12 @@ def features(model, taps, pictures=PICTURES, batch: int = 1) -> dict[Tap, list[t
 
 
 def by_hand(network, folder: Path, role: str, pictures=PICTURES) -> list[dict[str, torch.Tensor]]:
-    """For each picture and layer, the tokens ``[n, d]`` of ``role``."""
+    """Return, for each picture and layer, the tokens ``[n, d]`` of ``role``."""
     plain = getattr(transformers, network.read).from_pretrained(folder, attn_implementation="eager").eval()
     processor = getattr(transformers, network.processor).from_pretrained(folder)
-    found = []
-    for one in pictures:
-        inputs = processor(images=one, return_tensors="pt")
+    references = []
+    for picture in pictures:
+        inputs = processor(images=picture, return_tensors="pt")
         with torch.no_grad():
             out = plain(**inputs, output_hidden_states=True)
         assert len(out.hidden_states) == network.depth + 1
@@ -89,8 +89,8 @@ def by_hand(network, folder: Path, role: str, pictures=PICTURES) -> list[dict[st
             picture_ends = len(tokens) - network.after
             chosen = {"all": tokens, "cls": tokens[:1], "patch": tokens[network.before : picture_ends]}
             layers[layer] = chosen[role]
-        found.append(layers)
-    return found
+        references.append(layers)
+    return references
 
 
 def roles(name: str) -> list[str]:
@@ -105,7 +105,7 @@ def test_every_layer_and_pooling_is_that_of_transformers(checkpoint, name, role)
     taps = [Tap(layer, pooling) for layer in model.all_layers() for pooling in POOLINGS]
     want = by_hand(network, folder, role)
     ends = torch.stack([layers["final"].mean(0) for layers in want])
-    assert ends.std(dim=0).max() > 0.01  # the random network tells pictures apart
+    assert ends.std(dim=0).max() > 0.01  # the random network distinguishes pictures
     for batch in (1, 3, 8):
         got = features(model, taps, batch=batch)
         for row, layers in enumerate(want):
@@ -116,7 +116,7 @@ def test_every_layer_and_pooling_is_that_of_transformers(checkpoint, name, role)
 
 
 def test_picture_positions_leave_out_what_is_no_picture(checkpoint):
-    """32 x 32 pixels are 4 x 4 patches of 8, whatever stands around them."""
+    """32 x 32 pixels are 4 x 4 patches of 8, whatever tokens are around them."""
     for name in ("vit", "deit", "dinov2_with_registers", "dinov3", "siglip", "yolos"):
         network, tap = NETWORKS[name], Tap("1", "flat")
         patch, everything = (
@@ -145,7 +145,7 @@ def test_pictures_that_keep_their_sides_go_through_at_their_own_size(checkpoint,
 
 
 def test_pixels_are_the_checkpoint_s_mean_and_deviation(checkpoint):
-    """A picture of the right size is not resized: what is left of the processor is arithmetic."""
+    """A picture of the right size is not resized: the rest of the processor is arithmetic."""
     got = loaded(checkpoint("vit")).prepare(Clip((PICTURES[0],)), "a").tensors["pixel_values"]
     want = (np.asarray(PICTURES[0], dtype=np.float64) / 255 - 0.5) / 0.5
     np.testing.assert_allclose(got.numpy(), want.transpose(2, 0, 1), rtol=0, atol=1e-6)
@@ -163,7 +163,7 @@ def test_pictures_are_prepared_alike_in_many_threads(checkpoint):
 @pytest.mark.parametrize("name", ["vit", "clip", "siglip", "convnext"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 0.01), ("float16", 0.001)])
 def test_half_precision_stays_close(checkpoint, name, dtype, tolerance):
-    """Relative to the largest value of each layer's means."""
+    """The error is relative to the largest value of each layer's means."""
     layers = open_model(config(checkpoint(name))).all_layers()
     means, flat = [Tap(layer, "channel_mean") for layer in layers], Tap("final", "flat")
     exact, rounded = (

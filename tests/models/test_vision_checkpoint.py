@@ -1,4 +1,4 @@
-"""``model=vision``: what is read of a checkpoint, what may be missing, random weights, and what is refused."""
+"""``model=vision``: files that are read, weights that may be missing, random weights, and refusals."""
 
 from __future__ import annotations
 
@@ -46,24 +46,24 @@ def latents(folder: Path, tap: Tap = FLAT, **changes) -> torch.Tensor:
 
 
 def refusal(folder: Path, **changes) -> str:
-    """What :meth:`load` says."""
+    """Return the message of :meth:`load`."""
     with pytest.raises(ForesightError) as caught:
         opened(folder, **changes).load("cpu")
     return str(caught.value)
 
 
 def copied(folder: Path, to: Path, **config) -> Path:
-    """Every file of ``folder`` in ``to``, with other values in its config.json."""
+    """Copy every file of ``folder`` to ``to``, with other values in its config.json."""
     for file in folder.iterdir():
         (to / file.name).write_bytes(file.read_bytes())
     if config:
-        said = json.loads((to / "config.json").read_text())
-        (to / "config.json").write_text(json.dumps(said | config))
+        content = json.loads((to / "config.json").read_text())
+        (to / "config.json").write_text(json.dumps(content | config))
     return to
 
 
 def drop(folder: Path, start: str) -> list[str]:
-    """Take the weights whose names begin so out of the checkpoint."""
+    """Remove the weights whose names begin with ``start`` from the checkpoint."""
     weights = load_file(folder / "model.safetensors")
     gone = [name for name in weights if name.startswith(start)]
     save_file({k: v for k, v in weights.items() if k not in gone}, folder / "model.safetensors", {"format": "pt"})
@@ -86,36 +86,36 @@ def test_layers_of_the_config(checkpoint, name):
 
 
 def test_a_config_that_leaves_the_depth_out_means_its_class_s_default(checkpoint, tmp_path):
-    """As google/siglip-base-patch16-224 is published."""
+    """google/siglip-base-patch16-224 is published like this."""
     folder = copied(checkpoint("siglip"), tmp_path, vision_config={"model_type": "siglip_vision_model"})
     assert len(opened(folder).all_layers()) == transformers.SiglipVisionConfig().num_hidden_layers + 1 == 13
 
 
 def test_config_files_are_read_without_torch(checkpoint):
-    said = (
+    code = (
         "import sys; from foresight_cli.config import VisionConfig; from foresight_cli.models import Tap, open_model; "
         f"m = open_model(VisionConfig('vision', {str(checkpoint('clip'))!r}, None, 'float32', 'pretrained', 0, None, "
         "'patch')); m.check_layers(['2']); m.recipe('2'); m.identity(reach_hub=True); "
         "print(m.all_layers(), m.row_bytes(Tap('2', 'flat'), 1), 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "('0', '1', '2', 'final') 2048 False\n"
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_row_bytes_are_those_of_the_rows(checkpoint, name):
-    known = []
+    sizes = []
     for tokens in ("patch", "all", *(["cls"] if NETWORKS[name].before else [])):
         for tap in (MEAN, FLAT):
-            said = opened(checkpoint(name), tokens=tokens).row_bytes(tap, 1)
-            if said is not None:
-                known.append((tokens, tap.pooling))
-                assert said == latents(checkpoint(name), tap, tokens=tokens).nbytes
-    if "depths" in NETWORKS[name].config:  # each stage has its own
-        assert not known
+            size = opened(checkpoint(name), tokens=tokens).row_bytes(tap, 1)
+            if size is not None:
+                sizes.append((tokens, tap.pooling))
+                assert size == latents(checkpoint(name), tap, tokens=tokens).nbytes
+    if "depths" in NETWORKS[name].config:  # each stage has another width
+        assert not sizes
     else:
-        assert {("patch", "channel_mean"), ("all", "channel_mean")} <= set(known)
-        assert (("patch", "flat") in known) == (name != "siglip2")  # there the picture decides
+        assert {("patch", "channel_mean"), ("all", "channel_mean")} <= set(sizes)
+        assert (("patch", "flat") in sizes) == (name != "siglip2")  # its size depends on the picture
 
 
 def test_row_bytes_follow_the_dtype_and_the_processor(checkpoint, tmp_path):
@@ -123,11 +123,11 @@ def test_row_bytes_follow_the_dtype_and_the_processor(checkpoint, tmp_path):
     assert opened(checkpoint("vit"), dtype="bfloat16").row_bytes(MEAN, 1) == 4 * 32
     folder = copied(checkpoint("clip"), tmp_path)
     file = folder / "preprocessor_config.json"
-    said = json.loads(file.read_text())
-    file.write_text(json.dumps(said | {"crop_size": 48}))  # as openai/clip-vit-base-patch32 writes it
+    settings = json.loads(file.read_text())
+    file.write_text(json.dumps(settings | {"crop_size": 48}))  # the spelling of openai/clip-vit-base-patch32
     assert opened(folder).row_bytes(FLAT, 1) == 4 * 36 * 32
     for unknown in ({"do_center_crop": False}, {"do_center_crop": None, "crop_size": {"shortest_edge": 32}}):
-        file.write_text(json.dumps(said | unknown))
+        file.write_text(json.dumps(settings | unknown))
         assert opened(folder).row_bytes(FLAT, 1) is None
     file.unlink()
     assert opened(folder).row_bytes(FLAT, 1) is None
@@ -182,7 +182,7 @@ def test_folder_without_weights_is_one_line(checkpoint, tmp_path):
 
 
 def test_a_network_that_overflows_is_read_all_the_same(checkpoint, tmp_path):
-    """Whoever runs it names the samples and the way out; here NaN must not look like another kind of network."""
+    """The caller names the samples and the fix; here NaN must not seem to be another kind of network."""
     folder = copied(checkpoint("siglip"), tmp_path)
     weights = load_file(folder / "model.safetensors")
     weights["vision_model.encoder.layers.0.mlp.fc2.bias"].fill_(1e6)
@@ -205,13 +205,13 @@ def test_random_weights_need_no_weights_file(checkpoint, tmp_path, name):
 
 def test_random_weights_are_the_same_in_another_process(checkpoint, tmp_path):
     PICTURE.save(tmp_path / "a.png")
-    said = (
+    code = (
         "from PIL import Image; from foresight_cli.clip import Clip; from foresight_cli.config import VisionConfig; "
         "from foresight_cli.models import Tap, open_model; "
         f"m = open_model(VisionConfig('vision', {str(checkpoint('vit'))!r}, None, 'float32', 'random', 7, None, "
         f"'patch')); m.load('cpu'); clip = Clip((Image.open({str(tmp_path / 'a.png')!r}),)); "
         "tap = Tap('final', 'flat'); print(m.features([m.prepare(clip, 'a')], [tap])[tap].numpy().tobytes().hex())"
     )
-    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
-    here = latents(checkpoint("vit"), init="random", init_seed=7)
-    assert done.stdout.strip() == here.numpy().tobytes().hex()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    expected = latents(checkpoint("vit"), init="random", init_seed=7)
+    assert done.stdout.strip() == expected.numpy().tobytes().hex()

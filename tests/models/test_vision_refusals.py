@@ -1,4 +1,4 @@
-"""``model=vision``: what it refuses, in one line that says what to do."""
+"""``model=vision``: its refusals, in one line that says what to do."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def loaded(folder: Path):
 
 
 def refusal(folder: Path, kind: type[ForesightError] = ForesightError, **changes) -> str:
-    """What :meth:`load` says."""
+    """Return the message of :meth:`load`."""
     with pytest.raises(kind) as caught:
         opened(folder, **changes).load("cpu")
     assert type(caught.value) is kind
@@ -108,7 +108,7 @@ OTHERS = {
         PLAIN | {"vocab_size": 30},
         "transformers' AutoModel has no image encoder for it. " + ANOTHER,
     ),
-    "metaclip_2_vision_model": (  # a tower that AutoModel does not know
+    "metaclip_2_vision_model": (  # a tower that AutoModel does not have
         "MetaClip2Model",
         two_towers(**PATCHES),
         "transformers' AutoModel has no image encoder for it. " + ANOTHER,
@@ -128,7 +128,7 @@ OTHERS = {
         {"depths": [1, 1, 1, 1], "hidden_sizes": [8, 8, 16, 16]},
         BLOCKS,
     ),
-    "dinov3_convnext": (  # what it puts out has a mean in front of the positions
+    "dinov3_convnext": (  # its output has a mean in front of the positions
         "DINOv3ConvNextModel",
         {"depths": [1, 1, 1, 1], "hidden_sizes": [8, 8, 16, 16]},
         BLOCKS,
@@ -181,10 +181,10 @@ def vit(checkpoint, tmp_path) -> Path:
 
 
 def test_a_processor_without_a_pil_version(vit):
-    """DepthPro's has a torchvision version alone, whether or not torchvision is installed."""
-    said = json.loads((vit / "preprocessor_config.json").read_text())
+    """DepthPro's has only a torchvision version, whether or not torchvision is installed."""
+    processor = json.loads((vit / "preprocessor_config.json").read_text())
     (vit / "preprocessor_config.json").write_text(
-        json.dumps(said | {"image_processor_type": "DepthProImageProcessorFast"})
+        json.dumps(processor | {"image_processor_type": "DepthProImageProcessorFast"})
     )
     assert refusal(vit) == (
         f"model=vision cannot take {vit} (model_type vit): transformers has no PIL version of its image processor. "

@@ -95,7 +95,7 @@ def test_another_tower_takes_no_memory(copied):
 
 
 def test_a_tower_of_a_quantised_network(copied):
-    """The tower's own config does not say so, and transformers would read its bytes as numbers."""
+    """The tower's config does not declare it, and transformers would read the bytes as numbers."""
     folder = copied("clip")
     set_config(folder / "config.json", quantization_config={"quant_method": "fp8", "weight_block_size": [8, 8]})
     (message,) = refusals(vision(folder))
@@ -158,7 +158,7 @@ def test_a_config_without_a_kind(copied):
     )
 
 
-def test_code_of_its_own_is_not_run(copied):
+def test_custom_code_is_not_run(copied):
     folder = copied("vit")
     auto_map = {"AutoConfig": "mine.MyConfig", "AutoModel": "mine.MyModel"}
     set_config(folder / "config.json", model_type="mine", auto_map=auto_map)
@@ -168,7 +168,7 @@ def test_code_of_its_own_is_not_run(copied):
         with pytest.raises(ForesightError) as caught:
             step()
         assert str(caught.value) == (
-            f"model=vision cannot take {folder} (model_type mine): its network is code of its own (auto_map in "
+            f"model=vision cannot take {folder} (model_type mine): its network is custom code (auto_map in "
             f"config.json), which foresight does not run. {ANOTHER}"
         )
 
@@ -187,8 +187,8 @@ def test_a_checkpoint_without_an_image_processor(copied):
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_the_kind_is_said_before_the_names_of_files(run, tmp_path, qwen_checkpoint, ltxv_checkpoint, cached):
-    """Whether or not something of the model is in the cache: nobody is told to rename weights of another kind."""
+def test_the_kind_is_reported_before_the_names_of_files(run, tmp_path, qwen_checkpoint, ltxv_checkpoint, cached):
+    """Whether or not the cache holds anything of the model, no message advises to rename weights of another kind."""
     if cached:
         for name in ("vision", "autoencoder"):
             (tmp_path / "outputs/cache" / name).mkdir(parents=True)

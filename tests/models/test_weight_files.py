@@ -43,7 +43,7 @@ CUT = "Copy or download it again"
 
 
 def spoiled(file: Path, how: str) -> str:
-    """Spoil a weight file; what is said of it."""
+    """Damage a weight file, and return the message."""
     data = file.read_bytes()
     if how == "empty":
         file.write_bytes(b"")
@@ -118,8 +118,8 @@ def test_pickled_weights_are_converted_by_the_line_that_is_printed(folder):
     torch.testing.assert_close(latents(qwen(folder), "8"), plain)
 
 
-def test_an_index_that_promises_what_no_shard_holds(tmp_path):
-    """diffusers believes the index, and would leave the weight as it was in memory."""
+def test_an_index_that_names_a_weight_that_no_shard_holds(tmp_path):
+    """diffusers trusts the index, and would leave the weight as it was in memory."""
     vae = tiny(tmp_path / "v", "ltxv")
     file = vae / WEIGHTS["ltxv"]
     first, _ = split(file)
@@ -127,5 +127,5 @@ def test_an_index_that_promises_what_no_shard_holds(tmp_path):
     rewrite(first, lambda weights: {k: v for k, v in weights.items() if k != min(weights) or gone.append(k)})
     assert refusals(ltxv(vae)) == {
         f"cannot read the checkpoint {vae} (vae): diffusion_pytorch_model.safetensors.index.json names 1 weights "
-        f"that no file holds, for instance {gone[0]}, said to be in {first.name}"
+        f"that no file holds, for instance {gone[0]}, which it places in {first.name}"
     }

@@ -28,7 +28,7 @@ def vae(tmp_path) -> Path:
     return tiny(tmp_path / "v", "ltxv")
 
 
-# --- what the network lacks
+# --- weights that the checkpoint lacks
 
 
 def test_a_weight_that_is_missing(folder):
@@ -39,7 +39,7 @@ def test_a_weight_that_is_missing(folder):
     }
 
 
-def test_a_weight_under_a_name_that_nobody_knows(folder):
+def test_a_weight_with_an_unknown_name(folder):
     rewrite(folder / "model.safetensors", lambda w: {k.replace("gate_proj", "gate"): v for k, v in w.items()})
     lacking = NAMED.replace(".3.", ".0.")
     (message,) = refusals(qwen(folder))
@@ -56,7 +56,7 @@ def test_a_head_that_no_hidden_state_depends_on_may_be_missing(folder):
     qwen(folder).check_weights()
 
 
-# --- what the network has no place for
+# --- weights that the network has no place for
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Small image encoders with random weights, written to disk as their makers publish them: network and processor."""
+"""Small image encoders with random weights, written to disk like published ones: network and processor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STAGES = {"hidden_sizes": [16, 24, 32], "depths": [1, 2, 1], "num_stages": 3}
 
 @dataclass(frozen=True)
 class Network:
-    """How one is made, and what its tokens are.
+    """The recipe of a small network, and its tokens.
 
     Attributes:
         saved: the class whose weights are on disk, by name.
@@ -28,7 +28,7 @@ class Network:
         processor: the image processor, by the name of its PIL class.
         processing: its settings.
         before: class, register and distillation tokens, in front of the picture.
-        after: detection tokens, behind it.
+        after: detection tokens, after it.
         depth: blocks or stages.
     """
 
@@ -42,7 +42,7 @@ class Network:
     depth: int = 3
 
     def write(self, folder: Path) -> Path:
-        """The checkpoint as it would be published, in ``folder``."""
+        """Write the checkpoint to ``folder``, like a published one."""
         made = getattr(transformers, self.saved)
         torch.manual_seed(0)
         network = made(made.config_class(**self.config))
@@ -128,4 +128,4 @@ NETWORKS = {
         0,
     ),
 }
-"""By what they are known as."""
+"""The networks, by their usual names."""
