@@ -1,8 +1,8 @@
-# A gate for continuous integration: include it in a Makefile of yours, then run `make bridge`.
-# It fails (foresight's status 3) where the verdict on the committed latents is PIVOT or INCONCLUSIVE.
+# A gate for continuous integration: include it in your Makefile, then run `make bridge`.
+# It fails (foresight's exit status 3) if the verdict on the committed latents is PIVOT or INCONCLUSIVE.
 FORESIGHT ?= foresight
 CACHE     ?= outputs/cache
-# which latents, if not qwen25vl and ltxv: source=precomputed source.model.path=a.npz target=...
+# the latents, if not of qwen25vl and ltxv: source=precomputed source.model.path=a.npz target=...
 LATENTS   ?=
 
 .PHONY: bridge
