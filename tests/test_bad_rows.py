@@ -1,4 +1,4 @@
-"""A latent of zeros, a row without a label: the analysis is of all the rest, and says what was left out of what."""
+"""A latent of zeros, a row without a label: the analysis uses all other rows, and reports what it left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TAKEN = ("data=precomputed", "data.path=a.npz")
 
 @pytest.fixture
 def spaces():
-    """The spaces of which one row went wrong, and their six factors."""
+    """Two spaces with one bad row, and their six factors."""
     rng = np.random.default_rng(0)
     z = rng.standard_normal((N, 6))
     return z, (z @ rng.standard_normal((6, 12))).astype(np.float32), rng

@@ -1,4 +1,4 @@
-"""``dry_run=true``: what would be done, with no model loaded and nothing written."""
+"""``dry_run=true``: the plan of a run, with no model loaded and nothing written."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_bytes_of_the_plan_are_those_of_the_latents(tmp_path, qwen_checkpoin
         dtype="bfloat16",
     )
     plan = described(config).splitlines()
-    assert [line.split()[0] for line in plan[10:]] == ["qwen25vl", "it"]  # what would run, and what it takes
+    assert [line.split()[0] for line in plan[10:]] == ["qwen25vl", "it"]  # the work that would run, and its size
     for line, entry in zip(plan[:10], extract(config).values(), strict=True):
         assert f"8 rows, {load(entry).values.nbytes} bytes of latents" in line.replace("1.0 kB", "1024 bytes").replace(
             "2.0 kB", "2048 bytes"

@@ -1,4 +1,4 @@
-"""Embedding files as other programs write them, typed on the command line: columns are found, or asked for by name."""
+"""Embedding files of other programs on the command line: columns are recognised, or a message asks for their names."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_columns_are_found_and_named(run, tmp_path):
     assert (held.ids, held.values.tolist()) == (["a", "b"], [[1, 2], [3, 4]])
 
 
-def test_the_data_has_the_columns_of_its_own_file(run, tmp_path):
+def test_the_data_has_the_columns_of_its_file(run, tmp_path):
     """``data.id=`` and ``data.values=`` follow the model's only where the file is the model's."""
     parquet("a.parquet", {"sha": ["p", "q"], "text_emb": [[1.0], [2.0]], "img_emb": [[3.0], [4.0]]})
     save("b.npz", B[:2], ids=["q", "p"], x=[5.0, 6.0])
@@ -84,7 +84,7 @@ def test_a_column_to_be_named_is_asked_for_by_the_side_that_it_is_of(run):
     )
 
 
-def test_ids_of_another_column_are_told_of(run, tmp_path):
+def test_ids_of_another_column_are_reported(run, tmp_path):
     folder_of_pictures(tmp_path / "photos", {f"{i:02d}.png": (8, 8) for i in range(30)})
     captions = ["00.png", "00.png"]  # the same twice: no ids
     np.savez("e.npz", key=["0", "1"], image_path=["00.png", "01.png"], caption=captions, emb=np.ones((2, 3)))

@@ -1,4 +1,4 @@
-"""Pictures that nobody would draw: a table of what is in the folder, and what comes of it."""
+"""Hostile pictures: a table of the files in a folder, and the results."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def deep(path: Path) -> None:
 
 @dataclass
 class Case:
-    """What is put under which name, and the one line that names it; None where it is read like any other."""
+    """The name and content of a file, and the line that names it; None if it is read like any other."""
 
     name: str
     make: Callable[[Path], object]

@@ -1,4 +1,4 @@
-"""Latents that a user brings, from a file to a verdict: alone, and beside a model that is run on the same pictures."""
+"""Latents from a user's file, up to a verdict: alone, and with a model that runs on the same pictures."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def test_two_files_that_are_one_linear_map_apart(run, tmp_path):
     for name, values in (("a.npz", A), ("b.npz", B)):
         save(name, values, labels=LABELS, x=FACTORS[:, 0])
         extract(run, name, "pooling=flat")
-    said = typed(run, "analyze", *PAIR, "permutations=19")
-    assert "warning: data=precomputed has no pictures: controls are not measured" in said.splitlines()
+    output = typed(run, "analyze", *PAIR, "permutations=19")
+    assert "warning: data=precomputed has no pictures: controls are not measured" in output.splitlines()
     results, arrays = analysed(tmp_path)
     (pair,) = results.pairs
     assert pair.r2.value == pytest.approx(1, abs=1e-6)
@@ -141,20 +141,20 @@ def test_several_workers_give_the_same_bytes(run, tmp_path):
     save("a.npz", A)
     for workers in (1, 2):
         extract(run, "a.npz", f"runner.workers={workers}", f"cache_dir=cache{workers}", "rows_per_shard=50")
-    one, two = (
+    first, second = (
         {path.name: path.read_bytes() for path in tmp_path.glob(f"cache{workers}/*/*/*/*/shard-*")}
         for workers in (1, 2)
     )
-    assert len(one) == 4
-    assert one == two
+    assert len(first) == 4
+    assert first == second
 
 
-# --- beside a model
+# --- with a model
 
 
 @pytest.fixture
 def photos(tmp_path):
-    """30 noisy pictures of one colour each, and the mean colours in another order, with a row more."""
+    """30 noisy pictures of one colour each, and the mean colours in another order, with one more row."""
     rng = np.random.default_rng(0)
     (tmp_path / "photos").mkdir()
     means = {}
@@ -169,15 +169,17 @@ def photos(tmp_path):
 
 def test_rows_are_joined_to_pictures_by_id(run, tmp_path, photos):
     data = ("data=imagefolder", "data.path=photos")
-    said = extract(run, "mine.npz", *data)
-    assert said.splitlines()[0] == "1 of the 31 rows of mine.npz match no sample of the data and were skipped"
+    output = extract(run, "mine.npz", *data)
+    assert output.splitlines()[0] == "1 of the 31 rows of mine.npz match no sample of the data and were skipped"
     typed(run, "extract", "model=pixels", *data)
     (entry,) = entries(tmp_path)
-    held = load(entry)
-    assert held.ids == sorted(photos)
-    assert held.values.numpy() == pytest.approx(np.array([photos[i] for i in held.ids]), abs=1e-6)
-    said = typed(run, "analyze", "source=precomputed", "source.model.path=mine.npz", "target=pixels", "permutations=19")
-    assert "no pictures" not in said
+    latents = load(entry)
+    assert latents.ids == sorted(photos)
+    assert latents.values.numpy() == pytest.approx(np.array([photos[i] for i in latents.ids]), abs=1e-6)
+    output = typed(
+        run, "analyze", "source=precomputed", "source.model.path=mine.npz", "target=pixels", "permutations=19"
+    )
+    assert "no pictures" not in output
     results, arrays = analysed(tmp_path)
     assert results.pairs[0].r2.value == pytest.approx(1, abs=1e-4)
     controls = ["pixels", "histogram", "mean_rgb", "random_network", "all_controls"]
@@ -187,15 +189,15 @@ def test_rows_are_joined_to_pictures_by_id(run, tmp_path, photos):
 
 def test_a_picture_that_the_file_lacks(run, tmp_path, photos):
     (tmp_path / "photos/00.png").rename(tmp_path / "photos/new.png")
-    said = says(run, "extract", "model=precomputed", "model.path=mine.npz", "data=imagefolder", "data.path=photos")
-    assert said == (
+    message = says(run, "extract", "model=precomputed", "model.path=mine.npz", "data=imagefolder", "data.path=photos")
+    assert message == (
         "foresight extract: mine.npz: no row for 1 of 30 samples, such as 'new.png'; its own ids are such as '29.png'. "
         "Rows are matched to the data by id: each sample must have one. To leave out those without, add "
         "data.on_error=skip"
     )
 
 
-# --- what is refused
+# --- refusals
 
 
 @pytest.mark.parametrize("path", [(), ("data.path=a.npz",)])
@@ -259,26 +261,26 @@ def test_files_that_differ_in_what_they_know_of_the_samples(run, tmp_path):
     )
     extract(run, "b.npz", "data=precomputed", "data.path=a.npz")
     spaces = (SpaceConfig(PrecomputedConfig("precomputed", name), None, None) for name in ("a.npz", "b.npz"))
-    found = find("outputs/cache", *spaces, None)
-    assert load(found.target[0]).labels == load(found.source[0]).labels == LABELS
+    matches = find("outputs/cache", *spaces, None)
+    assert load(matches.target[0]).labels == load(matches.source[0]).labels == LABELS
 
 
 def test_the_dry_run_knows_the_size(run):
     save("a.npz", A.astype(np.float16))
-    said = typed(run, "extract", "model=precomputed", "model.path=a.npz", "pooling=flat", "dry_run=true")
+    output = typed(run, "extract", "model=precomputed", "model.path=a.npz", "pooling=flat", "dry_run=true")
     Path("b.csv").write_text("id\nnobody\n")
     np.save("b.npy", A[:1])
     assert says(run, "extract", "model=precomputed", "model.path=a.npz", "data.path=b.npy", "dry_run=true").startswith(
-        "foresight extract: a.npz: no row for 1 of 1 samples, such as 'nobody'"
+        "foresight extract: a.npz: no row for 1 of 1 samples, such as 'absent'"
     )
-    assert "160 rows, 1.9 kB of latents, 0 of 1 shards in the cache" in said
+    assert "160 rows, 1.9 kB of latents, 0 of 1 shards in the cache" in output
 
 
 def test_the_settings_are_in_the_provenance(run, tmp_path):
     save("a.npz", A)
     extract(run, "a.npz")
-    said = json.loads((entries(tmp_path)[0] / "manifest.json").read_bytes())["provenance"]
-    assert said["data"] == {"name": "precomputed", "path": str(tmp_path / "a.npz")} | {
+    provenance = json.loads((entries(tmp_path)[0] / "manifest.json").read_bytes())["provenance"]
+    assert provenance["data"] == {"name": "precomputed", "path": str(tmp_path / "a.npz")} | {
         "id": None,
         "values": None,
         "on_error": "raise",

@@ -1,4 +1,4 @@
-"""The whole question on real photographs, from a folder: the pictures that two libraries carry in their wheels."""
+"""All stages on real photographs in a folder: the pictures in the wheels of two libraries."""
 
 import importlib.util
 import shutil
@@ -10,7 +10,7 @@ from foresight_cli.results import load_results
 
 
 def pictures(package: str, folder: str, pattern: str) -> list[Path]:
-    spec = importlib.util.find_spec(package)  # found, not imported: only its files are wanted
+    spec = importlib.util.find_spec(package)  # located, not imported: only its files are needed
     assert spec is not None, f"{package} is not installed: make setup"
     return sorted(Path(str(spec.origin)).parent.joinpath(folder).glob(pattern))
 
@@ -23,11 +23,11 @@ def photographs(tmp_path):
         "imagenet": pictures("foolbox", "data", "imagenet_*.jpg"),
         "small": pictures("foolbox", "data", "cifar10_*.png"),
     }
-    for label, found in kinds.items():
+    for label, paths in kinds.items():
         (tmp_path / "photos" / label).mkdir(parents=True)
-        for path in found:
+        for path in paths:
             shutil.copy(path, tmp_path / "photos" / label)
-    assert all(len(found) >= 20 for found in kinds.values())
+    assert all(len(paths) >= 20 for paths in kinds.values())
     return sum(map(len, kinds.values()))
 
 
@@ -43,7 +43,7 @@ def test_photographs_from_end_to_end(run, tmp_path, photographs):
         result = run(*command)
         assert result.exit_code == 0, result.output
     results = load_results(next(tmp_path.glob("outputs/report/*/*/results.yaml")))
-    unreadable = "scenes/multipage_rgb.tif"  # one of its pages has a layout that Pillow does not know
+    unreadable = "scenes/multipage_rgb.tif"  # one of its pages has a layout that Pillow cannot read
     assert [sample_id for sample_id, _ in results.duplicates.skipped] == [unreadable]
     assert results.duplicates.rows == photographs - 1
     assert results.labels.keys() == {"imagenet", "scenes", "small"}
@@ -52,4 +52,4 @@ def test_photographs_from_end_to_end(run, tmp_path, photographs):
     assert any("has no attributes" in reason for reason in results.verdict.reasons)
     figures = {p.name for p in tmp_path.glob("outputs/report/*/*/figures/*.png")}
     assert {"vlm_tsne_layer_8.png", "cka_heatmap.png", "neighborhood_examples.png", "cka_layer_curve.png"} <= figures
-    assert "ltx_channel_analysis.png" not in figures  # it needs both poolings, and FINDINGS.md says so
+    assert "ltx_channel_analysis.png" not in figures  # it needs both poolings, as FINDINGS.md reports

@@ -1,4 +1,4 @@
-"""A picture that the network does not take is left out as one that cannot be decoded; a bridge goes on without it."""
+"""A picture that the network does not take is left out like one that cannot be decoded; a bridge works without it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_error_comes_back_from_another_process():
 
 
 def test_what_the_network_refuses_in_the_forward_pass_is_left_out(tmp_path):
-    """No crop: wide pictures come out of the processor wide, and CLIP takes squares alone."""
+    """Without a crop, wide pictures stay wide after the processor, and CLIP takes only squares."""
     processing = {"do_center_crop": False, "size": {"shortest_edge": 32}}
     folder = dataclasses.replace(NETWORKS["clip"], processing=processing).write(tmp_path / "clip")
     model = VisionConfig("vision", str(folder), None, "float32", "pretrained", 0, None, "patch")
@@ -152,7 +152,7 @@ def test_two_runs_at_once_read_what_was_left_out_once(tmp_path, monkeypatch, cap
 
 @pytest.fixture(scope="module")
 def bridge(tmp_path_factory, qwen_checkpoint):
-    """Both sides of a bridge over 44 pictures; the source left out the strip, the target took it."""
+    """Both sides of a bridge over 44 pictures; the source leaves out the strip, the target takes it."""
     root = tmp_path_factory.mktemp("bridge")
     sizes = {f"{'ab'[i % 2]}/{i:02}.png": (56, 56) for i in range(44)}
     data = folder_of_pictures(root / "p", {**sizes, "b/07.png": (2400, 8)})
@@ -170,7 +170,7 @@ SAID = "samples left out: 1 of qwen25vl and 0 of pixels; both sides leave these 
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_analyze_goes_on_without_what_one_side_lacks(run, tmp_path, monkeypatch, bridge, in_memory):
+def test_analyze_works_without_samples_that_one_side_lacks(run, tmp_path, monkeypatch, bridge, in_memory):
     monkeypatch.setattr("foresight_cli.analysis_inputs.IN_MEMORY", 1e9 if in_memory else 0)
     done = run("analyze", *bridge, "permutations=19", "controls=[mean_rgb]", "experiment=quick")
     assert done.exit_code == 0, done.output
@@ -185,14 +185,14 @@ def test_analyze_goes_on_without_what_one_side_lacks(run, tmp_path, monkeypatch,
 @pytest.mark.parametrize(
     "words", [["memory_gb=4", "adapter=linear"], ["memory_gb=5e-6", "adapter=mlp", "adapter.epochs=2"]]
 )
-def test_adapt_goes_on_without_what_one_side_lacks(run, bridge, words):
+def test_adapt_works_without_samples_that_one_side_lacks(run, bridge, words):
     done = run("adapt", *bridge, "seeds=1", *words)
     assert done.exit_code == 0, done.output
     assert SAID in done.output
 
 
 def test_shards_of_any_size_are_matched_without_what_either_side_left_out(tmp_path):
-    """Against a table: rows are (1, i) and (2, i) for sample i."""
+    """The rows are (1, i) and (2, i) for sample i."""
     lacking = {"source": {3, 4, 8}, "target": {0, 4, 9}}
     made = []
     for number, (side, size) in enumerate((("source", 3), ("target", 4)), start=1):
@@ -213,6 +213,6 @@ def test_shards_of_any_size_are_matched_without_what_either_side_left_out(tmp_pa
     for entry in made:
         write_samples(entry.path, samples)
         entry.seal({"data": {}, "versions": {}})
-    folds = _slices(*made, {f"s{i}": f"s{i}" for i in (1, 2, 5, 6)}, seed=0).fold  # s7 repeats a picture, say
+    folds = _slices(*made, {f"s{i}": f"s{i}" for i in (1, 2, 5, 6)}, seed=0).fold  # for example, s7 repeats a picture
     assert [len(folds[number]) for number, *_ in got] == [len(x) for _, x, _ in got]
     assert [fold >= 0 for fold in np.concatenate(folds)] == [True, True, True, True, False]

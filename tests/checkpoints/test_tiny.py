@@ -1,4 +1,4 @@
-"""The two checkpoints that ship with the package: loadable, of the stated shape, and really trained."""
+"""The two checkpoints that ship with the package can be loaded, have the stated shape, and are trained."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def vae():
 
 @pytest.fixture(scope="module")
 def chats(vlm, tokenizer, drawings):
-    """The arguments of the model for 64 chats "Describe." with one picture each."""
+    """Return the arguments of the model for 64 chats "Describe." with one picture each."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     small = [picture.resize((112, 112), Image.Resampling.BICUBIC) for picture in drawings[0]]
@@ -96,10 +96,10 @@ def test_the_tokenizer_gives_any_text_back(tokenizer):
 def test_it_captions_drawings(vlm, tokenizer, chats, drawings):
     with torch.no_grad():
         ids = vlm.generate(**chats, do_sample=False, max_new_tokens=16)
-    said = tokenizer.batch_decode(ids[:, chats["input_ids"].shape[1] :], skip_special_tokens=True)
-    pairs = [(a.split(), b.split()) for a, b in zip(said, drawings[1], strict=True)]
-    assert sum(a == b for a, b in pairs) >= 56, said  # 93.9 % of 512 in measure.log
-    assert sum(a[2:] == b[2:] for a, b in pairs) >= 58, said  # all but the size: 96.5 % of 512
+    replies = tokenizer.batch_decode(ids[:, chats["input_ids"].shape[1] :], skip_special_tokens=True)
+    pairs = [(a.split(), b.split()) for a, b in zip(replies, drawings[1], strict=True)]
+    assert sum(a == b for a, b in pairs) >= 56, replies  # 93.9 % of 512 in measure.log
+    assert sum(a[2:] == b[2:] for a, b in pairs) >= 58, replies  # all but the size: 96.5 % of 512
 
 
 def test_the_vae_has_128_channels_and_8_by_8_latents_at_256(vae, drawings):

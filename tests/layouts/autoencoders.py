@@ -1,6 +1,6 @@
-"""Autoencoders of diffusers laid out as they are published, with tiny random weights inside.
+"""Autoencoders of diffusers in their published layouts, with tiny random weights.
 
-``autoencoders.yaml`` has the keys of each public ``config.json``, and where it was read.
+``autoencoders.yaml`` has the keys of each public ``config.json``, and its source.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 FIRST_NAMES = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
-"""What diffusers before 0.15 called the parts of an autoencoder's attention."""
+"""Names of the parts of an autoencoder's attention in diffusers before 0.15."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Layout:
 
     Attributes:
         config: its ``config.json``.
-        scale: how its pipeline brings latents to the diffusion model: ``factor``, ``shift``, ``statistics``, or the
+        scale: how its pipeline scales latents for the diffusion model: ``factor``, ``shift``, ``statistics``, or the
             name of a pipeline of diffusers that has a function for it.
-        source: where the public file was read, or what it was put together from.
-        pipeline: the class in ``model_index.json`` of the folder around it; None where it is published alone.
+        source: where the public file was read, or the sources that it was combined from.
+        pipeline: the class in ``model_index.json`` of the folder around it; None if it is published alone.
         resolution: of the pictures that are tried.
         frames: of the clip that is tried; 1 for a network of pictures.
-        first_names: whether its attention has the names of the first diffusers.
-        half: whether a variant ``fp16`` lies beside the weights.
+        first_names: whether its attention has the names of diffusers before 0.15.
+        half: whether a variant ``fp16`` is beside the weights.
         tolerance: of its numbers, absolute and relative.
         denoiser: the folder of the pipeline's largest network.
     """
@@ -47,11 +47,11 @@ class Layout:
 
     @property
     def subfolder(self) -> str | None:
-        """Where the autoencoder is in the checkpoint."""
+        """The folder of the autoencoder in the checkpoint."""
         return "vae" if self.pipeline else None
 
     def write(self, folder: Path) -> Path:
-        """The checkpoint as it would be published, in ``folder``."""
+        """Write the checkpoint to ``folder``, like a published one."""
         from safetensors.torch import save_file
 
         place = folder / (self.subfolder or "")
@@ -73,7 +73,7 @@ class Layout:
 
 
 def random_weights(config: dict[str, Any]) -> dict[str, Any]:
-    """Of the network that ``config`` describes: its own first weights, with statistics unlike 0 and 1."""
+    """Return weights of the network that ``config`` describes: its initial ones, with statistics unlike 0 and 1."""
     import diffusers
     import torch
 
@@ -82,14 +82,14 @@ def random_weights(config: dict[str, Any]) -> dict[str, Any]:
     for name, buffer in network.named_buffers():
         if name.endswith(("latents_mean", "latents_std", "running_mean", "running_var")):
             buffer.uniform_(0.5, 2)
-    if config["_class_name"] == "AutoencoderTiny":  # its first weights hardly tell pictures apart
+    if config["_class_name"] == "AutoencoderTiny":  # its initial weights hardly distinguish pictures
         for weight in network.parameters():
             weight.data.mul_(1.5)
     return {name: value.contiguous() for name, value in network.state_dict().items()}
 
 
 def write_pipeline(folder: Path, name: str, config: dict[str, Any], denoiser: str) -> None:
-    """The files of the pipeline around an autoencoder that have no weights."""
+    """Write the files of the pipeline around an autoencoder that have no weights."""
     kinds = {
         "scheduler": ("diffusers", "FlowMatchEulerDiscreteScheduler", "scheduler_config.json"),
         "text_encoder": ("transformers", "T5EncoderModel", "config.json"),
@@ -111,4 +111,4 @@ LAYOUTS = {
     name: Layout(**fields)
     for name, fields in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")).items()
 }
-"""By what they are known as."""
+"""The layouts, by their usual names."""

@@ -1,4 +1,4 @@
-"""Qwen2.5-VL checkpoints in the layouts that people have, small inside: names, keys and settings are the public ones.
+"""Small Qwen2.5-VL checkpoints in the layouts that people have: names, keys and settings are the public ones.
 
 Every width is scaled down with its ratios kept; the vocabulary is that of ``qwen_tokenizer``. One network is made for
 each published size, in memory, and written in any layout.
@@ -33,17 +33,17 @@ EDGES = {"longest_edge": 12845056, "shortest_edge": 3136}
 
 @dataclass(frozen=True)
 class Layout:
-    """How a checkpoint is written.
+    """The layout of a checkpoint.
 
     Attributes:
-        size: which of the published networks.
-        config: whose ``config.json``: as published, or as written by this release of transformers.
+        size: that of a published network.
+        config: the kind of ``config.json``: as published, or as written by this release of transformers.
         keys: ``old`` (``model.layers``, ``visual``), ``new`` (``model.language_model``, ``model.visual``).
-        shards: files of weights; with one there is no index.
+        shards: number of weight files; a single one has no index.
         dtype: of the weights in the files.
-        template: the file of the template with pictures; ``tokenizer_config.json`` has one for text alone besides.
-        text_template: the tokenizer's own template is there as well.
-        processor: whose settings of the image processor.
+        template: the file of the template with pictures; ``tokenizer_config.json`` also has one for text alone.
+        text_template: whether the tokenizer's own template is also written.
+        processor: the kind of the image processor's settings.
         tokenizer: arguments of :func:`write_tokenizer`.
         files: further files, by name.
     """
@@ -61,13 +61,13 @@ class Layout:
 
 
 def published(size: str) -> Layout:
-    """As ``Qwen/Qwen2.5-VL-{size}-Instruct`` on the hub."""
+    """Return the layout of ``Qwen/Qwen2.5-VL-{size}-Instruct`` on the hub."""
     return Layout(size, config="4.49" if size == "32B" else "published", shards=SIZES[size]["shards"])
 
 
 @lru_cache
 def network(size: str) -> Any:
-    """The network of one size, with weights that bfloat16 and float16 both hold exactly."""
+    """Make the network of one size, with weights that bfloat16 and float16 both hold exactly."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     torch.manual_seed(0)
@@ -83,7 +83,7 @@ def network(size: str) -> Any:
 
 
 def config_of(size: str, release: str) -> dict[str, Any]:
-    """The content of ``config.json``."""
+    """Return the content of ``config.json``."""
     small, ids = SIZES[size], token_ids()
     hidden = HEAD * small["heads"]
     marks = {
@@ -153,7 +153,7 @@ def config_of(size: str, release: str) -> dict[str, Any]:
 
 
 def write(folder: Path, layout: Layout) -> Path:
-    """Write a checkpoint; the folder is made."""
+    """Write a checkpoint, and make its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     write_network(folder, layout)
     write_tokenizer(folder, template=TEXT if layout.text_template else None, **layout.tokenizer)
@@ -165,7 +165,7 @@ def write(folder: Path, layout: Layout) -> Path:
 
 
 def write_network(folder: Path, layout: Layout) -> None:
-    """``config.json``, ``generation_config.json`` and the weights, with their index where there are several files."""
+    """Write ``config.json``, ``generation_config.json`` and the weights, with an index if there are several files."""
     _write(folder / "config.json", config_of(layout.size, layout.config))
     ids = token_ids()
     ends = [ids["<|im_end|>"], ids["<|endoftext|>"]]
@@ -186,7 +186,7 @@ def write_network(folder: Path, layout: Layout) -> None:
 
 
 def write_processor(folder: Path, release: str, template: str | None) -> None:
-    """The settings of the image processor, and the template with pictures."""
+    """Write the settings of the image processor, and the template with pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     cuts = {"patch_size": 14, "temporal_patch_size": 2, "merge_size": 2, "image_mean": MEAN, "image_std": STD}
     kind = {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2_5_VLProcessor"}
@@ -258,4 +258,4 @@ LAYOUTS = {
     "no tokenizer.json": Layout(tokenizer={"fast": False, "legacy": True}),
     "no vocab.json": Layout(tokenizer={"slow": False}),
 }
-"""Layouts of folders with one network, by what they are."""
+"""Layouts of folders with one network, by name."""

@@ -1,4 +1,4 @@
-"""The text encoder of a diffusers pipeline, which is a Qwen2.5-VL: where Qwen-Image and others keep its files."""
+"""Diffusers pipelines whose text encoder is a Qwen2.5-VL, with its files where Qwen-Image and others have them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENCODER = Layout(config="4.53", shards=4)
 
 
 def pipeline(folder: Path) -> Path:
-    """The network of a diffusers pipeline, such as Qwen-Image, in ``text_encoder``; its other networks are junk."""
+    """Write the network of a pipeline such as Qwen-Image to ``text_encoder``; the other networks are junk."""
     for name, content in JUNK.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -27,7 +27,7 @@ def pipeline(folder: Path) -> Path:
 
 
 def qwen_image_edit(folder: Path) -> Path:
-    """Text alone in ``tokenizer``, which has no tokenizer.json; pictures in ``processor``."""
+    """Put text alone in ``tokenizer``, which has no tokenizer.json, and pictures in ``processor``."""
     write_tokenizer(pipeline(folder) / "tokenizer", fast=False, legacy=True, template=TEXT)
     (folder / "tokenizer" / "chat_template.jinja").write_text(TEXT)
     write_tokenizer(folder / "processor")
@@ -36,7 +36,7 @@ def qwen_image_edit(folder: Path) -> Path:
 
 
 def longcat_image(folder: Path) -> Path:
-    """As LongCat-Image: ``text_processor``, and settings of the image processor in every folder."""
+    """Write the layout of LongCat-Image: ``text_processor``, and the image processor's settings in every folder."""
     write_processor(pipeline(folder) / "text_encoder", "4.49", None)
     for name in ("tokenizer", "text_processor"):
         write_tokenizer(folder / name, template=TEXT)
@@ -45,13 +45,13 @@ def longcat_image(folder: Path) -> Path:
 
 
 def all_in_one_folder(folder: Path) -> Path:
-    """Nothing beside the network's own folder."""
+    """Write all files into the network's folder, and none beside it."""
     write(pipeline(folder) / "text_encoder", ENCODER)
     return folder
 
 
 def files_in_the_root(folder: Path) -> Path:
-    """Beside the folder of the network, as a trainer leaves them beside its ``checkpoint-500``."""
+    """Write the files beside the folder of the network, as a trainer does beside its ``checkpoint-500``."""
     write_tokenizer(pipeline(folder), template=TEXT)
     write_processor(folder, "published", "chat_template.json")
     return folder

@@ -53,7 +53,7 @@ You are a helpful assistant.<|im_end|>
 <|im_end|>
 {% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
-"""A template with pictures, which does what the published ``chat_template.json`` does."""
+"""A template with pictures, equivalent to the published ``chat_template.json``."""
 
 TEXT = """{%- if tools %}{{- '<|im_start|>system\\n# Tools\\n' }}\
 {%- for tool in tools %}{{- tool | tojson }}{%- endfor %}\
@@ -61,24 +61,24 @@ TEXT = """{%- if tools %}{{- '<|im_start|>system\\n# Tools\\n' }}\
 {{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{%- endif %}{%- for message in messages %}\
 {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}{%- endfor %}\
 {%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"""
-"""A template for text and tools, which does what that in the published ``tokenizer_config.json`` does."""
+"""A template for text and tools, equivalent to that in the published ``tokenizer_config.json``."""
 
 
 def vocabulary() -> dict[str, int]:
-    """The bytes, as byte-level BPE spells them, and what the merges make."""
+    """Return the bytes in the spelling of byte-level BPE, and the results of the merges."""
     from tokenizers.pre_tokenizers import ByteLevel
 
     return {token: i for i, token in enumerate((*sorted(ByteLevel.alphabet()), *(m.replace(" ", "") for m in MERGES)))}
 
 
 def token_ids() -> dict[str, int]:
-    """The ids of the added tokens."""
+    """Return the ids of the added tokens."""
     first = len(vocabulary())
     return {token: first + i for i, token in enumerate((*SPECIAL, *PLAIN))}
 
 
 def backend() -> Any:
-    """The tokenizer of the ``tokenizers`` library, with the published steps."""
+    """Make a tokenizer of the ``tokenizers`` library, with the published steps."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
     made = Tokenizer(models.BPE(vocabulary(), [tuple(merge.split(" ")) for merge in MERGES]))
@@ -102,10 +102,10 @@ def write_tokenizer(
     """Write the tokenizer's files.
 
     Args:
-        folder: where to.
-        fast: ``tokenizer.json``.
-        slow: ``vocab.json`` and ``merges.txt``.
-        legacy: ``added_tokens.json`` and ``special_tokens_map.json``, which transformers 4 wrote.
+        folder: that they are written to.
+        fast: write ``tokenizer.json``.
+        slow: write ``vocab.json`` and ``merges.txt``.
+        legacy: write ``added_tokens.json`` and ``special_tokens_map.json``, as transformers 4 did.
         template: the chat template in ``tokenizer_config.json``.
     """
     folder.mkdir(parents=True, exist_ok=True)

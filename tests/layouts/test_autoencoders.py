@@ -19,7 +19,7 @@ from foresight_cli.models import Tap, open_model
 from tests.layouts.autoencoders import LAYOUTS, Layout
 
 MEAN, FLAT = Tap("final", "channel_mean"), Tap("final", "flat")
-READ_ELSEWHERE = ("ltx-video-0.9.7", "ltx-video-0.9.8")  # in test_ltx.py, as the clips of all releases
+READ_ELSEWHERE = ("ltx-video-0.9.7", "ltx-video-0.9.8")  # its clips are tested in test_ltx.py
 NAMES = [name for name in LAYOUTS if name not in READ_ELSEWHERE]
 DECODED = ("flux.1", "flux.2", "glm-image", "qwen-image-layered", "wan-2.2", "ltx-2", "sana")
 CLIPS = [name for name in NAMES if LAYOUTS[name].frames > 1 and not name.startswith("ltx-video")]
@@ -68,7 +68,7 @@ def latents(loaded):
     def rows(name: str, clip: Clip, normalize: bool = False) -> dict[Tap, torch.Tensor]:
         model = loaded(name)
         settings = model.config
-        model.config = dataclasses.replace(settings, normalize=normalize)  # what it reads of the files is the same
+        model.config = dataclasses.replace(settings, normalize=normalize)  # it reads the same files
         features = model.features([model.prepare(clip, "a")], [MEAN, FLAT])
         for tap, values in features.items():
             assert model.row_bytes(tap, len(clip.frames)) == values.nbytes
@@ -89,49 +89,49 @@ def read(layout: Layout, folder: Path):
 
 
 def clip(layout: Layout, frames: int) -> Clip:
-    """Noise of 4 x 4 cells, drawn large."""
+    """Return noise of 4 x 4 cells, enlarged."""
     side = layout.resolution
     cells = np.random.default_rng(frames).integers(0, 256, (frames, 4, 4, 3), dtype=np.uint8)
     return Clip(tuple(Image.fromarray(cell).resize((side, side), Image.Resampling.BICUBIC) for cell in cells))
 
 
 def pixels(clip: Clip, vae) -> torch.Tensor:
-    """As the image processors of diffusers: ``x / 255 * 2 - 1``; RGBA where the network wants it."""
+    """Scale like the image processors of diffusers: ``x / 255 * 2 - 1``; RGBA if the network wants it."""
     channels = vae.config.get("input_channels", vae.config.get("in_channels"))
     frames = [np.asarray(frame.convert("RGBA" if channels == 4 else "RGB")) for frame in clip.frames]
-    given = torch.tensor(np.stack(frames).tolist(), dtype=torch.float64) / 255 * 2 - 1
-    return given.float().movedim(-1, 0)[None]  # [1, C, T, H, W]
+    pixels_in = torch.tensor(np.stack(frames).tolist(), dtype=torch.float64) / 255 * 2 - 1
+    return pixels_in.float().movedim(-1, 0)[None]  # [1, C, T, H, W]
 
 
 def encoded(clip: Clip, vae) -> torch.Tensor:
-    given = pixels(clip, vae)
+    pixels_in = pixels(clip, vae)
     with torch.no_grad():
         try:
-            out = vae.encode(given)
+            out = vae.encode(pixels_in)
         except (RuntimeError, ValueError):  # a network of pictures
-            out = vae.encode(given[:, :, 0])
+            out = vae.encode(pixels_in[:, :, 0])
     if hasattr(out, "latent_dist"):
         return out.latent_dist.mode()
     return out.latents if hasattr(out, "latents") else out.latent
 
 
 def as_the_pipeline(layout: Layout, clip: Clip, vae) -> torch.Tensor:
-    """The latents that the diffusion model sees, by the code of its pipeline or the formula that stands in it."""
-    z, said, given = encoded(clip, vae), vae.config, pixels(clip, vae)
+    """Return the latents that the diffusion model sees, by the code of its pipeline or the formula in it."""
+    z, config, pixels_in = encoded(clip, vae), vae.config, pixels(clip, vae)
     if layout.scale == "Flux2Pipeline":
         own = SimpleNamespace(vae=vae, _patchify_latents=diffusers.Flux2Pipeline._patchify_latents)
         with torch.no_grad():
-            return diffusers.Flux2Pipeline._encode_vae_image(own, given[:, :, 0], None)
+            return diffusers.Flux2Pipeline._encode_vae_image(own, pixels_in[:, :, 0], None)
     if layout.scale in ("FluxKontextPipeline", "QwenImageEditPipeline"):
-        own = SimpleNamespace(vae=vae, latent_channels=said.get("z_dim"))
-        given = given[:, :, 0] if layout.scale == "FluxKontextPipeline" else given
+        own = SimpleNamespace(vae=vae, latent_channels=config.get("z_dim"))
+        pixels_in = pixels_in[:, :, 0] if layout.scale == "FluxKontextPipeline" else pixels_in
         with torch.no_grad():
-            return getattr(diffusers, layout.scale)._encode_vae_image(own, given, None)
+            return getattr(diffusers, layout.scale)._encode_vae_image(own, pixels_in, None)
     if layout.scale in ("LTXImageToVideoPipeline", "LTX2ImageToVideoPipeline"):
         kind = getattr(diffusers, layout.scale)
-        return kind._normalize_latents(z, vae.latents_mean, vae.latents_std, said.scaling_factor)
+        return kind._normalize_latents(z, vae.latents_mean, vae.latents_std, config.scaling_factor)
     if layout.scale == "shift":  # StableDiffusion3Img2ImgPipeline.prepare_latents
-        return (z - said.shift_factor) * said.scaling_factor
+        return (z - config.shift_factor) * config.scaling_factor
     if layout.scale == "factor":
         return z * layout.config.get("scaling_factor", 0.18215)
     axes = (1, -1) + (1,) * (z.ndim - 2)
@@ -168,7 +168,7 @@ def test_clips(latents, network, name):
 
 @pytest.mark.parametrize("name", DECODED)
 def test_previews_of_normalized_latents(loaded, network, name):
-    """What ``adapt`` shows: rows as the diffusion model sees them, back through the scale and the decoder."""
+    """``adapt`` shows normalized rows, through the inverse scale and the decoder."""
     layout = LAYOUTS[name]
     model, frames = loaded(name), clip(layout, layout.frames)
     rows = model.features([model.prepare(frames, "a")], [FLAT])[FLAT]

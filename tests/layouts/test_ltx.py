@@ -1,4 +1,4 @@
-"""``model=ltxv`` on every release of LTX-Video: as folders of diffusers, and as Lightricks publishes single files."""
+"""``model=ltxv`` on every release of LTX-Video: folders of diffusers, and the single files of Lightricks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.layouts.autoencoders import LAYOUTS, Layout
 FLAT = Tap("final", "flat")
 RELEASES = [name for name in LAYOUTS if name.startswith("ltx-video")]
 OTHERS = {"sdxl": "AutoencoderKL", "ltx-2": "AutoencoderKLLTX2Video"}
-FINER = Layout(  # of somebody's own training: 16 pixels and 4 frames a latent
+FINER = Layout(  # a custom training: 16 pixels and 4 frames for each latent
     source="made up",
     scale="LTXImageToVideoPipeline",
     pipeline="LTXPipeline",
@@ -72,7 +72,7 @@ def refusal(kind: type[ForesightError], call, *args) -> str:
 
 
 def frames(count: int, seed: int = 0) -> np.ndarray:
-    """``[count, 64, 64, 3]`` of 8 bits: noise of 8 x 8 cells."""
+    """Return ``[count, 64, 64, 3]`` of 8 bits: noise of 8 x 8 cells."""
     cells = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
     return cells.repeat(8, axis=1).repeat(8, axis=2)
 
@@ -85,10 +85,10 @@ def test_latents_and_previews_of_a_release(folder, name):
     normalize = diffusers.LTXImageToVideoPipeline._normalize_latents
     for count in (1, 5 if name == "finer" else 9):
         clip = frames(count)
-        given = torch.from_numpy(clip / 255 * 2 - 1).float().movedim(-1, 0)[None]
+        pixels = torch.from_numpy(clip / 255 * 2 - 1).float().movedim(-1, 0)[None]
         at_time_0 = (torch.zeros(1),) if vae.config.timestep_conditioning else ()
         with torch.no_grad():
-            latents = vae.encode(given).latent_dist.mode()
+            latents = vae.encode(pixels).latent_dist.mode()
             torch.manual_seed(0)  # the 0.9.1 decoder adds noise
             shown = vae.decode(latents, *at_time_0).sample
         want = normalize(latents, vae.latents_mean, vae.latents_std, vae.config.scaling_factor)
@@ -103,7 +103,7 @@ def test_latents_and_previews_of_a_release(folder, name):
 
 
 def test_factors_are_read_of_the_config_not_of_the_notes_for_tiles(folder, tmp_path):
-    """``spatial_compression_ratio`` only sizes tiles; the encoder's blocks say how much they halve."""
+    """``spatial_compression_ratio`` only sizes tiles; the encoder's blocks determine the compression."""
     (tmp_path / "vae").mkdir()
     config = json.loads((folder("ltx-video-0.9.8") / "vae/config.json").read_text())
     del config["spatial_compression_ratio"], config["temporal_compression_ratio"]
@@ -134,7 +134,7 @@ def test_frames_that_a_finer_network_takes(folder):
 def test_another_autoencoder_is_named_and_what_takes_it(folder, run, name, kind, dry_run):
     shapes = ("model.resolution=64", "data.per_category=1", "data.size=64")
     place = str(folder(name)).replace("'", r"\'")
-    checkpoint = f"model.checkpoint='{place}'"  # quoted for Hydra, as the comma in it wants
+    checkpoint = f"model.checkpoint='{place}'"  # quoted for Hydra because of the comma
     done = run("extract", "model=ltxv", checkpoint, f"dry_run={dry_run}", *shapes)
     assert done.exit_code == 1
     take = shlex.join(["model=autoencoder", checkpoint, "model.subfolder=vae"])
@@ -241,7 +241,7 @@ def test_a_folder_of_single_files_says_how_to_convert_them(run, tmp_path, file, 
 
 
 def test_the_line_that_converts_is_one_of_the_shell(tmp_path):
-    """As typed, with diffusers stood in for by a module that tells what it was asked."""
+    """The printed line runs, with a module in place of diffusers that records its calls."""
     from foresight_cli.models.single_file import convert_line
 
     (tmp_path / "diffusers.py").write_text(

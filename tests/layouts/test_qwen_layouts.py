@@ -1,4 +1,4 @@
-"""``model=qwen25vl`` on checkpoints as people have them, against plain transformers on a copy that it wrote itself."""
+"""``model=qwen25vl`` on the layouts that people have, against plain transformers on a copy that it wrote itself."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_latents_equal_plain_transformers(reference, tmp_path, name):
 
 
 def test_what_the_installed_transformers_writes(reference, copy, tmp_path):
-    """In one file, and in several; the template and the image processor are in the files of transformers 5."""
+    """The weights are in one file, and in several; template and image processor are in the files of transformers 5."""
     assert (copy("7B") / "processor_config.json").exists()
     assert_equal_to_transformers(reference, "7B", copy("7B"))
     shutil.copytree(copy("7B"), tmp_path / "q", ignore=shutil.ignore_patterns("*.safetensors"))
@@ -135,8 +135,8 @@ def test_what_the_installed_transformers_writes(reference, copy, tmp_path):
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_a_tokenizer_that_adds_a_token_of_its_own(reference, tmp_path, fast):
-    """``AutoProcessor`` keeps what the tokenizer puts before a text, unless the template has put it there."""
+def test_a_tokenizer_that_adds_a_token(reference, tmp_path, fast):
+    """``AutoProcessor`` keeps the token that the tokenizer puts before a text, unless the template has put it there."""
     folder = write(tmp_path, Layout(tokenizer={"fast": False}))
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     settings |= {"add_bos_token": True, "bos_token": "<|endoftext|>"}
@@ -157,7 +157,7 @@ def test_a_tokenizer_that_adds_a_token_of_its_own(reference, tmp_path, fast):
 
 
 def test_every_block_and_size_counts(reference):
-    """Were layers or sizes alike, a wrong one would go unseen."""
+    """If layers or sizes were alike, no test would notice a wrong one."""
     for size in SIZES:
         states = reference(size, PICTURES[0])
         assert min((states[str(k)] - states[str(k + 1)]).abs().max() for k in range(BLOCKS - 1)) > 0.1
@@ -166,7 +166,7 @@ def test_every_block_and_size_counts(reference):
 
 
 def test_a_clip_has_the_time_that_the_published_settings_give_it(plain, tmp_path):
-    """They say 2 tokens a second; the default of transformers is 4."""
+    """The files have 2 tokens a second; the default of transformers is 4."""
     clip = Clip(tuple(picture(i, 84, 56) for i in range(6)), fps=1.0)
     network, processor = plain("7B")
     patches, grid = video_patches(clip.frames, processor.image_processor)
@@ -198,7 +198,7 @@ def test_the_text_encoder_of_a_pipeline(reference, tmp_path, built):
 
 
 def test_a_pipeline_without_an_image_processor_is_one_line(tmp_path):
-    """As Qwen-Image, which is made from text."""
+    """Qwen-Image, which makes pictures from text, is like this."""
     write_tokenizer(pipeline(tmp_path) / "tokenizer", fast=False, legacy=True, template=TEXT)
     model = open_model(qwen_model(tmp_path, subfolder="text_encoder"))
     with pytest.raises(ForesightError) as caught:
@@ -231,7 +231,7 @@ def test_a_pipeline_without_a_tokenizer_is_one_line(tmp_path):
     )
 
 
-def test_the_identity_covers_what_is_read_from_beside(tmp_path):
+def test_the_identity_covers_files_beside_the_network(tmp_path):
     def identity(folder: Path) -> dict[str, str]:
         return open_model(qwen_model(folder, subfolder="text_encoder")).identity(reach_hub=False)
 
@@ -251,7 +251,7 @@ def test_the_identity_covers_what_is_read_from_beside(tmp_path):
 
 
 def test_the_cache_of_the_hub_without_a_network(reference, tmp_path, monkeypatch):
-    """As ``hf download`` lays it out: snapshots of links to blobs, and a ref; by its hub id."""
+    """The layout of ``hf download``: snapshots of links to blobs, and a ref; given by its hub id."""
     import huggingface_hub.constants as constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))

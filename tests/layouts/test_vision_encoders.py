@@ -47,7 +47,7 @@ def opened(checkpoint, **changes):
 
 
 def inputs(layout: Layout, checkpoint) -> dict[str, torch.Tensor]:
-    if "DINOv3" in str(layout.processor.get("image_processor_type")):  # transformers has it for torchvision alone
+    if "DINOv3" in str(layout.processor.get("image_processor_type")):  # transformers has it only for torchvision
         side = layout.processor["size"]["height"]
         resized = np.asarray(PICTURE.resize((side, side), Image.Resampling.BILINEAR), dtype=np.float32)
         mean, std = (np.float32(layout.processor[key]) for key in ("image_mean", "image_std"))
@@ -57,7 +57,7 @@ def inputs(layout: Layout, checkpoint) -> dict[str, torch.Tensor]:
 
 
 def tokens(layout: Layout, checkpoint) -> dict[str, torch.Tensor]:
-    """Of layers 1 and final, ``[1, n, d]``, without the tokens in front of the picture."""
+    """Return layers 1 and final, ``[1, n, d]``, without the tokens in front of the picture."""
     place = checkpoint / (layout.subfolder or "")
     kind = getattr(transformers, layout.saved) if layout.tower else transformers.AutoModel
     network = kind.from_pretrained(place, dtype="float32").eval()
@@ -88,7 +88,7 @@ def test_latents(folder, name):
 
 
 def test_the_processor_of_dinov3_is_near_that_of_transformers(folder):
-    """Its own rescales, resizes in floating point with antialiasing, normalizes; PIL rounds as it resizes each way."""
+    """Its processor rescales, resizes in floating point with antialiasing, normalizes; PIL rounds after each axis."""
     layout = LAYOUTS["dinov3-vits16"]
     model = opened(folder("dinov3-vits16"))
     model.load("cpu")
@@ -136,7 +136,7 @@ def final(checkpoint) -> torch.Tensor:
 
 
 def refusal(checkpoint, **changes) -> str:
-    """What is said before any weight is read."""
+    """Return the message of the check before any weight is read."""
     model = opened(checkpoint, **changes)
     with pytest.raises(ForesightError) as caught:
         model.check_files()
@@ -163,7 +163,7 @@ def test_a_checkpoint_of_timm(run, tmp_path, layer):
 
 
 def test_an_image_encoder_without_its_processor(folder, tmp_path):
-    """As h94/IP-Adapter is published."""
+    """h94/IP-Adapter is published like this."""
     shutil.copytree(folder("clip-image-encoder"), tmp_path, dirs_exist_ok=True)
     shutil.rmtree(tmp_path / "feature_extractor")
     assert refusal(tmp_path, subfolder="image_encoder") == (

@@ -1,6 +1,6 @@
-"""Image encoders of transformers laid out as they are published, with tiny random weights inside.
+"""Image encoders of transformers in their published layouts, with tiny random weights.
 
-``vision_encoders.yaml`` has the keys of the public files, and where they were read.
+``vision_encoders.yaml`` has the keys of the public files, and their sources.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ class Layout:
     """One published image encoder.
 
     Attributes:
-        source: where the public files were read, or what they were put together from.
+        source: where the public files were read, or the sources that they were combined from.
         saved: the class whose weights are in the file.
         before: class, register and distillation tokens in front of the picture.
         held: names of weights that the public file has.
         processor: its ``preprocessor_config.json``.
         config: its ``config.json``.
-        tower: the part of ``saved`` that takes pictures; None for all of it, or what ``AutoModel`` reads.
-        counted: names of buffers that the public file has, though the class counts them out by itself today.
-        absent: how the names of weights begin that the public file lacks.
-        subfolder: where the encoder is in the checkpoint.
-        processor_in: the folder of its processor, where that is another.
-        reason: why foresight refuses it; empty where it reads it.
+        tower: the part of ``saved`` that takes pictures; None for all of it, or for the part that ``AutoModel`` reads.
+        counted: names of buffers that the public file has, though the class computes them today.
+        absent: prefixes of the names of weights that the public file lacks.
+        subfolder: the folder of the encoder in the checkpoint.
+        processor_in: the folder of its processor, if that is another.
+        reason: why foresight refuses it; empty if foresight reads it.
     """
 
     source: str
@@ -46,7 +46,7 @@ class Layout:
     reason: str = ""
 
     def write(self, folder: Path) -> Path:
-        """The checkpoint as it would be published, in ``folder``."""
+        """Write the checkpoint to ``folder``, like a published one."""
         import torch
         import transformers
         from safetensors.torch import load_file, save_file
@@ -81,4 +81,4 @@ LAYOUTS = {
     name: Layout(**fields)
     for name, fields in yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")).items()
 }
-"""By what they are known as."""
+"""The layouts, by their usual names."""
