@@ -90,7 +90,7 @@ def test_ids_of_another_column_are_reported(run, tmp_path):
     np.savez("e.npz", key=["0", "1"], image_path=["00.png", "01.png"], caption=captions, emb=np.ones((2, 3)))
     data = ("data=imagefolder", "data.path=photos")
     assert says(run, "extract", "model=precomputed", "model.path=e.npz", *data) == (
-        "foresight extract: e.npz: no row for 30 of 30 samples, such as '00.png'; its own ids are such as '0'. Rows "
+        "foresight extract: e.npz: no row for 30 of 30 samples, such as '00.png'; its ids are like '0'. Rows "
         "are matched to the data by id: each sample must have one. Its ids may be in another column: add "
         "model.id=image_path"
     )

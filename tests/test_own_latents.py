@@ -191,7 +191,7 @@ def test_a_picture_that_the_file_lacks(run, tmp_path, photos):
     (tmp_path / "photos/00.png").rename(tmp_path / "photos/new.png")
     message = says(run, "extract", "model=precomputed", "model.path=mine.npz", "data=imagefolder", "data.path=photos")
     assert message == (
-        "foresight extract: mine.npz: no row for 1 of 30 samples, such as 'new.png'; its own ids are such as '29.png'. "
+        "foresight extract: mine.npz: no row for 1 of 30 samples, such as 'new.png'; its ids are like '29.png'. "
         "Rows are matched to the data by id: each sample must have one. To leave out those without, add "
         "data.on_error=skip"
     )
@@ -268,7 +268,7 @@ def test_files_that_differ_in_what_they_know_of_the_samples(run, tmp_path):
 def test_the_dry_run_knows_the_size(run):
     save("a.npz", A.astype(np.float16))
     output = typed(run, "extract", "model=precomputed", "model.path=a.npz", "pooling=flat", "dry_run=true")
-    Path("b.csv").write_text("id\nnobody\n")
+    Path("b.csv").write_text("id\nabsent\n")
     np.save("b.npy", A[:1])
     assert says(run, "extract", "model=precomputed", "model.path=a.npz", "data.path=b.npy", "dry_run=true").startswith(
         "foresight extract: a.npz: no row for 1 of 1 samples, such as 'absent'"

@@ -1,4 +1,4 @@
-"""A folder of image files as a dataset; see ``ImageFolder`` for how names become ids, labels and groups."""
+"""``data=imagefolder``: a folder of image files; ``ImageFolder`` describes how names become ids, labels and groups."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from foresight_cli.errors import ForesightError
 class ImageFolder:
     """The image files under one folder, in the code-point order of their ids.
 
-    An id is the path inside the folder; which files are found, and how their names are written, is said in ``files``.
+    An id is the path inside the folder; see ``files`` for the files that are found and their names.
     The label is the first sub-folder's name, None for files directly in the folder; the group is the id.
     ``attributes.csv`` at the top adds numbers and overrides labels and groups: a column ``id``, optional columns
     ``label`` and ``group``, and any number of numeric columns. Empty cells leave that sample as it was.
     """
 
     def __init__(self, path: str | Path, max_pixels: int = MAX_PIXELS) -> None:
-        """Lists the files of ``path`` and reads attributes.csv; opens no image.
+        """List the files of ``path`` and read attributes.csv; open no image.
 
         Args:
             path: the folder.
@@ -62,11 +62,11 @@ class ImageFolder:
         self._states: dict[str, State] | None = None
 
     def clip(self, index: int) -> Clip:
-        """One frame: see :meth:`image`."""
+        """Return one frame: see :meth:`image`."""
         return Clip((self.image(index),))
 
     def image(self, index: int) -> Image.Image:
-        """The picture of ``samples[index]``, upright, 8-bit RGB, alpha laid over white; see ``decode`` for the rest.
+        """Decode the picture of ``samples[index]``: upright, 8-bit RGB, alpha laid over white; see ``decode``.
 
         Raises:
             UndecodableImage: the file cannot be decoded.
@@ -90,13 +90,13 @@ class ImageFolder:
         path = self._files[self.samples[index].id]
         try:
             data = (self.root / path).read_bytes()
-        except OSError as error:  # a fault of the disk, not of the picture: skipping would make it last
+        except OSError as error:  # a fault of the disk, not of the picture: a skipped row would be cached
             raise ForesightError(f"cannot read {path!r} in {self.root}: {error.strerror}") from error
         refuse_changed(self.root, path, self._states)
         return data
 
     def identity(self) -> dict[str, Any]:
-        """The count, and one hash over each id and its file's bytes, in order. Only the first call reads the files.
+        """Return the count, and one hash over ids and bytes of the files in order. Only the first call reads the files.
 
         Raises:
             ForesightError: a file cannot be read.

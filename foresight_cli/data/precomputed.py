@@ -15,10 +15,10 @@ from foresight_cli.latent_file import open_latent_file
 
 
 class Precomputed:
-    """The rows of a file of latents, in its order: see :func:`open_latent_file` for what it may hold."""
+    """The rows of a file of latents, in its order; see :func:`open_latent_file` for its formats."""
 
     def __init__(self, path: str | Path, *, id: str | None = None, values: str | None = None) -> None:
-        """Reads all but the values; for ``id`` and ``values`` see :func:`open_latent_file`.
+        """Read all but the values; for ``id`` and ``values`` see :func:`open_latent_file`.
 
         Raises:
             ForesightError: there is no such file, or something in it cannot be used.
@@ -39,12 +39,12 @@ class Precomputed:
             for row in range(len(table.ids))
         ]
         self.left_alone = LeftAlone()
-        self._sha256 = file.ids_sha256  # the file is let go of: worker processes are sent this dataset
+        self._sha256 = file.ids_sha256  # the file itself is not kept: worker processes receive this dataset
 
     def clip(self, index: int) -> Clip:
-        """No frames: the sample's id alone."""
+        """Return no frames, only the sample's id."""
         return Clip(frames=(), name=self.samples[index].id)
 
     def identity(self) -> dict[str, Any]:
-        """The count and a hash of the ids in order: files with the same ids are the same data, whatever the values."""
+        """Return the count and a hash of the ids in order: files with the same ids are the same data."""
         return {"name": "precomputed", "count": len(self.samples), "sha256": self._sha256}

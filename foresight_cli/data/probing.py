@@ -1,7 +1,7 @@
-"""Try out the files behind a dataset before any work is done on them: a broken one is found at the start.
+"""Try out the files of a dataset before any work is done, so that a broken one is found at the start.
 
-All files are tried where there are at most `MOST_FILES`, else a seeded sample of as many: their headers first, then
-one picture or frame of each is decoded, up to `MOST_PIXELS` in all. Trying them takes seconds, however large the data.
+All files are tried if there are at most `MOST_FILES`, else a seeded sample of that size: first their headers, then one
+picture or frame of each, up to `MOST_PIXELS` in all. This takes seconds, however large the data.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST_PIXELS = 500_000_000
 
 
 def undecodable(dataset: Dataset, most_pixels: int = MOST_PIXELS) -> list[UndecodableImage]:
-    """What is wrong with the files of ``dataset`` that were tried, in its order; [] for data that is not in files.
+    """Return the faults of the files of ``dataset`` that were tried, in its order; [] for data that is not in files.
 
     Raises:
         ForesightError: a file cannot be read at all.
@@ -46,16 +46,16 @@ def undecodable(dataset: Dataset, most_pixels: int = MOST_PIXELS) -> list[Undeco
 
 
 def skips_undecodable(data: DataConfig) -> bool:
-    """Whether samples that cannot be decoded are left out, by ``data.on_error``."""
+    """Check whether samples that cannot be decoded are left out, by ``data.on_error``."""
     return getattr(data, "on_error", "raise") == "skip"
 
 
 def refuse_undecodable(dataset: Dataset) -> None:
-    """Stop at files that cannot be decoded, before any work is done.
+    """Refuse files that cannot be decoded, before any work is done.
 
     Raises:
-        UndecodableImage: one such file was found.
-        ForesightError: several were.
+        UndecodableImage: one file cannot be decoded.
+        ForesightError: several files cannot be decoded.
     """
     faults = undecodable(dataset)
     if len(faults) == 1:
@@ -68,7 +68,7 @@ def refuse_undecodable(dataset: Dataset) -> None:
 
 
 def _tried(read: Callable[[int], object], row: int) -> tuple[int, UndecodableImage | None]:
-    """What ``read`` counts of a row, or what is wrong with it."""
+    """Return what ``read`` counts in a row, or the row's fault."""
     try:
         count = read(row)
     except UndecodableImage as error:

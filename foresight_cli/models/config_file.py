@@ -1,4 +1,4 @@
-"""The ``config.json`` of a checkpoint, and what libraries say of files that they cannot read, in one line."""
+"""The ``config.json`` of a checkpoint, and the errors of libraries about unreadable files, in one line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.models.weight_files import is_pointer
 
 MOST_BLOCKS = 2_000
-"""Blocks of a network, by one key of its config: the deepest that were published have about 1,000."""
+"""Most blocks of a network in one key of its config: the deepest published networks have about 1,000."""
 MOST_WIDE = 100_000_000
-"""Size of one dimension: channels, words of a vocabulary, pixels of a side."""
+"""Largest size of one dimension: channels, words of a vocabulary, pixels of a side."""
 
 _BLOCKS = re.compile(r"(?:\w+_)?(?:layers?|blocks?|depths?)(?:_per_block)?")
 _WIDE = re.compile(
@@ -23,11 +23,11 @@ _WIDE = re.compile(
 
 
 def parsed(text: str, name: str) -> dict[str, Any]:
-    """The content of a ``config.json``.
+    """Parse the text of a ``config.json``.
 
     Args:
-        text: of the file.
-        name: of the checkpoint, for messages.
+        text: the file's text.
+        name: the checkpoint's name, for messages.
 
     Raises:
         ForesightError: it is no JSON object.
@@ -46,10 +46,10 @@ def parsed(text: str, name: str) -> dict[str, Any]:
 
 
 def _refuse_absurd(content: dict[str, Any], name: str) -> None:
-    """Refuse numbers that no network has: making one of a million blocks, even without memory, takes hours.
+    """Refuse numbers that no network has: building one with a million blocks takes hours, even without its weights.
 
     Raises:
-        ForesightError: the first such number, and what it may be at most.
+        ForesightError: with the first such number, and the largest that is allowed.
     """
     for key, size in _sizes(content):
         last = key.rpartition(".")[2]
@@ -63,7 +63,7 @@ def _refuse_absurd(content: dict[str, Any], name: str) -> None:
 
 
 def _sizes(content: dict[str, Any], place: str = "") -> Iterator[tuple[str, float]]:
-    """The settings that are a count of blocks or the size of a dimension; of a list of blocks, their sum."""
+    """Yield the settings that count blocks or size a dimension; for a list of blocks, their sum."""
     for key, value in content.items():
         if isinstance(value, dict):
             yield from _sizes(value, f"{place}{key}.")
@@ -79,7 +79,7 @@ def _flat(value: Any) -> Iterator[Any]:
 
 
 def in_one_line(error: Exception) -> str:
-    """What a library says; the bare word that some exceptions hold comes with their name."""
+    """Return a library's error in one line, with the exception's name if the text alone may say too little."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " ".join(lines[:2]) if lines and lines[0].endswith(":") else lines[0] if lines else ""
     plain = isinstance(error, OSError | ValueError | RuntimeError | ImportError) and text

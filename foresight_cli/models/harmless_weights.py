@@ -1,12 +1,12 @@
-"""Weights that a checkpoint may hold although the network that is read has no place for them, by what is read.
+"""Weights that a checkpoint may hold although the network has no place for them, by kind of network.
 
-Regular expressions for their names. All of them come after the last layer that can be tapped, belong to another tower,
-or are no weights at all but numbers that the class works out by itself.
+Regular expressions for their names. These weights come after the last layer that can be tapped, belong to another
+tower, or are not weights but numbers that the class computes itself.
 """
 
 from __future__ import annotations
 
-_WORKED_OUT = (
+_COMPUTED = (
     r"rotary(_pos)?_emb\.inv_freq$",
     r"(^|\.)position_ids$",
     r"(^|\.)num_batches_tracked$",
@@ -14,21 +14,21 @@ _WORKED_OUT = (
 )
 
 QWEN25VL = (
-    *_WORKED_OUT,
+    *_COMPUTED,
     r"^(model\.)?lm_head\.",
-    r"^(score|v_head|value_head|reward_head|classifier)\.",  # of a classifier, a value or a reward model
+    r"^(score|v_head|value_head|reward_head|classifier)\.",  # heads of a classifier, a value or a reward model
 )
 
 OTHER_TOWERS = (
     r"^(text_model|text_encoder|text_decoder|language_model|qformer|q_former|multi_modal_projector)\.",
     r"^(text_projection|visual_projection|text_proj|vision_proj|language_projection)(\.|$)",
 )
-"""Of a network with two towers, all but that of pictures."""
+"""The parts of a network with two towers other than the image tower."""
 
 VISION = (
-    *_WORKED_OUT,
+    *_COMPUTED,
     *OTHER_TOWERS,
-    # heads of classification, detection, segmentation, masked and contrastive training, behind the last layer
+    # heads of classification, detection, segmentation, masked and contrastive training, after the last layer
     r"^(\w+_)?classifier(_distill)?\.",
     r"^(\w+_)?head\.",
     r"^(fc|norm|layernorm)\.",  # of a classifier whose AutoModel ends before its norm: HGNet, PoolFormer, SwiftFormer

@@ -1,4 +1,4 @@
-"""``model=precomputed``: latents that a file brings, in place of a network."""
+"""``model=precomputed``: latents from a file, in place of a network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class UnusableRow(UnusableSample):
-    """A sample without a row, or with one that holds what is no number."""
+    """A sample without a row, or with a row that is not all finite numbers."""
 
     def __init__(self, message: str, sample_id: str, reason: str) -> None:
         super().__init__(f"{message}. To leave such rows out, add data.on_error=skip", sample_id, reason)
@@ -38,10 +38,10 @@ class UnusableRow(UnusableSample):
 
 
 class Precomputed:
-    """The rows of a file, found by sample id; rows that the data does not name are left alone.
+    """The rows of a file, found by sample id; rows that match no sample are not read.
 
-    A row is ``[d]`` (one token), ``[tokens, d]``, ``[C, H, W]`` or ``[C, T, H, W]``, and pooled as a network's would
-    be. ``flat`` keeps the file's dtype, float64 too, and so its very numbers.
+    A row is ``[d]`` (one token), ``[tokens, d]``, ``[C, H, W]`` or ``[C, T, H, W]``, and pooled like a network's.
+    ``flat`` keeps the file's dtype, also float64, and so the same numbers.
     """
 
     pads = False
@@ -56,41 +56,41 @@ class Precomputed:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to tell of the file's columns and parts."""
+        """Notes on the file's columns and parts, to be logged."""
         return self._file.notes
 
     def recipe(self, layer: str) -> dict[str, Any]:
-        """The file's place changes no number: see :meth:`identity`."""
+        """Return the name alone: the file's path changes no number, see :meth:`identity`."""
         return {"name": "precomputed"}
 
     def identity(self, *, reach_hub: bool) -> dict[str, Any]:
-        """The hash of ids and values: a corrected label, or the same latents in another format, are a hit."""
+        """Return the hash of ids and values: a corrected label, or the same latents in another format, are a hit."""
         return {"sha256": self._file.sha256}
 
     def check_layers(self, layers: Sequence[str]) -> None:
-        """There is only ``final``, which the config has checked."""
+        """Check nothing: the only layer is ``final``, which the config has checked."""
 
     def check_files(self, *, clips: bool = False) -> None:
-        """There are no such files."""
+        """Check nothing: there are no such files."""
 
     @property
     def ids(self) -> Sequence[str]:
-        """Of the rows of the file."""
+        """Ids of the rows of the file."""
         return self._file.table.ids
 
     def check_samples(self, ids: Sequence[str], *, skip: bool = False) -> None:
-        """Refuse data of which the file lacks samples, before any is read; rows beyond it are left alone, and counted.
+        """Refuse data with samples that have no row in the file, before any is read; count rows without a sample.
 
         Args:
-            ids: of the samples.
-            skip: leave out samples without a row, and count them; one at least must have one.
+            ids: the samples' ids.
+            skip: leave out samples without a row, and count them; at least one must have a row.
 
         Raises:
-            ForesightError: how many samples have no row, and one of them.
+            ForesightError: with the number of samples that have no row, and one of them.
         """
         path, table = self._file.path, self._file.table
-        known, wanted = set(table.ids), set(ids)
-        missing = [sample_id for sample_id in ids if sample_id not in known]
+        in_file, wanted = set(table.ids), set(ids)
+        missing = [sample_id for sample_id in ids if sample_id not in in_file]
         if missing and skip and len(missing) < len(ids):
             log.info("%d of %d samples left out: no row in %s", len(missing), len(ids), path)
         elif missing:
@@ -100,11 +100,11 @@ class Precomputed:
             if not skip and len(missing) < len(ids):
                 ways.append("To leave out those without, add data.on_error=skip")
             raise ForesightError(
-                f"{path}: no row for {len(missing)} of {len(ids)} samples, such as {missing[0]!r}; its own ids are "
-                f"such as {table.ids[0]!r}. {'. '.join(ways)}"
+                f"{path}: no row for {len(missing)} of {len(ids)} samples, such as {missing[0]!r}; its ids are "
+                f"like {table.ids[0]!r}. {'. '.join(ways)}"
             )
-        if extra := len(known - wanted):
-            log.info("%d of the %d rows of %s match no sample of the data and were skipped", extra, len(known), path)
+        if extra := len(in_file - wanted):
+            log.info("%d of the %d rows of %s match no sample of the data and were skipped", extra, len(in_file), path)
 
     def _columns_with(self, sample_id: str) -> list[str]:
         """The other columns of text that have an id of the data, and no id twice."""
@@ -137,10 +137,10 @@ class Precomputed:
         self._row_of = {sample_id: row for row, sample_id in enumerate(self._file.table.ids)}
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
-        """The row of that id; nothing of the picture.
+        """Return the row of that id, without the picture.
 
         Raises:
-            UnusableRow: there is none, or it holds what is no float32.
+            UnusableRow: there is none, or it is not all finite in float32.
         """
         import torch
 
@@ -149,18 +149,18 @@ class Precomputed:
         row = self._row_of.get(sample_id)
         if row is None:
             raise UnusableRow(f"{file.path} has no row for {sample_id!r}", sample_id, f"no row in {file.path}")
-        values = np.array(self._values[row])  # a copy: torch warns of memory that it may not write to
+        values = np.array(self._values[row])  # a copy: torch warns about read-only memory
         native = values.astype(values.dtype.newbyteorder("="), copy=False)
         if file.dtype == "bfloat16":
-            held = torch.from_numpy(native.view(np.int16)).view(torch.bfloat16)
+            tensor = torch.from_numpy(native.view(np.int16)).view(torch.bfloat16)
         else:
-            held = torch.from_numpy(native)
-        if not held.float().isfinite().all():
+            tensor = torch.from_numpy(native)
+        if not tensor.float().isfinite().all():
             reason = "not all values are finite in float32"
             raise UnusableRow(
                 f"{file.path}: the values of {sample_id!r} are not all finite in float32", sample_id, reason
             )
-        return Prepared(sample_id, {"values": held}, tuple(held.shape))
+        return Prepared(sample_id, {"values": tensor}, tuple(tensor.shape))
 
     def features(self, batch: Sequence[Prepared], taps: Sequence[Tap]) -> dict[Tap, torch.Tensor]:
         """See :class:`LatentModel`."""

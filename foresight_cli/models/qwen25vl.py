@@ -92,7 +92,7 @@ class Qwen25VL:
         kind = self.checkpoint.config.get("model_type")
         if kind != "qwen2_5_vl":
             raise UsageError(
-                f"{self.config.checkpoint} is of the kind {kind!r};  model=qwen25vl takes qwen2_5_vl. Image encoders "
+                f"{self.config.checkpoint} is of the kind {kind!r}; model=qwen25vl takes qwen2_5_vl. Image encoders "
                 "are read by model=vision, autoencoders by model=autoencoder"
             )
 

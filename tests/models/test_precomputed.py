@@ -121,7 +121,7 @@ def test_a_sample_that_the_file_lacks(tmp_path):
     with pytest.raises(ForesightError) as caught:
         model.check_samples(["a", "cats/1.png", "cats/2.png"])
     assert str(caught.value) == (
-        f"{path}: no row for 2 of 3 samples, such as 'cats/1.png'; its own ids are such as 'a'. Rows are matched to "
+        f"{path}: no row for 2 of 3 samples, such as 'cats/1.png'; its ids are like 'a'. Rows are matched to "
         "the data by id: each sample must have one. To leave out those without, add data.on_error=skip"
     )
 
