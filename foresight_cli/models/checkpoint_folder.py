@@ -106,7 +106,7 @@ def why_no_checkpoint(folder: Path, subfolder: str | None, model: str) -> str:
 
 
 def _other_model(folder: Path, model: str) -> str:
-    """The ``model=`` that reads the network in ``folder``, where that is no longer ``model``; else empty."""
+    """Return advice to use the ``model=`` that reads the network in ``folder``; empty if that is ``model``."""
     if not (folder / "config.json").is_file():
         return ""
     other = model_of_checkpoint(str(folder))

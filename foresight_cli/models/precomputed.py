@@ -107,10 +107,10 @@ class Precomputed:
             log.info("%d of the %d rows of %s match no sample of the data and were skipped", extra, len(in_file), path)
 
     def _columns_with(self, sample_id: str) -> list[str]:
-        """The other columns of text that have an id of the data, and no id twice."""
+        """Return the other text columns that hold this id, and unique ids."""
         columns = []
         for name in self._file.other_ids:
-            with suppress(ForesightError):  # an id twice, or none in a row
+            with suppress(ForesightError):  # a duplicate id, or a row without one
                 if sample_id in open_latent_file(self.config.path, id=name, values=self.config.values).table.ids:
                     columns.append(name)
         return columns

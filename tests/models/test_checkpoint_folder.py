@@ -112,7 +112,9 @@ def test_a_subfolder_that_is_not_there(folder):
     line = "a network for model=autoencoder. Take model=autoencoder model.checkpoint=sd"
     assert refusal("sd", "ltxv", subfolder="vae") == f"sd has no folder vae, and holds {line}"
     (folder / "sd/vae").mkdir()
-    assert refusal("sd", "ltxv", subfolder="vae") == f"no checkpoint in sd/vae: it has no config.json, and sd holds {line}"
+    assert (
+        refusal("sd", "ltxv", subfolder="vae") == f"no checkpoint in sd/vae: it has no config.json, and sd holds {line}"
+    )
     (folder / "ltx").mkdir()
     (folder / "ltx/config.json").write_text('{"_class_name": "AutoencoderKLLTXVideo"}')
     assert refusal("ltx", "ltxv", subfolder="vae") == (
