@@ -13,7 +13,7 @@ import torch
 
 from foresight_cli.config import VisionConfig
 from foresight_cli.data import Sample
-from foresight_cli.data.decode import not_read
+from foresight_cli.data.picture_formats import not_read
 from foresight_cli.errors import ForesightError, UnfitSample
 from foresight_cli.every_row import _slices
 from foresight_cli.extract import extract

@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from foresight_cli.config.data import MAX_PIXELS
 from foresight_cli.data.dataset import UndecodableImage
-from foresight_cli.data.picture_formats import formats, kind_by_content, missing_reader, register_heif
+from foresight_cli.data.picture_formats import formats, kind_by_content, missing_reader, not_read, register_heif
 
 # ImageOps.exif_transpose does the same, but rewrites the whole EXIF block on its way and fails on a malformed one.
 _TURNS = {
@@ -124,11 +124,6 @@ def _reason(error: Exception) -> str:
     if "truncated" in text.lower():
         return "the file is truncated"
     return text[:200] or type(error).__name__
-
-
-def not_read() -> str:
-    """Return why bytes that no reader of this machine takes for a picture are left out."""
-    return f"not an image, or of a kind that is not read (formats: {', '.join(sorted(formats()))})"
 
 
 def _formats_of(data: bytes) -> tuple[str, ...]:

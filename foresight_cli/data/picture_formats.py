@@ -83,6 +83,11 @@ def kind_by_content(data: bytes) -> str | None:
     return "HEIF" if data[8:12] in HEIF_BRANDS else None
 
 
+def not_read() -> str:
+    """Return why bytes that no reader of this machine takes for a picture are left out."""
+    return f"not an image, or of a kind that is not read (formats: {', '.join(sorted(formats()))})"
+
+
 def looks_like_a_picture(data: bytes) -> bool:
     """Check whether the first bytes of a file are those of a picture."""
     webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"

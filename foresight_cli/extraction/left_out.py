@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from foresight_cli.config import DataConfig
 from foresight_cli.data import Dataset, UndecodableImage
+from foresight_cli.data.picture_formats import not_read
 from foresight_cli.data.probing import skips_undecodable
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
@@ -72,8 +73,6 @@ def shards_to_redo(entries: Mapping[Tap, Entry], dataset: Dataset, readable: dic
 
 
 def _curable(reason: str) -> bool:
-    from foresight_cli.data.decode import not_read  # it imports Pillow, which a hit of the cache does not need
-
     return any(words in reason for words in CURABLE) or (UNREAD in reason and reason != not_read())
 
 
