@@ -1,4 +1,4 @@
-"""Samples that a cache entry lacks, since they could not be used: how they are reported, and when tried again."""
+"""Samples that a cache entry lacks because they could not be used: their report, and when they are tried again."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from foresight_cli.models import Tap
 log = logging.getLogger(__name__)
 
 CURABLE = ("data.max_pixels=", "pip install")
-"""What the reason of a sample says that another setting or a package makes readable."""
+"""Words in the reason of a sample that another setting or a package makes readable."""
 UNREAD = "of a kind that is not read"
-"""What it says where no reader took the file: with another list of readers than today's it is tried again."""
+"""Words in the reason if no reader took the file: it is tried again once the list of readers has changed."""
 
 
 def report_left_out(data: DataConfig, entry: Entry) -> None:
-    """Say which samples ``entry`` lacks.
+    """Log which samples ``entry`` lacks.
 
     Raises:
-        ForesightError: there are some, and ``data.on_error`` is not ``skip``; or no sample is left.
+        ForesightError: it lacks samples, and ``data.on_error`` is not ``skip``; or no sample is left.
     """
     skipped = entry.manifest()["skipped"]
     if not skipped:
@@ -45,15 +45,15 @@ def _samples(skipped: Sequence[object]) -> str:
 
 
 def shards_to_redo(entries: Mapping[Tap, Entry], dataset: Dataset, readable: dict[str, bool]) -> dict[Tap, list[int]]:
-    """The shards of complete entries that lack a sample which can be decoded by now.
+    """Return the shards of complete entries that lack a sample which can be decoded now.
 
-    They are those whose reason names a setting or a package, which are in no key: once a larger ``data.max_pixels`` is
-    given, or pillow-heif is installed, the entry has to get the sample that it lacks.
+    Their reason names a setting or a package, which are not part of a key: after a larger ``data.max_pixels``, or with
+    pillow-heif installed, the entry must get the missing sample.
 
     Args:
         entries: the entries.
         dataset: their samples.
-        readable: whether a sample can be decoded, by its id; each that is tried here is added.
+        readable: whether a sample can be decoded, by its id; results of this call are added.
     """
     redo: dict[Tap, list[int]] = {}
     row_of: dict[str, int] = {}
@@ -87,7 +87,7 @@ def _decodes(dataset: Dataset, row: int) -> bool:
 def forget_left_out(entries: Mapping[Tap, Entry], dataset: Dataset, readable: dict[str, bool]) -> None:
     """Delete the shards of :func:`shards_to_redo`; only for a caller that holds the entries' locks.
 
-    What another process has computed again in the meantime is complete with that sample, and is kept.
+    A shard that another process has computed again meanwhile holds the sample, and is kept.
     """
     redo = shards_to_redo(entries, dataset, readable)
     if redo:
@@ -99,7 +99,7 @@ def forget_left_out(entries: Mapping[Tap, Entry], dataset: Dataset, readable: di
 
 
 def _forget(entry: Entry, numbers: Sequence[int]) -> None:
-    """The manifest goes first: an entry with a hole is not complete."""
+    """Delete shards, the manifest first: an entry with a hole is not complete."""
     files = entry.shard_files()
     (entry.path / "manifest.json").unlink(missing_ok=True)
     for number in numbers:
