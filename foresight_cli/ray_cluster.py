@@ -222,7 +222,7 @@ def no_room(ray: Any, asked: Pool, config: RayConfig) -> ForesightError:
 
 
 def on_this_node(ray: Any) -> Any:
-    """Return the strategy that places an actor on this node, which outlives the run.
+    """Return the strategy that places an actor on this node, which lives as long as the run.
 
     It is not soft: with a soft strategy Ray places actors that take no CPU on any node.
     """

@@ -49,7 +49,7 @@ def faults(entry: Entry) -> list[str]:
 
 
 def _hashes(entry: Entry) -> tuple[dict[str, tuple[int, str]], list[str]]:
-    """Return bytes and SHA-256 of each whole shard by file name, and faults of files that resist reading or moving."""
+    """Return bytes and SHA-256 of each whole shard by file name, and the faults of unreadable files."""
     whole: dict[str, tuple[int, str]] = {}
     faults: list[str] = []
     seen = set[str]()
