@@ -88,7 +88,10 @@ def two_templates(tmp_path) -> str:
 
 @pytest.fixture
 def _hub(monkeypatch):
+    """A hub with one commit, whose small files are those of the tiny Qwen2.5-VL."""
+    plain = Checkpoint.small_files
     monkeypatch.setattr(Checkpoint, "_hub_commit", "0" * 40)
+    monkeypatch.setattr(Checkpoint, "small_files", lambda self: plain(self) if self.local else TINY / "qwen25vl")
 
 
 @pytest.fixture
