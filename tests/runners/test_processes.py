@@ -34,7 +34,7 @@ def test_two_processes_on_one_entry(tmp_path, start):
 
 
 def test_the_second_resumes_where_the_first_was_killed(tmp_path, start):
-    first = start(SECONDS_A_BATCH="0.02")
+    first = start(SECONDS_A_BATCH="0.1")
     until(lambda: len(shards(tmp_path)) >= 5, first)
     second = start()
     until(lambda: second.stdout.readline().startswith("waiting for process"), second)
