@@ -82,7 +82,7 @@ def test_a_shard_that_kills_its_workers_is_given_up(tmp_path, start):
     assert run.returncode == 1
     assert output.count("a worker was lost: shard 38 is done again by another") == 2
     assert re.match(
-        r"foresight extract: workers died of shard 38 (\(or of .*\d meanwhile\) )?again and again, maybe for want of ",
+        r"foresight extract: workers died of shard 38 (\(or of .*\d meanwhile\) )?again and again, perhaps out of ",
         wrong,
     )
     assert wrong.count("\n") == 1
