@@ -1,4 +1,4 @@
-"""Similarity of two representations, in memory: tensors or arrays ``[n, d]`` in, numbers and small dataclasses out."""
+"""Measures of similarity in memory: they take tensors or arrays ``[n, d]``, and return numbers or small dataclasses."""
 
 from foresight_cli.metrics.cca import CanonicalCorrelations, ProjectionWeighted, cca, pwcca, svcca
 from foresight_cli.metrics.cka import gram_cka, linear_cka, rbf_cka

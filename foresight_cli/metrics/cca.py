@@ -1,7 +1,7 @@
-"""Canonical correlations: CCA, SVCCA and projection-weighted CCA. Diagnostics only; no verdict rests on them.
+"""Canonical correlations: CCA, SVCCA and projection-weighted CCA. Diagnostics only: no verdict depends on them.
 
-With n rows and k1 + k2 dimensions every correlation is 1 once n <= k1 + k2, whatever the data; all three refuse fewer
-than 10 rows a dimension.
+With n rows and k1 + k2 dimensions every correlation is 1 once n <= k1 + k2, whatever the data. So all three refuse
+fewer than 10 rows per dimension.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ class CanonicalCorrelations:
     """The correlations of the best-matched directions of two spaces.
 
     Attributes:
-        mean: mean correlation, over the smaller of k1 and k2.
-        first: the largest.
-        last: the smallest.
-        mean_squared: mean of their squares (Yanai's measure).
-        expected_mean_squared: its mean for unrelated spaces, max(k1, k2)/(n - 1).
-        k1: dimensions of x that took part: its numerical rank, or fewer after SVCCA's cut.
-        k2: those of y.
-        n: rows.
-        correlations: all of them, the largest first.
+        mean: mean of the min(k1, k2) correlations.
+        first: the largest correlation.
+        last: the smallest correlation.
+        mean_squared: mean of the squared correlations (Yanai's measure).
+        expected_mean_squared: expectation of ``mean_squared`` for unrelated spaces, max(k1, k2)/(n - 1).
+        k1: dimensions of x that were used: its numerical rank, or fewer after SVCCA's cut.
+        k2: dimensions of y that were used.
+        n: number of rows.
+        correlations: all correlations, the largest first.
     """
 
     mean: float
@@ -45,7 +45,7 @@ class CanonicalCorrelations:
 
 @dataclass(frozen=True)
 class ProjectionWeighted:
-    """Mean canonical correlation, weighted by how much of a space each direction carries.
+    """Mean canonical correlation, each direction weighted by how much of a space it carries.
 
     Attributes:
         x: weighted by the columns of x.
@@ -60,7 +60,7 @@ def cca(x: Matrix, y: Matrix, *, minimum_rows_per_dimension: float = 10) -> Cano
     """Canonical correlations of ``x [n, d1]`` and ``y [n, d2]``; invertible linear maps of either change nothing.
 
     They are the singular values of Ux'Uy, where the columns of U are an orthonormal basis of each centred matrix. A
-    direction that rounding in the number format given could have made is not counted.
+    direction is not counted if rounding in the number format of the input could have made it.
 
     Raises:
         ForesightError: a matrix is invalid or constant, or there are fewer than ``minimum_rows_per_dimension`` rows for
@@ -71,8 +71,8 @@ def cca(x: Matrix, y: Matrix, *, minimum_rows_per_dimension: float = 10) -> Cano
     Example:
         >>> import numpy as np
         >>> x = np.random.default_rng(0).standard_normal((100, 3))
-        >>> found = cca(x, x @ [[2, 1], [0, 1], [0, 0]])
-        >>> round(found.mean, 12), found.k1, found.k2
+        >>> result = cca(x, x @ [[2, 1], [0, 1], [0, 0]])
+        >>> round(result.mean, 12), result.k1, result.k2
         (1.0, 3, 2)
     """
     bases = _bases(x, y, None, "cca", minimum_rows_per_dimension)
@@ -93,8 +93,8 @@ def svcca(
     Example:
         >>> import numpy as np
         >>> x = np.random.default_rng(0).standard_normal((100, 3)) * [9, 5, 0.1]
-        >>> found = svcca(x, -x[:, :2])
-        >>> found.k1, found.k2, found.mean > 0.999
+        >>> result = svcca(x, -x[:, :2])
+        >>> result.k1, result.k2, result.mean > 0.999
         (2, 2, True)
     """
     if not 0 < variance <= 1:
@@ -106,9 +106,9 @@ def svcca(
 def pwcca(x: Matrix, y: Matrix, *, minimum_rows_per_dimension: float = 10) -> ProjectionWeighted:
     """Projection-weighted CCA of ``x [n, d1]`` and ``y [n, d2]``, in both directions.
 
-    With h_i the canonical variates of x, orthonormal vectors over the rows, direction i weighs w_i = sum over the
-    columns j of x of |h_i' x_j|, and the value is sum w_i rho_i / sum w_i; likewise for y. The weights depend on the
-    axes of the columns: rotating x changes the value, shifting or scaling all of it does not.
+    With h_i the canonical variates of x, orthonormal vectors over the rows, the weight of direction i is w_i = sum over
+    the columns j of x of |h_i' x_j|, and the value is sum w_i rho_i / sum w_i; likewise for y. The weights depend on
+    the axes of the columns: rotating x changes the value, shifting or scaling all of it does not.
 
     Raises:
         ForesightError: as for `cca`.
@@ -119,8 +119,8 @@ def pwcca(x: Matrix, y: Matrix, *, minimum_rows_per_dimension: float = 10) -> Pr
     Example:
         >>> import numpy as np
         >>> x = np.random.default_rng(0).standard_normal((100, 3))
-        >>> found = pwcca(x, x)
-        >>> round(found.x, 12), round(found.y, 12)
+        >>> result = pwcca(x, x)
+        >>> round(result.x, 12), round(result.y, 12)
         (1.0, 1.0)
     """
     first, second = as_pair(x, y, measure="pwcca", min_rows=2)
@@ -156,7 +156,7 @@ def _bases(
 
 def _basis(x: torch.Tensor, name: str, measure: str, variance: float | None, resolution: float) -> torch.Tensor:
     left, singular, _ = torch.linalg.svd(centre_varying(x, name, measure=measure), full_matrices=False)
-    # Rounding of the numbers as given moves x by at most this (Frobenius); the decomposition itself, by the other.
+    # ``rounding``: how far (Frobenius) the rounding of the input moves x at most; ``computing``: the same for the SVD.
     rounding = resolution * float(torch.linalg.vector_norm(x))
     computing = max(x.shape) * torch.finfo(torch.float64).eps * float(singular[0])
     kept = max(1, int((singular > max(rounding, computing)).sum()))
@@ -168,7 +168,7 @@ def _basis(x: torch.Tensor, name: str, measure: str, variance: float | None, res
 
 
 def _resolution(x: Matrix) -> float:
-    """The relative spacing of the number format that ``x`` came in; float64's for whole numbers."""
+    """Return the relative spacing (epsilon) of the number format of ``x``; that of float64 for whole numbers."""
     if isinstance(x, torch.Tensor):
         return torch.finfo(x.dtype if x.is_floating_point() else torch.float64).eps
     kind = np.asarray(x).dtype
@@ -176,7 +176,7 @@ def _resolution(x: Matrix) -> float:
 
 
 def _summary(correlations: torch.Tensor, bases: tuple[torch.Tensor, torch.Tensor]) -> CanonicalCorrelations:
-    # Rounding can take a perfect correlation a hair past 1.
+    # Rounding can take a perfect correlation slightly past 1.
     values = correlations.clamp_max(1)
     n, k1, k2 = len(bases[0]), bases[0].shape[1], bases[1].shape[1]
     return CanonicalCorrelations(

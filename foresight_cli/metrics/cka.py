@@ -12,7 +12,7 @@ from foresight_cli.metrics.kernels import double_centre, rbf_gram
 from foresight_cli.metrics.space import GRAM_ROWS, SpaceLike, as_spaces
 from foresight_cli.metrics.validation import TILE_NUMBERS
 
-# A debiased denominator below this share of the biased one is rounding: the rows form a regular simplex.
+# A debiased denominator below this share of the biased one is rounding error: the rows form a regular simplex.
 _NO_STRUCTURE = 1e-12
 
 
@@ -21,7 +21,7 @@ class AlignmentSums:
     """The inner products of two centred Gram matrices K and L: all that CKA needs.
 
     Attributes:
-        n: rows.
+        n: number of rows.
         xy: <K, L>; equal to |X'Y|^2 (Frobenius) for linear kernels.
         xx: <K, K>.
         yy: <L, L>.
@@ -37,14 +37,14 @@ class AlignmentSums:
     diagonal_y: torch.Tensor
 
     def hsic(self, *, debiased: bool) -> tuple[float, float, float]:
-        """HSIC of (x, y), (x, x) and (y, y), each times the same factor of n, which CKA cancels."""
+        """Return HSIC of (x, y), (x, x) and (y, y), each times the same function of n, which cancels in CKA."""
         if not debiased:
             return self.xy, self.xx, self.yy
         a, b = self.diagonal_x, self.diagonal_y
         return self._unbiased(self.xy, a, b), self._unbiased(self.xx, a, a), self._unbiased(self.yy, b, b)
 
     def cka(self, *, debiased: bool) -> float:
-        """CKA from the sums.
+        """Return CKA, computed from the sums.
 
         Raises:
             ForesightError: ``debiased``, and the rows of a matrix are all equally far apart.
@@ -53,7 +53,7 @@ class AlignmentSums:
         for name, value, biased in (("x", xx, self.xx), ("y", yy, self.yy)):
             if value <= _NO_STRUCTURE * biased:
                 raise ForesightError(f"{name} has rows that are all equally far apart: debiased CKA is 0/0 there")
-        # Two roots: the root of the product would not give exactly 1 for CKA(x, x).
+        # Two square roots: the root of the product would not give exactly 1 for CKA(x, x).
         return xy / (math.sqrt(xx) * math.sqrt(yy))
 
     def _unbiased(self, product: float, a: torch.Tensor, b: torch.Tensor) -> float:
@@ -62,7 +62,7 @@ class AlignmentSums:
 
 
 def linear_cka(x: SpaceLike, y: SpaceLike, *, debiased: bool = True) -> float:
-    """Linear CKA of ``x [n, d1]`` and ``y [n, d2]``: 1 for equal geometry, near 0 for none in common.
+    """Linear CKA of ``x [n, d1]`` and ``y [n, d2]``: 1 for equal geometry, near 0 for nothing in common.
 
     With centred Grams K = XX' and L = YY' the biased ratio is <K, L> / (|K| |L|). It rises towards 1 with d / n even
     for independent data; the debiased one replaces each product by the unbiased HSIC,
@@ -88,9 +88,9 @@ def linear_cka(x: SpaceLike, y: SpaceLike, *, debiased: bool = True) -> float:
 def rbf_cka(x: SpaceLike, y: SpaceLike, *, bandwidth: float = 1.0, debiased: bool = True) -> float:
     """CKA of Gaussian kernels ``exp(-d^2 / (2 sigma^2))``, sigma^2 = bandwidth^2 times the median off-diagonal d^2.
 
-    Small bandwidths compare neighbourhoods; a large one tends to linear CKA (Alvarez 2021, arXiv 2112.09305). Report
-    0.5, 1 and 2 together. Keeps two ``[n, n]`` float64 matrices: 3.2 GB each at n = 20,000; beyond that
-    `minibatch_cka`.
+    A small bandwidth compares neighbourhoods; with a large one the value tends to linear CKA (Alvarez 2021, arXiv
+    2112.09305). Report 0.5, 1 and 2 together. Keeps two ``[n, n]`` float64 matrices: 3.2 GB each at n = 20,000; use
+    `minibatch_cka` beyond that.
 
     Raises:
         ForesightError: a matrix is invalid or constant, has too few rows, or more than half its pairs coincide.
@@ -117,7 +117,7 @@ def gram_cka(gram_x: torch.Tensor, gram_y: torch.Tensor, *, debiased: bool = Tru
 
 
 def linear_sums(x: SpaceLike, y: SpaceLike, *, min_rows: int, measure: str) -> AlignmentSums:
-    """The sums of linear CKA, over rows (n small) or columns (d small), whichever is less work.
+    """Return the sums of linear CKA, over rows (n small) or columns (d small), whichever is less work.
 
     Raises:
         ForesightError: a matrix is invalid or constant.
@@ -141,7 +141,7 @@ def _min_rows(debiased: bool) -> int:
 
 
 def gram_sums(gram_x: torch.Tensor, gram_y: torch.Tensor) -> AlignmentSums:
-    """The sums of CKA for two symmetric Gram matrices ``[n, n]``, which it centres."""
+    """Centre two symmetric Gram matrices ``[n, n]`` and return their sums for CKA."""
     a, b = double_centre(gram_x), double_centre(gram_y)
     return AlignmentSums(len(a), _dot(a, b), _dot(a, a), _dot(b, b), a.diagonal(), b.diagonal())
 
@@ -154,7 +154,7 @@ def _products_by_rows(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float, f
     for start in range(0, n, step):
         gram_a = a[start : start + step] @ a[start:].T
         gram_b = b[start : start + step] @ b[start:].T
-        # Twice the tile counts the square on the diagonal twice: take it off once.
+        # Twice the tile counts the square on the diagonal twice, so one is subtracted.
         square_a, square_b = gram_a[:, : len(gram_a)], gram_b[:, : len(gram_b)]
         xy += 2 * _dot(gram_a, gram_b) - _dot(square_a, square_b)
         xx += 2 * _dot(gram_a, gram_a) - _dot(square_a, square_a)
@@ -173,5 +173,5 @@ def _products_by_columns(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float
 
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> float:
-    """The sum of products, row by row first: BLAS alone would add n^2 of them up in one go."""
+    """Return the sum of products, summed within rows first: BLAS alone would add up n^2 of them in one long sum."""
     return float(torch.linalg.vecdot(a, b).sum())

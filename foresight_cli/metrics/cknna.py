@@ -1,4 +1,4 @@
-"""Centred kernel nearest-neighbour alignment: CKA that looks at neighbours only."""
+"""Centred kernel nearest-neighbour alignment: CKA restricted to nearest neighbours."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def cknna(x: Matrix, y: Matrix, *, k: int = 10, centred: bool = False, seed: int
     """CKNNA of ``x [n, d1]`` and ``y [n, d2]`` in the platonic-rep convention; ``k = n - 1`` is debiased linear CKA.
 
     Rows are scaled to length one. K and L are their inner products, masked to the pairs (i, j) where j is among the k
-    nearest of i in *both* spaces (for <K, K>: in x alone), and enter Song's unbiased HSIC with tr(K L), so that a pair
+    nearest of i in *both* spaces (for <K, K>: in x alone). They enter Song's unbiased HSIC with tr(K L), so that a pair
     counts in its first term only if it is mutual. The masked matrices are not symmetric, so swapping x and y changes
-    the value a little (.0003 on 200 rows). The published code does not centre, so the value depends on where the origin
-    lies: ``centred=True`` takes the column means off first.
+    the value a little (.0003 on 200 rows). The published code does not centre, so the value depends on the origin:
+    ``centred=True`` subtracts the column means first.
 
     Raises:
         ForesightError: a matrix is invalid, has fewer than 4 rows or a zero row, ``k`` is not within 2 .. n - 1, or the
@@ -60,7 +60,7 @@ def _neighbor_gram(x: torch.Tensor, k: int, rng: np.random.Generator, name: str)
         gram = (space.rows @ space.rows.T).fill_diagonal_(0)
         return scipy.sparse.csr_array(gram.cpu().numpy())
     indices = nearest_neighbors(space, k, rng).indices
-    # |u - v|^2 = 2 - 2 u'v would lose the digits of a small product: take the product itself.
+    # Getting u'v back from |u - v|^2 = 2 - 2 u'v would lose the digits of a small product: compute it directly.
     values = torch.stack([(space.rows * space.rows[column]).sum(dim=1) for column in indices.T], dim=1)
     starts = np.arange(0, indices.numel() + 1, k)
     parts = (values.flatten().cpu().numpy(), indices.flatten().cpu().numpy(), starts)

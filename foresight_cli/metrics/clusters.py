@@ -1,6 +1,6 @@
-"""How well labels stand apart in a space: silhouette and k-NN accuracy, by scikit-learn.
+"""Separation of labels in a space: silhouette and k-NN accuracy, by scikit-learn.
 
-Diagnostics only: classes that stand apart in both spaces inflate every similarity between them.
+Diagnostics only: classes that are separated in both spaces inflate every similarity between them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from foresight_cli.metrics.validation import Labels, as_codes, check_count
 def silhouette(x: SpaceLike, labels: Labels) -> float:
     """Mean silhouette of ``labels [n]`` over the rows of ``x [n, d]`` (Euclidean): -1 to 1.
 
-    Time n^2 d on the CPU: above about 10,000 rows give it a stratified sample.
+    Time n^2 d on the CPU: above about 10,000 rows, pass a stratified sample.
 
     Raises:
         ForesightError: ``x`` or ``labels`` is invalid, or there are fewer than 2 or more than n - 1 different labels.
@@ -49,10 +49,11 @@ def knn_accuracy(
     groups: Labels | None = None,
     seed: int = 0,
 ) -> float:
-    """Share of the rows of ``x [n, d]`` whose label the majority of their ``k`` nearest training rows have.
+    """Share of the rows of ``x [n, d]`` whose label is that of most of their ``k`` nearest training rows.
 
     Cross-validated in ``folds`` stratified folds (n folds: leave one out). With ``groups`` (duplicates, clips) the
-    folds are over groups instead, and not stratified; without, a row's twin in the training part answers for it.
+    folds are over groups instead, and not stratified. Without them, a row is classified by its own duplicate where
+    that is in the training part.
 
     Raises:
         ForesightError: ``x``, ``labels`` or ``groups`` is invalid, ``k`` or ``folds`` is impossible, there is only one
@@ -71,18 +72,18 @@ def knn_accuracy(
     check_count(
         k, "k", low=1, high=min(len(train) for train, _ in splits), why=", the rows of the smallest training part"
     )
-    predicted = cross_val_predict(KNeighborsClassifier(n_neighbors=k, metric=metric), values, codes, cv=splits)
-    return float((predicted == codes).mean())
+    predictions = cross_val_predict(KNeighborsClassifier(n_neighbors=k, metric=metric), values, codes, cv=splits)
+    return float((predictions == codes).mean())
 
 
 def _labelled(
     x: SpaceLike, labels: Labels, measure: str, min_rows: int
 ) -> tuple[npt.NDArray[np.float64], str, npt.NDArray[np.int64]]:
-    """What scikit-learn is given: the distances, where they fit, else the rows; and the labels as codes."""
+    """Return the input of scikit-learn: the distances where they fit, else the rows; the metric; the label codes."""
     space = as_space(x, "x", measure=measure, min_rows=min_rows)
     codes = as_codes(labels, len(space), "labels")
     if len(space) > GRAM_ROWS:
-        # scikit-learn takes distances from inner products, which lose their digits far from the origin.
+        # Centred, because scikit-learn computes distances from inner products, which lose digits far from the origin.
         return space.centred.cpu().numpy(), "euclidean", codes
     squared = space.distances().squared(slice(None)).fill_diagonal_(0)
     return squared.sqrt_().cpu().numpy(), "precomputed", codes

@@ -1,4 +1,4 @@
-"""What a space holds beyond a label: rows minus the mean of their label, for any measure to take."""
+"""Removal of a label from a space: rows minus the mean of their label, for use with any measure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from foresight_cli.metrics.validation import Labels, Matrix, as_codes, as_matrix
 
 
 def deconfounded(x: Matrix, labels: Labels) -> torch.Tensor:
-    """``x [n, d]`` with the mean of all rows of the same label taken off each row, float64 ``[n, d]``.
+    """Subtract from each row of ``x [n, d]`` the mean of all rows of its label; float64 ``[n, d]``.
 
-    Give the residuals of two spaces to any measure (`rsa`, `neighborhood`, `linear_probe`) and the label no longer
-    helps it. One label for all rows is plain centring. A row whose label no other row has becomes exactly zero and
-    carries nothing; leave such rows out before a measure that takes zero rows for rows alike, as all of them do.
+    Pass the residuals of two spaces to any measure (`rsa`, `neighborhood`, `linear_probe`), and the label no longer
+    adds to it. One label for all rows is plain centring. A row whose label no other row has becomes exactly zero and
+    carries no information. Leave such rows out: every measure would treat them as equal rows.
 
-    Residuals of one label sum to zero, in every space: with m rows a label they correlate by -1/(m - 1), which
-    unrelated spaces share. Judge them by permutations within labels (see `deconfounded_cka`).
+    The residuals of one label sum to zero, in every space: with m rows per label they correlate by -1/(m - 1), and
+    unrelated spaces share this. Compare with permutations within labels (see `deconfounded_cka`).
 
     Raises:
         ForesightError: ``x`` or ``labels`` is invalid, every row has its own label, or no label has rows that differ.
@@ -36,9 +36,10 @@ def deconfounded(x: Matrix, labels: Labels) -> torch.Tensor:
 def deconfounded_cka(x: Matrix, y: Matrix, labels: Labels, *, debiased: bool = True) -> float:
     """Linear CKA of ``x [n, d1]`` and ``y [n, d2]`` within labels: of their rows minus the mean of their label.
 
-    Rows whose label no other row has are left out. The debiasing knows of one mean, not of one a label: unrelated
-    Gaussian spaces of d even columns score near a/(1 + a), a = d / (n (m - 1)) with m rows a label: .77 at n = 300,
-    d = 1000 and m = 2, .06 at m = 50. A permutation of rows within labels has the same bias and is the fair comparison.
+    Rows whose label no other row has are left out. The debiasing corrects for one common mean, not for one per label:
+    unrelated Gaussian spaces with d columns of equal variance score near a/(1 + a), a = d / (n (m - 1)) with m rows per
+    label: .77 at n = 300, d = 1000 and m = 2, .06 at m = 50. A permutation of rows within labels has the same bias and
+    is the fair comparison.
 
     Raises:
         ForesightError: a matrix or ``labels`` is invalid, too few rows share a label, or no label has rows that differ.
@@ -79,7 +80,7 @@ def _repeated(labels: Labels, n: int) -> np.ndarray:
 def _residuals(x: torch.Tensor, codes: np.ndarray, name: str) -> torch.Tensor:
     counts = torch.from_numpy(np.bincount(codes)).to(x.device)
     label = torch.from_numpy(codes).to(x.device)
-    # The first row of each label goes first: the mean of m equal numbers can differ from them in the last bit.
+    # Subtract the first row of each label first: the mean of m equal numbers can differ from them in the last bit.
     _, first = np.unique(codes, return_index=True)
     shifted = x - x[torch.from_numpy(first).to(x.device)][label]
     sums = torch.zeros(len(counts), x.shape[1], dtype=x.dtype, device=x.device).index_add_(0, label, shifted)

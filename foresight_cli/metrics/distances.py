@@ -1,4 +1,4 @@
-"""Distances between the rows of a matrix, in tiles, with true ties kept as ties."""
+"""Distances between the rows of a matrix, computed in tiles; true ties stay ties."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from foresight_cli.metrics.validation import TILE_NUMBERS, centre, check_choice,
 DISTANCES = ("euclidean", "sqeuclidean", "cosine", "correlation")
 
 TILE_PAIRS = 1 << 22
-"""Distances at a time, 32 MiB of them: larger pieces leave the processor's cache and cost twice the time."""
+"""Distances computed at a time, 32 MiB of them: larger pieces do not fit in the processor's cache and take twice as
+long."""
 
 _MIRRORED = 512
-"""Rows that are copied below the diagonal at once."""
+"""Rows copied below the diagonal at a time."""
 
-# Where |a|^2 + |b|^2 - 2ab falls below this share of |a|^2 + |b|^2 it is rounding, not distance.
+# Where |a|^2 + |b|^2 - 2ab falls below this share of |a|^2 + |b|^2 it is rounding error, not distance.
 _ROUNDING = 1e-13
 
 
@@ -26,14 +27,15 @@ class RowDistances:
 
     Every supported distance is a rising function of the squared Euclidean distance of *prepared* rows: the rows centred
     by column (Euclidean), scaled to length one (cosine, which is not invariant to translation: centre the data first
-    if its mean carries no meaning), or centred each by its own mean and scaled to length one (correlation).
+    if its mean has no meaning), or each centred by its mean and scaled to length one (correlation).
 
     Args:
         x: rows ``[n, d]``, float64.
         distance: ``euclidean``, ``sqeuclidean``, ``cosine`` or ``correlation``, as SciPy defines them.
-        name: what an error message calls ``x``.
-        gram: gives the inner products of the prepared rows ``[n, n]``, if these are kept; else each tile makes its own.
-        prepared: whether the rows of ``x`` are prepared already; they are then not copied.
+        name: the name of ``x`` in error messages.
+        gram: returns the inner products of the prepared rows ``[n, n]``, if these are kept; else each tile computes
+            them.
+        prepared: True if the rows of ``x`` are already prepared; they are then not copied.
 
     Attributes:
         rows: the prepared rows ``[n, d]``.
@@ -71,7 +73,7 @@ class RowDistances:
         return squared.masked_fill_(squared < _ROUNDING * scale, 0)
 
     def of_pairs(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        """The distances ``[p]`` between rows ``left [p]`` and rows ``right [p]``, from their differences."""
+        """Return the distances ``[p]`` between rows ``left [p]`` and rows ``right [p]``, from their differences."""
         step = max(1, TILE_NUMBERS // self.rows.shape[1])
         squared = [
             (self.rows[a] - self.rows[b]).square().sum(dim=1)
@@ -80,7 +82,7 @@ class RowDistances:
         return self._from_squared(torch.cat(squared))
 
     def condensed(self) -> torch.Tensor:
-        """The distances ``[n (n - 1) / 2]`` of all pairs i < j, in SciPy's ``pdist`` order."""
+        """Return the distances ``[n (n - 1) / 2]`` of all pairs i < j, in SciPy's ``pdist`` order."""
         return self._from_squared(self.condensed_squared())
 
     def condensed_squared(self) -> torch.Tensor:
@@ -101,13 +103,13 @@ class RowDistances:
 
 
 def squareform(condensed: torch.Tensor, n: int) -> torch.Tensor:
-    """The pairs i < j ``[n (n - 1) / 2]`` as a symmetric square ``[n, n]`` with a zero diagonal."""
+    """Return the pairs i < j ``[n (n - 1) / 2]`` as a symmetric square ``[n, n]`` with a zero diagonal."""
     square = torch.zeros(n, n, dtype=condensed.dtype, device=condensed.device)
     end = 0
     for row in range(n - 1):
         start, end = end, end + n - 1 - row
         square[row, row + 1 :] = condensed[start:end]
-    for rows in torch.arange(n).split(_MIRRORED):  # a copy of the whole would double the memory
+    for rows in torch.arange(n).split(_MIRRORED):  # copying the whole matrix at once would double the memory
         start, stop = int(rows[0]), int(rows[-1]) + 1
         square[stop:, start:stop] = square[start:stop, stop:].T
         block = square[start:stop, start:stop]
@@ -116,16 +118,16 @@ def squareform(condensed: torch.Tensor, n: int) -> torch.Tensor:
 
 
 def tiles(n_queries: int, n_columns: int, device: torch.device) -> Iterator[torch.Tensor]:
-    """Row indices 0 .. n_queries - 1 in pieces, so that a float64 piece by ``n_columns`` stays near 32 MiB."""
+    """Yield row indices 0 .. n_queries - 1 in pieces, so that a float64 piece by ``n_columns`` stays near 32 MiB."""
     step = max(1, TILE_PAIRS // n_columns)
     yield from torch.split(torch.arange(n_queries, device=device), step)
 
 
 def round_to_ties(values: torch.Tensor) -> torch.Tensor:
-    """Non-negative float64 ``values`` rounded to 32 bits of mantissa (a relative 2e-10), infinity left as it is.
+    """Round non-negative float64 ``values`` to 32 bits of mantissa (a relative 2e-10); infinity stays infinity.
 
-    Two distances that are equal in exact arithmetic differ in their last bits once computed. Ranks would turn that
-    rounding into an order; rounded values tie again.
+    Two distances that are equal in exact arithmetic differ in their last bits once computed, and ranks would turn that
+    difference into an order. The rounded values are equal again.
     """
     dropped = 20
     bits = values.contiguous().view(torch.int64)

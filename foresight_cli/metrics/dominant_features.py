@@ -12,7 +12,7 @@ from foresight_cli.metrics.validation import Matrix, as_matrix, centre_varying
 
 @dataclass(frozen=True)
 class DominantFeatures:
-    """The columns found, the largest share first.
+    """The dominant columns, the largest share first.
 
     Attributes:
         indices: column numbers.
@@ -24,10 +24,10 @@ class DominantFeatures:
 
 
 def dominant_features(x: Matrix, *, share: float = 0.2) -> DominantFeatures:
-    """The columns of ``x [n, d]`` that each carry more than ``share`` of its variance; usually none.
+    """Return the columns of ``x [n, d]`` that each carry more than ``share`` of its variance; usually none.
 
-    Where there are some, compare the measures of the raw columns with those of columns scaled to variance one.
-    In few columns it is no finding: of d equal ones each carries 1/d.
+    If there are some, compare the measures of the raw columns with those of columns scaled to variance one.
+    With few columns the result means little: each of d equal columns carries 1/d.
 
     Raises:
         ForesightError: ``x`` is invalid or constant, or ``share`` is not within 0 .. 1.
@@ -47,9 +47,9 @@ def dominant_features(x: Matrix, *, share: float = 0.2) -> DominantFeatures:
         raise ForesightError(f"share={share}: wanted a number from 0, below 1")
     values = as_matrix(x, "x", measure="dominant_features", min_rows=2)
     centred = centre_varying(values, "x", measure="dominant_features")
-    # Divided by the largest number first: squares of huge ones would overflow.
+    # Divide by the largest number first: the squares of huge numbers would overflow.
     squares = centred.div(centred.abs().max()).square().sum(dim=0)
     shares = squares / squares.sum()
     order = torch.argsort(shares, descending=True, stable=True)
-    found = order[shares[order] > share]
-    return DominantFeatures(tuple(found.tolist()), tuple(shares[found].tolist()))
+    dominant = order[shares[order] > share]
+    return DominantFeatures(tuple(dominant.tolist()), tuple(shares[dominant].tolist()))

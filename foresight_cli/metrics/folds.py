@@ -13,7 +13,7 @@ Fold: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 def grouped_folds(groups: Labels, folds: int, seed: int) -> list[Fold]:
-    """``folds`` pairs (train rows, test rows); every row is tested once and no group stands on both sides of a split.
+    """Return ``folds`` pairs (train rows, test rows): each row is tested once, no group is on both sides of a split.
 
     Groups are shuffled by ``seed``, then placed from the largest to the smallest, each into the fold with the fewest
     rows: fold sizes differ by at most the largest group. Row indices are ascending.

@@ -1,7 +1,7 @@
 """Intrinsic dimension from nearest-neighbour distances: maximum likelihood and TwoNN.
 
-Both use each distinct row once: a copy at distance 0 says nothing about dimension and breaks the logarithm. Near copies
-do remain and inflate the arithmetic mean wildly; `duplicate_groups` finds them.
+Both use each distinct row once: a copy at distance 0 carries no information about dimension and breaks the logarithm.
+Near copies remain, and they inflate the arithmetic mean without limit; `duplicate_groups` finds them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _NEAR = 1e-4
 def mle_dimension(x: SpaceLike, *, k: int = 20, average: str = "harmonic") -> float:
     """Maximum-likelihood dimension of ``x [n, d]`` from the distances T_1 .. T_k to each row's ``k`` nearest others.
 
-    Row i gives m_i = (k - 1) / sum over j < k of log(T_k / T_j). ``harmonic`` averages the 1 / m_i, which is the joint
-    likelihood's answer; ``arithmetic`` averages the m_i, as much older code does, and a few near-duplicates can then
-    raise it without limit. Both underestimate above about 10. Report k = 10, 20, 40.
+    Row i gives m_i = (k - 1) / sum over j < k of log(T_k / T_j). ``harmonic`` averages the 1 / m_i, which maximises the
+    joint likelihood; ``arithmetic`` averages the m_i, as much older code does, and a few near-duplicates can then
+    raise it without limit. Both underestimate dimensions above about 10. Report k = 10, 20, 40.
 
     Raises:
         ForesightError: ``x`` is invalid, has fewer than k + 1 distinct rows, or equal distances leave it undefined.
@@ -64,8 +64,8 @@ def mle_dimension(x: SpaceLike, *, k: int = 20, average: str = "harmonic") -> fl
 def twonn_dimension(x: SpaceLike, *, discard: float = 0.1) -> float:
     """TwoNN dimension of ``x [n, d]``: the slope through the origin of -log(1 - F(mu)) on log(mu), mu = T_2 / T_1.
 
-    F is the empirical distribution, i / n at the i-th smallest mu, counted from 1; the largest share ``discard`` of
-    the mu is left out, and always the largest one, where F is 1.
+    F is the empirical distribution, i / n at the i-th smallest mu, counted from 1. The share ``discard`` of the mu, the
+    largest ones, is left out; the largest mu, where F is 1, always is.
 
     Raises:
         ForesightError: ``x`` is invalid, has fewer than 3 distinct rows or only equal distances, or ``discard`` is not
@@ -93,15 +93,15 @@ def twonn_dimension(x: SpaceLike, *, discard: float = 0.1) -> float:
 
 def _neighbor_distances(x: SpaceLike, k: int, measure: str) -> torch.Tensor:
     """Distances ``[m, k]`` from each of the m distinct rows to its k nearest others, the nearest first."""
-    given = as_space(x, "x", measure=measure, min_rows=2)
-    kept = np.unique(first_of_each(given.values))
-    distinct = given if len(kept) == len(given) else Space(given.values[torch.from_numpy(kept).to(given.device)])
+    whole = as_space(x, "x", measure=measure, min_rows=2)
+    kept = np.unique(first_of_each(whole.values))
+    distinct = whole if len(kept) == len(whole) else Space(whole.values[torch.from_numpy(kept).to(whole.device)])
     if len(distinct) < k + 1:
         raise ForesightError(f"x has {len(distinct)} distinct rows: {measure} wants at least {k + 1} at k={k}")
     check_count(k, "k", low=1, high=len(distinct) - 1)
     space = distinct.distances()
-    found = nearest_neighbors(space, k, np.random.default_rng(0))
-    scale = space.norms[:, None] + space.norms[found.indices]
-    near, place = torch.nonzero(found.squared < _NEAR * scale, as_tuple=True)
-    found.squared[near, place] = space.of_pairs(near, found.indices[near, place]).square()
-    return found.squared.sqrt().sort(dim=1).values.clamp_min(math.ulp(0.0))
+    neighbors = nearest_neighbors(space, k, np.random.default_rng(0))
+    scale = space.norms[:, None] + space.norms[neighbors.indices]
+    near, place = torch.nonzero(neighbors.squared < _NEAR * scale, as_tuple=True)
+    neighbors.squared[near, place] = space.of_pairs(near, neighbors.indices[near, place]).square()
+    return neighbors.squared.sqrt().sort(dim=1).values.clamp_min(math.ulp(0.0))

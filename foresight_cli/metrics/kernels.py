@@ -25,13 +25,13 @@ def rbf_gram(x: Space, bandwidth: float, name: str) -> torch.Tensor:
 
 
 def median(values: torch.Tensor) -> float:
-    """The median of ``values [m]``, the mean of the two middle ones if m is even (torch.median takes the lower)."""
+    """Return the median of ``values [m]``: the mean of the middle two if m is even (torch.median takes the lower)."""
     m = len(values)
     upper = float(values.kthvalue(m // 2 + 1).values)
     return upper if m % 2 else (float(values.kthvalue(m // 2).values) + upper) / 2
 
 
 def double_centre(gram: torch.Tensor) -> torch.Tensor:
-    """HKH with H = I - 11'/n, for a symmetric ``[n, n]``."""
+    """Return HKH with H = I - 11'/n, for a symmetric ``gram [n, n]``."""
     means = gram.mean(dim=1)
     return gram - means - means[:, None] + means.mean()

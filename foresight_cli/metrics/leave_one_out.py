@@ -1,4 +1,4 @@
-"""Which ridge penalty has the smallest leave-one-out error: all penalties from one eigendecomposition."""
+"""Choice of the ridge penalty by leave-one-out error: all penalties from one eigendecomposition."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from foresight_cli.metrics.linear_algebra import symmetric_eigen
 
 
 class LeaveOneOut:
-    """The leave-one-out errors of ridge maps from fixed rows, whatever the target and penalty.
+    """Leave-one-out errors of ridge maps from fixed rows, for any target and penalty.
 
     With ZZ' = U S^2 U' the residual of row i without row i is that of the whole fit divided by 1 - h_i, h_i being the
     i-th diagonal of U S^2 (S^2 + penalty)^-1 U' plus 1/m for the intercept.
 
     Args:
-        product: ``ZZ' [m, m]`` of the centred rows; or ``Z'Z [d, d]``, and then ``rows``.
-        rows: ``Z [m, d]``, if the product is that of its columns.
+        product: ``ZZ' [m, m]`` of the centred rows; or ``Z'Z [d, d]``, and then give ``rows``.
+        rows: ``Z [m, d]``, if ``product`` is ``Z'Z``.
 
     Source: Allen 1974 (PRESS); the eigenvectors' form, Golub, Heath and Wahba 1979.
     """
 
     def __init__(self, product: torch.Tensor, rows: torch.Tensor | None) -> None:
         eigenvalues, vectors = symmetric_eigen(product)
-        # Directions of rounding noise, among them the one that centring removed.
+        # Leave out directions that are rounding noise; one of them is the direction that centring removed.
         kept = eigenvalues > eigenvalues[-1] * len(eigenvalues) * torch.finfo(product.dtype).eps
         self._eigenvalues, left = eigenvalues[kept], vectors[:, kept]
         self._left = left if rows is None else rows @ (left / self._eigenvalues.sqrt())
 
     def best(self, targets: torch.Tensor, penalties: Sequence[float]) -> tuple[int, float]:
-        """The index of the best penalty for centred ``targets [m, d2]``, and R2 of its fit to the training rows.
+        """Return the index of the best penalty for centred ``targets [m, d2]``, and R2 of its fit to the training rows.
 
-        The sum of the residuals and the range of the h_i are cheap for every penalty, and bound its error from both
-        sides: only penalties that may be the best, two or three as a rule, are worked out. All in double precision:
-        next to a massive column, single precision loses every other one, and an R2 of 0.7 becomes 0.
+        For every penalty, the sum of the squared residuals and the range of the h_i are cheap and bound the error from
+        both sides. So the exact error is computed only for penalties that may be the best, usually two or three. All of
+        it is in double precision: next to a massive column, single precision loses all others, and an R2 of 0.7
+        becomes 0.
         """
         shares = self._eigenvalues[:, None] / (self._eigenvalues[:, None] + self._eigenvalues.new_tensor(penalties))
         loadings = self._left.T @ targets
@@ -46,7 +47,7 @@ class LeaveOneOut:
         least = ((total - explained).clamp_min(0) / kept.amax(dim=0).square()).tolist()
         best, chosen = math.inf, 0
         for index in np.argsort(least, kind="stable").tolist() if len(penalties) > 1 else ():
-            # A bound is a sum in another order: it may exceed what it bounds by rounding.
+            # The bound is summed in another order, so rounding may take it above the error that it bounds.
             if least[index] * (1 - 1e-9) > best:
                 break
             residual = torch.addmm(targets, self._left * shares[:, index], loadings, alpha=-1)

@@ -1,7 +1,7 @@
-"""Symmetric products and eigendecompositions, by the fastest library that the device has.
+"""Symmetric products and eigendecompositions, by the fastest library for the device.
 
-On a CPU these are NumPy's and SciPy's: NumPy computes ``x @ x.T`` as a symmetric product, at half the work of a general
-one, and LAPACK's divide and conquer is several times faster through SciPy than through torch.
+On a CPU these are NumPy's and SciPy's: NumPy computes ``x @ x.T`` as a symmetric product, with half the work of a
+general one, and LAPACK's divide and conquer is several times faster through SciPy than through torch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 
 
 def gram_matrix(x: torch.Tensor) -> torch.Tensor:
-    """``x x'``: inner products of the rows of ``x [n, d]``, ``[n, n]``, exactly symmetric."""
+    """Return ``x x'``: inner products of the rows of ``x [n, d]``, ``[n, n]``, exactly symmetric."""
     if x.device.type != "cpu":
         return x @ x.T
     rows = x.numpy()
@@ -19,7 +19,7 @@ def gram_matrix(x: torch.Tensor) -> torch.Tensor:
 
 
 def scatter_matrix(x: torch.Tensor) -> torch.Tensor:
-    """``x' x``: inner products of the columns of ``x [n, d]``, ``[d, d]``, exactly symmetric."""
+    """Return ``x' x``: inner products of the columns of ``x [n, d]``, ``[d, d]``, exactly symmetric."""
     if x.device.type != "cpu":
         return x.T @ x
     rows = x.numpy()
@@ -27,7 +27,7 @@ def scatter_matrix(x: torch.Tensor) -> torch.Tensor:
 
 
 def smaller_product(x: torch.Tensor) -> torch.Tensor:
-    """``x x'`` if ``x [n, d]`` has fewer rows than columns, else ``x' x``: they share their non-zero eigenvalues."""
+    """Return ``x x'`` if ``x [n, d]`` has fewer rows than columns, else ``x' x``: same non-zero eigenvalues."""
     return gram_matrix(x) if len(x) < x.shape[1] else scatter_matrix(x)
 
 
@@ -36,9 +36,9 @@ def symmetric_eigen(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     if matrix.device.type != "cpu":
         values, vectors = torch.linalg.eigh(matrix)
         return values, vectors
-    found = scipy.linalg.eigh(matrix.numpy(), driver="evd", check_finite=False)
-    # LAPACK writes columns: as they lie in memory, their transpose is what torch calls contiguous.
-    return torch.from_numpy(found[0]), torch.from_numpy(found[1].T.copy()).T
+    solution = scipy.linalg.eigh(matrix.numpy(), driver="evd", check_finite=False)
+    # LAPACK stores columns one after the other, so it is their transpose that torch calls contiguous.
+    return torch.from_numpy(solution[0]), torch.from_numpy(solution[1].T.copy()).T
 
 
 def symmetric_eigenvalues(matrix: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The Mantel test: is the correlation of two distance matrices more than chance?"""
+"""The Mantel test: a permutation test of the correlation of two distance matrices."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class MantelTest:
         statistic: the correlation of the distances, on the rows or group means that were permuted.
         p_value: one-sided (greater); (1 + #)/(K + 1) for random permutations, #/K for all of them.
         null_mean: mean of the permuted statistics.
-        null_sd: their standard deviation.
-        permutations: how many permutations were used, K.
-        exact: whether these were all there are.
-        units: what changed places: ``rows``, ``blocks`` (whole groups of one size) or ``group means``.
+        null_sd: standard deviation of the permuted statistics.
+        permutations: number of permutations used, K.
+        exact: True if every possible permutation was used.
+        units: what was permuted: ``rows``, ``blocks`` (whole groups of one size) or ``group means``.
         null: the permuted statistics ``[K]``.
     """
 
@@ -64,11 +64,11 @@ def mantel_test(
 ) -> MantelTest:
     """Permutation test of the correlation between the distances of ``x [n, d1]`` and those of ``y [n, d2]``.
 
-    The rows of x are permuted against y, one-sided: is the correlation greater than chance? All permutations are
-    enumerated when there are at most ``permutations``. With ``groups`` (clips, duplicates) whole groups change places
-    with groups of the same size; where fewer than half of them have such a partner, every group is first replaced by
-    the mean of its rows, which is approximate. Permuting rows that are not exchangeable rejects a true null up to
-    always. Keeps two ``[n, n]`` matrices; time n^2 a permutation.
+    The rows of x are permuted against y. The test is one-sided: is the correlation greater than chance? All
+    permutations are enumerated when there are at most ``permutations``. With ``groups`` (clips, duplicates) whole
+    groups change places with groups of the same size. If fewer than half of the groups have such a partner, every group
+    is first replaced by the mean of its rows, which is approximate. Permuting rows that are not exchangeable rejects a
+    true null too often, up to always. Keeps two ``[n, n]`` matrices; time n^2 per permutation.
 
     Raises:
         ForesightError: a matrix is invalid, has fewer than 3 rows (or group means) or only equal distances; a group is
@@ -90,7 +90,7 @@ def mantel_test(
     first, second = as_spaces(x, y, measure="mantel_test", min_rows=3)
     first, second, blocks, units = _exchangeable(first, second, groups)
     if count_permutations(blocks) == 1:
-        raise ForesightError("mantel_test: no group has another of its own size, so there is nothing to permute")
+        raise ForesightError("mantel_test: no two groups have the same size, so there is nothing to permute")
     exact = count_permutations(blocks) <= permutations
     draws = all_permutations(blocks) if exact else _random(blocks, permutations, seed)
     a = check_distances(first.distances(distance).condensed(), "x")
@@ -113,7 +113,7 @@ def mantel_test(
 
 
 def _exchangeable(x: Space, y: Space, groups: Labels | None) -> tuple[Space, Space, list[Rows], str]:
-    """The rows to permute, the blocks in which they move, and what to call them."""
+    """Return both spaces with the rows to permute, the blocks in which they move, and the name of these units."""
     n = len(x)
     if groups is None:
         return x, y, group_blocks(range(n)), "rows"
@@ -141,13 +141,13 @@ def _random(blocks: list[Rows], permutations: int, seed: int) -> Iterator[Rows]:
 def _product(
     a: torch.Tensor, b: torch.Tensor, n: int, correlation: str, draws: Iterable[Rows]
 ) -> tuple[float, npt.NDArray[np.float64]]:
-    """The correlation, and what it is after each permutation.
+    """Return the correlation, and its value after each permutation.
 
-    A permutation changes neither mean, norm nor ranks: they are taken once, and what is left is a sum of products.
+    A permutation changes neither mean, norm nor ranks: these are computed once, and a sum of products is left.
     """
     x, y = (standard_scores(values, correlation) for values in (a, b))
-    fixed, moved = (map(squareform, [scores], [n]) for scores in (y, x))  # each made when it is asked for
-    # Every pair stands in the square twice.
+    fixed, moved = (map(squareform, [scores], [n]) for scores in (y, x))  # iterators: each is made on demand
+    # Every pair appears in the square twice.
     return float(x @ y), permuted_products(fixed, moved, draws).flatten().cpu().numpy() / 2
 
 

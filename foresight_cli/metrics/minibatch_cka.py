@@ -23,9 +23,9 @@ def minibatch_cka(
 ) -> float:
     """Debiased CKA whose three HSIC terms are summed over batches of rows before the one division.
 
-    For kernels whose ``[n, n]`` matrix is too large; for the linear kernel `linear_cka` is exact. The rows left over by
-    the last whole batch are dropped. Batches are random (``seed``), since batches sorted by class would measure
-    similarity within classes; ``seed=None`` keeps the order given.
+    For kernels whose ``[n, n]`` matrix is too large; for the linear kernel `linear_cka` is exact. Rows that do not fill
+    a last batch are dropped. Batches are random (``seed``), because batches sorted by class would measure similarity
+    within classes; ``seed=None`` keeps the order of the rows.
 
     Raises:
         ForesightError: a matrix is invalid or constant, or ``batch_size`` is not within 4 .. n.

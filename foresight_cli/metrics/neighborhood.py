@@ -1,4 +1,4 @@
-"""Do two spaces give a sample the same nearest neighbours? Recall@k, Jaccard@k and reciprocal ranks."""
+"""Agreement of the nearest neighbours in two spaces: recall@k, Jaccard@k and reciprocal ranks."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _SHARED_GALLERY = 1.3
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """How far the k nearest neighbours of two spaces agree.
+    """Agreement of the k nearest neighbours in two spaces.
 
     Attributes:
-        recall: mean of o / k, o = neighbours in common. The same in both directions.
+        recall: mean of o / k, o = number of neighbours in common. The same in both directions.
         expected: recall of unrelated spaces, k / (n - 1).
         jaccard: mean of o / (2 k - o).
-        expected_jaccard: its mean where o is hypergeometric.
+        expected_jaccard: Jaccard of unrelated spaces, where o is hypergeometric.
         mrr: mean of 1 / rank, in the target's order, of the nearest neighbour in the source.
         mrr_study: mean over all k source neighbours of 1 / rank in the target's order (the study's "MRR@k").
         expected_mrr: either of the two for unrelated spaces, H(n - 1) / (n - 1).
         standard_error: of recall, across queries, times 1.3 because the queries share one gallery.
         recall_per_row: o / k of each query ``[q]``.
-        queries: the rows asked, ``[q]``.
-        k: neighbours.
-        n: rows, which recall depends on: compare only values of one n.
+        queries: row numbers of the queries, ``[q]``.
+        k: number of neighbours.
+        n: number of rows. Recall depends on it: compare only values with the same n.
     """
 
     recall: float
@@ -64,15 +64,16 @@ def neighborhood(
     """Agreement of the ``k`` nearest neighbours in the source ``x [n, d1]`` and the target ``y [n, d2]``.
 
     A row is never its own neighbour. Equal distances are ordered at random by ``seed``, independently in each space.
-    ``queries`` asks only that many random rows (the gallery stays all n). Time n q (d1 + d2); memory a few tiles.
+    With ``queries``, only that many random rows are queries (the gallery is still all n). Time n q (d1 + d2); memory a
+    few tiles.
 
     Args:
         x: source rows.
         y: target rows.
         k: neighbours, 1 to n - 1.
         distance: ``euclidean``, ``sqeuclidean`` (the same order), ``cosine`` or ``correlation``.
-        queries: how many rows to ask; None for all.
-        seed: of ties and queries.
+        queries: number of query rows; None for all.
+        seed: seed of ties and queries.
 
     Raises:
         ForesightError: a matrix is invalid, has fewer than 3 rows, or ``k``, ``queries`` or ``distance`` is impossible.
@@ -120,7 +121,7 @@ def neighborhood(
 
 
 def count_shared(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """How many entries row i of ``left [q, k]`` and row i of ``right [q, k]`` have in common ``[q]``."""
+    """Count the entries that row i of ``left [q, k]`` and row i of ``right [q, k]`` have in common ``[q]``."""
     shared = torch.zeros(len(left), dtype=torch.int64, device=left.device)
     for column in right.T:
         shared += (left == column[:, None]).any(dim=1)
@@ -128,7 +129,7 @@ def count_shared(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def expected_jaccard(n: int, k: int) -> float:
-    """Mean Jaccard of two independent random k-subsets of n - 1 rows: the overlap is hypergeometric."""
+    """Return the mean Jaccard of two independent random k-subsets of n - 1 rows: the overlap is hypergeometric."""
     total = math.comb(n - 1, k)
     chances = (math.comb(k, o) * math.comb(n - 1 - k, k - o) / total for o in range(k + 1))
     return sum(chance * o / (2 * k - o) for o, chance in enumerate(chances))

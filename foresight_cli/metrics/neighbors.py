@@ -1,4 +1,4 @@
-"""Nearest neighbours of rows among rows: self excluded, ties broken at random, never by index."""
+"""Nearest neighbours of rows among the same rows, without the row itself; ties are broken at random, never by index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from foresight_cli.metrics.distances import RowDistances, round_to_ties, tiles
 
 _RANKED_AT_A_TIME = 64
-"""Rows that are compared k times over: few enough to stay in the processor's cache."""
+"""Rows compared k times in a row: few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Neighbors:
 
 
 def nearest_neighbors(space: RowDistances, k: int, rng: np.random.Generator) -> Neighbors:
-    """The k nearest other rows of every row of ``space``, ``[n, k]``."""
+    """Return the k nearest other rows of every row of ``space``, ``[n, k]``."""
     parts = [nearest(masked_squared(space, rows), k, rng) for rows in tiles(len(space), len(space), space.rows.device)]
     return Neighbors(torch.cat([part.indices for part in parts]), torch.cat([part.squared for part in parts]))
 
 
 def masked_squared(space: RowDistances, queries: torch.Tensor) -> torch.Tensor:
-    """Rounded squared distances ``[q, n]`` from rows ``queries`` to all, with infinity to themselves.
+    """Return rounded squared distances ``[q, n]`` from rows ``queries`` to all rows, with infinity to themselves.
 
     Dropping the first sorted column instead would drop a duplicate and keep the row itself.
     """
@@ -43,9 +43,9 @@ def masked_squared(space: RowDistances, queries: torch.Tensor) -> torch.Tensor:
 
 
 def nearest(squared: torch.Tensor, k: int, rng: np.random.Generator) -> Neighbors:
-    """The k smallest entries of each row of ``squared [q, n]``, in order; equal ones in random order.
+    """Return the k smallest entries of each row of ``squared [q, n]``, in order; equal ones in random order.
 
-    Two spaces with the same exact ties would otherwise agree perfectly for no reason but the order of their rows.
+    Otherwise two spaces with the same exact ties would agree perfectly only because of the order of their rows.
     """
     values, indices = squared.topk(k + 1, largest=False, sorted=True)
     tied = torch.nonzero((values[:, 1:] == values[:, :-1]).any(dim=1)).flatten()
@@ -57,7 +57,7 @@ def nearest(squared: torch.Tensor, k: int, rng: np.random.Generator) -> Neighbor
 
 
 def ranks_of(squared: torch.Tensor, columns: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """The rank, from 1, of each entry ``squared[i, columns[i, j]]`` in row i: ``[q, k]``, a random one among equals."""
+    """Return the rank, from 1, of each entry ``squared[i, columns[i, j]]`` in row i ``[q, k]``; ties at random."""
     less, equal = torch.empty_like(columns), torch.empty_like(columns)
     for part in torch.split(torch.arange(len(squared), device=squared.device), _RANKED_AT_A_TIME):
         distances = squared[part]

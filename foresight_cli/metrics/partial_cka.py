@@ -1,4 +1,4 @@
-"""Linear CKA of two spaces with what a third one explains taken out."""
+"""Linear CKA of two spaces, with the part that a third space explains taken out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.cka import linear_cka
 from foresight_cli.metrics.validation import Labels, Matrix, as_codes, as_matrix, as_pair, centre_varying
 
-# 1 - r^2 below this is rounding: nothing of the space is left.
+# 1 - r^2 below this is rounding error: nothing of the space is left.
 _NOTHING_LEFT = 1e-10
 
 
@@ -20,16 +20,16 @@ def partial_cka(x: Matrix, y: Matrix, given: Matrix | Labels, *, debiased: bool 
     """Linear CKA of ``x [n, d1]`` and ``y [n, d2]`` with the similarity structure of ``given`` taken out: -1 to 1.
 
     (r_xy - r_xc r_yc) / sqrt((1 - r_xc^2)(1 - r_yc^2)), each r the CKA of two of the three: the correlation of the
-    centred Gram matrices of x and y once both are regressed on that of ``given``. It takes out one multiple of one
-    similarity; what the label says beyond that one number stays (`deconfounded_cka` takes out the label means).
+    centred Gram matrices of x and y after both are regressed on that of ``given``. It takes out one multiple of one
+    similarity matrix; other effects of a label stay (`deconfounded_cka` takes out the label means).
 
     Args:
         x: first rows.
         y: second rows.
-        given: the confounder: a matrix ``[n, d]`` (pixels, a histogram) or one label a row. An array or tensor is a
+        given: the confounder: a matrix ``[n, d]`` (pixels, a histogram) or one label per row. An array or tensor is a
             matrix if it has two dimensions and labels if it has one; any other sequence is labels if its entries are
             hashable (words, numbers, tuples) and a matrix if not (lists of numbers).
-        debiased: unbiased HSIC in every r.
+        debiased: use the unbiased HSIC in every r.
 
     Raises:
         ForesightError: a matrix is invalid or constant, labels are all equal or all different, ``given`` has other rows
@@ -54,7 +54,7 @@ def partial_cka(x: Matrix, y: Matrix, given: Matrix | Labels, *, debiased: bool 
     try:
         xc, yc = (linear_cka(values, third, debiased=debiased) for values in (first, second))
     except ForesightError as error:
-        # x and y have passed together, and given varies: only this is left to be wrong.
+        # The CKA of x and y has passed, and given varies: this is the only error that is left.
         raise ForesightError(
             "given has rows that are all equally far apart: partial_cka wants distances that differ"
         ) from error
@@ -68,7 +68,7 @@ def partial_cka(x: Matrix, y: Matrix, given: Matrix | Labels, *, debiased: bool 
 
 
 def _confounder(given: Matrix | Labels, n: int) -> torch.Tensor:
-    """``given`` as a matrix ``[n, d]``: itself, or one column a label."""
+    """Return ``given`` as a matrix ``[n, d]``: unchanged, or one column per label."""
     if not _are_labels(given):
         values = as_matrix(given, "given", measure="partial_cka", min_rows=1)  # type: ignore[arg-type]
         if len(values) != n:

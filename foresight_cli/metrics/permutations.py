@@ -1,4 +1,4 @@
-"""Permutations of rows that keep groups whole: random draws, complete enumeration, and the p value."""
+"""Permutations of rows that keep groups together: random draws, complete enumeration, and the p value."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Rows = npt.NDArray[np.int64]
 
 
 def group_blocks(groups: Labels) -> list[Rows]:
-    """The rows of each group, stacked by group size: one array ``[groups of that size, size]`` a size, smallest first.
+    """Stack the rows of groups of one size: an array ``[groups of that size, size]`` per size, the smallest first.
 
-    Groups of one size can change places, their rows moving together in order. Rows without groups are n groups of one.
+    Groups of one size can change places; their rows move together, in order. Rows without groups are n groups of one.
     """
     codes = as_codes(groups, len(groups), "groups")
     by_size: dict[int, list[Rows]] = {}
@@ -27,15 +27,15 @@ def group_blocks(groups: Labels) -> list[Rows]:
 
 
 def permute_blocks(blocks: Sequence[Rows], rng: np.random.Generator) -> Rows:
-    """A random permutation of the rows ``[n]`` in which whole groups change places with groups of their own size."""
+    """Return a random permutation of the rows ``[n]`` in which whole groups change places with groups of equal size."""
     return _place(blocks, [rng.permutation(len(block)) for block in blocks])
 
 
 def permute_groups(groups: Labels, rng: np.random.Generator) -> Rows:
-    """A random permutation ``[n]`` that moves whole groups: ``x[permutation]`` is one draw of the null.
+    """Return a random permutation ``[n]`` that moves whole groups: ``x[permutation]`` is one draw of the null.
 
-    For many draws, `group_blocks` once and `permute_blocks` each time. A group whose size no other group has stays
-    where it is; the test remains exact, with less power.
+    For many draws, call `group_blocks` once and `permute_blocks` for each draw. A group whose size no other group has
+    stays in place; the test remains exact, with less power.
 
     Raises:
         ForesightError: a group is None or NaN.
@@ -51,25 +51,25 @@ def permute_groups(groups: Labels, rng: np.random.Generator) -> Rows:
 
 
 def count_permutations(blocks: Sequence[Rows]) -> int:
-    """How many permutations `permute_blocks` can draw."""
+    """Count the permutations that `permute_blocks` can draw."""
     return math.prod(math.factorial(len(block)) for block in blocks)
 
 
 def all_permutations(blocks: Sequence[Rows]) -> Iterator[Rows]:
-    """Every permutation that `permute_blocks` can draw, the identity first."""
+    """Yield every permutation that `permute_blocks` can draw, the identity first."""
     for orders in itertools.product(*(itertools.permutations(range(len(block))) for block in blocks)):
         yield _place(blocks, [np.array(order) for order in orders])
 
 
 def movable_share(blocks: Sequence[Rows]) -> float:
-    """The share of groups that have another group of their own size to change places with."""
+    """Return the share of groups that have another group of equal size to change places with."""
     return sum(len(block) for block in blocks if len(block) > 1) / sum(len(block) for block in blocks)
 
 
 def permutation_p_value(observed: float, null: npt.ArrayLike, *, rounding: float = 0.0) -> float:
-    """(1 + number of null values >= observed) / (1 + number of null values): one-sided, never 0.
+    """Return (1 + number of null values >= observed) / (1 + number of null values): one-sided, never 0.
 
-    A null value that differs from the observed one by rounding only (``rounding``, or a relative 1e-10 if that is more)
+    A null value that differs from the observed one only by rounding (``rounding``, or a relative 1e-10 if that is more)
     counts as equal to it.
 
     Source: Phipson and Smyth 2010.
@@ -83,7 +83,7 @@ def permutation_p_value(observed: float, null: npt.ArrayLike, *, rounding: float
 
 
 def count_at_least(values: npt.NDArray[np.float64], observed: float, *, rounding: float = 0.0) -> int:
-    """How many ``values`` reach ``observed``, rounding aside."""
+    """Count the ``values`` that are at least ``observed``, up to rounding."""
     return int((values >= observed - max(rounding, 1e-10 * max(abs(observed), 1e-10))).sum())
 
 

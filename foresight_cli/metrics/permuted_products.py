@@ -1,4 +1,4 @@
-"""Statistics of two spaces after a permutation of one, for many permutations: nothing but looking up and adding."""
+"""Statistics of two spaces after a permutation of one, for many permutations, by indexing and adding alone."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import torch
 
 from foresight_cli.metrics.permutations import Rows
 
-# Up to so many rows a square of float64 stays in the processor's cache, and single precision gains nothing.
+# Up to this many rows a square of float64 stays in the processor's cache, and single precision is no faster.
 DOUBLE_ROWS = 700
 _BATCH = 8
-# Numbers in a block of rows: so few are added up in single precision at a time, and stay in the processor's cache.
+# Numbers in a block of rows: few enough to be added up in single precision and to stay in the processor's cache.
 _BLOCK = 1 << 16
 
 ROUNDING = 1e-6
-"""How far sums of products of two matrices of norm one may differ from the exact ones, in single precision."""
+"""Largest error, in single precision, of a sum of products of two matrices of norm one."""
 
 
 def permuted_products(
     fixed: Iterable[torch.Tensor], moved: Iterable[torch.Tensor], permutations: Iterable[Rows]
 ) -> torch.Tensor:
-    """Sums over i, j of ``fixed[s][i, j] * moved[t][p_i, p_j]`` for each permutation p: ``[K, S, T]``.
+    """Return the sums over i, j of ``fixed[s][i, j] * moved[t][p_i, p_j]`` for each permutation p: ``[K, S, T]``.
 
-    All matrices ``[n, n]`` are symmetric, so only blocks on and above the diagonal are looked up. Every matrix that
-    moves is looked up once a permutation, whatever the number of fixed ones, which share one product. Beyond 700 rows
-    the numbers are float32: half the memory moves, and a sum is exact to about `ROUNDING` of the norms' product, a
-    thousandth of what permutations scatter. Matrices that are made as they are asked for are held one at a time.
+    All matrices ``[n, n]`` are symmetric, so only blocks on and above the diagonal are indexed. Every moved matrix is
+    indexed once per permutation, whatever the number of fixed ones, which share one product. Beyond 700 rows the
+    numbers are float32: half the memory is moved, and a sum is exact to about `ROUNDING` times the product of the
+    norms, a thousandth of the spread over permutations. If ``fixed`` and ``moved`` are iterators that make matrices on
+    demand, they are held one at a time.
     """
     still, moving = ([_looked_up(matrix) for matrix in matrices] for matrices in (fixed, moved))
     n = len(still[0])
@@ -53,10 +54,10 @@ def permuted_products(
 def permuted_overlaps(
     fixed: Sequence[torch.Tensor], moved: Sequence[torch.Tensor], permutations: Iterable[Rows]
 ) -> torch.Tensor:
-    """Neighbours in common, over all rows, after each permutation: ``[K, S, T]`` counts.
+    """Count the neighbours in common, over all rows, after each permutation: ``[K, S, T]``.
 
-    Row i of the fixed space meets row p_i of the one that moves, and a neighbour j of the latter stands where p put it:
-    no distance is computed again.
+    Row i of the fixed space is compared with row p_i of the moved one, and the neighbours of the latter are translated
+    through p: no distance is computed again.
 
     Args:
         fixed: nearest neighbours ``[n, k]`` of each row in each fixed space, as row numbers.
@@ -84,7 +85,7 @@ def _looked_up(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def _fold(matrix: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-    """The rows ``start:stop`` from their square on the diagonal on, what lies right of it doubled, flattened."""
+    """Return the rows ``start:stop`` from the diagonal on, flattened, with entries right of the square doubled."""
     rows = matrix[start:stop, start:].clone()
     rows[:, stop - start :] *= 2
     return rows.flatten()

@@ -1,4 +1,4 @@
-"""The linear probe: how much of one space a ridge map predicts from another, on rows that it has not seen."""
+"""The linear probe: the share of one space that a ridge map predicts from another, on held-out rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from foresight_cli.metrics.validation import Labels, as_codes, centre, column_me
 
 Floats = npt.NDArray[np.float64]
 
-# Residuals of one fit are not independent across folds: the plain bootstrap was .0117 where the true spread was .0147.
+# Residuals are not independent across folds: the plain bootstrap gave .0117 where the true spread was .0147.
 SHARED_FIT = math.sqrt(1.6)
 
 
@@ -29,20 +29,20 @@ class LinearProbe:
 
     Attributes:
         r2: 1 - sum |y - yhat|^2 / sum |y - train mean|^2, pooled over all tested rows and columns.
-        cosine: mean cosine of yhat and y, both minus the train mean; 0 counts where either is exactly that mean.
-        r2_standard_error: the larger of Nadeau-Bengio's over folds and the group bootstrap's times sqrt(1.6); of a
-            single split, the group bootstrap's on its test rows.
+        cosine: mean cosine of yhat and y, both minus the train mean; it counts as 0 where either is exactly that mean.
+        r2_standard_error: the larger of two errors: Nadeau-Bengio's over folds, and the group bootstrap's times
+            sqrt(1.6); for a single split, the group bootstrap's on its test rows.
         r2_interval: r2 -/+ 1.96 standard errors.
         r2_per_fold: r2 within each fold.
-        r2_per_component: r2 of each principal component of y, the largest first: a fast fall says that only the
-            coarsest directions are predicted.
-        r2_train: r2 on the training rows, mean over folds: far above ``r2``, the map has learnt its rows by heart.
+        r2_per_component: r2 of each principal component of y, the largest first: if it falls fast, only the coarsest
+            directions are predicted.
+        r2_train: r2 on the training rows, mean over folds: if it is far above ``r2``, the map has overfitted.
         penalties: lambda chosen in each fold.
-        tested: the rows tested, fold by fold ``[t]``.
-        residual: squared error of each of them ``[t]``.
-        total: their squared distance from the train mean ``[t]``.
+        tested: numbers of the tested rows, fold by fold ``[t]``.
+        residual: squared error of each tested row ``[t]``.
+        total: squared distance of each tested row from the train mean ``[t]``.
         carried: held-out predictions in y's principal coordinates ``[n, r]``, on the CPU, NaN in rows never tested.
-        predictions: held-out predictions in y's columns ``[n, d2]``, likewise; None unless asked for.
+        predictions: the same in y's columns ``[n, d2]``; None unless requested.
     """
 
     r2: float
@@ -75,18 +75,18 @@ def linear_probe(
     """Cross-validated ridge regression from the source ``x [n, d1]`` to the target ``y [n, d2]``.
 
     In each fold the columns of x are centred and scaled on the training rows, and one penalty for all outputs is chosen
-    there by exact leave-one-out (`fit_ridge`). Constant columns of x are ignored; if all are, the prediction is the
-    train mean, with r2 near 0 and cosine 0. Constant columns of y add nothing to either sum.
+    on them by exact leave-one-out (`fit_ridge`). Constant columns of x are ignored; if all are constant, the prediction
+    is the train mean, with r2 near 0 and cosine 0. Constant columns of y add nothing to either sum.
 
     Args:
         x: source rows.
         y: target rows.
-        groups: rows of one group never stand on both sides of a split: give clips, duplicates, views of one object.
-        folds: how many folds over groups, or the folds themselves as (train rows, test rows).
-        seed: of the folds.
+        groups: rows of one group are never on both sides of a split: give clips, duplicates, views of one object.
+        folds: number of folds over groups, or the folds themselves as (train rows, test rows).
+        seed: seed of the folds.
         standardize: divide the columns of x by their standard deviation over the training rows.
         penalties: multiples of the mean eigenvalue to choose from; default logspace(-3, 3, 13).
-        reach: held-out values count up to so many times the farthest of training; infinity for textbook ridge.
+        reach: held-out values are cut at this multiple of the farthest training value; infinity for textbook ridge.
         predictions: keep the held-out predictions.
 
     Raises:
@@ -133,7 +133,7 @@ def linear_probes(
     """`linear_probe` of one source ``x [n, d1]`` for several targets: each fold of x is decomposed once for all.
 
     Raises:
-        ForesightError: as `linear_probe`.
+        ForesightError: as for `linear_probe`.
     """
     pairs = [as_spaces(x, y, measure="linear_probe", min_rows=4) for y in targets]
     source, n = pairs[0][0], len(pairs[0][0])
@@ -142,7 +142,7 @@ def linear_probes(
     multiples = check_penalties(penalties)
     spaces = [y.varying("y", measure="linear_probe") for _, y in pairs]
     fits: list[list[_Fit]] = [[] for _ in spaces]
-    # Where columns are neither scaled nor cut, the one Gram matrix of all rows holds those of every fold.
+    # Where columns are neither scaled nor cut, the Gram matrix of all rows contains that of every fold.
     shared = source.wide and not standardize and math.isinf(reach)
     factor: RidgeFactor | KernelRidge
     for split in splits:
@@ -163,7 +163,7 @@ def _probe(
 ) -> LinearProbe:
     sums = _Sums.of(fits)
     by_group = group_error(sums.residual - (1 - sums.r2) * sums.total, sums.total, codes[sums.rows])
-    # A single split has no training rows in common with another: its error is that of its test rows.
+    # A single split shares no training rows with another one: its error is that of its test rows.
     error = max(nadeau_bengio(sums.r2_per_fold, splits), by_group * (SHARED_FIT if len(splits) > 1 else 1.0))
     return LinearProbe(
         r2=sums.r2,
@@ -245,13 +245,13 @@ def _r2(residual: float, total: float) -> float:
 def _per_component(fits: Sequence[_Fit]) -> tuple[float, ...]:
     residual = torch.stack([fit.residual.sum(dim=0) for fit in fits]).sum(dim=0)
     total = torch.stack([fit.total.sum(dim=0) for fit in fits]).sum(dim=0)
-    # Components without variance are rounding.
+    # Leave out components without variance: they are rounding noise.
     kept = total > 1e-12 * total.sum()
     return tuple((1 - residual[kept] / total[kept]).tolist())
 
 
 def nadeau_bengio(per_fold: Sequence[float], splits: Sequence[Fold]) -> float:
-    """Standard error of the mean of ``per_fold``, whose training parts overlap; 0 for a single fold."""
+    """Return the standard error of the mean of ``per_fold``, whose training parts overlap; 0 for a single fold."""
     if len(per_fold) < 2:
         return 0.0
     ratio = sum(len(test) / len(train) for train, test in splits) / len(splits)
@@ -259,11 +259,11 @@ def nadeau_bengio(per_fold: Sequence[float], splits: Sequence[Fold]) -> float:
 
 
 def group_error(slack: Floats, total: Floats, codes: npt.NDArray[np.int64]) -> float:
-    """Standard error of a ratio of sums when whole groups are drawn with replacement; infinite with a single group.
+    """Return the bootstrap standard error of a ratio of sums over whole groups; infinite with a single group.
 
     Args:
-        slack: numerator minus ratio times denominator of each tested row ``[t]``; they add up to 0.
-        total: the denominator ``[t]``.
+        slack: numerator minus ratio times denominator of each tested row ``[t]``; the values add up to 0.
+        total: denominator of each tested row ``[t]``.
         codes: group of each tested row ``[t]``.
     """
     sums = np.bincount(codes, weights=slack)[np.unique(codes)]

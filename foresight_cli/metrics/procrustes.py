@@ -1,4 +1,4 @@
-"""Procrustes: what is left of two shapes after the best shift, scale and rotation."""
+"""Procrustes: the difference of two shapes that is left after the best shift, scale and rotation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from foresight_cli.metrics.validation import Matrix, as_pair, centre_varying
 def procrustes_disparity(x: Matrix, y: Matrix, *, components: int | None = 100) -> float:
     """Procrustes disparity of ``x [n, d1]`` and ``y [n, d2]``: 0 for equal shapes, 1 for nothing in common.
 
-    1 - nuc^2, with nuc the nuclear norm of X'Y for centred X and Y of Frobenius norm one, which is SciPy's
+    1 - nuc^2, with nuc the nuclear norm of X'Y for centred X and Y of Frobenius norm one. It equals SciPy's
     ``procrustes`` with the narrower matrix padded by zero columns. With ``components`` each side is first cut to that
-    many principal components; that is cheaper and damps noise, but asks about the leading components only: use None for
-    the whole space. Where d > n almost any shapes align: judge it by a permutation null.
+    many principal components. That is cheaper and damps noise, but compares the leading components only: use None for
+    the whole space. Where d > n almost any two shapes align: compare with a permutation null.
 
     Raises:
         ForesightError: a matrix is invalid or constant, or ``components`` is below 1.
@@ -33,10 +33,10 @@ def procrustes_disparity(x: Matrix, y: Matrix, *, components: int | None = 100) 
 
 
 def angular_procrustes(x: Matrix, y: Matrix) -> float:
-    """The angle, in radians, between the shapes of ``x [n, d1]`` and ``y [n, d2]``: 0 for equal shapes, at most pi/2.
+    """Angle, in radians, between the shapes of ``x [n, d1]`` and ``y [n, d2]``: 0 for equal shapes, at most pi/2.
 
     arccos nuc, nuc as for `procrustes_disparity` without a cut to components. A metric: it obeys the triangle
-    inequality. Near 0 it tells no angle below about 1e-8.
+    inequality. Angles below about 1e-8 cannot be told from 0.
 
     Raises:
         ForesightError: a matrix is invalid or constant.
@@ -68,7 +68,7 @@ def procrustes_distance(x: Matrix, y: Matrix) -> float:
 
 
 def _nuclear_norm(x: Matrix, y: Matrix, components: int | None, measure: str) -> float:
-    """The nuclear norm of X'Y, X and Y centred and of Frobenius norm one: 0 to 1."""
+    """Return the nuclear norm of X'Y, X and Y centred and of Frobenius norm one: 0 to 1."""
     first, second = as_pair(x, y, measure=measure, min_rows=2)
     scores = [
         _scores(centre_varying(values, name, measure=measure), components)
@@ -76,14 +76,14 @@ def _nuclear_norm(x: Matrix, y: Matrix, components: int | None, measure: str) ->
     ]
     nuclear = torch.linalg.svdvals(scores[0].T @ scores[1]).sum()
     norms = [torch.linalg.vector_norm(score) for score in scores]
-    # Rounding can take equal shapes a hair past 1.
+    # Rounding can take equal shapes slightly past 1.
     return min(1.0, float(nuclear / (norms[0] * norms[1])))
 
 
 def _scores(centred: torch.Tensor, components: int | None) -> torch.Tensor:
-    """Coordinates of the rows in an orthonormal basis ``[n, r]``: rotated, at most n wide, cut to ``components``."""
+    """Return coordinates of the rows in an orthonormal basis ``[n, r]``: at most n columns, cut to ``components``."""
     if len(centred) < centred.shape[1]:
-        # X' = QR: the columns of R are the rows of X in the basis Q, to the last bit that an eigensolver would lose.
+        # X' = QR: the columns of R are the rows of X in the basis Q, with the last digits that an eigensolver loses.
         centred = torch.linalg.qr(centred.T, mode="r").R.T
     if components is None or components >= centred.shape[1]:
         return centred

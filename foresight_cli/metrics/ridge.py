@@ -1,4 +1,4 @@
-"""Ridge regression with many outputs: one eigendecomposition, every penalty, exact leave-one-out choice."""
+"""Ridge regression with many outputs: one eigendecomposition for every penalty, chosen by exact leave-one-out."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from foresight_cli.metrics.ridge_solver import RidgeSolver
 from foresight_cli.metrics.validation import Matrix, as_matrix, as_pair, centre, column_means
 
 REACH = 2.0
-"""How far, in units of the farthest training value of a column, a new value counts; beyond it is cut.
+"""Limit for new values, as a multiple of the farthest training value of their column; values beyond are cut.
 
-A column that hardly varies in training (a histogram bin that one picture touches) is otherwise blown up in the first
-new row where it does vary, and that one row outweighs all others. Ordinary columns never reach so far.
+Without it, a column that hardly varies in training (a histogram bin that one picture touches) becomes huge in the first
+new row where it does vary, and that one row outweighs all others. Ordinary columns never get near the limit.
 """
 
-# Multiples of the mean eigenvalue of the training Gram: six decades around "as much shrinkage as signal".
+# Multiples of the mean eigenvalue of the training Gram matrix: three decades to either side of it.
 PENALTIES: tuple[float, ...] = tuple(float(value) for value in np.logspace(-3, 3, 13))
 
 
@@ -34,7 +34,7 @@ class Ridge:
         x_mean: ``[d1]``.
         y_mean: ``[d2]``.
         reach: `REACH` times the farthest training value from the mean ``[d1]``.
-        penalty: lambda, in units of the squared standardised columns.
+        penalty: lambda, for the standardised columns.
     """
 
     weight: torch.Tensor
@@ -44,7 +44,7 @@ class Ridge:
     penalty: float
 
     def predict(self, x: Matrix) -> torch.Tensor:
-        """Predictions ``[m, d2]`` for rows ``x [m, d1]``, on the device of the weights.
+        """Predict ``[m, d2]`` for rows ``x [m, d1]``, on the device of the weights.
 
         Raises:
             ForesightError: ``x`` is invalid or has another number of columns than the training rows had.
@@ -63,13 +63,13 @@ def fit_ridge(
     standardize: bool = True,
     reach: float = REACH,
 ) -> Ridge:
-    """The ridge map from ``x [n, d1]`` to ``y [n, d2]`` whose penalty has the smallest leave-one-out error.
+    """Fit the ridge map from ``x [n, d1]`` to ``y [n, d2]`` whose penalty has the smallest leave-one-out error.
 
     Minimises |Yc - Z W|^2 + lambda |W|^2, Z the centred and (``standardize``) unit-variance columns of x, with an
     unpenalised intercept. One lambda for all outputs, from ``penalties`` times the mean eigenvalue tr(ZZ')/n; the
     leave-one-out residuals are exact, (y - yhat)/(1 - h_ii) with h_ii including 1/n for the intercept. Constant columns
-    get weight 0, and new values count up to ``reach`` times the farthest of training (infinity: textbook ridge). If all
-    of x is constant, so is the map. Works on ZZ' ``[n, n]`` for d1 > n and on Z'Z otherwise.
+    get weight 0, and new values are cut at ``reach`` times the farthest training value (infinity: textbook ridge). If
+    all of x is constant, so is the map. Uses ZZ' ``[n, n]`` for d1 > n and Z'Z otherwise.
 
     Raises:
         ForesightError: a matrix is invalid, has fewer than 3 rows, or a penalty is not above 0.
@@ -92,10 +92,10 @@ def fit_ridge(
 
 
 def check_penalties(penalties: Sequence[float] | None) -> tuple[float, ...]:
-    """The multiples to try; `PENALTIES` for None.
+    """Return the multiples to try; `PENALTIES` for None.
 
     Raises:
-        ForesightError: there is none, or one is not above 0.
+        ForesightError: the list is empty, or a multiple is not above 0.
     """
     chosen = PENALTIES if penalties is None else tuple(float(value) for value in penalties)
     if not chosen or not all(0 < value < float("inf") for value in chosen):
@@ -104,26 +104,26 @@ def check_penalties(penalties: Sequence[float] | None) -> tuple[float, ...]:
 
 
 def column_scale(centred: torch.Tensor) -> torch.Tensor:
-    """What to divide centred columns ``[m, d]`` by: their standard deviation, or 1 where a column is constant."""
+    """Return the divisors ``[d]`` of centred columns ``[m, d]``: standard deviations, or 1 for a constant column."""
     deviation = centred.square().mean(dim=0).sqrt()
     return torch.where(deviation > 0, deviation, 1.0)
 
 
 class RidgeFactor(RidgeSolver):
-    """Standardised training rows, decomposed once: after that every penalty and target costs a product or two.
+    """Standardised training rows, decomposed once: after that every penalty and target takes only a product or two.
 
-    With Z the standardised rows and d > m columns, all is done by ZZ' ``[m, m]``: its eigenvectors tell the penalties
-    apart, its Cholesky factor makes the predictions. With fewer columns, by Z'Z and its eigenvectors.
+    With Z the standardised rows and d > m columns, everything follows from ZZ' ``[m, m]``: its eigenvectors give the
+    leave-one-out errors, its Cholesky factor the predictions. With fewer columns, everything follows from Z'Z.
 
     Args:
         x: training rows ``[m, d]``.
         standardize: divide columns by their standard deviation.
-        reach: new values count up to so many times the farthest of training.
+        reach: new values are cut at this multiple of the farthest training value.
 
     Attributes:
         mean: column means ``[d]``.
-        reach: how far from the mean a new value counts ``[d]``.
-        scale: what columns are divided by ``[d]``; 1 for constant ones.
+        reach: largest distance from the mean at which a new value is not cut ``[d]``.
+        scale: divisors of the columns ``[d]``; 1 for constant ones.
     """
 
     def __init__(self, x: torch.Tensor, *, standardize: bool, reach: float = REACH) -> None:
@@ -138,18 +138,18 @@ class RidgeFactor(RidgeSolver):
         super().__init__(smaller_product(self._rows), None if self._dual else self._rows)
 
     def project(self, x: torch.Tensor) -> torch.Tensor:
-        """What `predict` needs of new rows ``[t, d]``: their products with the training rows, or they themselves."""
+        """Prepare new rows ``[t, d]`` for `predict`: products with the training rows, or standardised rows."""
         standardised = (x - self.mean).clamp_(-self.reach, self.reach).div_(self.scale)
         return standardised.mm(self._rows.T) if self._dual else standardised
 
     def predict(self, projected: torch.Tensor, targets: torch.Tensor, penalty: float) -> torch.Tensor:
-        """Predictions ``[t, d2]`` for projected rows, about the mean of the centred ``targets [m, d2]``."""
+        """Predict ``[t, d2]`` for projected rows, about the mean of the centred ``targets [m, d2]``."""
         if not self._dual:
             return projected.mm(self.weight(targets, penalty))
         return self.solve(projected.T, penalty).T.mm(targets)
 
     def weight(self, targets: torch.Tensor, penalty: float) -> torch.Tensor:
-        """The weights ``[d, d2]`` of standardised columns."""
+        """Return the weights ``[d, d2]`` of the standardised columns."""
         if self._dual:
             return self._rows.T.mm(self.solve(targets, penalty))
         return self.solve(self._rows.T.mm(targets), penalty)

@@ -1,4 +1,4 @@
-"""What every ridge map shares: one product decomposed once, a penalty chosen by it, systems solved with it."""
+"""The shared part of all ridge maps: one product, decomposed once, to choose a penalty and to solve systems."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from foresight_cli.metrics.leave_one_out import LeaveOneOut
 
 
 class RidgeSolver:
-    """Penalties and solutions from ``ZZ' [m, m]`` of centred rows; or from ``Z'Z [d, d]``, and then ``rows``.
+    """Penalties and solutions from ``ZZ' [m, m]`` of centred rows; or from ``Z'Z [d, d]`` together with ``rows``.
 
     Attributes:
         mean_eigenvalue: tr(ZZ')/m, the unit of penalties; 1 if all of Z is 0.
@@ -23,16 +23,16 @@ class RidgeSolver:
         self._factors: dict[float, torch.Tensor] = {}
 
     def best_penalty(self, targets: torch.Tensor, multiples: Sequence[float]) -> tuple[float, float]:
-        """The penalty among ``multiples`` of the mean eigenvalue with the smallest leave-one-out squared error.
+        """Return the penalty among ``multiples`` of the mean eigenvalue with the smallest leave-one-out squared error.
 
-        Beside it, R2 on the training rows themselves; 0 for constant targets.
+        Also return R2 on the training rows themselves; 0 for constant targets.
         """
         penalties = [multiple * self.mean_eigenvalue for multiple in multiples]
         chosen, r2 = self._leave_one_out.best(targets, penalties)
         return penalties[chosen], r2
 
     def solve(self, right: torch.Tensor, penalty: float) -> torch.Tensor:
-        """``(product + penalty)^-1 right``."""
+        """Return ``(product + penalty)^-1 right``."""
         solved: torch.Tensor = torch.cholesky_solve(right, self._factor(penalty))
         return solved
 
@@ -41,10 +41,10 @@ class RidgeSolver:
         return LeaveOneOut(self._product, self._columns_of)
 
     def _factor(self, penalty: float) -> torch.Tensor:
-        """The Cholesky factor of the product with ``penalty`` on its diagonal; the last one is kept."""
+        """Return the Cholesky factor of the product with ``penalty`` on its diagonal; the last one is kept."""
         if penalty not in self._factors:
             shifted = self._product.clone()
-            # Rounding may leave a singular product a hair below zero, which a tiny penalty does not lift.
+            # Rounding may make an eigenvalue of a singular product negative, and a tiny penalty may not outweigh it.
             rounding = len(shifted) * torch.finfo(shifted.dtype).eps * float(shifted.diagonal().max())
             shifted.diagonal().add_(max(penalty, rounding))
             self._factors = {penalty: torch.linalg.cholesky(shifted)}
@@ -52,9 +52,9 @@ class RidgeSolver:
 
 
 class KernelRidge(RidgeSolver):
-    """Ridge from inner products alone: a fold of a Gram matrix that is known costs no product of wide rows.
+    """Ridge from inner products alone: with the Gram matrix of all rows, a fold needs no product of wide rows.
 
-    For columns that are neither scaled nor cut, which needs the columns themselves: `RidgeFactor`.
+    Only for columns that are neither scaled nor cut: that needs the columns themselves (`RidgeFactor`).
 
     Args:
         gram: inner products ``[n, n]`` of all rows about any common origin.
@@ -70,10 +70,10 @@ class KernelRidge(RidgeSolver):
         super().__init__(block - self._mean - (self._mean - self._mean.mean())[:, None])
 
     def project(self, rows: torch.Tensor) -> torch.Tensor:
-        """Inner products ``[t, m]`` of the rows with these numbers ``[t]`` and the training rows, both centred."""
+        """Return inner products ``[t, m]`` of the rows with these numbers ``[t]`` and the training rows, centred."""
         block = self._gram[rows][:, self._train]
         return block - self._mean - (block.mean(dim=1, keepdim=True) - self._mean.mean())
 
     def predict(self, projected: torch.Tensor, targets: torch.Tensor, penalty: float) -> torch.Tensor:
-        """Predictions ``[t, d2]`` for projected rows, about the mean of the centred ``targets [m, d2]``."""
+        """Predict ``[t, d2]`` for projected rows, about the mean of the centred ``targets [m, d2]``."""
         return self.solve(projected.T, penalty).T.mm(targets)

@@ -25,9 +25,10 @@ def rsa(
 ) -> float:
     """Correlation of the distances between the rows of ``x [n, d1]`` and between those of ``y [n, d2]``.
 
-    All n (n - 1)/2 pairs, or ``max_pairs`` of them from random perfect matchings: each matching uses every row once, so
-    its pairs are disjoint, and the cost is one distance a pair and no n^2. Its error is about (1 - r^2)/sqrt(pairs).
-    Ranks are of distances rounded to a relative 2e-10, so that ties in exact arithmetic stay ties; Kendall is tau-b.
+    Uses all n (n - 1)/2 pairs, or ``max_pairs`` of them from random perfect matchings: each matching uses every row
+    once, so its pairs are disjoint, and the cost is one distance per pair instead of n^2. The error of such a sample is
+    about (1 - r^2)/sqrt(pairs). Distances are rounded to a relative 2e-10 before they are ranked, so that ties in exact
+    arithmetic stay ties; Kendall is tau-b.
 
     Args:
         x: first rows.
@@ -35,13 +36,12 @@ def rsa(
         distance: ``euclidean``, ``sqeuclidean``, ``cosine`` or ``correlation``.
         correlation: ``spearman``, ``pearson`` or ``kendall`` (use at most about 2e6 pairs).
         max_pairs: None for all pairs, else at least 3.
-        seed: of the matchings.
+        seed: seed of the matchings.
 
     Raises:
         ForesightError: a matrix is invalid, has fewer than 3 rows or only equal distances, or an option is impossible.
 
-    Source: Kriegeskorte, Mur, Bandettini 2008. Its significance is `mantel_test`'s business: distances are not
-    independent.
+    Source: Kriegeskorte, Mur, Bandettini 2008. For its significance use `mantel_test`: distances are not independent.
 
     Example:
         >>> import numpy as np
@@ -54,7 +54,7 @@ def rsa(
     n = len(first)
     spaces = first.distances(distance), second.distances(distance)
     if max_pairs is None or max_pairs >= n * (n - 1) // 2:
-        distances = (space.condensed() for space in spaces)  # one side's at a time
+        distances = (space.condensed() for space in spaces)  # a generator: the distances of one side at a time
     else:
         check_count(max_pairs, "max_pairs", low=3, high=n * (n - 1) // 2)
         left, right = random_matchings(n, max_pairs, seed)
@@ -69,7 +69,7 @@ def rsa(
 
 
 def random_matchings(n: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """``pairs`` pairs of row indices, ``[pairs]`` each, from as many random perfect matchings of n rows as it takes."""
+    """Draw ``pairs`` pairs of row indices, ``[pairs]`` each, from as many random perfect matchings as needed."""
     rng = np.random.default_rng(seed)
     half = n // 2
     shuffles = [rng.permutation(n) for _ in range(-(-pairs // half))]
@@ -79,10 +79,10 @@ def random_matchings(n: int, pairs: int, seed: int) -> tuple[np.ndarray, np.ndar
 
 
 def check_distances(distances: torch.Tensor, name: str) -> torch.Tensor:
-    """``distances`` as they came.
+    """Return ``distances`` unchanged, after a check that they differ.
 
     Raises:
-        ForesightError: all are equal, so that nothing correlates with them.
+        ForesightError: all are equal, so that a correlation with them is undefined.
     """
     rounded = round_to_ties(distances)
     if (rounded == rounded[0]).all():
@@ -91,7 +91,7 @@ def check_distances(distances: torch.Tensor, name: str) -> torch.Tensor:
 
 
 def correlate(a: torch.Tensor, b: torch.Tensor, correlation: str) -> float:
-    """Pearson's r, Spearman's rho or Kendall's tau-b of two vectors ``[p]`` of distances."""
+    """Return Pearson's r, Spearman's rho or Kendall's tau-b of two vectors ``[p]`` of distances."""
     if correlation == "kendall":
         rounded = (round_to_ties(values).cpu().numpy() for values in (a, b))
         return float(scipy.stats.kendalltau(*rounded).statistic)
@@ -99,7 +99,7 @@ def correlate(a: torch.Tensor, b: torch.Tensor, correlation: str) -> float:
 
 
 def standard_scores(distances: torch.Tensor, correlation: str) -> torch.Tensor:
-    """The distances (``pearson``) or their ranks (``spearman``), centred and scaled to length one ``[p]``."""
+    """Return the distances (``pearson``) or their ranks (``spearman``), centred and scaled to length one ``[p]``."""
     if correlation == "spearman":
         centred = average_ranks(round_to_ties(distances))
         centred -= centred.mean()
@@ -109,13 +109,13 @@ def standard_scores(distances: torch.Tensor, correlation: str) -> torch.Tensor:
 
 
 def average_ranks(values: torch.Tensor) -> torch.Tensor:
-    """Ranks from 1 ``[p]``, equal values sharing the mean of theirs."""
+    """Return ranks from 1 ``[p]``; equal values share the mean of their ranks."""
     if values.device.type == "cpu":  # NumPy sorts several times faster than torch
         order = torch.from_numpy(np.argsort(values.numpy()))
         ordered = values[order]
     else:
         ordered, order = values.sort()
-    same = torch.zeros(len(values) + 1, dtype=torch.int8, device=values.device)  # as the one before
+    same = torch.zeros(len(values) + 1, dtype=torch.int8, device=values.device)  # 1: equal to the value before
     same[1:-1] = ordered[1:] == ordered[:-1]
     edges = same.diff()
     first, last = (edges == 1).nonzero().flatten(), (edges == -1).nonzero().flatten()  # of each run of equal values

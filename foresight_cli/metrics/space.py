@@ -1,4 +1,4 @@
-"""One space with what several measures share computed once: give a `Space` wherever a measure takes a matrix."""
+"""A space whose intermediate results are computed once and shared by measures; pass a `Space` in place of a matrix."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Space:
     """The rows of ``x [n, d]``, float64, and their Gram matrix, distances and principal axes, each computed once.
 
     CKA, its error, RSA, the Mantel test, neighbourhoods, intrinsic dimension, spectra and Procrustes all follow from
-    the one ``[n, n]`` Gram matrix of the centred rows. A measure that is given a `Space` takes it from there; given a
-    tensor or an array, it makes one of its own. What is computed stays in memory as long as the space does: 8 n^2 bytes
-    each for the Gram matrix and the squared distances.
+    the ``[n, n]`` Gram matrix of the centred rows. A measure that gets a `Space` uses the results stored in it; one
+    that gets a tensor or an array makes a new space. Results stay in memory as long as the space does: 8 n^2 bytes each
+    for the Gram matrix and the squared distances.
 
     Args:
-        x: a tensor or array ``[n, d]`` of finite real numbers; a float64 one is not copied, and must stay as it is.
-        name: what an error message calls it.
+        x: a tensor or array ``[n, d]`` of finite real numbers; a float64 one is not copied, and must not be changed.
+        name: the name of ``x`` in error messages.
 
     Raises:
         ForesightError: ``x`` is not such a matrix.
@@ -52,7 +52,7 @@ class Space:
 
     @property
     def device(self) -> torch.device:
-        """Where its numbers lie."""
+        """Device of the rows."""
         return self.values.device
 
     @property
@@ -87,17 +87,17 @@ class Space:
         return ascending.flip(1)
 
     def distances(self, distance: str = "euclidean") -> RowDistances:
-        """The distances between the rows; Euclidean ones from `gram`, while that fits."""
+        """Return the distances between the rows; Euclidean ones from `gram`, where that fits in memory."""
         if distance not in self._distances:
             euclidean = distance in ("euclidean", "sqeuclidean")
-            products = self._products  # not the space: it would never be freed, and hold up gigabytes
+            products = self._products  # not the space itself: the reference cycle would keep gigabytes in memory
             gram = (lambda: products.gram) if euclidean and len(self) <= GRAM_ROWS else None
             rows = self.centred if euclidean else self.values
             self._distances[distance] = RowDistances(rows, distance, self.name, gram=gram, prepared=euclidean)
         return self._distances[distance]
 
     def varying(self, name: str, *, measure: str) -> Space:
-        """The space itself.
+        """Return the space itself, after a check that its rows vary.
 
         Raises:
             ForesightError: all its rows are equal.
@@ -110,7 +110,7 @@ class Space:
 
     @property
     def wide(self) -> bool:
-        """Whether it has more columns than rows."""
+        """True if it has more columns than rows."""
         return len(self) < self.values.shape[1]
 
 
@@ -132,11 +132,11 @@ class _Products:
 SpaceLike: TypeAlias = Matrix | Space
 
 GRAM_ROWS = 12_000
-"""More rows than this (1.2 GB a matrix) are worked through in tiles, without keeping ``[n, n]``."""
+"""Above this many rows (1.2 GB per matrix) measures work in tiles and keep no ``[n, n]`` matrix."""
 
 
 def as_space(x: SpaceLike, name: str, *, measure: str, min_rows: int) -> Space:
-    """``x`` as a `Space`, itself if it is one.
+    """Return ``x`` as a `Space`; unchanged if it is one.
 
     Raises:
         ForesightError: ``x`` is not a matrix of real, finite numbers with at least ``min_rows`` rows.
@@ -149,7 +149,7 @@ def as_space(x: SpaceLike, name: str, *, measure: str, min_rows: int) -> Space:
 
 
 def as_spaces(x: SpaceLike, y: SpaceLike, *, measure: str, min_rows: int) -> tuple[Space, Space]:
-    """Both sides of a comparison, on the device of ``x``.
+    """Return both sides of a comparison as spaces on the device of ``x``.
 
     Raises:
         ForesightError: one of them is not a valid matrix, or they differ in their number of rows.

@@ -1,4 +1,4 @@
-"""How many directions a space uses: eigenvalues of the covariance and three summaries of them."""
+"""Dimension of a space: the eigenvalues of its covariance and three summaries of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from foresight_cli.metrics.space import Space, SpaceLike, as_space
 def participation_ratio(x: SpaceLike) -> float:
     """(sum of eigenvalues)^2 / sum of their squares, of the covariance of ``x [n, d]``: 1 for a line, d for a ball.
 
-    Costs no eigendecomposition: it is (tr C)^2 / |C|^2.
+    Needs no eigendecomposition: it is (tr C)^2 / |C|^2.
 
     Raises:
         ForesightError: ``x`` is invalid or constant.
@@ -34,8 +34,8 @@ def effective_rank(x: SpaceLike) -> float:
     Raises:
         ForesightError: ``x`` is invalid or constant.
 
-    Source: Roy and Vetterli 2007. Deviation: theirs is the entropy of the singular values; this, of their squares, so
-    that it weighs variance, as `participation_ratio` does.
+    Source: Roy and Vetterli 2007. Deviation: theirs is the entropy of the singular values; this is the entropy of their
+    squares, so that it measures variance, as `participation_ratio` does.
 
     Example:
         >>> round(effective_rank([[2, 0], [-2, 0], [0, 1], [0, -1]]), 4)
@@ -47,9 +47,9 @@ def effective_rank(x: SpaceLike) -> float:
 
 
 def pca_dimension(x: SpaceLike, *, variance: float = 0.95) -> int:
-    """The smallest number of principal components of ``x [n, d]`` that hold the share ``variance`` of its variance.
+    """Smallest number of principal components of ``x [n, d]`` that hold the share ``variance`` of its variance.
 
-    At most min(n - 1, d): with few rows it says more about n than about the space.
+    At most min(n - 1, d): with few rows it depends more on n than on the space.
 
     Raises:
         ForesightError: ``x`` is invalid or constant, or ``variance`` is not within 0 .. 1.
@@ -67,7 +67,7 @@ def pca_dimension(x: SpaceLike, *, variance: float = 0.95) -> int:
 
 
 def covariance_eigenvalues(x: SpaceLike, measure: str) -> torch.Tensor:
-    """Eigenvalues of the scatter matrix of ``x [n, d]``, min(n, d) of them, the largest first, none negative.
+    """Return the min(n, d) eigenvalues of the scatter matrix of ``x [n, d]``, the largest first, none negative.
 
     Raises:
         ForesightError: ``x`` is invalid or constant.

@@ -1,4 +1,4 @@
-"""The one place where a metric's inputs are checked, moved to float64 and centred."""
+"""Checks of the inputs of metrics, their conversion to float64, and centring."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ TILE_NUMBERS = 1 << 24
 
 
 def as_matrix(x: Matrix, name: str, *, measure: str, min_rows: int, first_row: int = 0) -> torch.Tensor:
-    """``x`` as a float64 tensor ``[n, d]`` on its own device, detached from any graph.
+    """Return ``x`` as a float64 tensor ``[n, d]`` on the same device, detached from any graph.
 
-    Arguments and errors as of `checked_matrix`.
+    Arguments and errors as for `checked_matrix`.
     """
     return checked_matrix(x, name, measure=measure, min_rows=min_rows, first_row=first_row).to(torch.float64)
 
 
 def checked_matrix(x: Matrix, name: str, *, measure: str, min_rows: int, first_row: int = 0) -> torch.Tensor:
-    """``x`` as a tensor ``[n, d]`` on its own device, detached from any graph; what is no plain float becomes float64.
+    """Return ``x`` as a tensor ``[n, d]`` on the same device, detached from any graph; other types become float64.
 
-    Apple's MPS has no float64, so such tensors are measured on the CPU.
+    Floating types of 16 to 64 bits are kept. Apple's MPS has no float64, so such tensors are moved to the CPU.
 
     Args:
         x: a tensor or array ``[n, d]`` of real numbers.
-        name: what an error message calls it.
-        measure: the function that asks, for the error message.
+        name: the name of ``x`` in error messages.
+        measure: the name of the calling function in error messages.
         min_rows: the smallest n for which the measure is defined.
-        first_row: the number of the first row in messages, for a batch out of many.
+        first_row: the number of the first row in messages, for one batch of many.
 
     Raises:
         ForesightError: ``x`` is not a matrix of real, finite numbers with at least ``min_rows`` rows.
@@ -49,7 +49,7 @@ def checked_matrix(x: Matrix, name: str, *, measure: str, min_rows: int, first_r
         raise ForesightError(f"{name} has shape {list(tensor.shape)}: {measure} wants [n, d], one row a sample")
     if len(tensor) < min_rows:
         raise ForesightError(f"{name} has {len(tensor)} rows: {measure} wants at least {min_rows}")
-    # The sum takes a tenth of the time of looking at each number; it may run over by itself.
+    # The sum takes a tenth of the time of checking each number; but it may overflow for finite numbers, too.
     if not tensor.sum().isfinite() and not (finite := torch.isfinite(tensor)).all():
         rows = (torch.nonzero(~finite.all(dim=1)).flatten() + first_row).tolist()
         raise ForesightError(f"{name} has NaN or Inf in {row_list(rows)}: {measure} wants finite numbers")
@@ -57,7 +57,7 @@ def checked_matrix(x: Matrix, name: str, *, measure: str, min_rows: int, first_r
 
 
 def as_pair(x: Matrix, y: Matrix, *, measure: str, min_rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """``x [n, d1]`` and ``y [n, d2]`` as float64 tensors on the device of ``x``.
+    """Return ``x [n, d1]`` and ``y [n, d2]`` as float64 tensors on the device of ``x``.
 
     Raises:
         ForesightError: one of them is not a valid matrix, or they differ in their number of rows.
@@ -70,12 +70,12 @@ def as_pair(x: Matrix, y: Matrix, *, measure: str, min_rows: int) -> tuple[torch
 
 
 def mismatched_rows(first: int, second: int, measure: str) -> ForesightError:
-    """The error for sides of different length."""
+    """Return the error for two sides with different numbers of rows."""
     return ForesightError(f"x has {first} rows and y has {second}: {measure} wants the same samples in the same order")
 
 
 def as_codes(labels: Labels, n: int, name: str) -> npt.NDArray[np.int64]:
-    """One integer a row ``[n]``, equal where the labels are equal, counted from 0 in order of first appearance.
+    """Return one integer per row ``[n]``, equal where the labels are equal, from 0 in order of first appearance.
 
     Raises:
         ForesightError: there are not ``n`` labels, or some are None or NaN.
@@ -92,23 +92,23 @@ def as_codes(labels: Labels, n: int, name: str) -> npt.NDArray[np.int64]:
 
 
 def centre(x: torch.Tensor) -> torch.Tensor:
-    """``x [n, d]`` minus its column means; a constant column comes out as exact zeros.
+    """Subtract the column means from ``x [n, d]``; a constant column becomes exact zeros.
 
-    The first row is taken off first: the mean of n equal numbers can differ from them in the last bit, and a constant
-    column would become noise that a later division by its norm blows up.
+    The first row is subtracted first: the mean of n equal numbers can differ from them in the last bit, and a constant
+    column would become noise that a later division by its norm amplifies.
     """
     shifted = x - x[0]
     return shifted.sub_(shifted.mean(dim=0))
 
 
 def column_means(x: torch.Tensor) -> torch.Tensor:
-    """The means ``[d]`` that `centre` takes off, exact for constant columns."""
+    """Return the means ``[d]`` that `centre` subtracts, exact for constant columns."""
     means: torch.Tensor = x[0] + (x - x[0]).mean(dim=0)
     return means
 
 
 def centre_varying(x: torch.Tensor, name: str, *, measure: str) -> torch.Tensor:
-    """``x [n, d]`` centred.
+    """Return ``x [n, d]`` centred, after a check that its rows vary.
 
     Raises:
         ForesightError: all rows are equal.
@@ -120,27 +120,27 @@ def centre_varying(x: torch.Tensor, name: str, *, measure: str) -> torch.Tensor:
 
 
 def check_choice(value: str, choices: Sequence[str], name: str) -> None:
-    """Refuse a word that is not one of ``choices``.
+    """Check that ``value`` is one of ``choices``.
 
     Raises:
-        ForesightError: it is none of them.
+        ForesightError: it is not.
     """
     if value not in choices:
         raise ForesightError(f"{name}={value!r}: wanted one of {', '.join(choices)}")
 
 
 def check_count(value: int, name: str, *, low: int, high: int, why: str = "") -> None:
-    """Refuse an integer outside ``low..high``.
+    """Check that an integer is within ``low..high``.
 
     Raises:
-        ForesightError: it is outside.
+        ForesightError: it is not.
     """
     if not low <= value <= high:
         raise ForesightError(f"{name}={value}: wanted {low} to {high}{why}")
 
 
 def row_list(rows: Sequence[int]) -> str:
-    """``row 3`` or ``rows 3, 7 and 12 more``: the first ten by their index."""
+    """Return ``row 3`` or ``rows 3, 7 and 12 more``: the first ten by their index."""
     shown = ", ".join(str(row) for row in rows[:10])
     more = f" and {len(rows) - 10} more" if len(rows) > 10 else ""
     return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"
@@ -156,5 +156,5 @@ def _as_tensor(x: Matrix, name: str) -> torch.Tensor:
     if array.dtype.kind not in "fiub":
         raise ForesightError(f"{name} has dtype {array.dtype}: wanted real numbers")
     array = np.ascontiguousarray(array, dtype=array.dtype if array.dtype in _FLOATS else np.float64)
-    # torch warns about memory that it may not write to (a memory map, a view of a file): copy it.
+    # torch warns about read-only memory (a memory map, a view of a file): copy it.
     return torch.from_numpy(array if array.flags.writeable else array.copy())

@@ -152,5 +152,5 @@ def test_what_is_left_out_is_said(very_many, monkeypatch, caplog):
     monkeypatch.setattr("foresight_cli.metrics.duplicates.MOST_HEADS", 3)
     duplicate_groups(crowds(200, n=5))
     assert caplog.messages == [
-        "warning: 1200 rows have so many neighbours that not all near-duplicates among them are found"
+        "warning: 1200 rows have too many neighbours to find all near-duplicates among them"
     ]

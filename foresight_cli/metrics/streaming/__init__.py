@@ -1,4 +1,4 @@
-"""The same measures for rows that do not fit in memory: ``torchmetrics.Metric`` classes that workers merge."""
+"""Measures for rows that do not fit in memory: ``torchmetrics.Metric`` classes that can be merged across workers."""
 
 from foresight_cli.metrics.streaming.cka import LinearCKA
 from foresight_cli.metrics.streaming.moments import Moments, MomentsResult

@@ -11,22 +11,22 @@ from foresight_cli.metrics.linear_algebra import scatter_matrix
 from foresight_cli.metrics.streaming.moments import MomentMetric, MomentPart
 from foresight_cli.metrics.validation import Matrix
 
-# As in memory: a debiased denominator below this share of the biased one is rounding.
+# As in `foresight_cli.metrics.cka`: a debiased denominator below this share of the biased one is rounding error.
 _NO_STRUCTURE = 1e-12
 
 
 class AlignmentPart(MomentPart):
-    """What linear CKA needs of rows (x, y) about their mean, with k = |x|^2 and l = |y|^2 of each row."""
+    """The sums for linear CKA over rows (x, y) about their mean, with k = |x|^2 and l = |y|^2 of each row."""
 
     @staticmethod
     def shapes(n: int, d1: int, d2: int) -> dict[str, tuple[int, ...]]:
-        """Scatter matrices; sums of k k, k l and l l; and of k z and l z, z = (x, y)."""
+        """Return shapes of scatter matrices; of sums of k k, k l, l l; and of sums of k z and l z, z = (x, y)."""
         scatters: dict[str, tuple[int, ...]] = {"xx": (d1, d1), "xy": (d1, d2), "yy": (d2, d2)}
         d = d1 + d2
         return {"origin": (d,), "mean": (d,), **scatters, "kk": (), "kl": (), "ll": (), "kz": (d,), "lz": (d,)}
 
     def _shift(self, by: torch.Tensor) -> None:
-        # k becomes k + 2 x.dx + |dx|^2, l the same with y; sums of x and y alone are 0 and drop out.
+        # k becomes k + 2 x.dx + |dx|^2, and l the same with y; the sums of x and of y are 0.
         n, (dx, dy) = self.n, self.sides(by)
         p, q = dx @ dx, dy @ dy
         k, l_ = self["xx"].trace(), self["yy"].trace()
@@ -56,7 +56,7 @@ class AlignmentPart(MomentPart):
         self["lz"].add_(l_ @ rows)
 
     def cka(self, *, debiased: bool) -> torch.Tensor:
-        """CKA from the sums.
+        """Return CKA, computed from the sums.
 
         Raises:
             ForesightError: a side is constant, or (debiased) its rows are all equally far apart.
@@ -75,7 +75,7 @@ class AlignmentPart(MomentPart):
             for side, value in (("x", xx), ("y", yy)):
                 if value <= _NO_STRUCTURE * biased[side]:
                     raise ForesightError(f"{side} has rows that are all equally far apart: debiased CKA is 0/0 there")
-        # Two roots: the product of huge sums may run over.
+        # Two square roots: the product of huge sums may overflow.
         return xy / (xx.sqrt() * yy.sqrt())
 
     def _unbiased(self, product: torch.Tensor, together: torch.Tensor, apart: torch.Tensor) -> torch.Tensor:
@@ -84,15 +84,15 @@ class AlignmentPart(MomentPart):
 
 
 class LinearCKA(MomentMetric):
-    """Linear CKA of rows ``[n, d1]`` and ``[n, d2]`` that come in batches: `linear_cka` of all rows, exactly.
+    """Linear CKA of rows ``[n, d1]`` and ``[n, d2]`` that come in batches: exactly `linear_cka` of all rows.
 
-    One pass, and any split of the rows over batches and workers gives the same number but for the last bits. Memory
+    It needs one pass. Any split of the rows over batches and workers gives the same number up to the last bits. Memory
     is 8 (d1^2 + d1 d2 + d2^2) bytes, 0.88 GB at 3,584 and 8,192, twice that while two parts are merged; time
     n (d1^2 + d1 d2 + d2^2), so for many wide rows use a GPU: ``LinearCKA().to("cuda")``.
 
     Args:
         debiased: the debiased ratio (True), the biased one (False), or both by name (None).
-        **kwargs: torchmetrics' own.
+        **kwargs: arguments of ``torchmetrics.Metric``.
 
     Raises:
         ForesightError: a batch is invalid; at ``compute``, a side is constant, or (debiased) there are fewer than 4
@@ -105,11 +105,11 @@ class LinearCKA(MomentMetric):
         >>> import numpy as np
         >>> x = np.array([[0, 0], [1, 0], [0, 2], [3, 1], [2, 4]])
         >>> y = np.array([[0, 1], [1, 1], [1, 3], [4, 0], [2, 5]])
-        >>> here, there = LinearCKA(), LinearCKA()
-        >>> here.update(x[:2], y[:2])
-        >>> there.update(x[2:], y[2:])
-        >>> here.merge_state(there)
-        >>> round(float(here.compute()), 6)
+        >>> first, second = LinearCKA(), LinearCKA()
+        >>> first.update(x[:2], y[:2])
+        >>> second.update(x[2:], y[2:])
+        >>> first.merge_state(second)
+        >>> round(float(first.compute()), 6)
         0.662543
     """
 
@@ -123,14 +123,15 @@ class LinearCKA(MomentMetric):
         """Add the rows ``x [b, d1]`` and ``y [b, d2]``; b may be 0.
 
         Raises:
-            ForesightError: a batch is invalid, they differ in rows, or are not as wide as the rows before.
+            ForesightError: a batch is invalid, the sides differ in their number of rows, or have other widths than the
+                rows before.
         """
         with torch.inference_mode(False), torch.no_grad():
             first, second = self._batch(x, y)
             self._add(0, first, second)
 
     def compute(self) -> torch.Tensor | dict[str, torch.Tensor]:
-        """CKA of all rows so far, a float64 tensor without dimensions; of both kinds, a dict of them."""
+        """Return CKA of all rows so far, a float64 tensor without dimensions; for both kinds, a dict of two."""
         self._check_rows(2 if self.debiased is False else 4)
         (part,) = self._merged()
         assert isinstance(part, AlignmentPart)

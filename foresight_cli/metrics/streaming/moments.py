@@ -1,4 +1,4 @@
-"""Mean and covariance of rows that come in batches, and how sums about one centre become sums about another."""
+"""Mean and covariance of rows that come in batches, and the conversion of sums from one centre to another."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from foresight_cli.metrics.validation import Matrix
 
 
 class MomentPart(Part):
-    """Sums over rows z = (x, y) about their own mean.
+    """Sums over rows z = (x, y) about the mean of these rows.
 
-    The mean is kept relative to ``origin``, the first row. Data far from zero thus lose no digits: two nearby numbers
+    The mean is kept relative to ``origin``, the first row. So data far from zero lose no digits: two nearby numbers
     have an exact difference, and only differences are added up.
     """
 
     @staticmethod
     def shapes(n: int, d1: int, d2: int) -> dict[str, tuple[int, ...]]:
-        """First row and mean of z, and the scatter matrix of x."""
+        """Return shapes of the first row and the mean of z, and of the scatter matrix of x."""
         return {"origin": (d1 + d2,), "mean": (d1 + d2,), "xx": (d1, d1)}
 
     def add(self, x: torch.Tensor, y: torch.Tensor) -> None:
         """Add the rows ``x [b, d1]`` and ``y [b, d2]``, b at least 1, of any floating type."""
         rows = self.flat.new_empty(len(x), self.d1 + self.d2)
         for side, into in zip((x, y), self.sides(rows), strict=True):
-            into.copy_(side)  # becomes float64 on the way: no copy in between
+            into.copy_(side)  # converts to float64 without a temporary copy
         if self.n == 0:
             self["origin"].copy_(rows[0])
         rows -= self["origin"]
@@ -38,20 +38,20 @@ class MomentPart(Part):
         self.flat[1] += len(rows)
 
     def absorb(self, other: Part) -> None:
-        """Add the rows of another part, exactly: both are first brought about their common mean."""
+        """Add the rows of another part, exactly: the sums of both are first moved to the common mean."""
         if not other.n:
             return
         assert isinstance(other, MomentPart)
         if self.n == 0:
             self["origin"].copy_(other["origin"])
         self._move(self._mean_with(self["mean"] + other._from_mean_of(self), other.n))
-        theirs = other.about(self)
+        moved = other.about(self)
         for name in self._place.keys() - {"origin", "mean"}:
-            self[name].add_(theirs[name])
-        self.flat[1] += theirs.n
+            self[name].add_(moved[name])
+        self.flat[1] += moved.n
 
     def about(self, other: MomentPart) -> MomentPart:
-        """A copy whose sums are about the mean of another part."""
+        """Return a copy whose sums are about the mean of another part."""
         copy = self.clone()
         assert isinstance(copy, MomentPart)
         by = self._from_mean_of(other)
@@ -60,7 +60,7 @@ class MomentPart(Part):
         return copy
 
     def sides(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The columns of x and those of y in rows or in one row."""
+        """Return the columns of x and those of y in rows or in one row."""
         return z[..., : self.d1], z[..., self.d1 :]
 
     def _from_mean_of(self, other: MomentPart) -> torch.Tensor:
@@ -70,13 +70,13 @@ class MomentPart(Part):
         return self["mean"] + (mean - self["mean"]) * (rows / (self.n + rows))
 
     def _move(self, mean: torch.Tensor) -> None:
-        """Bring all sums about ``mean``."""
+        """Move all sums to the centre ``mean``."""
         if self.n:
             self._shift(self["mean"] - mean)
         self["mean"].copy_(mean)
 
     def _shift(self, by: torch.Tensor) -> None:
-        """Sums over rows a, which have mean 0, become sums over a + ``by``."""
+        """Turn the sums over rows a, which have mean 0, into sums over a + ``by``."""
         x, _ = self.sides(by)
         self["xx"].addr_(x, x, alpha=self.n)
 
@@ -104,10 +104,10 @@ class MomentMetric(StreamingMetric):
 
 
 class MomentsResult(NamedTuple):
-    """Moments of n rows. Of a single column, torchmetrics makes each array a tensor without dimensions.
+    """Moments of n rows. With a single column, torchmetrics makes each array a tensor without dimensions.
 
     Attributes:
-        n: rows.
+        n: number of rows.
         mean: ``[d]``.
         variance: ``[d]``, with n - 1 in the denominator.
         covariance: ``[d, d]``, with n - 1 in the denominator.
@@ -120,7 +120,7 @@ class MomentsResult(NamedTuple):
 
 
 class CovarianceMetric(MomentMetric):
-    """A measure of one space that follows from its covariance; those in one ``MetricCollection`` share the sums.
+    """A measure computed from the covariance of one space; measures in one ``MetricCollection`` share the sums.
 
     Memory is 8 d^2 bytes: 103 MB at d = 3,584, 537 MB at d = 8,192.
     """
@@ -132,14 +132,14 @@ class CovarianceMetric(MomentMetric):
         """Add the rows ``x [b, d]``; b may be 0.
 
         Raises:
-            ForesightError: ``x`` is invalid, or not as wide as the rows before.
+            ForesightError: ``x`` is invalid, or has another width than the rows before.
         """
         with torch.inference_mode(False), torch.no_grad():
             batch = self._batch_of_one(x)
             self._add(0, batch, batch[:, :0])
 
     def _scatter(self) -> MomentPart:
-        """The sums over all rows.
+        """Return the sums over all rows.
 
         Raises:
             ForesightError: there are fewer than 2 rows.
@@ -154,7 +154,7 @@ class Moments(CovarianceMetric):
     """Number, mean, variance and covariance of rows ``[n, d]`` that come in batches, as `MomentsResult`.
 
     Raises:
-        ForesightError: a batch is invalid; at ``compute``, fewer than 2 rows came.
+        ForesightError: a batch is invalid; at ``compute``, there are fewer than 2 rows.
 
     Source: Chan, Golub and LeVeque 1983, eq. 2.1, with the mean kept relative to the first row.
 
@@ -169,7 +169,7 @@ class Moments(CovarianceMetric):
     """
 
     def compute(self) -> MomentsResult:
-        """The moments of all rows so far."""
+        """Return the moments of all rows so far."""
         part = self._scatter()
         covariance = part["xx"] / (part.n - 1)
         return MomentsResult(part.n, part["origin"] + part["mean"], covariance.diagonal().clone(), covariance)

@@ -1,4 +1,4 @@
-"""Everything that one pass over two spaces gives: CKA, the probe and both spectra, from sums that they share."""
+"""All measures of two spaces in one pass: CKA, the probe and both spectra, from shared sums."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from foresight_cli.metrics.streaming.probe import LinearProbe, ProbePart, Stream
 
 
 class StreamedPair(NamedTuple):
-    """What all rows say of two spaces.
+    """Measures of two spaces over all rows.
 
     Attributes:
-        rows: how many.
+        rows: number of rows.
         cka: debiased linear CKA.
-        cka_biased: the biased one.
+        cka_biased: biased linear CKA.
         probe: held-out quality of ridge regression from x to y.
-        x_eigenvalues: of the covariance of x, as shares of their sum, the largest first ``[min(d1, n - 1)]``.
-        y_eigenvalues: of y.
+        x_eigenvalues: eigenvalues of the covariance of x, as shares of their sum, the largest first
+            ``[min(d1, n - 1)]``.
+        y_eigenvalues: the same of y.
     """
 
     rows: int
@@ -41,14 +42,14 @@ class PairPart(AlignmentPart, ProbePart):
 
 
 class SpacePair(LinearProbe):
-    """`LinearCKA`, `LinearProbe` and the spectra of x ``[n, d1]`` and y ``[n, d2]`` in one pass, for one price.
+    """`LinearCKA`, `LinearProbe` and the spectra of x ``[n, d1]`` and y ``[n, d2]`` in one pass, from shared sums.
 
-    The sums of the folds are those of the probe; added up they are those of CKA and of both covariances. Memory is
-    8 folds (d1^2 + d1 d2 + d2^2) bytes, 0.54 GB for five folds of 3,584 and 128 columns. `update` is quickest with
-    thousands of rows at a time, since each call moves the sums to a new mean.
+    The sums of the folds serve the probe; added up, they serve CKA and both covariances. Memory is
+    8 folds (d1^2 + d1 d2 + d2^2) bytes, 0.54 GB for five folds of 3,584 and 128 columns. `update` is fastest with
+    thousands of rows at a time, because each call moves the sums to a new mean.
 
     Raises:
-        ForesightError: as `LinearProbe` and `LinearCKA` do.
+        ForesightError: as for `LinearProbe` and `LinearCKA`.
 
     Example:
         >>> import numpy as np
@@ -59,15 +60,15 @@ class SpacePair(LinearProbe):
         >>> for start in range(0, 200, 50):
         ...     rows = np.arange(start, start + 50)
         ...     pair.update(x[rows], y[rows], groups=rows)
-        >>> found = pair.compute()
-        >>> round(found.probe.r2, 2), len(found.x_eigenvalues)
+        >>> result = pair.compute()
+        >>> round(result.probe.r2, 2), len(result.x_eigenvalues)
         (0.93, 10)
     """
 
     part = PairPart
 
     def compute(self) -> StreamedPair:  # type: ignore[override]
-        """The measures over all rows so far."""
+        """Return the measures over all rows so far."""
         self._check_rows(4)
         parts = self._checked_parts()
         probe = self._probe(parts)

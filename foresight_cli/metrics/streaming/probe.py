@@ -1,4 +1,4 @@
-"""The linear probe of rows that come in batches: cross-validated ridge from fold-wise sums."""
+"""The linear probe for rows that come in batches: cross-validated ridge from the sums of each fold."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from foresight_cli.metrics.streaming.streamed_ridge import StreamedRidge
 from foresight_cli.metrics.validation import Labels, Matrix, check_count
 
 MAX_COLUMNS = 8192
-"""Columns of x beyond which the sums of five folds (2.7 GB here) and their eigenvectors are out of proportion."""
+"""Largest number of columns of x: five folds take 2.7 GB at this width, and their eigenvectors as much again."""
 
 
 class StreamedProbe(NamedTuple):
@@ -28,7 +28,7 @@ class StreamedProbe(NamedTuple):
 
     Attributes:
         r2: 1 - sum |y - yhat|^2 / sum |y - train mean|^2, pooled over all rows and columns.
-        r2_standard_error: Nadeau-Bengio's over folds.
+        r2_standard_error: Nadeau and Bengio's standard error over folds.
         r2_interval: r2 -/+ 1.96 standard errors.
         r2_per_fold: r2 within each fold.
         penalties: lambda chosen for each fold.
@@ -42,11 +42,11 @@ class StreamedProbe(NamedTuple):
 
 
 class ProbePart(MomentPart):
-    """The sums of one fold: the scatter of x, that of x with y, and the trace of that of y."""
+    """The sums of one fold: the scatter matrix of x, that of x with y, and the trace of that of y."""
 
     @staticmethod
     def shapes(n: int, d1: int, d2: int) -> dict[str, tuple[int, ...]]:
-        """First row and mean of z = (x, y), then the sums about that mean."""
+        """Return shapes of the first row and the mean of z = (x, y), then of the sums about that mean."""
         return {"origin": (d1 + d2,), "mean": (d1 + d2,), "xx": (d1, d1), "xy": (d1, d2), "yy": ()}
 
     @property
@@ -68,9 +68,10 @@ class ProbePart(MomentPart):
 
 
 def hashed_folds(groups: Labels, folds: int, seed: int = 0, *, first_row: int = 0) -> npt.NDArray[np.int64]:
-    """The fold ``[n]`` of each row, 0 .. folds - 1, from a hash of its group and the seed alone.
+    """Return the fold ``[n]`` of each row, 0 .. folds - 1, from a hash of its group and the seed alone.
 
-    So a group's fold depends neither on the other rows nor on who sees it. Folds are equal in size only on average.
+    So a group's fold depends neither on other rows nor on the worker that has it. Folds are equal in size only on
+    average.
 
     Raises:
         ForesightError: a group is neither a word nor a whole number.
@@ -85,7 +86,7 @@ def hashed_folds(groups: Labels, folds: int, seed: int = 0, *, first_row: int = 
         plain = value.item() if isinstance(value, np.generic) else value
         if not isinstance(plain, str | int):
             raise ForesightError(f"groups has {plain!r} in row {row + first_row}: wanted words or whole numbers")
-        # Python's own hash of a word differs from one process to the next.
+        # Not Python's hash(): that of a word differs from one process to the next.
         digest = hashlib.blake2b(f"{seed}:{plain}".encode(), digest_size=8).digest()
         numbers.append(int.from_bytes(digest, "little") % folds)
     return np.array(numbers, dtype=np.int64)
@@ -94,20 +95,21 @@ def hashed_folds(groups: Labels, folds: int, seed: int = 0, *, first_row: int = 
 class LinearProbe(MomentMetric):
     """Cross-validated ridge regression from x ``[n, d1]`` to y ``[n, d2]`` that come in batches.
 
-    Each fold keeps its sums; the training part of a fold is the merged others. There the columns of x are centred and
-    scaled to variance 1, and lambda is one of ``penalties`` times the mean eigenvalue. One penalty: r2 is that of
-    ``linear_probe(..., folds=<the same>, penalties=[it], reach=inf)``. Several: exact leave-one-out needs the rows, so
-    the multiple is chosen by leaving out one training fold in turn (smallest pooled squared error), each such part
-    standardised anew. Residuals of single rows are not known, so the standard error is Nadeau-Bengio's alone.
+    Each fold keeps its sums; the training part of a fold is all other folds, merged. On it the columns of x are centred
+    and scaled to variance 1, and lambda is one of ``penalties`` times the mean eigenvalue. With one penalty, r2 is that
+    of ``linear_probe(..., folds=<the same>, penalties=[it], reach=inf)``. With several, exact leave-one-out would need
+    the rows. So the multiple is chosen by leaving out one training fold in turn (smallest pooled squared error); each
+    such part is standardised again. The residuals of single rows are unknown, so the standard error is only that of
+    Nadeau and Bengio.
 
-    Memory is 8 folds (d1^2 + d1 d2) bytes; ``compute`` takes one eigendecomposition of a ``[d1, d1]`` matrix a fold,
+    Memory is 8 folds (d1^2 + d1 d2) bytes; ``compute`` takes one eigendecomposition of a ``[d1, d1]`` matrix per fold,
     and, with several penalties, one for each pair of folds.
 
     Args:
-        folds: how many, at least 2; at least 3 with several penalties.
+        folds: number of folds, at least 2; at least 3 with several penalties.
         penalties: multiples of the mean eigenvalue to choose from; default logspace(-3, 3, 13).
-        seed: of the folds that ``groups`` are given.
-        **kwargs: torchmetrics' own.
+        seed: seed for the assignment of ``groups`` to folds.
+        **kwargs: arguments of ``torchmetrics.Metric``.
 
     Raises:
         ForesightError: an option is impossible, or a batch invalid; at ``compute``, a fold is empty, a training part
@@ -150,11 +152,12 @@ class LinearProbe(MomentMetric):
             x: source rows.
             y: target rows.
             fold: the fold of each row ``[b]``, or of all.
-            groups: or the group of each row ``[b]`` (its sample id if it stands alone), which settles its fold: rows of
-                one group are in one fold, on whichever worker.
+            groups: alternatively, the group of each row ``[b]`` (its sample id if it is alone), which determines its
+                fold: rows of one group are in one fold, on every worker.
 
         Raises:
-            ForesightError: a batch is invalid or not as wide as the rows before, x too wide, or the folds are unclear.
+            ForesightError: a batch is invalid or has another width than the rows before, x has too many columns, or the
+                folds are invalid.
         """
         with torch.inference_mode(False), torch.no_grad():
             first, second = self._batch(x, y)
@@ -167,7 +170,7 @@ class LinearProbe(MomentMetric):
                 )
             of_row = torch.from_numpy(self._folds_of(len(first), fold, groups)).to(first.device)
             numbers = of_row.unique().tolist()
-            if len(numbers) == 1:  # as whoever sorts rows by fold gives them
+            if len(numbers) == 1:  # the usual case where the caller sorts rows by fold
                 self._add(numbers[0], first, second)
                 return
             for number in numbers:
@@ -180,23 +183,25 @@ class LinearProbe(MomentMetric):
             raise ForesightError("LinearProbe wants fold= or groups=, one of them, with every batch")
         seen = self.seen
         if groups is not None:
-            given = hashed_folds(groups, self.folds, self.seed, first_row=seen)
+            assigned = hashed_folds(groups, self.folds, self.seed, first_row=seen)
         else:
-            given = np.asarray(fold.cpu() if isinstance(fold, torch.Tensor) else fold)
-            given = np.full(rows, given) if given.ndim == 0 else given.ravel()
-            if given.dtype.kind not in "iuf":
-                raise ForesightError(f"fold has dtype {given.dtype}: wanted whole numbers, 0 to {self.folds - 1}")
-            wrong = np.flatnonzero((given < 0) | (given >= self.folds) | (given % 1 != 0))
+            assigned = np.asarray(fold.cpu() if isinstance(fold, torch.Tensor) else fold)
+            assigned = np.full(rows, assigned) if assigned.ndim == 0 else assigned.ravel()
+            if assigned.dtype.kind not in "iuf":
+                raise ForesightError(f"fold has dtype {assigned.dtype}: wanted whole numbers, 0 to {self.folds - 1}")
+            wrong = np.flatnonzero((assigned < 0) | (assigned >= self.folds) | (assigned % 1 != 0))
             if len(wrong):
                 raise ForesightError(
-                    f"fold is {given[wrong[0]]} in row {seen + wrong[0]}: wanted 0 to {self.folds - 1}"
+                    f"fold is {assigned[wrong[0]]} in row {seen + wrong[0]}: wanted 0 to {self.folds - 1}"
                 )
-        if len(given) != rows:
-            raise ForesightError(f"{'fold' if groups is None else 'groups'} has {len(given)} entries for {rows} rows")
-        return given.astype(np.int64)
+        if len(assigned) != rows:
+            raise ForesightError(
+                f"{'fold' if groups is None else 'groups'} has {len(assigned)} entries for {rows} rows"
+            )
+        return assigned.astype(np.int64)
 
     def compute(self) -> StreamedProbe:
-        """The held-out quality over all rows so far."""
+        """Return the held-out quality over all rows so far."""
         return self._probe(self._checked_parts())
 
     def _probe(self, parts: list[ProbePart]) -> StreamedProbe:
@@ -239,22 +244,22 @@ class LinearProbe(MomentMetric):
         return parts
 
     def _chosen(self, parts: list[ProbePart]) -> list[float]:
-        """The multiple for each fold, from the others: each of them is predicted from the rest in turn."""
+        """Choose the multiple for each fold from the other folds: each of these is predicted from the rest in turn."""
         if len(self.multiples) == 1:
             return [self.multiples[0]] * len(parts)
         errors = np.zeros((len(parts), len(self.multiples)))
-        for one, other in combinations(range(len(parts)), 2):
-            # Without both, the rest is the training part for either: of one where the other is held out.
-            train = joined([part for i, part in enumerate(parts) if i not in (one, other)])
+        for fold, other in combinations(range(len(parts)), 2):
+            # All parts without these two are the training part of each of them when the other is held out.
+            train = joined([part for i, part in enumerate(parts) if i not in (fold, other)])
             ridge = StreamedRidge(train, len(self.multiples))
             penalties = [multiple * ridge.mean_eigenvalue for multiple in self.multiples]
-            errors[one] += ridge.errors(_about(parts[other], train), penalties)
-            errors[other] += ridge.errors(_about(parts[one], train), penalties)
+            errors[fold] += ridge.errors(_about(parts[other], train), penalties)
+            errors[other] += ridge.errors(_about(parts[fold], train), penalties)
         return [self.multiples[best] for best in errors.argmin(axis=1)]
 
 
 def joined(parts: Sequence[ProbePart]) -> ProbePart:
-    """The sums of several folds together."""
+    """Return the sums of several folds together."""
     whole = parts[0].clone()
     assert isinstance(whole, ProbePart)
     for part in parts[1:]:
@@ -263,7 +268,7 @@ def joined(parts: Sequence[ProbePart]) -> ProbePart:
 
 
 def _about(part: ProbePart, other: ProbePart) -> ProbePart:
-    """The sums of ``part`` about the mean of ``other``."""
+    """Return the sums of ``part`` about the mean of ``other``."""
     moved = part.about(other)
     assert isinstance(moved, ProbePart)
     return moved

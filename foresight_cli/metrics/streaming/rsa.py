@@ -1,4 +1,4 @@
-"""RSA of rows that come in batches, on a sample of rows that depends on neither batches nor workers."""
+"""RSA for rows that come in batches, on a sample of rows that depends neither on batches nor on workers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from foresight_cli.metrics.rsa import CORRELATIONS, rsa
 from foresight_cli.metrics.streaming.stream import Part, StreamingMetric
 from foresight_cli.metrics.validation import Matrix, check_choice, check_count
 
-# Indices are kept as float64, which holds whole numbers exactly up to here.
+# Indices are stored as float64, which is exact for whole numbers up to here.
 _MAX_INDEX = 2**53
 
 
 class StreamedRSA(NamedTuple):
-    """A correlation of distances within a sample of rows.
+    """Correlation of distances within a sample of rows.
 
     Attributes:
         rsa: the correlation.
         standard_error: (1 - rsa^2) / sqrt(pairs) for the choice of pairs, plus 0.5 / sqrt(rows) for that of rows: a
             rule of thumb, on the safe side for rsa near 1.
-        rows: rows in the sample.
-        pairs: pairs whose distances were correlated.
+        rows: number of rows in the sample.
+        pairs: number of pairs whose distances were correlated.
     """
 
     rsa: float
@@ -38,24 +38,24 @@ class StreamedRSA(NamedTuple):
 
 
 class SamplePart(Part):
-    """Rows with their indices, and how many rows they were drawn from."""
+    """A sample of rows with their indices, and the number of rows that it was drawn from."""
 
     @staticmethod
     def shapes(n: int, d1: int, d2: int) -> dict[str, tuple[int, ...]]:
-        """The n rows kept, in no order."""
+        """Return shapes of the count, the indices and both sides of the n rows kept, in no order."""
         return {"count": (), "index": (n,), "x": (n, d1), "y": (n, d2)}
 
     @property
     def seen(self) -> int:
-        """Rows that it was drawn from."""
+        """Number of rows that the sample was drawn from."""
         return int(self["count"])
 
     def indices(self) -> npt.NDArray[np.int64]:
-        """The index of each row kept ``[n]``."""
+        """Return the index of each row kept ``[n]``."""
         return self["index"].cpu().numpy().astype(np.int64)
 
     def grown(self, index: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> SamplePart:
-        """A sample that holds these rows too."""
+        """Return a sample that also holds these rows."""
         larger = SamplePart.zeros(self.key, self.n + len(index), self.d1, self.d2, self.flat.device)
         assert isinstance(larger, SamplePart)
         larger["count"].copy_(self["count"])
@@ -65,7 +65,7 @@ class SamplePart(Part):
 
 
 def row_hash(index: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
-    """A number in the order of which rows are drawn ``[n]``, different for different indices.
+    """Return numbers ``[n]`` in whose order rows are drawn, different for different indices.
 
     Source: the SplitMix64 generator (Steele, Lea and Flood 2014), whose steps can all be undone.
 
@@ -86,32 +86,32 @@ def row_hash(index: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
 class RSA(StreamingMetric):
     """Correlation of the distances within x ``[n, d1]`` and within y ``[n, d2]``, whose rows come in batches.
 
-    A distance needs both rows at hand, so a sample is kept: the ``rows`` rows whose hash of seed and index is smallest.
-    It is a uniform draw, the same for any split over batches and workers and in any order, as long as each row comes
-    with its index. ``compute`` is `rsa` of the sample in the order of its indices, over ``matchings`` random perfect
-    matchings. Memory is 8 rows (d1 + d2) bytes: 471 MB for 5,000 rows of 3,584 and 8,192.
+    A distance needs both rows in memory, so a sample is kept: the ``rows`` rows whose hash of seed and index is
+    smallest. It is a uniform draw, the same for any order and any split over batches and workers, as long as each row
+    comes with its index. ``compute`` is `rsa` of the sample in the order of its indices, over ``matchings`` random
+    perfect matchings. Memory is 8 rows (d1 + d2) bytes: 471 MB for 5,000 rows of 3,584 and 8,192.
 
     Args:
-        rows: rows to keep; up to so many, all are.
-        matchings: random perfect matchings of them, each rows / 2 pairs; None for all pairs.
+        rows: largest number of rows in the sample.
+        matchings: number of random perfect matchings of them, each rows / 2 pairs; None for all pairs.
         distance: as in `rsa`.
         correlation: as in `rsa`.
-        seed: of the sample and of the matchings.
-        **kwargs: torchmetrics' own.
+        seed: seed of the sample and of the matchings.
+        **kwargs: arguments of ``torchmetrics.Metric``.
 
     Raises:
-        ForesightError: an option is impossible, a batch invalid, or an index comes twice; at ``compute``, fewer than 3
-            rows came, or their distances are all equal.
+        ForesightError: an option is impossible, a batch invalid, or an index comes twice; at ``compute``, there are
+            fewer than 3 rows, or their distances are all equal.
 
     Example:
         >>> import numpy as np
         >>> x = np.random.default_rng(0).standard_normal((1000, 8))
         >>> y = x @ np.diag([1, 1, 1, 1, 0, 0, 0, 0])
-        >>> here, there = RSA(rows=500), RSA(rows=500)
-        >>> here.update(x[:600], y[:600], index=np.arange(600))
-        >>> there.update(x[600:], y[600:], index=np.arange(600, 1000))
-        >>> here.merge_state(there)
-        >>> result = here.compute()
+        >>> first, second = RSA(rows=500), RSA(rows=500)
+        >>> first.update(x[:600], y[:600], index=np.arange(600))
+        >>> second.update(x[600:], y[600:], index=np.arange(600, 1000))
+        >>> first.merge_state(second)
+        >>> result = first.compute()
         >>> round(result.rsa, 2), round(result.standard_error, 2), result.rows, result.pairs
         (0.68, 0.03, 500, 5000)
     """
@@ -143,24 +143,24 @@ class RSA(StreamingMetric):
         Args:
             x: first rows.
             y: second rows.
-            index: the number of each row among those of all workers ``[b]``; None counts on from the rows so far, and
-                is for one worker alone.
+            index: the number of each row among those of all workers ``[b]``; None continues from the rows so far, and
+                is only for a single worker.
 
         Raises:
-            ForesightError: a batch is invalid or not as wide as the rows before, or an index is impossible or came
-                before.
+            ForesightError: a batch is invalid or has another width than the rows before, or an index is impossible or
+                came before.
         """
         with torch.inference_mode(False), torch.no_grad():
             first, second = (side.double() for side in self._batch(x, y))
-            given = self._indices(index, len(first))
-            if not len(given):
+            numbers = self._indices(index, len(first))
+            if not len(numbers):
                 return
             part = self._part_for(0, first.shape[1], second.shape[1])
             assert isinstance(part, SamplePart)
-            self.parts = [self._with(part, given, first, second, len(given)).flat]
+            self.parts = [self._with(part, numbers, first, second, len(numbers)).flat]
 
     def compute(self) -> StreamedRSA:
-        """RSA within the sample of all rows so far."""
+        """Return RSA within the sample of all rows so far."""
         self._check_rows(3)
         (part,) = self._merged()
         assert isinstance(part, SamplePart)
@@ -180,22 +180,22 @@ class RSA(StreamingMetric):
         return StreamedRSA(value, (1 - value**2) / math.sqrt(pairs) + 0.5 / math.sqrt(n), n, pairs)
 
     def kept(self) -> npt.NDArray[np.int64]:
-        """The indices of the rows in the sample, ascending."""
+        """Return the indices of the rows in the sample, ascending."""
         return np.sort(np.concatenate([part.indices() for part in self._merged() if isinstance(part, SamplePart)]))
 
     def _indices(self, index: Sequence[int] | Matrix | None, rows: int) -> npt.NDArray[np.int64]:
         seen = self.seen
         if index is None:
             return np.arange(seen, seen + rows)
-        given = np.asarray(index.cpu() if isinstance(index, torch.Tensor) else index).ravel()
-        if len(given) != rows:
-            raise ForesightError(f"index has {len(given)} entries for {rows} rows")
-        if rows and given.dtype.kind not in "iu":
-            raise ForesightError(f"index has dtype {given.dtype}: wanted whole numbers")
-        wrong = np.flatnonzero((given < 0) | (given >= _MAX_INDEX))
+        numbers = np.asarray(index.cpu() if isinstance(index, torch.Tensor) else index).ravel()
+        if len(numbers) != rows:
+            raise ForesightError(f"index has {len(numbers)} entries for {rows} rows")
+        if rows and numbers.dtype.kind not in "iu":
+            raise ForesightError(f"index has dtype {numbers.dtype}: wanted whole numbers")
+        wrong = np.flatnonzero((numbers < 0) | (numbers >= _MAX_INDEX))
         if len(wrong):
-            raise ForesightError(f"index is {given[wrong[0]]} in row {seen + wrong[0]}: wanted 0 to 2^53")
-        return given.astype(np.int64)
+            raise ForesightError(f"index is {numbers[wrong[0]]} in row {seen + wrong[0]}: wanted 0 to 2^53")
+        return numbers.astype(np.int64)
 
     def _merge(self, part: Part, other: Part) -> Part:
         assert isinstance(part, SamplePart)
@@ -205,7 +205,7 @@ class RSA(StreamingMetric):
     def _with(
         self, part: SamplePart, index: npt.NDArray[np.int64], x: torch.Tensor, y: torch.Tensor, seen: int
     ) -> SamplePart:
-        """The sample of both the rows in ``part``, which it may change, and these, out of ``seen`` more."""
+        """Return the sample of the rows in ``part`` and these, out of ``seen`` more rows; may change ``part``."""
         kept = part.indices()
         values, times = np.unique(np.concatenate([kept, index]), return_counts=True)
         if (times > 1).any():
@@ -219,7 +219,7 @@ class RSA(StreamingMetric):
         new = torch.from_numpy(np.sort(drawn[drawn >= len(kept)]) - len(kept)).to(x.device)
         free = torch.from_numpy(np.sort(dropped[dropped < len(kept)])).to(x.device)
         names = (("index", torch.from_numpy(index).to(x)[new]), ("x", x[new]), ("y", y[new]))
-        # Rows drawn now take the places of rows dropped now, and then come behind.
+        # New rows first replace the rows dropped now; the rest is appended.
         for name, rows in names:
             part[name][free] = rows[: len(free)]
         if len(new) == len(free):

@@ -1,4 +1,4 @@
-"""How many directions a space uses, from rows that come in batches."""
+"""Dimension of a space whose rows come in batches: three summaries of its spectrum."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SpectrumMetric(CovarianceMetric):
     """A summary of the eigenvalues of the covariance."""
 
     def _varying(self) -> torch.Tensor:
-        """The scatter matrix ``[d, d]``.
+        """Return the scatter matrix ``[d, d]``, after a check that the rows vary.
 
         Raises:
             ForesightError: there are fewer than 2 rows, or all are equal.
@@ -29,21 +29,21 @@ class SpectrumMetric(CovarianceMetric):
         return scatter
 
     def _shares(self) -> torch.Tensor:
-        """The eigenvalues as shares of their sum, the largest first; at most n - 1, the others are rounding."""
+        """Return the eigenvalues as shares of their sum, the largest first; at most n - 1: the rest is rounding."""
         values = symmetric_eigenvalues(self._varying()).flip(0)[: self.seen - 1].clamp_min(0)
         return values / values.sum()
 
 
 class PCADimension(SpectrumMetric):
-    """The smallest number of principal components that hold the share ``variance``: `pca_dimension` of all rows.
+    """Smallest number of principal components that hold the share ``variance``: `pca_dimension` of all rows.
 
     Args:
         variance: above 0, at most 1.
-        **kwargs: torchmetrics' own.
+        **kwargs: arguments of ``torchmetrics.Metric``.
 
     Raises:
-        ForesightError: ``variance`` is out of range, or a batch invalid; at ``compute``, fewer than 2 rows came, or all
-            are equal.
+        ForesightError: ``variance`` is out of range, or a batch invalid; at ``compute``, there are fewer than 2 rows,
+            or all are equal.
 
     Example:
         >>> import numpy as np
@@ -61,7 +61,7 @@ class PCADimension(SpectrumMetric):
         self.variance = variance
 
     def compute(self) -> torch.Tensor:
-        """The number, an integer tensor without dimensions."""
+        """Return the number, an integer tensor without dimensions."""
         # The last sum is 1 up to rounding.
         return (self._shares().cumsum(dim=0) < self.variance - 1e-12).sum() + 1
 
@@ -70,7 +70,7 @@ class ParticipationRatio(SpectrumMetric):
     """(sum of eigenvalues)^2 / sum of their squares, of the covariance: `participation_ratio` of all rows.
 
     Raises:
-        ForesightError: a batch is invalid; at ``compute``, fewer than 2 rows came, or all are equal.
+        ForesightError: a batch is invalid; at ``compute``, there are fewer than 2 rows, or all are equal.
 
     Source: Gao et al. 2017, bioRxiv 214262.
 
@@ -83,7 +83,7 @@ class ParticipationRatio(SpectrumMetric):
     """
 
     def compute(self) -> torch.Tensor:
-        """The ratio, a float64 tensor without dimensions."""
+        """Return the ratio, a float64 tensor without dimensions."""
         scatter = self._varying()
         ratio: torch.Tensor = scatter.trace() ** 2 / scatter.square().sum()
         return ratio
@@ -93,7 +93,7 @@ class EffectiveRank(SpectrumMetric):
     """Exponential of the entropy of the covariance eigenvalues: `effective_rank` of all rows.
 
     Raises:
-        ForesightError: a batch is invalid; at ``compute``, fewer than 2 rows came, or all are equal.
+        ForesightError: a batch is invalid; at ``compute``, there are fewer than 2 rows, or all are equal.
 
     Source: Roy and Vetterli 2007, with the deviation that `effective_rank` states.
 
@@ -106,6 +106,6 @@ class EffectiveRank(SpectrumMetric):
     """
 
     def compute(self) -> torch.Tensor:
-        """The rank, a float64 tensor without dimensions."""
+        """Return the rank, a float64 tensor without dimensions."""
         rank: torch.Tensor = torch.special.entr(self._shares()).sum().exp()
         return rank

@@ -1,4 +1,4 @@
-"""What all streaming measures share: sums in self-describing vectors, checked batches, merging, checkpoints."""
+"""The base of all streaming measures: sums in self-describing vectors, checked batches, merging, checkpoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.validation import Matrix, checked_matrix
 
 FORMAT = 1
-"""Version of the layout of all states: a checkpoint of another one is refused."""
+"""Version of the layout of all states: a checkpoint of another version is refused."""
 
 _HEADER = 4
 
@@ -22,8 +22,8 @@ _HEADER = 4
 class Part(ABC):
     """Sums over some rows in one flat float64 vector: key, rows, d1 and d2, then the arrays that `shapes` names.
 
-    torchmetrics gathers vectors of any length, so a worker without rows (an empty vector) takes part in its
-    synchronisation; and all arrays of a part are merged together, as parts with different centres must be.
+    torchmetrics gathers vectors of any length, so a worker without rows (an empty vector) can take part in its
+    synchronisation. All arrays of a part are merged together, because parts may have different centres.
 
     Args:
         flat: the vector ``[h]``; the part is a view of it.
@@ -42,11 +42,11 @@ class Part(ABC):
     @staticmethod
     @abstractmethod
     def shapes(n: int, d1: int, d2: int) -> dict[str, tuple[int, ...]]:
-        """The arrays by name, in order."""
+        """Return the shapes of the arrays by name, in order."""
 
     @classmethod
     def zeros(cls, key: int, n: int, d1: int, d2: int, device: torch.device) -> Part:
-        """A part whose arrays are all zero."""
+        """Return a part whose arrays are all zero."""
         length = _HEADER + sum(math.prod(shape) for shape in cls.shapes(n, d1, d2).values())
         flat = torch.zeros(length, dtype=torch.float64, device=device)
         flat[:_HEADER] = flat.new_tensor([key, n, d1, d2])
@@ -54,7 +54,7 @@ class Part(ABC):
 
     @classmethod
     def split(cls, flat: torch.Tensor) -> Iterator[Part]:
-        """The parts that lie one behind the other in ``flat``."""
+        """Yield the parts that are stored one after the other in ``flat``."""
         while len(flat):
             part = cls(flat)
             yield cls(flat[: part.length])
@@ -62,37 +62,36 @@ class Part(ABC):
 
     @property
     def n(self) -> int:
-        """Rows whose sums it holds."""
+        """Number of rows in the sums."""
         return int(self.flat[1])
 
     @property
     def seen(self) -> int:
-        """Rows that went by."""
+        """Number of rows seen, including rows that are not kept."""
         return self.n
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        where, shape = self._place[name]
-        return self.flat[where].view(shape)
+        place, shape = self._place[name]
+        return self.flat[place].view(shape)
 
     def clone(self) -> Part:
-        """The same in memory of its own."""
+        """Return a copy in new memory."""
         return type(self)(self.flat.clone())
 
 
 class StreamingMetric(Metric, ABC):  # type: ignore[misc]
     """A measure of rows that come in batches, on one worker or many, in any order.
 
-    The state is a list of flat vectors, at most one `Part` a key, so what it takes does not grow with the rows. It lies
-    on the metric's device (``metric.to("cuda")``), where batches are moved, in float64 whatever they come in.
-    ``forward``, synchronisation, ``MetricCollection`` and pickling are torchmetrics' own; ``state_dict`` holds the
-    whole state.
+    The state is a list of flat vectors, at most one `Part` per key, so its size does not grow with the rows. It is on
+    the metric's device (``metric.to("cuda")``), to which batches are moved, and always in float64. ``forward``,
+    synchronisation, ``MetricCollection`` and pickling are those of torchmetrics; ``state_dict`` holds the whole state.
 
     Args:
-        settings: what two parts must agree on to be merged, by name; whole numbers.
-        **kwargs: torchmetrics' own.
+        settings: settings that two parts must share to be merged, by name; whole numbers.
+        **kwargs: arguments of ``torchmetrics.Metric``.
     """
 
-    # `forward` then updates the whole before the batch alone: rows are numbered over the stream in both.
+    # With this, `forward` updates the whole state before that of the batch alone; rows are numbered over the stream.
     full_state_update: bool = True
     is_differentiable: bool = False
     part: ClassVar[type[Part]]
@@ -103,26 +102,26 @@ class StreamingMetric(Metric, ABC):  # type: ignore[misc]
         super().__init__(**kwargs)
         self._settings = {"format": FORMAT, **(settings or {})}
         self.add_state("parts", [], dist_reduce_fx="cat", persistent=True)
-        # A state too, so that no MetricCollection takes metrics with other settings for the same.
+        # A state too, so that a MetricCollection does not merge metrics with different settings.
         self.add_state("settings", torch.tensor([*self._settings.values()]), dist_reduce_fx="max", persistent=True)
 
     @property
     def dtype(self) -> torch.dtype:
-        """That of the state, and of the empty vector by which a worker without rows is synchronised."""
+        """Type of the state, and of the empty vector that a worker without rows contributes when synchronised."""
         return torch.float64
 
     @property
     def update_called(self) -> bool:
-        """Always: rows may have come by merging or loading, and too few of them are refused by `compute` itself."""
+        """Always True: rows may have come by merging or loading, and `compute` itself refuses too few of them."""
         return True
 
     @property
     def seen(self) -> int:
-        """Rows so far, those that were merged included."""
+        """Number of rows so far, including merged ones."""
         return sum(part.seen for flat in _listed(self.parts) for part in self.part.split(flat))
 
     def set_dtype(self, dst_type: str | torch.dtype) -> StreamingMetric:
-        """Itself.
+        """Return the metric itself; the type is always float64.
 
         Raises:
             ForesightError: the type is not float64.
@@ -132,7 +131,7 @@ class StreamingMetric(Metric, ABC):  # type: ignore[misc]
         return self
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], exclude_state: Sequence[str] = "") -> torch.nn.Module:
-        # A model's .to(torch.bfloat16) reaches the metrics within it too: theirs is the move, not the rounding.
+        # A model's .to(torch.bfloat16) also reaches the metrics in it: they follow the move to a device, not the dtype.
         def move(tensor: torch.Tensor) -> torch.Tensor:
             sample = fn(tensor[:0])
             return fn(tensor) if sample.dtype == tensor.dtype else tensor.to(sample.device)
@@ -141,7 +140,7 @@ class StreamingMetric(Metric, ABC):  # type: ignore[misc]
         return moved
 
     def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
-        """Add the rows of another worker's metric, or of its ``metric_state``; the other is left as it is.
+        """Add the rows of another worker's metric, or of its ``metric_state``; the other is not changed.
 
         Raises:
             ForesightError: it is another measure, has other settings, or comes from spaces of other widths.
@@ -153,65 +152,67 @@ class StreamingMetric(Metric, ABC):  # type: ignore[misc]
             incoming_state = incoming_state.metric_state
         self._check_settings(incoming_state["settings"], "the other part")
         with torch.inference_mode(False), torch.no_grad():
-            theirs = [flat.to(self._where()) for flat in _listed(incoming_state["parts"])]
-            self.parts = [part.flat for part in self._merged(theirs)]
-        self._computed = None  # torchmetrics keeps the value from before
+            others = [flat.to(self._state_device()) for flat in _listed(incoming_state["parts"])]
+            self.parts = [part.flat for part in self._merged(others)]
+        self._computed = None  # otherwise torchmetrics returns the value from before
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         if prefix + "settings" in state_dict:
             self._check_settings(state_dict[prefix + "settings"], "the checkpoint")
         super()._load_from_state_dict(state_dict, prefix, *args)
-        # Sums are added in place: not in the caller's checkpoint.
+        # Sums are added in place: copy them, so that the caller's checkpoint does not change.
         self.parts = [flat.to(self.device).clone() for flat in _listed(self.parts)]
         self._computed = None
 
-    def _check_settings(self, theirs: torch.Tensor, whose: str) -> None:
-        if theirs.tolist() != [*self._settings.values()]:
-            ours = ", ".join(f"{name}={value}" for name, value in self._settings.items())
+    def _check_settings(self, settings: torch.Tensor, owner: str) -> None:
+        values = settings.tolist()
+        if values != [*self._settings.values()]:
+            wanted = ", ".join(f"{name}={value}" for name, value in self._settings.items())
             raise ForesightError(
-                f"{whose} has the settings {theirs.tolist()}: this {type(self).__name__} wants {ours}, in this order"
+                f"{owner} has the settings {values}: this {type(self).__name__} wants {wanted}, in this order"
             )
 
     @abstractmethod
     def _merge(self, part: Part, other: Part) -> Part:
-        """The rows of both; may change ``part``, not ``other``."""
+        """Return a part with the rows of both; may change ``part``, not ``other``."""
 
     def _part_for(self, key: int, d1: int, d2: int) -> Part:
-        """The part of that key, whose arrays may be changed in place; one of zeros if there is none."""
+        """Return the part of that key, whose arrays may be changed in place; a new part of zeros if there is none."""
         parts = self._merged()
         self.parts = [part.flat for part in parts]
         for part in parts:
             if part.key == key:
                 return part
-        part = self.part.zeros(key, 0, d1, d2, self._where())
+        part = self.part.zeros(key, 0, d1, d2, self._state_device())
         self.parts.append(part.flat)
         return part
 
     def _merged(self, more: list[torch.Tensor] | None = None) -> list[Part]:
-        """One part a key, in order of their keys. What is synchronised or comes as ``more`` is merged."""
-        # Synchronised parts come as one tensor, which `compute` may read twice: merged in a copy.
+        """Merge all parts, synchronised ones and ``more`` included, into one part per key, in order of the keys."""
+        # Synchronised parts come as one tensor, which `compute` may read twice: merge in a copy.
         flats = [self.parts.clone()] if isinstance(self.parts, torch.Tensor) else self.parts
-        found: dict[int, Part] = {}
+        merged: dict[int, Part] = {}
         for flat, own in [*((flat, True) for flat in flats), *((flat, False) for flat in more or [])]:
             for part in self.part.split(flat):
-                for known in [*found.values()][:1]:
-                    self._check_widths((known.d1, known.d2), (part.d1, part.d2), "in the other part")
-                if part.key in found:
-                    found[part.key] = self._merge(found[part.key], part)
+                for first in [*merged.values()][:1]:
+                    self._check_widths((first.d1, first.d2), (part.d1, part.d2), "in the other part")
+                if part.key in merged:
+                    merged[part.key] = self._merge(merged[part.key], part)
                 else:
-                    found[part.key] = part if own else part.clone()
-        return [found[key] for key in sorted(found)]
+                    merged[part.key] = part if own else part.clone()
+        return [merged[key] for key in sorted(merged)]
 
-    def _where(self) -> torch.device:
+    def _state_device(self) -> torch.device:
         # `compute_on_cpu` moves the state away from the metric's own device.
         device: torch.device = self.parts[0].device if len(self.parts) else self.device
         return device
 
     def _batch(self, x: Matrix, y: Matrix) -> tuple[torch.Tensor, torch.Tensor]:
-        """Two batches ``[b, d1]`` and ``[b, d2]`` as they came, of floats, where the state is; b may be 0.
+        """Return both batches ``[b, d1]`` and ``[b, d2]``, checked, on the device of the state; b may be 0.
 
         Raises:
-            ForesightError: a batch is invalid, they differ in rows, or are as wide as no earlier one.
+            ForesightError: a batch is invalid, the sides differ in their number of rows, or have other widths than the
+                rows before.
         """
         name, seen = type(self).__name__, self.seen
         first, second = (
@@ -223,21 +224,21 @@ class StreamingMetric(Metric, ABC):  # type: ignore[misc]
                 f"x has {len(first)} rows and y has {len(second)} in the batch from row {seen} on: {name} wants the "
                 "same samples in the same order"
             )
-        self._check_known(first.shape[1], second.shape[1])
-        return first.to(self._where()), second.to(self._where())
+        self._check_batch_widths(first.shape[1], second.shape[1])
+        return first.to(self._state_device()), second.to(self._state_device())
 
     def _batch_of_one(self, x: Matrix) -> torch.Tensor:
-        """One batch ``[b, d]``, as `_batch` gives two."""
+        """Return one batch ``[b, d]``, checked as in `_batch`."""
         batch = checked_matrix(x, "x", measure=type(self).__name__, min_rows=0, first_row=self.seen)
-        self._check_known(batch.shape[1], 0)
-        return batch.to(self._where())
+        self._check_batch_widths(batch.shape[1], 0)
+        return batch.to(self._state_device())
 
-    def _check_known(self, d1: int, d2: int) -> None:
+    def _check_batch_widths(self, d1: int, d2: int) -> None:
         for part in self._merged()[:1]:
             self._check_widths((part.d1, part.d2), (d1, d2), f"in the batch from row {self.seen} on")
 
-    def _check_widths(self, known: tuple[int, int], given: tuple[int, int], where: str) -> None:
-        for side, old, new in zip("xy", known, given, strict=True):
+    def _check_widths(self, before: tuple[int, int], widths: tuple[int, int], where: str) -> None:
+        for side, old, new in zip("xy", before, widths, strict=True):
             if old != new:
                 raise ForesightError(
                     f"{side} has {new} columns {where}: {type(self).__name__} wants {old}, as in the rows before"

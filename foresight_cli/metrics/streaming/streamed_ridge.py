@@ -1,4 +1,4 @@
-"""Ridge maps from the sums of their training rows, and their error on the sums of other rows."""
+"""Ridge maps from the sums of their training rows, and their errors from the sums of other rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from foresight_cli.metrics.linear_algebra import symmetric_eigen
 
 EIGEN_COST = 30
-"""What an eigendecomposition of a [d, d] matrix takes, as a multiple of d^3 multiplications at a product's speed."""
+"""Time of an eigendecomposition of a [d, d] matrix, as a multiple of d^3 multiplications in a matrix product."""
 
 
 class Sums(Protocol):
@@ -19,7 +19,7 @@ class Sums(Protocol):
 
     @property
     def n(self) -> int:
-        """Rows."""
+        """Number of rows."""
 
     @property
     def squared_y(self) -> float:
@@ -33,8 +33,8 @@ class StreamedRidge:
 
     Args:
         train: sums of the training rows.
-        penalties: how many there will be. A few are solved one by one (Cholesky); of many, an eigendecomposition
-            gives all at once. Both are the same map but for the last digits.
+        penalties: number of penalties. A few are solved one by one (Cholesky); for many, an eigendecomposition gives
+            all at once. Both are the same map up to the last digits.
     """
 
     def __init__(self, train: Sums, penalties: int) -> None:
@@ -47,32 +47,32 @@ class StreamedRidge:
         self._one_by_one = penalties * (d1 / 3 + 2 * d2) < EIGEN_COST * d1
 
     def errors(self, test: Sums, penalties: Sequence[float]) -> list[float]:
-        """Squared error on the rows of ``test``, whose sums are about the training mean, for each penalty."""
+        """Return the squared error on the rows of ``test``, whose sums are about the training mean, per penalty."""
         if self._one_by_one:
-            found = [self._solved(test, penalty) for penalty in penalties]
-            if all(error is not None for error in found):
-                return [error for error in found if error is not None]
+            solved = [self._solved(test, penalty) for penalty in penalties]
+            if all(error is not None for error in solved):
+                return [error for error in solved if error is not None]
         axes, eigenvalues, loadings = self._axes
         # |y - W'x|^2 summed is tr yy - 2 tr W'xy + tr W'xx W, with W = axes @ loadings / (eigenvalues + penalty).
         cross = (loadings * (axes.T @ test["xy"])).sum(dim=1)
         square = (axes.T @ test["xx"] @ axes) * (loadings @ loadings.T)
         shrunk = [1 / (eigenvalues + penalty) for penalty in penalties]
-        return [test.squared_y - 2 * float(cross @ one) + float(one @ square @ one) for one in shrunk]
+        return [test.squared_y - 2 * float(cross @ factor) + float(factor @ square @ factor) for factor in shrunk]
 
     def _solved(self, test: Sums, penalty: float) -> float | None:
-        """The error of one penalty; None where the sums are too nearly singular for it."""
+        """Return the error for one penalty; None where the sums are too nearly singular."""
         if penalty not in self._maps:
             diagonal = self._gram.diagonal()
             before = diagonal.clone()
-            diagonal.add_(penalty)  # in place: the factor is a copy anyway
+            diagonal.add_(penalty)  # in place, and restored below: the factorisation makes a copy anyway
             factor, fault = torch.linalg.cholesky_ex(self._gram)
             diagonal.copy_(before)
             solved = torch.cholesky_solve(self._cross, factor) / self._scale[:, None]
             self._maps[penalty] = None if int(fault) else solved
-        found = self._maps[penalty]
-        if found is None:
+        weight = self._maps[penalty]
+        if weight is None:
             return None
-        return test.squared_y - 2 * float((found * test["xy"]).sum()) + float((found * (test["xx"] @ found)).sum())
+        return test.squared_y - 2 * float((weight * test["xy"]).sum()) + float((weight * (test["xx"] @ weight)).sum())
 
     @cached_property
     def _maps(self) -> dict[float, torch.Tensor | None]:
@@ -81,6 +81,6 @@ class StreamedRidge:
     @cached_property
     def _axes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         values, vectors = symmetric_eigen(self._gram)
-        # As in memory: directions of rounding noise.
+        # As in `LeaveOneOut`: leave out directions that are rounding noise.
         kept = values > values[-1] * len(self._gram) * torch.finfo(torch.float64).eps
         return vectors[:, kept] / self._scale[:, None], values[kept], vectors[:, kept].T @ self._cross
