@@ -1,1 +1,1 @@
-"""Nulls and intervals: how sure a number is."""
+"""Inference: nulls, intervals and controls for the measures."""

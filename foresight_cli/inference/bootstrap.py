@@ -14,20 +14,20 @@ from foresight_cli.metrics.probe import SHARED_FIT
 from foresight_cli.metrics.rsa import standard_scores
 
 BOOTSTRAP_ROWS = 1000
-"""Of more rows than this a sample is resampled: the error of so many shrinks as one over their root."""
+"""With more rows than this, a sample of them is resampled, and the interval is scaled: errors fall as 1/sqrt(n)."""
 
 
 def spearman_interval(x: torch.Tensor, y: torch.Tensor, *, resamples: int = 200, seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the rank correlation of two spaces' distances, rows drawn with replacement.
+    """Return the 95 % interval of the rank correlation of two spaces' distances, from rows drawn with replacement.
 
-    Pairs of a row with itself are left out: they are at distance 0 in both spaces, and would raise the correlation
+    Pairs of a row with itself are left out: their distance is 0 in both spaces, which would raise the correlation
     (.386 to .440 in a simulation). The rows must be independent: give one row of every group.
 
     Args:
         x: distances of all pairs i < j in one space, ``[n (n - 1) / 2]``, in the order of ``torch.triu_indices``.
-        y: the same in the other.
-        resamples: draws.
-        seed: of the draws.
+        y: the same in the other space.
+        resamples: number of draws.
+        seed: seed of the draws.
 
     Source: Schuett et al. 2023, section on bootstrapping stimuli; percentile interval.
     """
@@ -53,9 +53,12 @@ def spearman_interval(x: torch.Tensor, y: torch.Tensor, *, resamples: int = 200,
 
 @dataclass(frozen=True)
 class RatioBounds:
-    """A ratio of two R2 with what resampling says of it: a two-sided 95 % interval, and one-sided bounds.
+    """A ratio of two R2 with bounds from resampling: a two-sided 95 % interval, and one-sided bounds.
 
     Attributes:
+        value: the ratio itself.
+        low: lower end of the two-sided interval.
+        high: upper end of the two-sided interval.
         lower: the ratio is above this with 95 % confidence.
         upper: the ratio is below this with ``1 - futility`` confidence.
     """
@@ -78,20 +81,20 @@ def ratio_bounds(
     folds: int = 5,
     seed: int = 0,
 ) -> RatioBounds:
-    """``R2_top / R2_bottom`` over held-out rows, groups drawn with replacement.
+    """Return ``R2_top / R2_bottom`` over held-out rows, with bounds from groups drawn with replacement.
 
-    Over several folds widened about its estimate by sqrt(1.6): their fits share rows, which resampling residuals cannot
-    see.
+    With several folds the bounds are widened about the estimate by sqrt(1.6): the fits share rows, which resampling of
+    residuals does not account for.
 
     Args:
         top: squared residuals ``[n]`` of the numerator's predictions.
-        bottom: of the denominator's; zeros for a denominator of 1.
+        bottom: squared residuals ``[n]`` of the denominator's predictions; zeros for a denominator of 1.
         total: squared distance of each row from the training mean ``[n]``.
-        groups: of the rows.
-        resamples: draws.
+        groups: group of each row.
+        resamples: number of draws.
         futility: error level of ``upper``.
-        folds: how many fits the rows were held out from.
-        seed: of the draws.
+        folds: number of fits that the rows were held out from.
+        seed: seed of the draws.
     """
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
     sums = np.stack([np.bincount(codes, weights=v) for v in (top, bottom, total)])
@@ -108,7 +111,7 @@ def ratio_bounds(
 
 
 def _square_codes(condensed: torch.Tensor, n: int, kept: np.ndarray) -> np.ndarray:
-    """The order of the distances of some rows as whole numbers, equal for ties: a resample is ranked without a sort."""
+    """Return the order of the distances of some rows as whole numbers, equal for ties, to rank without sorting."""
     distances = squareform(round_to_ties(condensed), n).numpy()[np.ix_(kept, kept)]
     upper = np.triu_indices(len(kept), 1)
     square = np.zeros((len(kept), len(kept)), dtype=np.int64)
@@ -117,7 +120,7 @@ def _square_codes(condensed: torch.Tensor, n: int, kept: np.ndarray) -> np.ndarr
 
 
 def _ranks(codes: np.ndarray) -> np.ndarray:
-    """Ranks of ``codes``, equal ones sharing the mean of theirs, by counting."""
+    """Return the ranks of ``codes``, computed by counting; equal codes share the mean of their ranks."""
     counts = np.bincount(codes)
     ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[codes]
     return ranks

@@ -1,4 +1,4 @@
-"""What the source adds to a trivial representation: the difference of two held-out R2, with its error."""
+"""Gain of the source over a control representation: the difference of two held-out R2, with its error."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from foresight_cli.metrics.validation import Labels, as_codes, centre
 
 LANDMARKS, BANDWIDTHS = 300, (1.0, 0.5)
 NARROW = 64
-"""Controls of up to so many columns are tried with a curved map, too."""
+"""Controls of up to this many columns are also tried with a curved map."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """R2([source, control]) - R2(control).
+    """Gain in held-out R2: R2([source, control]) - R2(control).
 
     Attributes:
         value: the difference, held out, on the same folds.
@@ -39,12 +39,12 @@ class Gain:
 
 
 def r2_gain(source: torch.Tensor, control: torch.Tensor, target: Space, groups: Labels, folds: Sequence[Fold]) -> Gain:
-    """What ``source [n, d1]`` adds to ``control [n, d2]`` in predicting ``target``.
+    """Measure how much ``source [n, d1]`` adds to ``control [n, d2]`` in predicting ``target``.
 
-    Both probes use the same folds, so the differences are paired. The two blocks are scaled to one total variance, so
-    that the one penalty does not shrink the narrow one of them away. The control is taken with its columns as they are
-    or standardised, whichever predicts better: a thumbnail's few strong directions drown in its many weak ones once all
-    weigh the same, and a source that keeps them would seem to add what the control has as well. A narrow control may
+    Both probes use the same folds, so the differences are paired. The two blocks are scaled to the same total variance,
+    so that the common penalty does not shrink the narrow block away. The columns of the control are taken unchanged or
+    standardised, whichever predicts better: with equal weights, a thumbnail's few strong directions are lost among its
+    many weak ones, and a source that keeps them would seem to add what the control already has. A narrow control may
     also be curved: a network can turn three colours into a thousand features that no linear map of three numbers gives.
 
     Source: Nadeau and Bengio 2003 for the variance over folds.
@@ -52,10 +52,10 @@ def r2_gain(source: torch.Tensor, control: torch.Tensor, target: Space, groups: 
     source, control = source.to(target.device), control.to(target.device)
     blocks = [_unit(control), _unit(control, standardize=False)]
     if control.shape[1] <= NARROW:
-        with suppress(ForesightError):  # constant, or equal in more than half of the pairs: there is no bandwidth
+        with suppress(ForesightError):  # no bandwidth: constant, or equal in more than half of the pairs
             blocks.append(_unit(curved(blocks[0]), standardize=False))
-    ways = [(linear_probe(block, target, groups=groups, folds=folds, standardize=False), block) for block in blocks]
-    alone, block = max(ways, key=lambda way: way[0].r2)
+    probes = [(linear_probe(block, target, groups=groups, folds=folds, standardize=False), block) for block in blocks]
+    alone, block = max(probes, key=lambda pair: pair[0].r2)
     joint = linear_probe(
         torch.cat([_unit(source), block], dim=1), target, groups=groups, folds=folds, standardize=False
     )
@@ -68,10 +68,10 @@ def r2_gain(source: torch.Tensor, control: torch.Tensor, target: Space, groups: 
 
 
 def curved(control: torch.Tensor) -> torch.Tensor:
-    """Smooth features of the control ``[n, r]``: its Gaussian kernels with `LANDMARKS` of its rows, whitened.
+    """Compute smooth features of the control ``[n, r]``: its Gaussian kernels with `LANDMARKS` of its rows, whitened.
 
-    The inner products of the features are the sum of two kernels as these rows see them, a smooth one with the median
-    distance for its bandwidth, and one that is twice as sharp.
+    The inner products of the features approximate, from these rows, the sum of two kernels: a smooth one with the
+    median distance as its bandwidth, and one that is twice as sharp.
 
     Raises:
         ForesightError: the landmarks are equal in more than half of their pairs.
@@ -93,18 +93,18 @@ def curved(control: torch.Tensor) -> torch.Tensor:
 
 
 def one_hot(labels: Sequence[str]) -> torch.Tensor:
-    """The categories as columns ``[n, c]``."""
+    """Return the labels as one column per category ``[n, c]``, 1 for the row's category and 0 elsewhere."""
     names, codes = np.unique(np.asarray(labels), return_inverse=True)
     return torch.nn.functional.one_hot(torch.from_numpy(codes), len(names)).double()
 
 
 def side_by_side(control: torch.Tensor) -> torch.Tensor:
-    """The control as one block among others ``[n, d]``: its columns as they are, their total variance 1."""
+    """Centre the control and scale it to total variance 1 ``[n, d]``, to be placed beside other controls."""
     return _unit(control.double(), standardize=False)
 
 
 def _unit(block: torch.Tensor, *, standardize: bool = True) -> torch.Tensor:
-    """Centred columns, standardised as for any probe if asked, the block scaled to total variance 1."""
+    """Centre the columns, standardise them if ``standardize``, and scale the block to total variance 1."""
     centred = centre(block)
     scaled = centred / column_scale(centred) if standardize else centred
     return scaled / scaled.square().sum(dim=1).mean().sqrt().clamp_min(1e-300)

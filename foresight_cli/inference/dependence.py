@@ -1,4 +1,4 @@
-"""Is there more in common than chance? One set of permutations for all pairs of spaces and all measures at once."""
+"""Tests of dependence: one set of permutations for all pairs of spaces and all measures at once."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Dependence:
     """Every measure of every source with every target, under the same permutations of the targets' rows.
 
     Attributes:
-        measures: their names.
-        observed: ``[M, S, T]``.
-        shifted: the same with each row of the targets given to another sample, ``[M, S, T]``: nothing may be left.
-        null: ``[K, M, S, T]``.
+        measures: names of the measures.
+        observed: values with the rows paired as they are ``[M, S, T]``.
+        shifted: values with each row of the targets moved to another sample ``[M, S, T]``: no dependence may be left.
+        null: values under each permutation ``[K, M, S, T]``.
         highest: the largest standardised null value of each permutation ``[K]``.
     """
 
@@ -43,14 +43,14 @@ class Dependence:
     highest: Floats
 
     def tests(self, source: int, target: int) -> list[PermutationTest]:
-        """The measures of one pair."""
+        """Return the test of each measure for one pair."""
         return [self._test(m, source, target) for m in range(len(self.measures))]
 
     def power(self, r2: float, source: int, target: int, *, alpha: float = 0.05) -> float:
-        """The chance that CKA's corrected p value stays within ``alpha`` for a target of which ``r2`` is shared.
+        """Return the power of CKA's corrected test at level ``alpha``, for a target that shares ``r2`` with the source.
 
-        Simulated: the share ``r2`` of the made-up target's variance is the source's own geometry, the rest is the
-        target's, permuted. Cross terms, which are 0 on average, are left out.
+        Simulated: the share ``r2`` of the made-up target's variance has the source's geometry, the rest is that of the
+        target, permuted. Cross terms, which are 0 on average, are left out.
         """
         m = list(self.measures).index("cka")
         moved = self.null[:, m, source, target]
@@ -78,7 +78,7 @@ class Dependence:
         )
 
     def _critical(self, mean: float, sd: float) -> float | None:
-        """The value of a pair with this null beyond which fewer than 5 % of the largest nulls are as far out."""
+        """Return the smallest value, for a pair with this null, whose corrected p value is at most 0.05."""
         allowed = int(0.05 * (len(self.highest) + 1)) - 1
         return mean + sd * float(np.sort(self.highest)[-1 - allowed]) if allowed >= 0 else None
 
@@ -93,21 +93,21 @@ def dependence(
     measures: Sequence[str] = MEASURES,
     seed: int = 0,
 ) -> Dependence:
-    """Permutation tests of CKA, distances and neighbours between every source and every target, rows paired.
+    """Test CKA, distances and neighbours between every source and every target by permuting the paired rows.
 
-    One permutation serves all cells: the spaces of one network resemble each other, and so do their nulls, which the
-    largest of the standardised values takes into account where Bonferroni's correction would give them away. Gram
-    matrices, ranks and neighbours are computed once; a permutation only looks them up.
+    Each permutation is used for all pairs. The spaces of one network are alike, and so are their nulls; the largest
+    standardised value takes this into account, where Bonferroni's correction would lose power. Gram matrices, ranks and
+    neighbours are computed once; a permutation only indexes them.
 
     Args:
         sources: spaces ``[n, .]``, rows independent (one of each group).
         targets: likewise; the same rows.
-        k: neighbours.
-        permutations: K.
-        measures: which; a selection of `MEASURES`.
-        labels: rows change places within their label only, and CKA is of the rows minus their label's mean: is there
-            more in common than the labels? A label of a single row keeps that row in its place.
-        seed: of permutations and ties.
+        k: number of neighbours.
+        permutations: number of permutations, K.
+        measures: a selection of `MEASURES`.
+        labels: if given, rows change places only within their label, and CKA is of the rows minus their label's mean:
+            a test of what the spaces share beyond the labels. The only row of a label stays in place.
+        seed: seed of permutations and ties.
 
     Source: maximum statistic, Westfall and Young 1993; one permutation for all layers and the calibrated score,
     Groeger et al. 2026, arXiv 2602.14486; restricted permutation, Winkler et al. 2014.
@@ -125,24 +125,24 @@ def dependence(
         else:
             fixed, moved = (_matrices(measure, side, codes) for side in (sources, targets))
             measured.append(permuted_products(fixed, moved, draws).cpu())
-    found = torch.stack(measured, dim=1).numpy()
-    return Dependence(measures, found[0], found[1], found[2:], _highest(found[0], found[2:]))
+    values = torch.stack(measured, dim=1).numpy()  # as paired, shifted, then permuted
+    return Dependence(measures, values[0], values[1], values[2:], _highest(values[0], values[2:]))
 
 
 def _matrices(measure: str, spaces: Sequence[Space], codes: npt.NDArray[np.int64]) -> Iterator[torch.Tensor]:
-    """The matrix ``[n, n]`` of each space whose products are ``measure``, made when it is asked for."""
+    """Yield, for each space, the matrix ``[n, n]`` whose inner product with another's is ``measure``."""
     return (_aligned(space, codes) if measure == "cka" else _ranked(space) for space in spaces)
 
 
 def _aligned(space: Space, codes: npt.NDArray[np.int64]) -> torch.Tensor:
-    """The Gram matrix within labels, such that the inner product of two spaces' is their debiased CKA."""
+    """Return the Gram matrix within labels, scaled such that the inner product of two is their debiased CKA."""
     matrix = u_centred(within(space.gram, codes))
     norm = torch.linalg.matrix_norm(matrix)
     return matrix / norm if norm > 0 else matrix
 
 
 def u_centred(gram: torch.Tensor) -> torch.Tensor:
-    """The Gram matrix ``[n, n]`` with zero diagonal and rows that sum to 0: inner products are unbiased HSIC.
+    """Return the Gram matrix ``[n, n]`` with zero diagonal and rows that sum to 0: inner products are unbiased HSIC.
 
     Source: Szekely and Rizzo 2014, eq. 2.5.
     """
@@ -154,7 +154,7 @@ def u_centred(gram: torch.Tensor) -> torch.Tensor:
 
 
 def within(gram: torch.Tensor, codes: npt.NDArray[np.int64]) -> torch.Tensor:
-    """The Gram matrix of the rows minus the mean of their label, from that of the rows ``[n, n]``."""
+    """Return the Gram matrix of rows minus the mean of their label, from the Gram matrix of the rows ``[n, n]``."""
     index = torch.from_numpy(codes).to(gram.device)
     counts = torch.bincount(index).to(gram.dtype)
     rows = torch.zeros(len(counts), len(gram), dtype=gram.dtype, device=gram.device).index_add_(0, index, gram)
@@ -168,7 +168,7 @@ def within(gram: torch.Tensor, codes: npt.NDArray[np.int64]) -> torch.Tensor:
 def _orders(
     codes: npt.NDArray[np.int64], permutations: int, rng: np.random.Generator
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """The rows as they are, each row moved on by one in a random order, then ``permutations`` draws within labels."""
+    """Yield the identity, a shift by one along a random order, then ``permutations`` random draws within labels."""
     n = len(codes)
     yield np.arange(n)
     ring, shifted = rng.permutation(n), np.empty(n, dtype=np.int64)
@@ -183,12 +183,12 @@ def _orders(
 
 
 def _ranked(space: Space) -> torch.Tensor:
-    """Ranks of the distances as a square ``[n, n]`` of norm 1."""
+    """Return the ranks of the distances as a square ``[n, n]`` of norm 1."""
     return squareform(standard_scores(space.distances().condensed(), "spearman"), len(space)).div_(math.sqrt(2))
 
 
 def _moments(value: float, null: Floats) -> tuple[float, float]:
-    """Mean and deviation with the observed value among the others, which keeps the test exact."""
+    """Return mean and standard deviation with the observed value included, which keeps the test exact."""
     together = np.append(null, value)
     return float(together.mean()), float(together.std())
 
@@ -196,7 +196,7 @@ def _moments(value: float, null: Floats) -> tuple[float, float]:
 def _highest(observed: Floats, null: Floats) -> Floats:
     together = np.concatenate([null, observed[None]])
     mean, sd = together.mean(axis=0), together.std(axis=0)
-    # What no permutation moves says nothing, and its rounding is not to be blown up.
+    # A value that no permutation changes carries no information; do not amplify its rounding.
     standardised = (null - mean) / np.where(sd > ROUNDING, sd, np.inf)
     highest: Floats = standardised.reshape(len(null), -1).max(axis=1)
     return highest

@@ -1,4 +1,4 @@
-"""Permutation nulls: draws that keep groups whole, p values, and the moments of CKA's null in closed form."""
+"""Permutation nulls: draws that keep groups together, p values, and the moments of CKA's null in closed form."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PermutationMoments:
 def cka_permutation_moments(x: SpaceLike, y: SpaceLike, *, debiased: bool = True) -> PermutationMoments:
     """Null mean and sd of ``linear_cka`` of ``x [n, d1]`` and ``y [n, d2]`` over all permutations: exact, no draws.
 
-    Debiased: mean 0 and variance 2 / (n (n - 3)), whatever the data. Biased: mean sqrt(PR_x PR_y)/(n - 1), with PR the
+    Debiased: mean 0 and variance 2 / (n (n - 3)), for any data. Biased: mean sqrt(PR_x PR_y)/(n - 1), with PR the
     participation ratios, and the variance of `product_moments`. For rows that are exchangeable one by one; for
     groups, draw permutations.
 
@@ -50,7 +50,7 @@ def cka_permutation_moments(x: SpaceLike, y: SpaceLike, *, debiased: bool = True
     """
     sums = linear_sums(x, y, min_rows=4, measure="cka_permutation_moments")
     if debiased:
-        sums.cka(debiased=True)  # Refuses data for which there is no debiased CKA.
+        sums.cka(debiased=True)  # raises if the debiased CKA is undefined
         return PermutationMoments(0.0, math.sqrt(2 / (sums.n * (sums.n - 3))))
     moments = product_moments(sums)
     norm = math.sqrt(sums.xx * sums.yy)
@@ -58,7 +58,7 @@ def cka_permutation_moments(x: SpaceLike, y: SpaceLike, *, debiased: bool = True
 
 
 def product_moments(sums: AlignmentSums) -> PermutationMoments:
-    """Mean and sd of <K, P L P'> over all permutations P, for centred Gram matrices K and L, n >= 4.
+    """Return mean and sd of <K, P L P'> over all permutations P, for centred Gram matrices K and L, n >= 4.
 
     With t = tr K, s = |K|^2, q = sum of K_ii^2, and the same of L, the mean is t_K t_L / (n - 1) and the variance
     ``2 a_K a_L / ((n-1)^2 (n+1) (n-2)) + b_K b_L / ((n+1) n (n-1) (n-2) (n-3))`` with a = (n-1) s - t^2 and
@@ -75,5 +75,5 @@ def product_moments(sums: AlignmentSums) -> PermutationMoments:
         b.append(n * (n + 1) * float(torch.dot(diagonal, diagonal)) - (n - 1) * (trace**2 + 2 * square))
     variance = 2 * a[0] * a[1] / ((n - 1) ** 2 * (n + 1) * (n - 2))
     variance += b[0] * b[1] / ((n + 1) * n * (n - 1) * (n - 2) * (n - 3))
-    # Equal rows up to rounding (a regular simplex) leave no variance, and rounding of either sign.
+    # Where the variance is 0 (a regular simplex, up to rounding), rounding may make it negative.
     return PermutationMoments(traces[0] * traces[1] / (n - 1), math.sqrt(max(variance, 0.0)))

@@ -1,4 +1,4 @@
-"""One measure of one pair of spaces against its permutation null. Free of torch: results hold it and read it back."""
+"""The result of a permutation test. This module does not import torch, because results are read without it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ class PermutationTest:
 
     Attributes:
         measure: ``cka`` (debiased, linear), ``spearman`` (of distances) or ``recall`` (of nearest neighbours).
-        value: with the rows as they belong together.
+        value: the measure with the rows correctly paired.
         null_mean: mean over the permutations.
-        null_sd: their standard deviation.
-        p_value: (1 + #)/(K + 1), one-sided, of this measure by itself.
-        p_corrected: the same of the largest standardised value over all pairs and measures: the chance that any of them
-            would look as good as this one does.
+        null_sd: standard deviation over the permutations.
+        p_value: (1 + #)/(K + 1), one-sided, of this measure alone.
+        p_corrected: the same of the largest standardised value over all pairs and measures: the probability that, by
+            chance, any of them is as extreme as this one.
         calibrated: (value - t) / (1 - t), at least 0, with t the value that 5 % of the nulls exceed: 0 for what chance
-            explains, 1 for equal spaces, and the same scale for wide and narrow spaces.
-        critical: the value beyond which ``p_corrected`` is at most 0.05; None with too few permutations for that.
+            explains, 1 for equal spaces, on the same scale for wide and narrow spaces.
+        critical: the value above which ``p_corrected`` is at most 0.05; None with too few permutations for that.
     """
 
     measure: str

@@ -22,17 +22,17 @@ def gain(source, control, target, folds=5, copies=1):
 
 def test_what_only_the_source_knows_is_its_share_of_the_variance():
     control, extra, target = rows()
-    found = gain(extra, control, target)
-    assert 0.3 < found.control_r2 < 0.7
-    assert found.control_r2 + found.value == pytest.approx(1, abs=0.01)
-    assert 0 < found.standard_error < 0.05
+    result = gain(extra, control, target)
+    assert 0.3 < result.control_r2 < 0.7
+    assert result.control_r2 + result.value == pytest.approx(1, abs=0.01)
+    assert 0 < result.standard_error < 0.05
 
 
 def test_a_source_that_is_the_control_adds_nothing():
     control, _, target = rows()
-    found = gain(control, control, target)
-    assert abs(found.value) < 0.01
-    assert found.standard_error < 0.0125
+    result = gain(control, control, target)
+    assert abs(result.value) < 0.01
+    assert result.standard_error < 0.0125
 
 
 def test_a_wide_source_is_not_drowned_by_a_narrow_control_nor_the_other_way():
@@ -42,25 +42,27 @@ def test_a_wide_source_is_not_drowned_by_a_narrow_control_nor_the_other_way():
     assert gain(extra, 1e-6 * control, target).control_r2 > 0.3
 
 
-def test_the_gain_knows_no_scale_and_no_place():
+def test_the_gain_does_not_depend_on_scale_and_offset():
     control, extra, target = rows()
-    one, other = gain(extra, control, target), gain(7 * extra - 3, 0.01 * control + 5, 100 * target + 1)
-    assert vars(one) == pytest.approx(vars(other), abs=1e-9)
+    plain, scaled = gain(extra, control, target), gain(7 * extra - 3, 0.01 * control + 5, 100 * target + 1)
+    assert vars(plain) == pytest.approx(vars(scaled), abs=1e-9)
 
 
 def test_the_error_shrinks_as_one_over_the_root_of_the_rows():
-    """A single split of independent rows: four times as many halve the error."""
+    """A single split of independent rows: four times as many rows halve the error."""
     rng = np.random.default_rng(0)
     maps = rng.standard_normal((3, 8)), rng.standard_normal((3, 8))
     errors = []
     for n in (1000, 4000):
         control, extra, noise = rng.standard_normal((n, 3)), rng.standard_normal((n, 3)), rng.standard_normal((n, 8))
-        found = gain(*(torch.tensor(v) for v in (extra, control, control @ maps[0] + extra @ maps[1] + noise)), folds=1)
-        errors.append(found.standard_error)
+        result = gain(
+            *(torch.tensor(v) for v in (extra, control, control @ maps[0] + extra @ maps[1] + noise)), folds=1
+        )
+        errors.append(result.standard_error)
     assert errors[0] / errors[1] == pytest.approx(2, rel=0.2)
 
 
-def test_copies_in_one_group_make_nobody_surer():
+def test_copies_in_one_group_do_not_shrink_the_error():
     control, extra, target = (values.repeat_interleave(4, dim=0) for values in rows())
     free, grouped = gain(extra, control, target, folds=1), gain(extra, control, target, folds=1, copies=4)
     assert grouped.standard_error > 1.5 * free.standard_error
@@ -85,7 +87,7 @@ def test_curved_features_hold_what_no_linear_map_gives():
 
 def test_curved_features_are_the_kernel_as_landmarks_see_it():
     control = torch.tensor(np.random.default_rng(0).standard_normal((40, 2)))
-    features = curved(control)  # fewer rows than landmarks: all of the kernel
+    features = curved(control)  # fewer rows than landmarks: the exact kernel
     squared = torch.cdist(control, control).square()
     middle = 2 * np.median(squared[np.triu_indices(40, 1)])
     kernel = torch.exp(-squared / middle) + torch.exp(-4 * squared / middle)

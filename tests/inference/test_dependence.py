@@ -23,10 +23,10 @@ def two_by_two():
 
 def test_observed_values_are_those_of_the_measures(two_by_two):
     sources, targets = two_by_two
-    found = dependence(sources, targets, k=7, permutations=5)
+    result = dependence(sources, targets, k=7, permutations=5)
     for s, x in enumerate(sources):
         for t, y in enumerate(targets):
-            tests = {test.measure: test for test in found.tests(s, t)}
+            tests = {test.measure: test for test in result.tests(s, t)}
             assert tests["cka"].value == pytest.approx(linear_cka(x, y), abs=1e-10)
             assert tests["spearman"].value == pytest.approx(rsa(x, y), abs=1e-10)
             assert tests["recall"].value == pytest.approx(neighborhood(x, y, k=7).recall, abs=1e-12)
@@ -34,8 +34,8 @@ def test_observed_values_are_those_of_the_measures(two_by_two):
 
 def test_null_moments_against_the_closed_form(two_by_two):
     (x, _), (y, _) = two_by_two
-    found = dependence([x], [y], permutations=999)
-    cka, _, recall = found.tests(0, 0)
+    result = dependence([x], [y], permutations=999)
+    cka, _, recall = result.tests(0, 0)
     moments = cka_permutation_moments(x, y)
     assert cka.null_mean == pytest.approx(moments.mean, abs=4 * moments.sd / np.sqrt(999))
     assert cka.null_sd == pytest.approx(moments.sd, rel=0.1)
@@ -53,26 +53,26 @@ def test_spearman_null_is_the_mantel_test(two_by_two):
 
 def test_one_permutation_for_all_cells_and_the_largest_of_them(two_by_two):
     sources, targets = two_by_two
-    found = dependence(sources, targets, permutations=99)
-    together = np.concatenate([found.null, found.observed[None]])
-    z = (found.null - together.mean(axis=0)) / together.std(axis=0)
-    np.testing.assert_allclose(found.highest, z.reshape(99, -1).max(axis=1))
+    result = dependence(sources, targets, permutations=99)
+    together = np.concatenate([result.null, result.observed[None]])
+    z = (result.null - together.mean(axis=0)) / together.std(axis=0)
+    np.testing.assert_allclose(result.highest, z.reshape(99, -1).max(axis=1))
     alone = dependence([sources[1]], [targets[1]], permutations=99).tests(0, 0)
-    corrected = found.tests(1, 1)
+    corrected = result.tests(1, 1)
     assert all(a.p_corrected >= a.p_value for a in corrected)
     assert np.mean([a.p_corrected for a in corrected]) > np.mean([a.p_value for a in alone])
 
 
 def test_the_corrected_level_holds_over_many_cells():
-    """Any of 12 cells and 3 measures says p <= .05 in at most 8 of 60 data sets: 99 % of the time at a level of 5 %."""
+    """At a level of 5 %, any of 12 pairs and 3 measures has p <= .05 in at most 8 of 60 data sets, 99 % of the time."""
     fired = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
         base = rng.standard_normal((40, 20))
         sources = spaces(*(base + 0.5 * rng.standard_normal((40, 20)) for _ in range(6)))
         targets = spaces(rng.standard_normal((40, 15)), rng.standard_normal((40, 5)))
-        found = dependence(sources, targets, k=5, permutations=99, seed=seed)
-        p = min(test.p_corrected for s in range(6) for t in range(2) for test in found.tests(s, t))
+        result = dependence(sources, targets, k=5, permutations=99, seed=seed)
+        p = min(test.p_corrected for s in range(6) for t in range(2) for test in result.tests(s, t))
         fired += p <= 0.05
     assert fired <= 8
 
@@ -90,15 +90,15 @@ def test_within_labels_a_likeness_of_labels_alone_is_gone():
 
 def test_shifted_pairs_share_nothing(two_by_two):
     (x, _), _ = two_by_two
-    found = dependence([x], [x], permutations=19)
-    assert found.observed[0, 0, 0] == pytest.approx(1)
-    assert abs(found.shifted[0, 0, 0]) < 0.1
+    result = dependence([x], [x], permutations=19)
+    assert result.observed[0, 0, 0] == pytest.approx(1)
+    assert abs(result.shifted[0, 0, 0]) < 0.1
 
 
 def test_power_grows_with_what_is_shared(two_by_two):
     (_, x), (_, y) = two_by_two
-    found = dependence([x], [y], permutations=199)
-    powers = [found.power(r2, 0, 0) for r2 in (0.0, 0.02, 0.5)]
+    result = dependence([x], [y], permutations=199)
+    powers = [result.power(r2, 0, 0) for r2 in (0.0, 0.02, 0.5)]
     assert powers == sorted(powers)
     assert powers[0] < 0.2
     assert powers[2] == 1
@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_null(two_by_two):
 
 
 def test_what_no_permutation_can_move_is_no_evidence(two_by_two):
-    """Every row a label of its own: nothing changes places, and nothing can be said."""
+    """Every row has a different label: no rows change places, so there is no evidence."""
     (x, _), (y, _) = two_by_two
     tests = dependence([x], [y], permutations=19, labels=range(120)).tests(0, 0)
     assert [test.p_value for test in tests] == [1, 1, 1]
