@@ -1,4 +1,4 @@
-"""The state of a training run after an epoch, in one file that is whole or absent: a killed run goes on from it."""
+"""The state of a training run after an epoch, in one file that is complete or absent: a killed run resumes from it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Epoch:
-    """Losses after an epoch, as shares of the target's variance: 1 is what the mean predicts."""
+    """Losses after an epoch, as shares of the target's variance: predicting the mean costs 1."""
 
     number: int
     train: float
@@ -27,13 +27,13 @@ class Epoch:
 
 @dataclass
 class Progress:
-    """Where a run is.
+    """Progress of a training run.
 
     Attributes:
-        epochs: those that are over.
-        best: number of the best one, 0 before the first.
-        weights: of the adapter now.
-        kept: of the best epoch.
+        epochs: finished epochs.
+        best: number of the best epoch, 0 before the first.
+        weights: current weights of the adapter.
+        kept: weights of the best epoch.
         optimizer: AdamW's tensors, by ``<parameter>/<name>``.
     """
 
@@ -45,19 +45,19 @@ class Progress:
 
 
 class Checkpoint:
-    """The file ``path``; its folder is made when it is first written."""
+    """The checkpoint file ``path``; its folder is made when the file is first written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def save(self, progress: Progress) -> None:
-        """Replace what is there.
+        """Write ``progress``, in place of any earlier state.
 
         Raises:
             ForesightError: the disk is full, or the folder cannot be written to.
         """
-        said = json.dumps({"epochs": [asdict(epoch) for epoch in progress.epochs], "best": progress.best})
-        tensors = {"state": torch.frombuffer(bytearray(said.encode()), dtype=torch.uint8)}
+        state = json.dumps({"epochs": [asdict(epoch) for epoch in progress.epochs], "best": progress.best})
+        tensors = {"state": torch.frombuffer(bytearray(state.encode()), dtype=torch.uint8)}
         for part in ("weights", "kept", "optimizer"):
             named: Tensors = getattr(progress, part)
             tensors |= {f"{part}:{name}": value.detach().cpu().contiguous() for name, value in named.items()}
@@ -65,18 +65,18 @@ class Checkpoint:
         write_atomic(self.path, save(tensors))
 
     def load(self) -> Progress | None:
-        """What was saved; None where nothing was, or it cannot be read: then training starts anew."""
+        """Return the saved state; None where there is none or it cannot be read: training then starts again."""
         try:
             tensors = load(self.path.read_bytes())
-            said = json.loads(tensors.pop("state").numpy().tobytes())
+            state = json.loads(tensors.pop("state").numpy().tobytes())
             parts: dict[str, Tensors] = {"weights": {}, "kept": {}, "optimizer": {}}
             for name, value in tensors.items():
                 part, _, rest = name.partition(":")
                 parts[part][rest] = value
-            return Progress([Epoch(**epoch) for epoch in said["epochs"]], said["best"], **parts)
+            return Progress([Epoch(**epoch) for epoch in state["epochs"]], state["best"], **parts)
         except (OSError, SafetensorError, KeyError, ValueError, TypeError):
             return None
 
     def remove(self) -> None:
-        """The run is over."""
+        """Delete the file, when the run is over."""
         self.path.unlink(missing_ok=True)

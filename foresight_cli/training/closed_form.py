@@ -1,4 +1,4 @@
-"""Ridge and reduced-rank maps of pairs that may be larger than memory: sums over blocks, a few passes over the rows."""
+"""Ridge and reduced-rank maps for pairs that may be larger than memory: sums over blocks, in a few passes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ GIGABYTE = 1e9
 
 
 class TooLarge(ForesightError):
-    """A closed form that does not fit in the memory that is allowed."""
+    """A closed form that does not fit in the allowed memory."""
 
 
 @dataclass(frozen=True)
 class RidgeMap:
-    """A ridge map ``y = clamp(x - x_mean, -reach, reach) W + y_mean``; W is made only where it is wanted.
+    """A ridge map ``y = clamp(x - x_mean, -reach, reach) W + y_mean``; W is computed only on demand.
 
     Attributes:
         x_mean: ``[d1]``.
         reach: ``[d1]``.
         y_mean: ``[d2]``.
         penalty: chosen by leave-one-out.
-        predict: raw rows ``[m, d1]`` to ``[m, d2]``.
-        narrowed: W times a matrix ``[d2, k]``.
+        predict: maps raw rows ``[m, d1]`` to ``[m, d2]``.
+        narrowed: returns W times a matrix ``[d2, k]``.
     """
 
     x_mean: torch.Tensor
@@ -46,17 +46,17 @@ class RidgeMap:
 
     @property
     def weight(self) -> torch.Tensor:
-        """W ``[d1, d2]``."""
+        """The weights W ``[d1, d2]``."""
         return self.narrowed(torch.eye(len(self.y_mean), dtype=torch.float64))
 
     @classmethod
     def of(cls, ridge: Ridge) -> RidgeMap:
-        """One whose weights are known."""
+        """Return the map of a fitted ridge regression."""
         return cls(ridge.x_mean, ridge.reach, ridge.y_mean, ridge.penalty, ridge.predict, ridge.weight.mm)
 
 
 def ridge_map(pairs: Pairs, *, memory_gb: float) -> RidgeMap:
-    """The ridge map of ``pairs``, its penalty chosen by exact leave-one-out: what `fit_ridge` finds, to rounding.
+    """Fit the ridge map of ``pairs``, its penalty chosen by exact leave-one-out; equal to `fit_ridge` up to rounding.
 
     Rows that fit in memory in double precision are read at once. Others are added up into the products of the columns,
     ``[d1, d1]`` and ``[d1, d2]``: one pass for means, one for products, one for the leverages of the rows and one for
@@ -82,7 +82,7 @@ def ridge_map(pairs: Pairs, *, memory_gb: float) -> RidgeMap:
 
 
 def _dual(x: torch.Tensor, y: torch.Tensor) -> RidgeMap:
-    """By the inner products of the rows, which are fewer than the columns."""
+    """Fit by the inner products of the rows, where there are fewer rows than columns."""
     factor, y_mean = RidgeFactor(x, standardize=True), column_means(y)
     targets = centre(y)
     penalty, _ = factor.best_penalty(targets, PENALTIES)
@@ -97,7 +97,7 @@ def _dual(x: torch.Tensor, y: torch.Tensor) -> RidgeMap:
 
 
 class _Streamed:
-    """Sums over standardised rows z and centred targets y."""
+    """Ridge regression from sums over standardised rows z and centred targets y."""
 
     def __init__(self, pairs: Pairs) -> None:
         self.pairs = pairs
@@ -120,11 +120,11 @@ class _Streamed:
         penalties = [multiple * unit for multiple in PENALTIES]
         penalty = self._best(penalties)
         weight = self._weight(penalty) / self.scale[:, None]
-        weight[self.x.variance == 0] = 0  # not the rounding of the eigenvectors
+        weight[self.x.variance == 0] = 0  # exactly, without the rounding of the eigenvectors
         return Ridge(weight, self.x.mean, self.y.mean, REACH * self.x.farthest, penalty)
 
     def _best(self, penalties: Sequence[float]) -> float:
-        """As `LeaveOneOut.best`: residual sums and the range of leverages bound the errors, a pass settles the rest."""
+        """Choose the penalty as in `LeaveOneOut.best`: bounds first, then one pass for each that may be the best."""
         shrunk = self.eigenvalues[:, None] + self.eigenvalues.new_tensor(penalties)
         shares = self.eigenvalues[:, None] / shrunk
         power = self.cross.square().sum(dim=1) / self.eigenvalues
@@ -150,7 +150,7 @@ class _Streamed:
         return error
 
     def _kept(self, batch: Batch, shrunk: torch.Tensor) -> torch.Tensor:
-        """One minus the leverage of each row under each penalty ``[b, penalties]``."""
+        """Return one minus the leverage of each row under each penalty ``[b, penalties]``."""
         z, _ = self._centred(batch)
         return 1 - 1 / len(self.pairs) - (z @ self.vectors).square() @ (1 / shrunk)
 
@@ -168,7 +168,7 @@ class RankPath:
 
     Attributes:
         axes: principal axes of the ridge map's fitted values ``[d2, k]``, the strongest first.
-        ranks: tried, ascending.
+        ranks: the ranks tried, ascending.
         residual: squared error of each validation row under each rank ``[len(ranks), v]``.
         total: squared distance of each validation row from the training mean ``[v]``.
     """
@@ -179,7 +179,7 @@ class RankPath:
     total: np.ndarray
 
     def smallest(self, allowed: int, codes: np.ndarray) -> int:
-        """The smallest rank, up to ``allowed``, whose R2 is within one standard error of the best's, by groups."""
+        """Return the smallest rank, at most ``allowed``, with R2 within one standard error (by groups) of the best."""
         may = [i for i, rank in enumerate(self.ranks) if rank <= allowed]
         best = min(may, key=lambda i: (float(self.residual[i].sum()), self.ranks[i]))
         for i in may:
@@ -191,7 +191,7 @@ class RankPath:
 
 
 def rank_path(ridge: RidgeMap, train: Pairs, validation: Pairs) -> RankPath:
-    """The principal axes of what ``ridge`` fits on the training rows, and how ranks 1, 2, 4 ... do on the others.
+    """Score ranks 1, 2, 4 ... of ``ridge`` on the validation rows, along the principal axes of its fitted values.
 
     Source: Izenman 1975; Mukherjee and Zhu 2011.
     """
@@ -202,7 +202,7 @@ def rank_path(ridge: RidgeMap, train: Pairs, validation: Pairs) -> RankPath:
     for x, y in validation.blocks():
         truth = y - ridge.y_mean
         shift = (ridge.predict(x) - ridge.y_mean) @ axes
-        # Of a projection on axes at right angles, each adds what it explains.
+        # The axes are orthogonal, so the gains of the axes add up.
         gain = (2 * shift * (truth @ axes) - shift.square()).cumsum(dim=1)
         total.append(truth.square().sum(dim=1).numpy())
         residual.append(total[-1][None] - gain[:, [rank - 1 for rank in ranks]].T.numpy())
@@ -210,7 +210,7 @@ def rank_path(ridge: RidgeMap, train: Pairs, validation: Pairs) -> RankPath:
 
 
 def _axes(ridge: RidgeMap, train: Pairs) -> torch.Tensor:
-    """Axes of the fitted values: their singular vectors on the target's side, ``[d2, k]``."""
+    """Return the principal axes of the fitted values: their singular vectors on the target's side, ``[d2, k]``."""
     d1 = train.dims[0]
     if len(train) <= d1:
         return _right_vectors(ridge.predict(train.whole()[0]) - ridge.y_mean)
@@ -219,12 +219,12 @@ def _axes(ridge: RidgeMap, train: Pairs) -> torch.Tensor:
         centred = x - ridge.x_mean
         scatter.addmm_(centred.T, centred)
     eigenvalues, vectors = symmetric_eigen(scatter)
-    # As many rows as the source has columns, with the scatter of all fitted values.
+    # These d1 rows have the same scatter matrix as all fitted values.
     return _right_vectors((vectors * eigenvalues.clamp_min(0).sqrt()).T @ ridge.weight)
 
 
 def _right_vectors(rows: torch.Tensor) -> torch.Tensor:
-    """Right singular vectors of ``rows [m, d]`` that are more than rounding, in columns, the strongest first."""
+    """Return the right singular vectors of ``rows [m, d]``, except rounding noise, in columns, the strongest first."""
     eigenvalues, vectors = symmetric_eigen(smaller_product(rows))
     kept = eigenvalues > eigenvalues[-1] * len(eigenvalues) * torch.finfo(rows.dtype).eps
     if len(rows) < rows.shape[1]:

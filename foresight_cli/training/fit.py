@@ -1,4 +1,4 @@
-"""An adapter of any kind, fitted: in closed form, or trained once for each seed."""
+"""Fitting of adapters of any kind: in closed form, or by training once for each seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from foresight_cli.training.pairs import Pairs
 
 @dataclass(frozen=True)
 class Parts:
-    """Training, validation and test pairs; no group stands in two of them.
+    """Training, validation and test pairs; no group is in two of them.
 
     Attributes:
         validation_codes: group of each validation row.
@@ -38,7 +38,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Fitted:
-    """An adapter that is ready, and how it got there; no epochs of a closed form."""
+    """A fitted adapter and its training history, which is empty for a closed form."""
 
     adapter: Adapter
     seed: int
@@ -48,12 +48,12 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Kind:
-    """What is to be fitted.
+    """The kind of adapter to fit.
 
     Attributes:
-        config: of the adapter.
-        shape: what its constructor wants besides, but for the rank.
-        device: where it is trained.
+        config: the adapter's settings.
+        shape: further arguments of its constructor, except the rank.
+        device: device on which it is trained.
     """
 
     config: AdapterConfig
@@ -62,19 +62,19 @@ class Kind:
 
     @property
     def trained(self) -> bool:
-        """Whether its weights come of gradient descent from random ones."""
+        """True if its weights are trained by gradient descent from random ones."""
         return isinstance(self.config, TrainedConfig)
 
     @property
     def fixed(self) -> bool:
-        """Whether its size is known before it is fitted."""
+        """True if its size is fixed before it is fitted."""
         return not isinstance(self.config, LowRankConfig) or self.config.rank is not None
 
     def check(self, dims: tuple[int, int]) -> int:
-        """Parameters that it will have at most.
+        """Return the largest number of parameters that it can have, after a check of the budget.
 
         Raises:
-            UsageError: more than the budget.
+            UsageError: the number is over the budget.
         """
         if isinstance(self.config, LowRankConfig):
             most = largest_rank(self.config, *dims)
@@ -83,10 +83,10 @@ class Kind:
 
 
 def fit_closed(kind: Kind, parts: Parts, ridge: RidgeMap) -> Fitted:
-    """The adapter in closed form, from the ridge map of the training pairs.
+    """Fit the adapter in closed form, from the ridge map of the training pairs.
 
     Raises:
-        UsageError: ``adapter.rank`` is more than the training rows give.
+        UsageError: ``adapter.rank`` is larger than the rank of the ridge map.
     """
     dims = parts.train.dims
     if not isinstance(kind.config, LowRankConfig):
@@ -109,7 +109,7 @@ def fit_closed(kind: Kind, parts: Parts, ridge: RidgeMap) -> Fitted:
 def fit_trained(
     kind: Kind, parts: Parts, *, seed: int, checkpoint: Checkpoint, on_epoch: Callable[[Epoch], None]
 ) -> Fitted:
-    """The adapter trained from the random weights of ``seed``; raises as :func:`train` does."""
+    """Train the adapter from the random weights of ``seed``; raises the errors of :func:`train`."""
     torch.manual_seed(seed)
     adapter = open_adapter(kind.config, *parts.train.dims, **kind.shape).to(kind.device)
     assert isinstance(adapter, StandardizedAdapter)
@@ -118,7 +118,7 @@ def fit_trained(
 
 
 def predicted(adapter: Adapter, x: torch.Tensor) -> torch.Tensor:
-    """Predictions for raw rows ``x [m, d1]``, ``[m, d2]`` in double precision on the CPU."""
+    """Return predictions ``[m, d2]`` for raw rows ``x [m, d1]``, in double precision on the CPU."""
     device = next(adapter.parameters()).device
     with torch.no_grad():
         return torch.cat([adapter(rows.float().to(device)).double().cpu() for rows in x.split(1024)])

@@ -1,4 +1,4 @@
-"""Training as it runs: the loss curve on a terminal; elsewhere a line now and then."""
+"""Display of a running training: the loss curve on a terminal, elsewhere a line from time to time."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ WIDTH = 40
 
 
 class LiveTraining:
-    """Shows each epoch as it comes; use as a context manager."""
+    """Display of each finished epoch; use as a context manager."""
 
     def __init__(self, most: int) -> None:
-        """``most`` epochs at most in a run."""
+        """Show runs of at most ``most`` epochs."""
         self._most = most
-        self._said = time.monotonic()
+        self._last_line = time.monotonic()
         self._run, self._epochs = "", list[Epoch]()
         console = Console(stderr=True)
         self._live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
@@ -40,24 +40,24 @@ class LiveTraining:
             self._live.stop()
 
     def on_epoch(self, run: str, epoch: Epoch) -> None:
-        """An epoch of the run named ``run`` is over."""
+        """Show a finished epoch of the run named ``run``."""
         if run != self._run:
             self._run, self._epochs = run, []
         self._epochs.append(epoch)
         best = min(self._epochs, key=lambda e: e.validation)
-        said = (
+        message = (
             f"{run}: epoch {epoch.number} of at most {self._most}, loss {epoch.train:.3f}, "
             f"validation {epoch.validation:.3f}, best {best.validation:.3f} at {best.number}"
         )
         if self._live:
-            self._live.update(Text(f"{said}  {curve([e.validation for e in self._epochs])}"), refresh=True)
-        elif time.monotonic() - self._said > QUIET_SECONDS:
-            self._said = time.monotonic()
-            log.info("%s", said)
+            self._live.update(Text(f"{message}  {curve([e.validation for e in self._epochs])}"), refresh=True)
+        elif time.monotonic() - self._last_line > QUIET_SECONDS:
+            self._last_line = time.monotonic()
+            log.info("%s", message)
 
 
 def curve(losses: list[float]) -> str:
-    """The last losses as a row of bars, from the lowest to the highest of all."""
+    """Return the losses as a row of bars, scaled from the lowest loss to the highest."""
     low, high = min(losses), max(losses)
     step = max(1, -(-len(losses) // WIDTH))
     span = (high - low) or 1.0

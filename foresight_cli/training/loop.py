@@ -1,4 +1,4 @@
-"""Training by gradient descent, stopped on validation groups; the test rows never enter."""
+"""Training by gradient descent, stopped early on validation groups; the test rows are never used."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from foresight_cli.training.losses import batch_loss
 from foresight_cli.training.pairs import Moments, Pairs, moments
 
 EVALUATED = 1024
-"""Rows that go through the adapter at once where no gradient is taken."""
+"""Rows that go through the adapter at a time when no gradient is computed."""
 
 
 class Diverged(ForesightError):
-    """The loss is no number any more; the adapter holds the weights of its best epoch, if it had one."""
+    """The loss is not finite any more; the adapter holds the weights of its best epoch, if it had one."""
 
     def __init__(self, message: str, best: int) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class Diverged(ForesightError):
 
 @dataclass(frozen=True)
 class Trained:
-    """A run that is over: its epochs, and the one whose weights were kept."""
+    """A finished run: its epochs, and the number of the epoch whose weights were kept."""
 
     epochs: list[Epoch]
     best: int
@@ -48,15 +48,16 @@ def train(
     """Train ``adapter`` in place with AdamW and a cosine schedule; the epoch that is best on ``validation`` is kept.
 
     Args:
-        adapter: its device is where training runs; on a GPU, products are of bfloat16.
-        pairs: rows that weights and standardisation are learned from.
-        validation: rows of other groups that say when to stop.
-        seed: of the order of batches and of dropout; every epoch has its own, so that a run goes on as it would have.
-        checkpoint: written after each epoch, and gone on from if it is there.
-        on_epoch: called after each epoch, those of the checkpoint too.
+        adapter: training runs on its device; on a GPU, products are in bfloat16.
+        pairs: rows from which weights and standardisation are learned.
+        validation: rows of other groups that determine when to stop.
+        seed: seed of the order of batches and of dropout; each epoch derives a separate seed, so that a resumed run
+            equals an uninterrupted one.
+        checkpoint: written after each epoch; training resumes from it if it exists.
+        on_epoch: called after each epoch, and for each epoch of the checkpoint.
 
     Raises:
-        Diverged: the loss is no number any more.
+        Diverged: the loss is not finite any more.
         ForesightError: the checkpoint cannot be written.
     """
     config = adapter.config
@@ -75,17 +76,17 @@ def train(
     while len(progress.epochs) < config.epochs and len(progress.epochs) - progress.best < config.patience:
         number = len(progress.epochs) + 1
         loss = _epoch(adapter, pairs, optimizer, config, seed=seed, number=number, steps=steps)
-        held = mean_loss(adapter, validation) if math.isfinite(loss) else math.nan
-        if not math.isfinite(held):
+        validation_loss = mean_loss(adapter, validation) if math.isfinite(loss) else math.nan
+        if not math.isfinite(validation_loss):
             adapter.load_state_dict(progress.kept)
             raise Diverged(
                 f"training diverged in epoch {number}: the loss is {loss:g} with adapter.lr={config.lr:g}. "
                 f"Try adapter.lr={config.lr / 10:g}",
                 progress.best,
             )
-        if held < min((epoch.validation for epoch in progress.epochs), default=math.inf):
+        if validation_loss < min((epoch.validation for epoch in progress.epochs), default=math.inf):
             progress.best, progress.kept = number, _copied(adapter)
-        progress.epochs.append(Epoch(number, loss, held, optimizer.param_groups[0]["lr"]))
+        progress.epochs.append(Epoch(number, loss, validation_loss, optimizer.param_groups[0]["lr"]))
         if checkpoint:
             progress.weights, progress.optimizer = _copied(adapter), _tensors(optimizer)
             checkpoint.save(progress)
@@ -96,13 +97,13 @@ def train(
 
 
 def standardize(adapter: StandardizedAdapter, x: Moments, y: Moments) -> None:
-    """Tell ``adapter`` the moments of its training rows; a constant column keeps its scale."""
+    """Set the standardisation of ``adapter`` from the moments of its training rows; a constant column is not scaled."""
     x_scale = torch.where(x.variance > 0, x.variance.sqrt(), 1.0)
     adapter.standardize(x.mean, x_scale, REACH * x.farthest, y.mean, y.variance.mean().sqrt().clamp_min(1e-12))
 
 
 def mean_loss(adapter: StandardizedAdapter, pairs: Pairs) -> float:
-    """Squared error of ``pairs`` as a share of the target's training variance; no gradient, no dropout."""
+    """Return the squared error on ``pairs`` as a share of the target's training variance; without dropout."""
     adapter.eval()
     total, scale = 0.0, float(adapter.y_scale.square()) * pairs.dims[1]
     device = adapter.x_mean.device
@@ -123,11 +124,11 @@ def _epoch(
     number: int,
     steps: int,
 ) -> float:
-    """One pass over ``pairs`` in a new order; the mean loss of its batches."""
+    """Train for one pass over ``pairs`` in a new order, and return the mean loss."""
     device = adapter.x_mean.device
-    own_seed = (seed * 1_000_003 + number) % 2**63
-    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(own_seed))
-    torch.manual_seed(own_seed)  # of dropout
+    epoch_seed = (seed * 1_000_003 + number) % 2**63
+    order = torch.randperm(len(pairs), generator=torch.Generator().manual_seed(epoch_seed))
+    torch.manual_seed(epoch_seed)  # for dropout
     adapter.train()
     total = torch.zeros((), device=device)
     for step, (x, y) in enumerate(pairs.batches(order, config.batch_size), (number - 1) * steps):
@@ -155,9 +156,9 @@ def _tensors(optimizer: torch.optim.Optimizer) -> Tensors:
 
 
 def _restore(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
-    said = optimizer.state_dict()
+    fresh = optimizer.state_dict()
     state: dict[int, Tensors] = {}
     for name, value in tensors.items():
-        index, _, what = name.partition("/")
-        state.setdefault(int(index), {})[what] = value
-    optimizer.load_state_dict({**said, "state": state})
+        index, _, quantity = name.partition("/")
+        state.setdefault(int(index), {})[quantity] = value
+    optimizer.load_state_dict({**fresh, "state": state})

@@ -1,4 +1,4 @@
-"""What training minimises, batch by batch, in units where predicting the mean costs about 1."""
+"""Losses for training, per batch, in units where predicting the mean costs about 1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from foresight_cli.config import TrainedConfig
 
 
 def batch_loss(adapter: StandardizedAdapter, predicted: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The loss of predictions ``[b, d2]`` for targets ``y [b, d2]``, both raw; as the adapter's config says."""
+    """Return the loss that the adapter's config sets, of raw predictions ``[b, d2]`` for raw targets ``y [b, d2]``."""
     config = adapter.config
     assert isinstance(config, TrainedConfig)
     if config.loss == "mse":
@@ -17,17 +17,17 @@ def batch_loss(adapter: StandardizedAdapter, predicted: torch.Tensor, y: torch.T
     else:
         cosine = torch.nn.functional.cosine_similarity(predicted - adapter.y_mean, y - adapter.y_mean, dim=1)
         loss = 1 - cosine.mean()
-    # Of fewer rows the Gram matrices say nothing of the space.
+    # With fewer rows, the Gram matrices carry no information about the space.
     if config.cka_weight and len(y) >= 4:
         loss = loss + config.cka_weight * (1 - linear_cka(predicted, y))
     return loss
 
 
 def linear_cka(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Linear CKA of the batch, differentiable; 0 where a side is constant.
+    """Return linear CKA of the batch, differentiable; 0 where a side is constant.
 
-    Biased: both sides hold the same few rows, and what is compared is this loss with itself. `metrics.linear_cka` is
-    the one to report.
+    It is biased, which does not matter here: the loss is compared only with itself, on batches of one size. For
+    reporting, use `metrics.linear_cka`.
     """
     grams = []
     for rows in (a, b):

@@ -1,4 +1,4 @@
-"""Rows of a source and of a target that belong together, wherever they lie."""
+"""Pairs of rows of a source and a target, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from foresight_cli.latents import RowReader
 
 Rows: TypeAlias = torch.Tensor | RowReader
 BLOCK_BYTES = 1 << 26
-"""Blocks of rows that sums are made over take about so much in double precision, both sides together."""
+"""Size of the blocks of rows for sums, in double precision, both sides together."""
 
 READ_BYTES = 1 << 24
-"""So much is read from the disk at once, both sides together."""
+"""Bytes read from the disk at a time, both sides together."""
 
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 
@@ -28,8 +28,8 @@ class Pairs:
     Attributes:
         x: source latents ``[n, d1]``, as stored.
         y: target latents ``[m, d2]``, as stored.
-        x_rows: ``[k]``.
-        y_rows: ``[k]``.
+        x_rows: row of ``x`` for each pair ``[k]``.
+        y_rows: row of ``y`` for each pair ``[k]``.
     """
 
     x: Rows
@@ -42,42 +42,42 @@ class Pairs:
 
     @property
     def dims(self) -> tuple[int, int]:
-        """Columns of both sides."""
+        """Numbers of columns of both sides."""
         return self.x.shape[1], self.y.shape[1]
 
     @property
     def on_disk(self) -> bool:
-        """Whether rows are read when they are asked for."""
+        """True if rows are read from disk on demand."""
         return isinstance(self.x, RowReader) or isinstance(self.y, RowReader)
 
     def __getitem__(self, which: torch.Tensor) -> Batch:
-        """The given pairs ``[b]``: ``x [b, d1]`` and ``y [b, d2]``, as stored."""
+        """Return the given pairs ``[b]``: ``x [b, d1]`` and ``y [b, d2]``, as stored."""
         return self.x[self.x_rows[which]], self.y[self.y_rows[which]]
 
     def part(self, which: torch.Tensor) -> Pairs:
-        """The given pairs alone."""
+        """Return only the given pairs, as another `Pairs`."""
         return replace(self, x_rows=self.x_rows[which], y_rows=self.y_rows[which])
 
     def mismatched(self, order: torch.Tensor) -> Pairs:
-        """The source's rows beside target rows of other pairs: row i meets that of ``order[i]``."""
+        """Return the source rows paired with other target rows: row i with that of pair ``order[i]``."""
         return replace(self, y_rows=self.y_rows[order])
 
     def whole(self) -> Batch:
-        """Every pair, in double precision."""
+        """Return all pairs, in double precision."""
         x, y = self[torch.arange(len(self))]
         return x.double(), y.double()
 
     def blocks(self) -> Iterator[Batch]:
-        """Every pair in order, some at a time, in double precision."""
+        """Yield all pairs in order, a block at a time, in double precision."""
         rows = max(16, BLOCK_BYTES // (8 * sum(self.dims)))
         for x, y in self.batches(torch.arange(len(self)), rows):
             yield x.double(), y.double()
 
     def batches(self, order: torch.Tensor, size: int) -> Iterator[Batch]:
-        """The pairs in the given order, ``size`` at a time, as stored.
+        """Yield the pairs in the given order, ``size`` at a time, as stored.
 
-        From the disk many batches are read at once, sorted by place, and the system is told of those that come next. A
-        thread that reads ahead would wait for Python's lock at every row.
+        From the disk, many batches are read at a time, sorted by place, and the operating system is asked to prefetch
+        the next ones. A thread that reads ahead would wait for Python's lock at every row.
         """
         if not self.on_disk:
             yield from (self[part] for part in order.split(size))
@@ -96,22 +96,22 @@ class Pairs:
                 rows.expect(places[which])
 
     def on(self, device: torch.device) -> Pairs:
-        """Held in single precision on ``device``, if it is not this machine's memory and the rows are not on disk."""
+        """Move the pairs to ``device`` in single precision; unchanged for the CPU, or if the rows are on disk."""
         if self.on_disk or device.type == "cpu":
             return self
         x, y = (rows.float().to(device) for rows in self[torch.arange(len(self))])
-        here = torch.arange(len(self), device=device)
-        return Pairs(x, y, here, here)
+        rows = torch.arange(len(self), device=device)
+        return Pairs(x, y, rows, rows)
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Of columns ``[d]``, in double precision.
+    """Moments of columns ``[d]``, in double precision.
 
     Attributes:
-        mean: their mean.
-        variance: their variance, over n; exactly 0 for a constant column.
-        farthest: the largest distance of a value from the mean.
+        mean: mean of each column.
+        variance: variance of each column, over n; exactly 0 for a constant column.
+        farthest: largest distance of a value from the mean of its column.
     """
 
     mean: torch.Tensor
@@ -120,9 +120,9 @@ class Moments:
 
 
 def moments(blocks: Iterable[Batch]) -> tuple[Moments, Moments]:
-    """Those of both sides, in one pass.
+    """Compute the moments of both sides in one pass.
 
-    Source: Chan, Golub and LeVeque 1983; values are taken from the first row, so a large offset costs no digits.
+    Source: Chan, Golub and LeVeque 1983; the first row is subtracted, so a large offset costs no digits.
     """
     sides: list[_Running] = []
     for batch in blocks:

@@ -1,4 +1,4 @@
-"""Pairs of latents in memory and the same ones in a cache, read from its files."""
+"""Pairs of latents in memory, and the same pairs read from the files of a cache."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from foresight_cli.training.pairs import Pairs
 
 
 def entry_of(root: Path, values: torch.Tensor, *, name: str = "pixels", rows_per_shard: int = 32) -> Entry:
-    """A complete entry that holds ``values``; row i is the sample ``s000i``."""
+    """Return a complete entry that holds ``values``; row i is the sample ``s000i``."""
     recipe = Recipe(
         model={"name": name}, layer="final", pooling="flat", data={"name": "made"}, rows=len(values),
         rows_per_shard=rows_per_shard,
@@ -30,7 +30,7 @@ def entry_of(root: Path, values: torch.Tensor, *, name: str = "pixels", rows_per
 
 
 def drawn(n=300, d1=12, d2=7, seed=0, noise=1.0):
-    """``x [n, d1]`` with columns of unequal scale and offset, and ``y [n, d2]`` that partly follows."""
+    """Draw ``x [n, d1]`` with columns of unequal scale and an offset, and ``y [n, d2]`` that partly depends on it."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n, d1, generator=generator) * torch.logspace(-1, 1, d1) + 5
     weight = torch.randn(d1, d2, generator=generator) / torch.logspace(-1, 1, d1)[:, None]

@@ -16,9 +16,9 @@ def test_what_was_saved_comes_back(tmp_path):
     back = Checkpoint(tmp_path / "new/folder/run.safetensors").load()
     assert (back.epochs, back.best) == (saved.epochs, 1)
     for part in ("weights", "kept", "optimizer"):
-        one, other = getattr(saved, part), getattr(back, part)
-        assert one.keys() == other.keys()
-        assert all(torch.equal(one[name], other[name]) for name in one)
+        before, after = getattr(saved, part), getattr(back, part)
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-1], lambda data: b"\0" * len(data), None])

@@ -23,7 +23,7 @@ def test_the_curve_goes_from_the_lowest_to_the_highest(losses, bars):
     assert bars is None or drawn == bars
 
 
-def test_on_a_terminal_each_epoch_is_seen_and_nothing_stays(monkeypatch):
+def test_on_a_terminal_each_epoch_is_shown_and_then_erased(monkeypatch):
     written = io.StringIO()
     monkeypatch.setattr(live, "Console", lambda stderr: Console(file=written, force_terminal=True, width=200))
     with LiveTraining(9) as shown:
@@ -33,7 +33,7 @@ def test_on_a_terminal_each_epoch_is_seen_and_nothing_stays(monkeypatch):
     assert written.getvalue().endswith("\x1b[2K\x1b[?25h") or "\x1b[2K" in written.getvalue().rpartition("seed-0")[2]
 
 
-def test_elsewhere_a_line_now_and_then(monkeypatch, caplog):
+def test_without_a_terminal_a_line_from_time_to_time(monkeypatch, caplog):
     now = [0.0]
     monkeypatch.setattr(live.time, "monotonic", lambda: now[0])
     caplog.set_level(logging.INFO)

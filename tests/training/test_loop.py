@@ -24,7 +24,7 @@ def config(**changes):
 
 
 def curved():
-    """Rows that no linear map carries over: 300 to learn from and 100 to check with."""
+    """Return rows that no linear map relates: 300 for training and 100 for validation."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(400, 5, generator=generator)
     y = torch.sin(2 * x) @ torch.randn(5, 7, generator=generator) + 3
@@ -49,8 +49,8 @@ def held_out(adapter):
         return float((adapter(x) - y).square().sum() / (adapter.y_scale.square() * 7 * 100))
 
 
-def same(one, other):
-    a, b = one.state_dict(), other.state_dict()
+def same(first, second):
+    a, b = first.state_dict(), second.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
@@ -79,20 +79,21 @@ def test_the_rate_falls_along_a_cosine():
 
 
 def test_the_seed_fixes_everything():
-    one, again, other = (trained(seed, dropout=0.3, epochs=5)[0] for seed in (0, 0, 1))
-    assert same(one, again)
-    assert not same(one, other)
+    first, again, other = (trained(seed, dropout=0.3, epochs=5)[0] for seed in (0, 0, 1))
+    assert same(first, again)
+    assert not same(first, other)
 
 
 def test_rows_from_the_disk_give_the_same_weights(tmp_path):
     pairs = on_disk(tmp_path, *curved())
-    there, _ = trained(pairs=(pairs.part(torch.arange(300)), pairs.part(torch.arange(300, 400))), epochs=5, dropout=0.3)
-    assert same(there, trained(epochs=5, dropout=0.3)[0])
+    parts_on_disk = pairs.part(torch.arange(300)), pairs.part(torch.arange(300, 400))
+    adapter, _ = trained(pairs=parts_on_disk, epochs=5, dropout=0.3)
+    assert same(adapter, trained(epochs=5, dropout=0.3)[0])
 
 
 @pytest.mark.parametrize("stop", [1, 4])
-def test_a_run_that_was_stopped_goes_on_as_it_would_have(tmp_path, stop):
-    """Weights, kept weights, losses, and the optimizer with its moments: to the bit."""
+def test_a_stopped_run_resumes_as_if_it_had_not_stopped(tmp_path, stop):
+    """Weights, best weights, losses and the optimizer's moments are equal to the bit."""
     checkpoint = Checkpoint(tmp_path / "run.safetensors")
 
     class Stop(Exception):
@@ -104,19 +105,19 @@ def test_a_run_that_was_stopped_goes_on_as_it_would_have(tmp_path, stop):
 
     with pytest.raises(Stop):
         trained(checkpoint=checkpoint, on_epoch=on_epoch, epochs=8, dropout=0.3)
-    told = []
-    adapter, run = trained(checkpoint=checkpoint, on_epoch=told.append, epochs=8, dropout=0.3)
+    reported = []
+    adapter, run = trained(checkpoint=checkpoint, on_epoch=reported.append, epochs=8, dropout=0.3)
     whole, whole_run = trained(epochs=8, dropout=0.3)
     assert same(adapter, whole)
-    assert told == run.epochs == whole_run.epochs
+    assert reported == run.epochs == whole_run.epochs
     assert run.best == whole_run.best
 
 
-def test_a_loss_that_is_no_number_stops_it_and_the_last_good_weights_stay():
-    with pytest.raises(Diverged) as said:
+def test_a_loss_that_is_not_finite_stops_it_and_the_last_good_weights_stay():
+    with pytest.raises(Diverged) as caught:
         trained(lr=1.0, epochs=3, pairs=(in_memory(*(1e30 * rows for rows in curved())), parts()[1]))
-    assert str(said.value) == ("training diverged in epoch 1: the loss is nan with adapter.lr=1. Try adapter.lr=0.1")
-    assert said.value.best == 0
+    assert str(caught.value) == ("training diverged in epoch 1: the loss is nan with adapter.lr=1. Try adapter.lr=0.1")
+    assert caught.value.best == 0
 
 
 def test_cosine_loss_trains_the_direction():
@@ -135,7 +136,7 @@ def test_the_losses_by_hand():
         standardize(adapter, *moments(parts()[0].blocks()))
         with torch.no_grad():
             predicted = adapter(x)
-            found = float(batch_loss(adapter, predicted, y))
+            value = float(batch_loss(adapter, predicted, y))
         train_y = parts()[0][torch.arange(300)][1].double().numpy()
         p, t, mean = predicted.double().numpy(), y.double().numpy(), train_y.mean(axis=0)
         if loss == "mse":
@@ -144,7 +145,7 @@ def test_the_losses_by_hand():
         else:
             a, b = p - mean, t - mean
             wanted = 1 - ((a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).mean()
-        assert found == pytest.approx(wanted, rel=1e-5)
+        assert value == pytest.approx(wanted, rel=1e-5)
 
 
 def test_the_cka_term_has_a_gradient_and_survives_a_constant_batch():

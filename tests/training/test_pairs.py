@@ -15,10 +15,10 @@ def pairs(request, tmp_path):
 def test_batches_come_in_the_order_asked(pairs):
     x, y = drawn(n=100)
     order = torch.randperm(100, generator=torch.Generator().manual_seed(0))
-    given = list(pairs.batches(order, 32))
-    assert [len(rows) for rows, _ in given] == [32, 32, 32, 4]
-    assert torch.equal(torch.cat([rows for rows, _ in given]), x[order])
-    assert torch.equal(torch.cat([rows for _, rows in given]), y[order])
+    batches = list(pairs.batches(order, 32))
+    assert [len(rows) for rows, _ in batches] == [32, 32, 32, 4]
+    assert torch.equal(torch.cat([rows for rows, _ in batches]), x[order])
+    assert torch.equal(torch.cat([rows for _, rows in batches]), y[order])
 
 
 def test_parts_and_mismatched_pairs(pairs):
@@ -32,16 +32,16 @@ def test_parts_and_mismatched_pairs(pairs):
 
 def test_moments_of_blocks(pairs, monkeypatch):
     monkeypatch.setattr("foresight_cli.training.pairs.BLOCK_BYTES", 8 * 19 * 17)  # 17 rows a block
-    for found, rows in zip(moments(pairs.blocks()), drawn(n=100), strict=True):
+    for side, rows in zip(moments(pairs.blocks()), drawn(n=100), strict=True):
         values = rows.double().numpy()
-        np.testing.assert_allclose(found.mean, values.mean(axis=0), rtol=1e-12)
-        np.testing.assert_allclose(found.variance, values.var(axis=0), rtol=1e-12)
-        np.testing.assert_allclose(found.farthest, np.abs(values - values.mean(axis=0)).max(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(side.mean, values.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(side.variance, values.var(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(side.farthest, np.abs(values - values.mean(axis=0)).max(axis=0), rtol=1e-12)
 
 
 def test_moments_behind_a_huge_offset_and_of_constant_columns():
     x = torch.randn(500, 2, dtype=torch.float64) + 1e9
     x[:, 1] = 1e9 + 1 / 3
-    found, _ = moments(in_memory(x, x).blocks())
-    assert float(found.variance[0]) == pytest.approx(float((x[:, 0] - 1e9).var(correction=0)), rel=1e-9)
-    assert float(found.variance[1]) == 0
+    side, _ = moments(in_memory(x, x).blocks())
+    assert float(side.variance[0]) == pytest.approx(float((x[:, 0] - 1e9).var(correction=0)), rel=1e-9)
+    assert float(side.variance[1]) == 0
