@@ -1,4 +1,4 @@
-"""Adapters, by the names of ``conf/adapter/``: small modules that carry source latents to target latents."""
+"""Adapters, by the names of ``conf/adapter/``: small modules that map source latents to target latents."""
 
 from foresight_cli.adapters.adapter import Adapter, open_adapter
 from foresight_cli.adapters.publishing import check_push, push_adapter

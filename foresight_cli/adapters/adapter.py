@@ -1,4 +1,4 @@
-"""What every adapter is: a small module from raw source latents to raw target latents."""
+"""The base of all adapters: a small module from raw source latents to raw target latents."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class Adapter(nn.Module):
-    """Maps latents ``[n, source_dim]`` to ``[n, target_dim]``, both raw: it standardises on the way in and out.
+    """A map from latents ``[n, source_dim]`` to ``[n, target_dim]``, both raw: standardisation is part of it.
 
     Attributes:
-        source_dim: values a source row.
-        target_dim: values a target row.
+        source_dim: number of values in a source row.
+        target_dim: number of values in a target row.
         config: its settings, as in ``conf/adapter/``.
-        shape: what else fixes its parameters and was found out from the data, as the rank of a low-rank map.
+        shape: further numbers that fix its parameters and come from the data, such as the rank of a low-rank map.
     """
 
     def __init__(self, source_dim: int, target_dim: int, config: BudgetConfig, **shape: int) -> None:
@@ -32,30 +32,30 @@ class Adapter(nn.Module):
 
     @property
     def parameter_count(self) -> int:
-        """Numbers that are learned; the statistics for standardising are not counted."""
+        """Number of learned parameters; the statistics for standardising are not counted."""
         return sum(p.numel() for p in self.parameters())
 
     def check_input(self, x: torch.Tensor) -> None:
-        """Refuse latents of another width.
+        """Check that latents have the width that the adapter was trained on.
 
         Raises:
-            ForesightError: what was given and what the adapter was trained on.
+            ForesightError: they have another shape.
         """
         if x.ndim != 2 or x.shape[1] != self.source_dim:
             raise ForesightError(f"latents of shape {list(x.shape)}: this adapter maps [n, {self.source_dim}]")
 
 
 def open_adapter(config: AdapterConfig, source_dim: int, target_dim: int, **shape: int) -> Adapter:
-    """An untrained adapter of the kind that ``config`` names.
+    """Return an untrained adapter of the kind that ``config`` names.
 
     Args:
         config: its settings.
-        source_dim: values a source row.
-        target_dim: values a target row.
-        shape: ``rank`` of ``lowrank``; ``source_width`` and ``target_channels`` of ``query``.
+        source_dim: number of values in a source row.
+        target_dim: number of values in a target row.
+        shape: ``rank`` for ``lowrank``; ``source_width`` and ``target_channels`` for ``query``.
 
     Raises:
-        UsageError: a shape that does not divide the rows.
+        UsageError: the rows cannot be divided into this shape.
     """
     from importlib import import_module
 

@@ -1,4 +1,4 @@
-"""How many parameters an adapter would have, before it is made; what is over the budget is refused."""
+"""The number of parameters of an adapter, counted before it is made and checked against the budget."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from foresight_cli.errors import UsageError
 
 
 def parameters_of(config: AdapterConfig, source_dim: int, target_dim: int, **shape: int) -> int:
-    """Parameters of an adapter, counted without memory for one."""
+    """Count the parameters of an adapter without allocating them."""
     with torch.device("meta"):
         return open_adapter(config, source_dim, target_dim, **shape).parameter_count
 
 
 def largest_rank(config: LowRankConfig, source_dim: int, target_dim: int) -> int:
-    """The largest rank within the budget.
+    """Return the largest rank within the budget.
 
     Raises:
-        UsageError: not even rank 1 is.
+        UsageError: even rank 1 is over the budget.
     """
     rank = (config.max_parameters - target_dim) // (source_dim + target_dim)
     if rank < 1:
@@ -30,10 +30,10 @@ def largest_rank(config: LowRankConfig, source_dim: int, target_dim: int) -> int
 
 
 class OverBudget(UsageError):
-    """An adapter has more parameters than it may have.
+    """An adapter has more parameters than its budget.
 
     Attributes:
-        words: overrides with which it has no more.
+        words: overrides that bring it within the budget.
     """
 
     def __init__(self, message: str, words: list[str]) -> None:
@@ -42,10 +42,10 @@ class OverBudget(UsageError):
 
 
 def check_budget(config: AdapterConfig, source_dim: int, target_dim: int, **shape: int) -> int:
-    """The parameters that the adapter will have.
+    """Return the number of parameters that the adapter will have, after a check of the budget.
 
     Raises:
-        OverBudget: they are more than ``adapter.max_parameters``; says what would fit.
+        OverBudget: there are more than ``adapter.max_parameters``; the message has a size that fits.
     """
     count = parameters_of(config, source_dim, target_dim, **shape)
     if count <= config.max_parameters:
@@ -58,7 +58,7 @@ def check_budget(config: AdapterConfig, source_dim: int, target_dim: int, **shap
 
 
 def fitting(config: MLPConfig, source_dim: int, target_dim: int) -> list[str]:
-    """The words that make the adapter of ``config`` one within its budget; none where it is."""
+    """Return the words to add to the command line so that the adapter is within its budget; none if it already is."""
     if parameters_of(config, source_dim, target_dim) <= config.max_parameters:
         return []
     smallest = source_dim + 2 * target_dim  # rank 1
@@ -69,7 +69,7 @@ def fitting(config: MLPConfig, source_dim: int, target_dim: int) -> list[str]:
 
 
 def _within(config: AdapterConfig, source_dim: int, target_dim: int) -> list[str]:
-    """Words that make a closed-form adapter, or an MLP, one within its budget; none for other kinds."""
+    """Return the words that bring a closed-form adapter or an MLP within its budget; none for other kinds."""
     if isinstance(config, MLPConfig):
         return fitting(config, source_dim, target_dim)
     if not isinstance(config, LinearConfig | LowRankConfig):
@@ -82,7 +82,7 @@ def _within(config: AdapterConfig, source_dim: int, target_dim: int) -> list[str
 
 
 def _hidden_within(config: MLPConfig, source_dim: int, target_dim: int) -> int:
-    """The width, halved as often as the budget wants; 0 where none is narrow enough."""
+    """Halve the hidden width until the adapter is within its budget; return 0 if no width is small enough."""
     hidden = config.hidden
     while hidden:
         if parameters_of(replace(config, hidden=hidden), source_dim, target_dim) <= config.max_parameters:

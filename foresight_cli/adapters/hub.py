@@ -1,4 +1,4 @@
-"""The Hugging Face hub: an adapter fetched from it, and its refusals in one line each."""
+"""The Hugging Face hub: download of adapters, and its errors as one line each."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from foresight_cli.errors import ForesightError
 
 TENSORS, SETTINGS, CARD = "adapter.safetensors", "config.json", "README.md"
-"""The files of an adapter, in a folder as in a repository."""
+"""The files of an adapter, in a folder and in a repository."""
 
 LOG_IN = "Log in with hf auth login, or set HF_TOKEN"
 
 
 def is_repo_id(text: str) -> bool:
-    """Whether ``text`` can be the name of a repository, as in ``user/name``.
+    """Check whether ``text`` can be the name of a repository, such as ``user/name``.
 
     >>> is_repo_id("ada/qwen-to-ltxv"), is_repo_id("ada"), is_repo_id("outputs/adapt/1"), is_repo_id("ada/a b")
     (True, False, False, False)
@@ -30,7 +30,7 @@ def is_repo_id(text: str) -> bool:
 
 
 def fetch_adapter(repo_id: str) -> Path:
-    """The folder of the adapter ``repo_id`` in the hub's cache, brought there if the hub has a newer one.
+    """Download the adapter ``repo_id``, unless the hub's cache has its newest version, and return its folder there.
 
     Raises:
         ForesightError: the hub has no such repository, refuses, or cannot be reached and nothing is cached.
@@ -45,21 +45,21 @@ def fetch_adapter(repo_id: str) -> Path:
         raise ForesightError(
             f"{nowhere} the Hugging Face hub shows no such repository. Is it private? {LOG_IN}"
         ) from error
-    except Exception as error:  # of httpx, httpx2, xet or the disk: the client does not say which
+    except Exception as error:  # from httpx, httpx2, xet or the disk: the client documents no common type
         raise ForesightError(f"{nowhere} {reason_of(error)}") from error
 
 
 def reason_of(error: Exception) -> str:
-    """What the hub answered, or that it did not, as the end of a sentence."""
+    """Return the hub's answer, or why there is none, as the end of a sentence."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__  # why the hub was of no help; that nothing is cached is clear
+        error = error.__cause__  # the hub's error itself; that nothing is cached is clear from the context
     if isinstance(error, HfHubHTTPError):
         answer = error.response
-        said = f": {_one_line(error.server_message)}" if error.server_message else ""
-        return f"the Hugging Face hub answered {answer.status_code} {answer.reason_phrase}{said}"
-    if isinstance(error, (OSError, *HfHubHTTPError.__bases__)):  # the second are httpx's, whichever is installed
+        detail = f": {_one_line(error.server_message)}" if error.server_message else ""
+        return f"the Hugging Face hub answered {answer.status_code} {answer.reason_phrase}{detail}"
+    if isinstance(error, (OSError, *HfHubHTTPError.__bases__)):  # these bases are the errors of the installed httpx
         return f"the Hugging Face hub cannot be reached ({_one_line(str(error)) or type(error).__name__})"
     return f"the client of the Hugging Face hub stopped ({type(error).__name__}: {_one_line(str(error))})"
 

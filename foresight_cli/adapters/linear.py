@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LinearAdapter(Adapter):
-    """``y = clamp(x - mean) W + b``; inputs count up to twice as far as any training row lay."""
+    """``y = clamp(x - mean) W + b``; inputs are cut at twice the farthest training value of their column."""
 
     mean: torch.Tensor
     reach: torch.Tensor
@@ -27,13 +27,13 @@ class LinearAdapter(Adapter):
         self.bias = nn.Parameter(torch.zeros(target_dim))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Predicted target latents ``[n, target_dim]``."""
+        """Predict target latents ``[n, target_dim]``."""
         self.check_input(x)
         centred = (x.to(self.weight.dtype) - self.mean).clamp(-self.reach, self.reach)
         return centred @ self.weight + self.bias
 
     def take(self, mean: torch.Tensor, reach: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> None:
-        """Become the map of these: ``[source_dim]`` twice, ``[source_dim, target_dim]`` and ``[target_dim]``."""
+        """Set the parameters: ``[source_dim]`` twice, ``[source_dim, target_dim]`` and ``[target_dim]``."""
         with torch.no_grad():
             self.mean.copy_(mean)
             self.reach.copy_(reach)

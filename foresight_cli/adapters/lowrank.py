@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class LowRankAdapter(Adapter):
     """``y = clamp(x - mean) A B + b`` with A ``[source_dim, rank]`` and B ``[rank, target_dim]``.
 
-    Of all maps of that rank, the one nearest to the ridge map on the training rows: the ridge map followed by the
-    projection on the first principal components of its own fitted values.
+    Of all maps of that rank, this is the nearest to the ridge map on the training rows: the ridge map followed by the
+    projection on the first principal components of its fitted values.
 
     Source: Izenman 1975; Mukherjee and Zhu 2011 for the ridge penalty.
     """
@@ -34,7 +34,7 @@ class LowRankAdapter(Adapter):
         self.bias = nn.Parameter(torch.zeros(target_dim))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Predicted target latents ``[n, target_dim]``."""
+        """Predict target latents ``[n, target_dim]``."""
         self.check_input(x)
         centred = (x.to(self.encoder.dtype) - self.mean).clamp(-self.reach, self.reach)
         return centred @ self.encoder @ self.decoder + self.bias
@@ -42,7 +42,7 @@ class LowRankAdapter(Adapter):
     def take(
         self, mean: torch.Tensor, reach: torch.Tensor, encoder: torch.Tensor, decoder: torch.Tensor, bias: torch.Tensor
     ) -> None:
-        """Become the map of these, A and B under the names ``encoder`` and ``decoder``."""
+        """Set the parameters; A and B are ``encoder`` and ``decoder``."""
         with torch.no_grad():
             self.mean.copy_(mean)
             self.reach.copy_(reach)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class MLPAdapter(StandardizedAdapter):
-    """``layers`` hidden layers of GELU with dropout; those after the first may widen inside, and add to their input.
+    """``layers`` hidden layers of GELU with dropout; layers after the first may have an expansion and be residual.
 
-    Parameters: (source_dim + 1) hidden + (hidden + 1) target_dim, and between them, for each further layer,
+    Number of parameters: (source_dim + 1) hidden + (hidden + 1) target_dim, plus, for each layer after the first,
     (hidden + 1) hidden, or with an expansion e > 1, (hidden + 1) e hidden + (e hidden + 1) hidden.
     """
 
@@ -33,7 +33,7 @@ class MLPAdapter(StandardizedAdapter):
 
 
 class _Block(nn.Module):
-    """A hidden layer from ``hidden`` to ``hidden`` numbers."""
+    """A hidden layer with ``hidden`` inputs and outputs."""
 
     def __init__(self, config: MLPConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A saved adapter as a model repository of the Hugging Face hub."""
+"""Publishing of saved adapters as model repositories on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from foresight_cli.adapters.saving import load_adapter
 from foresight_cli.errors import ForesightError, UsageError
 
 PREVIEWS = ("previews.png", "previews.gif")
-"""Pictures of decoded latents; those that lie in the folder are published with the adapter."""
+"""Pictures of decoded latents; those that are in the folder are published with the adapter."""
 
 
 def check_push(repo_id: str) -> None:
-    """Refuse, before anything is trained, what cannot be pushed; the hub is not asked.
+    """Check, before anything is trained, that an adapter can be pushed; the hub is not contacted.
 
     Raises:
-        UsageError: ``repo_id`` is no name of a repository.
-        ForesightError: there is no token on this machine.
+        UsageError: ``repo_id`` is not a valid name of a repository.
+        ForesightError: this machine has no token.
     """
     from huggingface_hub import get_token
 
     if not is_repo_id(repo_id):
         raise UsageError(
-            f"push={repo_id} is no repository of the Hugging Face hub: it is user/name, of letters, digits, - _ and ., "
-            "without -- or .., as push=ada/qwen25vl-to-ltxv"
+            f"push={repo_id} is not a name of a Hugging Face repository: wanted user/name, of letters, digits, - _ and "
+            "., without -- or .., such as push=ada/qwen25vl-to-ltxv"
         )
     if get_token() is None:
         raise ForesightError(f"cannot push to {repo_id}: there is no token of the Hugging Face hub. {LOG_IN}")
@@ -34,25 +34,25 @@ def check_push(repo_id: str) -> None:
 def push_adapter(folder: str | Path, repo_id: str) -> str:
     """Publish the adapter in ``folder`` as ``repo_id``, in one commit, and return the repository's address.
 
-    The repository is made if it is not there, as visible as its owner's new repositories are (public, unless an
-    organisation says otherwise). The tensors, ``config.json``, ``README.md`` and the previews are sent, and nothing
-    else of the folder. The previews show samples of the data.
+    The repository is made if it does not exist, with the default visibility of its owner's repositories (public, unless
+    an organisation has another default). The tensors, ``config.json``, ``README.md`` and the previews are sent, and
+    nothing else from the folder. The previews show samples of the data.
 
     Args:
-        folder: as :func:`~foresight_cli.adapters.save_adapter` leaves it, with a card.
+        folder: a folder that :func:`~foresight_cli.adapters.save_adapter` wrote, with a card.
         repo_id: ``user/name``.
 
     Raises:
-        UsageError: ``repo_id`` is no name of a repository.
-        ForesightError: the folder holds no whole adapter with a card, there is no token or it may not write there, or
-            the hub cannot be reached.
+        UsageError: ``repo_id`` is not a valid name of a repository.
+        ForesightError: the folder holds no complete adapter with a card, there is no token, the token does not allow
+            writing there, or the hub cannot be reached.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     check_push(repo_id)
     folder = Path(folder)
-    load_adapter(folder)  # what cannot be loaded is not published
+    load_adapter(folder)  # an adapter that cannot be loaded is not published
     if not (folder / CARD).is_file():
         raise ForesightError(f"cannot push {folder}: it has no {CARD}. foresight adapt writes one beside the adapter")
     api = HfApi(library_name="foresight", library_version=__version__)
@@ -64,7 +64,7 @@ def push_adapter(folder: str | Path, repo_id: str) -> str:
             allow_patterns=[TENSORS, SETTINGS, CARD, *PREVIEWS],
             commit_message=f"Adapter of foresight {__version__}",
         )
-    except Exception as error:  # of httpx, httpx2, xet or the disk: the client does not say which
+    except Exception as error:  # from httpx, httpx2, xet or the disk: the client documents no common type
         status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
         reason = {
             401: f"the Hugging Face hub does not accept this token. {LOG_IN}",

@@ -1,4 +1,4 @@
-"""``adapter=query``: learned queries look up the source's tokens by cross-attention, one for each target place."""
+"""``adapter=query``: a learned query for each target place attends to the source's tokens."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ if TYPE_CHECKING:
 class QueryAdapter(StandardizedAdapter):
     """From ``[tokens, source_width]`` to ``[target_channels, places]``, both flattened as ``pooling=flat`` stores them.
 
-    A transformer's rows are token after token, an autoencoder's channel after channel; either may stand on either side.
+    A transformer's rows are stored token by token, an autoencoder's channel by channel; each may be the source or the
+    target.
 
-    Each token is projected to ``width`` and told its place; each place of the target has a learned query. ``layers``
-    blocks of cross-attention and a small network follow, as in a Perceiver; a last projection gives the channels, and
-    every place adds a bias of its own.
+    Each token is projected to ``width``, and a learned embedding of its place is added; each place of the target has a
+    learned query. ``layers`` blocks of cross-attention and a small network follow, as in a Perceiver. A last projection
+    gives the channels, and every place has a separate bias.
 
     Args:
         source_dim: tokens times ``source_width``; one token, if they are equal (``pooling=channel_mean``).
         target_dim: ``target_channels`` times places.
         config: its settings.
-        source_width: values a token.
+        source_width: number of values in a token.
         target_channels: channels of the target's grid.
-        source_channels_first: 1 where source rows are channel after channel.
-        target_channels_first: 1 where target rows are.
+        source_channels_first: 1 where source rows are stored channel by channel.
+        target_channels_first: 1 where target rows are stored channel by channel.
 
     Raises:
-        UsageError: rows that do not divide into tokens, or into channels.
+        UsageError: the rows cannot be divided into tokens, or into channels.
 
     Source: Jaegle et al. 2021 (Perceiver IO); Li et al. 2023 (BLIP-2's Q-Former).
     """
@@ -92,7 +93,7 @@ class QueryAdapter(StandardizedAdapter):
 
 
 class _Block(nn.Module):
-    """Queries ``[n, places, width]`` look up tokens ``[n, tokens, width]``, then think."""
+    """Cross-attention of queries ``[n, places, width]`` to tokens ``[n, tokens, width]``, then a small network."""
 
     def __init__(self, config: QueryConfig) -> None:
         super().__init__()
@@ -109,8 +110,8 @@ class _Block(nn.Module):
         query = self._heads(self.ask(self.ask_norm(places)))
         key, value = (self._heads(part) for part in self.offer(self.offer_norm(tokens)).chunk(2, dim=-1))
         dropped = self.dropout if self.training else 0.0
-        found = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropped)
-        places = places + self.answer(found.transpose(1, 2).flatten(2))
+        attended = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropped)
+        places = places + self.answer(attended.transpose(1, 2).flatten(2))
         thought: torch.Tensor = places + self.think(self.think_norm(places))
         return thought
 

@@ -1,4 +1,4 @@
-"""Adapters on the disk: three plain files, of which nothing is run when they are read."""
+"""Saving and loading of adapters: three plain files; reading them runs no code from them."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from foresight_cli.latents import Entry, Recipe
 
 FORMAT = 2
-"""Version of ``config.json``. It rises with any change that an older foresight would misread."""
+"""Version of ``config.json``. It increases with any change that an older foresight would misread."""
 
 
 def save_adapter(adapter: Adapter, folder: Path, recipes: dict[str, Any], *, card: str | None = None) -> None:
     """Write ``adapter.safetensors``, ``README.md`` and ``config.json`` into ``folder``.
 
-    ``config.json`` is written last and carries the hash of the tensors: after a kill between the files, the folder
-    holds the old adapter, the new one, or one that :func:`load_adapter` refuses.
+    ``config.json`` is written last and contains the hash of the tensors: if the process is killed between the files,
+    the folder holds the old adapter, the new one, or one that :func:`load_adapter` refuses.
 
     Args:
-        adapter: trained.
-        folder: where to; made if it is not there.
+        adapter: a trained adapter.
+        folder: the folder to write to; made if it does not exist.
         recipes: ``source`` and ``target``: the cache recipes that it was trained on.
-        card: text of ``README.md``; without one, none is written, and the adapter cannot be published.
+        card: text of ``README.md``; without it, none is written, and the adapter cannot be published.
 
     Raises:
         ForesightError: the folder cannot be written.
     """
     tensors = save({name: value.detach().cpu().contiguous() for name, value in sorted(adapter.state_dict().items())})
-    said = {
+    settings = {
         "format": FORMAT,
         "foresight": __version__,
         "adapter": asdict(adapter.config),
@@ -57,23 +57,23 @@ def save_adapter(adapter: Adapter, folder: Path, recipes: dict[str, Any], *, car
     write_atomic(folder / TENSORS, tensors)
     if card is not None:
         write_atomic(folder / CARD, card.encode())
-    write_atomic(folder / SETTINGS, json.dumps(said, indent=1, sort_keys=True, allow_nan=False).encode())
+    write_atomic(folder / SETTINGS, json.dumps(settings, indent=1, sort_keys=True, allow_nan=False).encode())
 
 
 def load_adapter(place: str | Path, *, source: Recipe | dict[str, Any] | Entry | None = None) -> Adapter:
-    """The adapter saved in ``place``, in evaluation mode on the CPU: raw source latents in, raw target latents out.
+    """Load the adapter saved in ``place``, in evaluation mode on the CPU: it maps raw source to raw target latents.
 
     Args:
-        place: a folder, or ``user/name`` of the Hugging Face hub where there is no such folder.
-        source: how the latents were made that it is to map: a cache entry or its recipe. It must be how those were
-            made that it was trained on; their data may be another's.
+        place: a folder, or ``user/name`` on the Hugging Face hub if there is no such folder.
+        source: the latents to map: a cache entry or its recipe. They must have been made with the settings of the
+            latents that the adapter was trained on; the data may differ.
 
     Returns:
         A module that maps ``[n, source_dim]`` to ``[n, target_dim]``.
 
     Raises:
-        ForesightError: there is none, it is of another format or kind, its files are damaged or do not fit together,
-            or it was trained on latents made another way than ``source``.
+        ForesightError: there is no adapter, it has another format or kind, its files are damaged or do not fit
+            together, or it was trained on latents that were made with other settings than ``source``.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -84,10 +84,10 @@ def load_adapter(place: str | Path, *, source: Recipe | dict[str, Any] | Entry |
         ...     load_adapter(folder)(torch.zeros(5, 3)).shape
         torch.Size([5, 2])
     """
-    said, data = _read(_folder(place), place)
-    adapter = _opened(said, data, place)
+    settings, data = _read(_folder(place), place)
+    adapter = _opened(settings, data, place)
     if source is not None:
-        refuse_other_source(said.get("recipes"), source, place)
+        refuse_other_source(settings.get("recipes"), source, place)
     return adapter
 
 
@@ -101,60 +101,60 @@ def _folder(place: str | Path) -> Path:
 
 
 def _read(folder: Path, place: str | Path) -> tuple[dict[str, Any], bytes]:
-    """``config.json``, and the bytes of the tensors it was written with."""
+    """Read ``config.json``, and the bytes of the tensors that it was written with."""
     try:
-        settings, data = (folder / SETTINGS).read_bytes(), (folder / TENSORS).read_bytes()
+        text, data = (folder / SETTINGS).read_bytes(), (folder / TENSORS).read_bytes()
     except FileNotFoundError as error:
         raise ForesightError(f"no adapter in {place}: {Path(error.filename).name} is missing") from None
     except OSError as error:
         raise ForesightError(f"cannot read the adapter in {place}: {error.strerror or error}") from None
     try:
-        said = json.loads(settings)
+        settings = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ForesightError(f"cannot read the adapter in {place}: {SETTINGS} is damaged ({error})") from None
-    version = said.get("format") if isinstance(said, dict) else None
+    version = settings.get("format") if isinstance(settings, dict) else None
     if not isinstance(version, int):
-        raise ForesightError(f"no adapter in {place}: its {SETTINGS} is not one of foresight adapt")
+        raise ForesightError(f"no adapter in {place}: its {SETTINGS} was not written by foresight adapt")
     if version < FORMAT:
         raise ForesightError(
-            f"the adapter in {place} is of format {version}, of an older foresight; this one ({__version__}) reads "
+            f"the adapter in {place} has format {version}, of an older foresight; this one ({__version__}) reads "
             f"format {FORMAT}. Train it again: foresight adapt"
         )
     if version > FORMAT:
         raise ForesightError(
-            f"the adapter in {place} is of format {version}, of foresight {said.get('foresight')}; this one "
+            f"the adapter in {place} has format {version}, of foresight {settings.get('foresight')}; this one "
             f"({__version__}) reads format {FORMAT}. Type: pip install -U foresight-latents"
         )
-    if hashlib.sha256(data).hexdigest() != said.get("sha256"):
+    if hashlib.sha256(data).hexdigest() != settings.get("sha256"):
         raise ForesightError(
             f"cannot read the adapter in {place}: {TENSORS} is not the file that {SETTINGS} was written with; it is "
             "damaged or half copied. Copy both again, or train again: foresight adapt"
         )
-    return said, data
+    return settings, data
 
 
-def _opened(said: dict[str, Any], data: bytes, place: str | Path) -> Adapter:
+def _opened(settings: dict[str, Any], data: bytes, place: str | Path) -> Adapter:
     misfit = f"the adapter in {place} does not fit its {SETTINGS}:"
     try:
-        settings, dims, shape = said["adapter"], [said["source_dim"], said["target_dim"]], said["shape"]
+        kind, dims, shape = settings["adapter"], [settings["source_dim"], settings["target_dim"]], settings["shape"]
         if not all(type(dim) is int and dim > 0 for dim in dims):
             raise ForesightError(f"{misfit} it cannot map {dims[0]!r} values to {dims[1]!r}")
         if not isinstance(shape, dict):
-            raise ForesightError(f"{misfit} its shape {shape!r} has no names")
-        if settings["name"] not in GROUPS["adapter"]:
-            known = ", ".join(sorted(GROUPS["adapter"]))
+            raise ForesightError(f"{misfit} its shape {shape!r} is not a mapping of names to numbers")
+        if kind["name"] not in GROUPS["adapter"]:
+            kinds = ", ".join(sorted(GROUPS["adapter"]))
             raise ForesightError(
-                f"the adapter in {place} is of the kind {settings['name']!r}, unknown to this foresight "
-                f"({__version__}): it has {known}. Type: pip install -U foresight-latents"
+                f"the adapter in {place} is of the kind {kind['name']!r}, unknown to this foresight "
+                f"({__version__}): it has {kinds}. Type: pip install -U foresight-latents"
             )
-        config = GROUPS["adapter"][settings["name"]](**settings)
+        config = GROUPS["adapter"][kind["name"]](**kind)
         tensors = load(data)
-        with torch.device("meta"):  # sizes only: what a foreign config.json asks for may not fit into memory
+        with torch.device("meta"):  # sizes only: the adapter of someone else's config.json may not fit into memory
             wanted = open_adapter(config, *dims, **shape).state_dict()
         for name in sorted({*wanted, *tensors}):
-            if (there := _size(tensors, name)) != (asked := _size(wanted, name)):
-                raise ForesightError(f"{misfit} {name} is {there}, not {asked}")
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # the weights are drawn, then replaced
+            if (size := _size(tensors, name)) != (wanted_size := _size(wanted, name)):
+                raise ForesightError(f"{misfit} {name} is {size}, not {wanted_size}")
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):  # random weights are drawn, then replaced
             adapter = open_adapter(config, *dims, **shape)
         adapter.load_state_dict(tensors)
     except KeyError as error:

@@ -1,4 +1,4 @@
-"""What adapters trained by gradient descent share: they see standardised rows, and answer in raw units."""
+"""The base of adapters trained by gradient descent: standardised rows inside, raw units outside."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 class StandardizedAdapter(Adapter):
-    """Each source column is brought to mean 0 and variance 1; inputs count up to twice as far as any training row lay.
+    """An adapter that scales each source column to mean 0 and variance 1.
 
-    The target is scaled by one number, its root mean variance: a loss over scaled features would weigh a feature that
-    hardly varies as much as one that carries the picture.
+    Inputs are cut at twice the farthest training value of their column.
+    The target is scaled by one number, its root mean variance: a loss over separately scaled features would give a
+    feature that hardly varies the same weight as one that carries the picture.
     """
 
     x_mean: torch.Tensor
@@ -34,13 +35,13 @@ class StandardizedAdapter(Adapter):
         self.register_buffer("y_scale", torch.ones(()))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Predicted target latents ``[n, target_dim]``."""
+        """Predict target latents ``[n, target_dim]``."""
         self.check_input(x)
         centred = (x.to(self.x_mean.dtype) - self.x_mean).clamp(-self.reach, self.reach)
         return self.standard(centred / self.x_scale).to(self.y_mean.dtype) * self.y_scale + self.y_mean
 
     def standard(self, z: torch.Tensor) -> torch.Tensor:
-        """The scaled target ``[n, target_dim]`` of standardised rows ``z [n, source_dim]``."""
+        """Predict the scaled target ``[n, target_dim]`` from standardised rows ``z [n, source_dim]``."""
         raise NotImplementedError
 
     def standardize(
@@ -51,7 +52,7 @@ class StandardizedAdapter(Adapter):
         y_mean: torch.Tensor,
         y_scale: torch.Tensor,
     ) -> None:
-        """Take means and scales, all of the training rows: ``[source_dim]`` thrice, ``[target_dim]``, a number."""
+        """Set means and scales of the training rows: three of ``[source_dim]``, one ``[target_dim]``, one number."""
         self.x_mean.copy_(x_mean)
         self.x_scale.copy_(x_scale)
         self.reach.copy_(reach)

@@ -1,4 +1,4 @@
-"""Whether latents were made as those that an adapter was trained on."""
+"""The check that latents were made with the settings of those that an adapter was trained on."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from foresight_cli.latents.store import Entry
 
 
 def refuse_other_source(recipes: Any, source: Recipe | dict[str, Any] | Entry, place: str | Path) -> None:
-    """Compare ``source`` with the recipe that the adapter in ``place`` was trained on; the data may be another's.
+    """Check ``source`` against the recipe that the adapter in ``place`` was trained on; the data may differ.
 
     Args:
-        recipes: what the adapter's ``config.json`` holds under that name.
-        source: how the latents were made that the adapter is to map.
-        place: of the adapter, for messages.
+        recipes: the value of ``recipes`` in the adapter's ``config.json``.
+        source: the latents that the adapter is to map: a cache entry or its recipe.
+        place: the adapter's folder or repository, for messages.
 
     Raises:
-        ForesightError: every setting that differs, with both values; or one of the two is not a recipe.
+        ForesightError: settings differ (the message lists each with both values), or one of the two is not a recipe.
     """
-    given = _recipe(source)
+    recipe = _recipe(source)
     try:
         trained = Recipe.from_dict(recipes["source"])
-        was, now = _settings(trained), _settings(given)
+        was, now = _settings(trained), _settings(recipe)
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ForesightError(
             f"the adapter in {place} does not say which latents it was trained on, so source= cannot be checked"
@@ -34,8 +34,8 @@ def refuse_other_source(recipes: Any, source: Recipe | dict[str, Any] | Entry, p
     if differing:
         both = "; ".join(f"{name} was {was.get(name, 'not set')}, is {now.get(name, 'not set')}" for name in differing)
         raise ForesightError(
-            f"the adapter in {place} was trained on latents made another way: {both}. "
-            "Extract these as those were, or train an adapter on them: foresight adapt"
+            f"the adapter in {place} was trained on latents made with other settings: {both}. "
+            "Extract the latents with the settings that were used, or train an adapter on these: foresight adapt"
         )
 
 
@@ -46,9 +46,9 @@ def _recipe(source: Recipe | dict[str, Any] | Entry) -> Recipe:
 
 
 def _settings(recipe: Recipe) -> dict[str, str]:
-    """What fixes how a sample becomes a row, as JSON by name.
+    """Return the settings by which a sample becomes a row, as JSON by name.
 
-    The hash of precomputed latents is left out: it is of the rows themselves, which are data.
+    The hash of precomputed latents is left out: it covers the rows themselves, which are data.
     """
     model = dict(recipe.model)
     if model["name"] == "precomputed":

@@ -5,7 +5,7 @@ from tests.adapters.fake_hub import running
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """A hub on this machine, that the client asks in place of the real one, with a token and an empty cache."""
+    """Yield a local hub that the client uses in place of the real one, with a token and an empty cache."""
     import huggingface_hub
     from huggingface_hub import constants
 

@@ -1,4 +1,4 @@
-"""The routes of the Hugging Face hub that pushing and fetching an adapter call, over HTTP on this machine."""
+"""A local HTTP server with the routes of the Hugging Face hub that pushing and fetching an adapter use."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
 class FakeHub(ThreadingHTTPServer):
-    """Keeps what it is sent.
+    """A hub that keeps all files and requests.
 
     Attributes:
-        files: of each repository, by path.
-        commits: the message of each commit, with the paths that it brought.
+        files: files of each repository, by path.
+        commits: the message of each commit, with the paths that it added.
         asked: method, path and token of each request, in order.
         refusals: status and message of requests that fail, by a part of their path.
     """
@@ -41,7 +41,7 @@ class FakeHub(ThreadingHTTPServer):
 
 @contextmanager
 def running() -> Iterator[FakeHub]:
-    """A hub that answers until the block ends."""
+    """Yield a hub that answers until the block ends."""
     with FakeHub() as hub:
         thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -65,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
             status = 409 if repo in self.server.files else 200
             self.server.files.setdefault(repo, {})
             self._json({"url": f"{self.server.url}/{repo}"}, status)
-        elif self.path == "/api/validate-yaml":  # asked by clients that come without xet
+        elif self.path == "/api/validate-yaml":  # requested by clients without xet
             self._json({"errors": [], "warnings": []})
         elif match := re.fullmatch(r"/api/models/(.+)/preupload/main", self.path):
             paths = [file["path"] for file in json.loads(body)["files"]]
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Nothing on the terminal."""
+        """Print nothing to the terminal."""
 
 
 def _oid(data: bytes) -> str:

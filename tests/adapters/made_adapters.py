@@ -1,4 +1,4 @@
-"""Small adapters of every kind with drawn weights, and the recipes they might have been trained on."""
+"""Small adapters of every kind with random weights, and recipes that they could have been trained on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHAPES = {"lowrank": {"rank": 3}, "query": {"source_width": 3, "target_channels"
 
 
 def drawn(kind="linear", source_dim=6, target_dim=4):
-    """An adapter with the shipped settings of ``kind``; every tensor is random, so that none passes for another."""
+    """Return an adapter with the shipped settings of ``kind``; all tensors are random, so that no two are equal."""
     settings = yaml.safe_load((conf_dir() / "adapter" / f"{kind}.yaml").read_text(encoding="utf-8"))
     config = GROUPS["adapter"][kind](**settings)
     adapter = open_adapter(config, source_dim, target_dim, **SHAPES.get(kind, {})).eval()

@@ -19,9 +19,9 @@ def test_linear_is_ridge():
     adapter, ridge = drawn("linear"), fit_ridge(x, y)
     adapter.take(ridge.x_mean, ridge.reach, ridge.weight, ridge.y_mean)
     assert adapter.parameter_count == 6 * 4 + 4
-    far = 100 * rows(5)  # what lies outside the training rows counts as far as twice their reach
-    for given in (x, far):
-        torch.testing.assert_close(adapter(given).double(), ridge.predict(given), atol=1e-4, rtol=1e-4)
+    far = 100 * rows(5)  # values far outside the training rows are cut
+    for values in (x, far):
+        torch.testing.assert_close(adapter(values).double(), ridge.predict(values), atol=1e-4, rtol=1e-4)
 
 
 def test_lowrank_is_ridge_on_the_first_axes():
@@ -51,14 +51,14 @@ def test_mlp_counts_its_parameters(layers, expansion, parameters):
 
 def test_a_residual_layer_whose_weights_are_zero_changes_nothing():
     config = dataclasses.replace(drawn("mlp").config, hidden=8, residual=True)
-    one, two = (open_adapter(dataclasses.replace(config, layers=layers), 6, 4).eval() for layers in (1, 2))
+    single, double = (open_adapter(dataclasses.replace(config, layers=layers), 6, 4).eval() for layers in (1, 2))
     with torch.no_grad():
-        one.reach.fill_(10)
-        for value in two.network[3].parameters():
+        single.reach.fill_(10)
+        for value in double.network[3].parameters():
             value.zero_()
-    shared = {name.replace("network.3", "network.4"): value for name, value in one.state_dict().items()}
-    two.load_state_dict({**two.state_dict(), **shared})
-    torch.testing.assert_close(two(rows()), one(rows()))
+    shared = {name.replace("network.3", "network.4"): value for name, value in single.state_dict().items()}
+    double.load_state_dict({**double.state_dict(), **shared})
+    torch.testing.assert_close(double(rows()), single(rows()))
 
 
 def queries(**shape):
@@ -75,14 +75,14 @@ def test_query_counts_its_parameters():
 
 
 def test_query_reads_and_writes_both_orders():
-    """Rows that are channel after channel on one side and place after place on the other mean the same."""
+    """Rows stored channel by channel, and the same rows stored place by place, give the same result."""
     by_channel, by_token = queries(source_channels_first=1, target_channels_first=1), queries(target_channels_first=0)
     x = rows()
     turned = x.unflatten(1, (2, 3)).transpose(1, 2).flatten(1)  # tokens first to channels first
     with torch.no_grad():
-        told = by_token(x).unflatten(1, (2, 2)).transpose(1, 2).flatten(1)
-        torch.testing.assert_close(by_channel(turned), told)
-        assert not torch.allclose(by_channel(x), told)
+        expected = by_token(x).unflatten(1, (2, 2)).transpose(1, 2).flatten(1)
+        torch.testing.assert_close(by_channel(turned), expected)
+        assert not torch.allclose(by_channel(x), expected)
 
 
 def test_query_sees_which_token_is_which():
@@ -100,13 +100,13 @@ def test_query_sees_which_token_is_which():
     ],
 )
 def test_query_refuses_rows_that_do_not_divide(source_width, target_channels, message):
-    with pytest.raises(UsageError) as said:
+    with pytest.raises(UsageError) as caught:
         open_adapter(drawn("query").config, 6, 4, source_width=source_width, target_channels=target_channels)
-    assert str(said.value) == f"adapter=query: {message}"
+    assert str(caught.value) == f"adapter=query: {message}"
 
 
 @pytest.mark.parametrize("kind", ["linear", "lowrank", "mlp", "query"])
 def test_a_wrong_width_is_refused(kind):
-    with pytest.raises(ForesightError) as said:
+    with pytest.raises(ForesightError) as caught:
         drawn(kind)(torch.zeros(2, 5))
-    assert str(said.value) == "latents of shape [2, 5]: this adapter maps [n, 6]"
+    assert str(caught.value) == "latents of shape [2, 5]: this adapter maps [n, 6]"

@@ -45,16 +45,16 @@ def test_the_largest_rank_within_the_budget():
     ],
 )  # fmt: skip
 def test_over_the_budget_says_what_would_fit(kind, budget, shape, advice, words):
-    with pytest.raises(OverBudget) as said:
+    with pytest.raises(OverBudget) as caught:
         check_budget(config(kind, max_parameters=budget), 100, 100, **shape)
-    assert str(said.value) == f"adapter={kind} from 100 to 100 values {advice}"
-    assert said.value.words == words
+    assert str(caught.value) == f"adapter={kind} from 100 to 100 values {advice}"
+    assert caught.value.words == words
 
 
 def test_no_rank_is_within_the_budget():
-    with pytest.raises(UsageError) as said:
+    with pytest.raises(UsageError) as caught:
         largest_rank(config("lowrank", max_parameters=10), 6, 4)
-    assert str(said.value) == (
+    assert str(caught.value) == (
         "adapter=lowrank from 6 to 4 values has 14 parameters, over adapter.max_parameters=10. "
         "The smallest, adapter=lowrank adapter.rank=1, has 14: raise adapter.max_parameters="
     )

@@ -18,10 +18,10 @@ def saved(tmp_path):
 
 
 def refused(kind, call, *args):
-    with pytest.raises(kind) as said:
+    with pytest.raises(kind) as caught:
         call(*args)
-    assert "\n" not in str(said.value)
-    return str(said.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 def later(folder):
@@ -67,23 +67,23 @@ def test_there_and_back(saved, hub, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["map", "a/b/c", "ada/a b", "ada/a--b", "ada/a..b", "/map", "", "ada/map.git"])
 def test_bad_names(name, hub, saved):
-    said = (
-        f"push={name} is no repository of the Hugging Face hub: it is user/name, of letters, digits, - _ and ., "
-        "without -- or .., as push=ada/qwen25vl-to-ltxv"
+    message = (
+        f"push={name} is not a name of a Hugging Face repository: wanted user/name, of letters, digits, - _ and ., "
+        "without -- or .., such as push=ada/qwen25vl-to-ltxv"
     )
-    assert refused(UsageError, check_push, name) == said
-    assert refused(UsageError, push_adapter, saved, name) == said
+    assert refused(UsageError, check_push, name) == message
+    assert refused(UsageError, push_adapter, saved, name) == message
     assert hub.asked == []
 
 
 def test_no_token(saved, hub, monkeypatch):
     check_push("ada/map")
     monkeypatch.delenv("HF_TOKEN")
-    said = (
+    message = (
         "cannot push to ada/map: there is no token of the Hugging Face hub. Log in with hf auth login, or set HF_TOKEN"
     )
-    assert refused(ForesightError, check_push, "ada/map") == said
-    assert refused(ForesightError, push_adapter, saved, "ada/map") == said
+    assert refused(ForesightError, check_push, "ada/map") == message
+    assert refused(ForesightError, push_adapter, saved, "ada/map") == message
     assert hub.asked == []
 
 

@@ -1,4 +1,4 @@
-"""``foresight adapt push=user/name`` as it is typed, against a hub on this machine."""
+"""The command ``foresight adapt push=user/name``, against a local hub."""
 
 import shutil
 
@@ -25,20 +25,20 @@ def test_the_adapter_and_its_card_arrive(cached, tmp_path, hub):
 def test_refused_before_training_where_there_is_no_token(cached, tmp_path, monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))
-    said = refused(cached, "adapt", *PAIR, "adapter=linear", "push=ada/map")
-    assert said.startswith("cannot push to ada/map: there is no token of the Hugging Face hub. ")
+    message = refused(cached, "adapt", *PAIR, "adapter=linear", "push=ada/map")
+    assert message.startswith("cannot push to ada/map: there is no token of the Hugging Face hub. ")
     assert not list(tmp_path.glob("outputs/adapt/*/*/adapter.safetensors"))
 
 
 def test_refused_where_it_is_no_name(cached):
-    said = refused(cached, "adapt", *PAIR, "push=map", code=2)
-    assert said.startswith("push=map is no repository of the Hugging Face hub: it is user/name, ")
+    message = refused(cached, "adapt", *PAIR, "push=map", code=2)
+    assert message.startswith("push=map is not a name of a Hugging Face repository: wanted user/name, ")
 
 
 def test_the_adapter_stays_where_the_hub_refuses_it(cached, tmp_path, hub):
     hub.refusals["/commit/"] = (403, "no")
-    said = refused(cached, "adapt", *PAIR, "adapter=linear", "push=ada/map")
+    message = refused(cached, "adapt", *PAIR, "adapter=linear", "push=ada/map")
     folder = newest(tmp_path)
-    assert said.startswith("cannot push to ada/map: this token may not write there. ")
-    assert said.endswith(f"foresight_cli.adapters.push_adapter({str(folder)!r}, 'ada/map')")
+    assert message.startswith("cannot push to ada/map: this token may not write there. ")
+    assert message.endswith(f"foresight_cli.adapters.push_adapter({str(folder)!r}, 'ada/map')")
     assert load_adapter(folder).target_dim == 64

@@ -15,7 +15,7 @@ from tests.adapters.made_adapters import KINDS, drawn, recipe, recipes, rows
 
 @pytest.fixture
 def saved(tmp_path):
-    """A folder with a linear adapter from 6 to 4 values."""
+    """Return a folder with a linear adapter from 6 to 4 values."""
     save_adapter(drawn(), tmp_path / "adapter", recipes())
     return tmp_path / "adapter"
 
@@ -23,15 +23,15 @@ def saved(tmp_path):
 def change(folder, **changes):
     """Overwrite keys of config.json; ``...`` deletes one."""
     path = folder / "config.json"
-    said = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps({key: value for key, value in said.items() if value is not ...}))
+    settings = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({key: value for key, value in settings.items() if value is not ...}))
 
 
-def refused(place, **given):
-    with pytest.raises(ForesightError) as said:
-        load_adapter(place, **given)
-    assert "\n" not in str(said.value)
-    return str(said.value)
+def refused(place, **options):
+    with pytest.raises(ForesightError) as caught:
+        load_adapter(place, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,9 +75,9 @@ def test_the_same_adapter_is_the_same_bytes(saved, tmp_path):
 def test_other_widths_are_refused(kind, tmp_path):
     save_adapter(drawn(kind), tmp_path, recipes())
     for shape in ([2, 5], [6], [1, 2, 6]):
-        with pytest.raises(ForesightError) as said:
+        with pytest.raises(ForesightError) as caught:
             load_adapter(tmp_path)(torch.zeros(shape))
-        assert str(said.value) == f"latents of shape {shape}: this adapter maps [n, 6]"
+        assert str(caught.value) == f"latents of shape {shape}: this adapter maps [n, 6]"
 
 
 def test_what_is_missing(saved):
@@ -99,13 +99,13 @@ def test_a_folder_in_the_place_of_a_file(saved):
 def test_damage(saved):
     path = saved / "adapter.safetensors"
     data = path.read_bytes()
-    said = (
+    message = (
         f"cannot read the adapter in {saved}: adapter.safetensors is not the file that config.json was written with; "
         "it is damaged or half copied. Copy both again, or train again: foresight adapt"
     )
     for damaged in (data[:-1], data[:-1] + bytes([data[-1] ^ 1]), b""):  # a flipped bit of a weight is seen too
         path.write_bytes(damaged)
-        assert refused(saved) == said
+        assert refused(saved) == message
     path.write_bytes(data)
     load_adapter(saved)
     for written, reason in (("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
@@ -119,18 +119,18 @@ def test_damage(saved):
 @pytest.mark.parametrize("written", ["[]", "{}", '{"format": "2"}', '{"model_type": "bert"}', "null"])
 def test_a_config_of_something_else(saved, written):
     (saved / "config.json").write_text(written)
-    assert refused(saved) == f"no adapter in {saved}: its config.json is not one of foresight adapt"
+    assert refused(saved) == f"no adapter in {saved}: its config.json was not written by foresight adapt"
 
 
 def test_formats_before_and_after(saved):
     change(saved, format=1)
     assert refused(saved) == (
-        f"the adapter in {saved} is of format 1, of an older foresight; this one ({__version__}) reads format 2. "
+        f"the adapter in {saved} has format 1, of an older foresight; this one ({__version__}) reads format 2. "
         "Train it again: foresight adapt"
     )
     change(saved, format=3, foresight="9.1.0")
     assert refused(saved) == (
-        f"the adapter in {saved} is of format 3, of foresight 9.1.0; this one ({__version__}) reads format 2. "
+        f"the adapter in {saved} has format 3, of foresight 9.1.0; this one ({__version__}) reads format 2. "
         "Type: pip install -U foresight-latents"
     )
 
@@ -151,7 +151,7 @@ def test_a_kind_of_later(saved):
         ({"source_dim": 10**13}, f"mean is [6], not [{10**13}]"),
         ({"source_dim": 0}, "it cannot map 0 values to 4"),
         ({"target_dim": "4"}, "it cannot map 6 values to '4'"),
-        ({"shape": [6]}, "its shape [6] has no names"),
+        ({"shape": [6]}, "its shape [6] is not a mapping of names to numbers"),
         ({"shape": ...}, "config.json lacks 'shape'"),
         ({"adapter": {}}, "config.json lacks 'name'"),
         ({"adapter": {"name": "linear", "max_parameters": 0}}, "adapter.max_parameters=0: it must be at least 1"),
@@ -173,7 +173,7 @@ def test_a_tensor_too_many_and_one_that_is_none(saved):
 
 
 def test_an_older_adapter_half_overwritten_is_refused(saved, monkeypatch):
-    """Killed between the files, a save leaves the new tensors beside the old config.json."""
+    """A save that is killed between the files leaves the new tensors beside the old config.json."""
     other = drawn()
     with torch.no_grad():
         other.bias += 1
@@ -202,10 +202,10 @@ class TestSource:
         other = recipe(layer="final", pooling="flat", model={"prompt": 'Say "a"\n', "resolution": 112, "tokens": "all"})
         for source in (other, other.to_dict()):
             assert refused(saved, source=source) == (
-                f"the adapter in {saved} was trained on latents made another way: "
+                f"the adapter in {saved} was trained on latents made with other settings: "
                 'layer was "8", is "final"; model.prompt was "Describe.", is "Say \\"a\\"\\n"; model.resolution was '
                 '56, is 112; model.tokens was not set, is "all"; pooling was "channel_mean", is "flat". '
-                "Extract these as those were, or train an adapter on them: foresight adapt"
+                "Extract the latents with the settings that were used, or train an adapter on these: foresight adapt"
             )
 
     def test_the_target_in_the_place_of_the_source(self, saved):
@@ -262,7 +262,7 @@ class TestHub:
 
     def test_a_repository_of_something_else(self, hub):
         hub.files["ada/bert"] = {"config.json": b'{"model_type": "bert"}', "adapter.safetensors": b""}
-        assert refused("ada/bert") == "no adapter in ada/bert: its config.json is not one of foresight adapt"
+        assert refused("ada/bert") == "no adapter in ada/bert: its config.json was not written by foresight adapt"
         hub.files["ada/empty"] = {"config.json": b"{}"}
         assert refused("ada/empty") == "no adapter in ada/empty: adapter.safetensors is missing"
 
