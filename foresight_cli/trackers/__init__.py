@@ -1,6 +1,6 @@
 """Experiment trackers, by the names of ``conf/tracker/``; ``metrics.jsonl`` is written with any of them and with none.
 
-One small protocol, `Tracker`, is all that a tracker has to have; `Tracking` feeds one, and survives its faults.
+A tracker implements one small protocol, `Tracker`; `Tracking` writes to it and survives its errors.
 """
 
 from foresight_cli.trackers.tracker import Tracker, settings_of

@@ -15,26 +15,26 @@ from foresight_cli.config.trackers import MLflowConfig
 from foresight_cli.trackers.tracker import Settings, flat
 
 LONGEST = 500
-"""Characters of a parameter that every MLflow server takes."""
+"""Length of a parameter that every MLflow server accepts, in characters."""
 
 
 class MLflowTracker:
-    """A run of an experiment; through the client, which leaves MLflow's global state alone."""
+    """A run of an experiment, written through the client, which does not change MLflow's global state."""
 
     def __init__(self, client: MlflowClient, run_id: str) -> None:
         self._client, self._run_id = client, run_id
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Metrics at ``step``."""
+        """Log metrics at ``step``."""
         for name, value in metrics.items():
             self._client.log_metric(self._run_id, _allowed(name), value, step=step or 0)
 
     def note(self, name: str, text: str) -> None:
-        """A tag."""
+        """Set a tag."""
         self._client.set_tag(self._run_id, name, text)
 
     def file(self, path: Path) -> None:
-        """An artifact."""
+        """Log the file as an artifact."""
         self._client.log_artifact(self._run_id, str(path))
 
     def close(self) -> None:
@@ -43,9 +43,9 @@ class MLflowTracker:
 
 
 def open_tracker(config: MLflowConfig, name: str, folder: Path, settings: Settings) -> MLflowTracker:
-    """A new run of ``config.experiment``, which is made if there is none.
+    """Return a new run of ``config.experiment``, which is made if it does not exist.
 
-    Without a server named anywhere, runs go to ``mlflow.db`` in the outputs folder: the working directory's.
+    If no server is configured, runs go to ``outputs/mlflow.db`` in the working directory.
     """
     uri, kept = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"), None
     if uri is None:
@@ -60,16 +60,16 @@ def open_tracker(config: MLflowConfig, name: str, folder: Path, settings: Settin
 
 
 def _allowed(name: str) -> str:
-    """``name`` with what MLflow takes no names with replaced: an attribute may be called anything."""
+    """Replace the characters of ``name`` that MLflow does not allow: an attribute may have any name."""
     return re.sub(r"[^\w\-. :/]", "_", name, flags=re.ASCII)
 
 
 def _experiment(client: MlflowClient, name: str, kept: str | None) -> str:
-    if (found := client.get_experiment_by_name(name)) is not None:
-        return str(found.experiment_id)
+    if (experiment := client.get_experiment_by_name(name)) is not None:
+        return str(experiment.experiment_id)
     try:
         return str(client.create_experiment(name, artifact_location=kept))
-    except MlflowException:  # another job of a sweep was quicker
-        if (found := client.get_experiment_by_name(name)) is None:
+    except MlflowException:  # another job of a sweep made it first
+        if (experiment := client.get_experiment_by_name(name)) is None:
             raise
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)

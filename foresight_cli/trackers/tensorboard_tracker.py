@@ -1,4 +1,4 @@
-"""TensorBoard: event files, by PyTorch's own writer."""
+"""TensorBoard: event files, by PyTorch's writer."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class TensorBoardTracker:
         self.note("settings", f"```yaml\n{yaml.safe_dump(dict(settings), sort_keys=False)}```")
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Scalars."""
+        """Write scalars."""
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, step or 0)
         self._writer.flush()
 
     def note(self, name: str, text: str) -> None:
-        """Text, as Markdown."""
+        """Write text, as Markdown."""
         self._writer.add_text(name, text)
 
     def file(self, path: Path) -> None:
-        """A picture is shown; TensorBoard keeps no other files."""
+        """Show a picture; TensorBoard keeps no other files."""
         if path.suffix == ".png":
             with Image.open(path) as picture:
                 self._writer.add_image(path.stem, np.asarray(picture.convert("RGB")), dataformats="HWC")
@@ -43,5 +43,5 @@ class TensorBoardTracker:
 
 
 def open_tracker(config: TensorBoardConfig, name: str, folder: Path, settings: Settings) -> TensorBoardTracker:
-    """Event files in ``config.folder``, or in the run's own."""
+    """Return a new run with event files in ``config.folder``, or in the run's folder."""
     return TensorBoardTracker(Path(config.folder) / name if config.folder else folder / "tensorboard", settings)

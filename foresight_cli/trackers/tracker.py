@@ -1,4 +1,4 @@
-"""What a tracker has to have."""
+"""The protocol of trackers, and their view of a stage's settings."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ class Tracker(Protocol):
     """
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Numbers at a step (an epoch, samples done), or of the whole run."""
+        """Log numbers at a step (an epoch, samples done), or of the whole run."""
 
     def note(self, name: str, text: str) -> None:
-        """A word on the run, as its verdict."""
+        """Record a text about the run, such as its verdict."""
 
     def file(self, path: Path) -> None:
-        """A file that the run made: a picture, a model card."""
+        """Record a file that the run made: a picture, a model card."""
 
     def close(self) -> None:
-        """The run is over."""
+        """Finish the run."""
 
 
 Settings = Mapping[str, Any]
 
 
 def settings_of(config: Any) -> Settings:
-    """The settings of a stage as a tracker shows them; the tracker's own are left out."""
+    """Return the settings of a stage for a tracker; those of the tracker itself are left out."""
     return {key: value for key, value in asdict(config).items() if key != "tracker"}
 
 
 def flat(settings: Settings, prefix: str = "") -> dict[str, str | float | int | bool]:
-    """Nested settings as ``adapter.hidden``: what trackers show in columns.
+    """Flatten nested settings to names such as ``adapter.hidden``, which trackers show in columns.
 
     >>> flat({"adapter": {"name": "mlp", "hidden": 64}, "split": [0.6, 0.4], "push": None})
     {'adapter.name': 'mlp', 'adapter.hidden': 64, 'split': '[0.6, 0.4]'}
     """
-    found: dict[str, str | float | int | bool] = {}
+    columns: dict[str, str | float | int | bool] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{key}.")
+            columns |= flat(value, f"{prefix}{key}.")
         elif value is not None:
-            found[f"{prefix}{key}"] = value if isinstance(value, str | float | int | bool) else str(value)
-    return found
+            columns[f"{prefix}{key}"] = value if isinstance(value, str | float | int | bool) else str(value)
+    return columns

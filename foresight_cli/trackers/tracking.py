@@ -1,4 +1,4 @@
-"""The numbers of one run on their way to ``metrics.jsonl``, and to a tracker where one was asked for."""
+"""Logging of a run's numbers to ``metrics.jsonl``, and to a tracker if one is configured."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _NEEDS = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow", "t
 
 
 class Tracking:
-    """Numbers of one run; use as a context manager.
+    """Log of one run; use as a context manager.
 
-    ``metrics.jsonl`` has a JSON object a line. A tracker that fails is left alone from then on, with a warning: a
-    server that is down must not cost a training run.
+    ``metrics.jsonl`` has one JSON object per line. A tracker that fails gets a warning and is not used again: a server
+    that is down must not end a training run.
     """
 
     def __init__(self, path: Path | None, tracker: Tracker | None = None) -> None:
-        """Write to ``path`` from its start on, unless it is None."""
+        """Overwrite the file ``path``, unless it is None."""
         self._file = path.open("w", encoding="utf-8") if path else None
         self._tracker = tracker
 
@@ -44,23 +44,23 @@ class Tracking:
         self._to_tracker(lambda tracker: tracker.close())
 
     def log(self, run: str, metrics: Mapping[str, float], step: int | None = None, *, step_name: str = "step") -> None:
-        """Numbers of a part of the run, as ``seed-0``, ``test``; at a step or for the whole of it."""
+        """Log numbers of a part of the run, such as ``seed-0`` or ``test``, at a step or for the whole part."""
         at = {} if step is None else {step_name: step}
         self._line({"run": run, **at, **metrics})
         self._to_tracker(lambda tracker: tracker.log({f"{run}/{name}": value for name, value in metrics.items()}, step))
 
     def note(self, name: str, text: str) -> None:
-        """A word on the run."""
+        """Record a text about the run."""
         self._line({name: text})
         self._to_tracker(lambda tracker: tracker.note(name, text))
 
     def file(self, path: Path) -> None:
-        """A file that the run made; it is in the run's folder anyway."""
+        """Give a file that the run made to the tracker; it is in the run's folder anyway."""
         self._to_tracker(lambda tracker: tracker.file(path))
 
-    def _line(self, said: Mapping[str, Any]) -> None:
+    def _line(self, values: Mapping[str, Any]) -> None:
         if self._file:
-            print(json.dumps(said), file=self._file, flush=True)
+            print(json.dumps(values), file=self._file, flush=True)
 
     def _to_tracker(self, do: Callable[[Tracker], None]) -> None:
         if self._tracker is None:
@@ -68,14 +68,16 @@ class Tracking:
         try:
             do(self._tracker)
         except Exception as error:
-            said = str(error).strip().splitlines() or [""]
+            lines = str(error).strip().splitlines() or [""]
             name = type(self._tracker).__name__.removesuffix("Tracker")
-            log.warning("warning: %s takes no more of this run: %s: %s", name, type(error).__name__, said[0])
+            log.warning(
+                "warning: %s failed and gets nothing more of this run: %s: %s", name, type(error).__name__, lines[0]
+            )
             self._tracker = None
 
 
 def open_tracking(config: TrackerConfig, stage: str, folder: Path, settings: Settings) -> Tracking:
-    """Where the numbers of a run of ``stage`` go; its files lie in ``folder``.
+    """Open the log of a run of ``stage``, whose files are in ``folder``, and its tracker.
 
     Raises:
         ForesightError: the tracker's package is not installed, or the tracker cannot start.
@@ -92,8 +94,9 @@ def open_tracking(config: TrackerConfig, stage: str, folder: Path, settings: Set
     try:
         tracker = opened(config, name, folder, settings)
     except Exception as error:
-        said = str(error).strip().splitlines() or [""]
+        lines = str(error).strip().splitlines() or [""]
         raise ForesightError(
-            f"tracker={config.name} cannot start: {type(error).__name__}: {said[0]}. Leave tracker= out to go without"
+            f"tracker={config.name} cannot start: {type(error).__name__}: {lines[0]}. To run without it, leave "
+            "tracker= out"
         ) from None
     return Tracking(folder / METRICS, tracker)

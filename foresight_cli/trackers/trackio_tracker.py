@@ -1,4 +1,4 @@
-"""Trackio: runs in a local database, with a dashboard on one's own machine."""
+"""Trackio: runs in a local database, with a local dashboard."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class TrackioTracker:
         self._run = run
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Metrics at ``step``."""
+        """Log metrics at ``step``."""
         self._run.log(dict(metrics), step=step)
 
     def note(self, name: str, text: str) -> None:
-        """A word among the metrics."""
+        """Record a text among the metrics."""
         self._run.log({name: text})
 
     def file(self, path: Path) -> None:
-        """A picture is shown; Trackio keeps no other files."""
+        """Show a picture; Trackio keeps no other files."""
         if path.suffix == ".png":
             import trackio
 
@@ -37,7 +37,7 @@ class TrackioTracker:
 
 
 def open_tracker(config: TrackioConfig, name: str, folder: Path, settings: Settings) -> TrackioTracker:
-    """A new run of ``config.project``."""
+    """Return a new run of ``config.project``."""
     import trackio
 
     quiet = {"embed": False, "auto_log_cpu": False, "auto_log_gpu": False}

@@ -19,9 +19,9 @@ class WandbTracker:
         self._run = run
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Metrics at ``step``, or in the run's summary.
+        """Log metrics at ``step``, or in the run's summary.
 
-        The step goes along as a metric: wandb's own must never fall, and each seed counts its epochs from 1.
+        The step is logged as a metric: wandb's step must never decrease, and each seed counts its epochs from 1.
         """
         if step is None:
             self._run.summary.update(dict(metrics))
@@ -29,11 +29,11 @@ class WandbTracker:
             self._run.log({**metrics, "step": step})
 
     def note(self, name: str, text: str) -> None:
-        """A word in the run's summary."""
+        """Record a text in the run's summary."""
         self._run.summary[name] = text
 
     def file(self, path: Path) -> None:
-        """A picture is shown; others are kept with the run."""
+        """Show a picture; other files are saved with the run."""
         if path.suffix == ".png":
             self._run.log({path.stem: wandb.Image(str(path))})
         else:
@@ -45,7 +45,7 @@ class WandbTracker:
 
 
 def open_tracker(config: WandbConfig, name: str, folder: Path, settings: Settings) -> WandbTracker:
-    """A new run; what wandb writes lies in the run's folder."""
+    """Return a new run; wandb writes its files to the run's folder."""
     run = wandb.init(
         project=config.project,
         entity=config.entity,

@@ -1,4 +1,4 @@
-"""Every tracker for real: run a stage with it, and read back what it wrote."""
+"""Every real tracker: a stage runs with it, and the test reads back what it wrote."""
 
 import json
 import sqlite3
@@ -29,7 +29,7 @@ def cached(run):
 def adapted(cached, *args):
     done = cached("adapt", *PAIR, *TRAIN, "hydra.run.dir=out", *args)
     assert done.exit_code == 0, done.output
-    assert "takes no more of this run" not in done.output
+    assert "gets nothing more of this run" not in done.output
     return load_results(Path("out")), [json.loads(line) for line in Path("out/metrics.jsonl").read_text().splitlines()]
 
 
@@ -55,14 +55,14 @@ def test_metrics_are_written_without_a_tracker_by_every_stage(cached):
 def test_tensorboard(cached):
     event = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     results, lines = adapted(cached, "tracker=tensorboard")
-    found = event.EventAccumulator("out/tensorboard")
-    found.Reload()
-    read = [(one.step, one.value) for one in found.Scalars("seed-0/validation")]
+    events = event.EventAccumulator("out/tensorboard")
+    events.Reload()
+    read = [(scalar.step, scalar.value) for scalar in events.Scalars("seed-0/validation")]
     assert [step for step, _ in read] == [1, 2, 3]
     assert [value for _, value in read] == pytest.approx([value for _, value in epochs(lines)], rel=1e-6)
-    (test,) = found.Scalars("test adapter/r2")
+    (test,) = events.Scalars("test adapter/r2")
     assert test.value == pytest.approx(results.scores[0].r2.value, rel=1e-5)
-    text = found.Tensors("settings/text_summary")[0].tensor_proto.string_val[0].decode()
+    text = events.Tensors("settings/text_summary")[0].tensor_proto.string_val[0].decode()
     assert "hidden: 8" in text
 
 
@@ -71,26 +71,26 @@ def test_wandb_offline(cached):
     records = run_path(str(Path(__file__).with_name("wandb_file.py")))["records"]
     results, lines = adapted(cached, "tracker=wandb", "tracker.mode=offline", "tracker.project=mine")
     (file,) = Path("out/wandb").glob("offline-run-*/*.wandb")
-    end = time.monotonic() + 60  # wandb's own process writes it, and may not have ended yet
-    found = []
-    while [record.WhichOneof("record_type") for record in found[-1:]] != ["exit"]:
+    end = time.monotonic() + 60  # another process, of wandb, writes it, and may not have ended yet
+    stored = []
+    while [record.WhichOneof("record_type") for record in stored[-1:]] != ["exit"]:
         assert time.monotonic() < end
         time.sleep(0.1)
-        found = list(records(file))
-    started = next(record.run for record in found if record.WhichOneof("record_type") == "run")
+        stored = list(records(file))
+    started = next(record.run for record in stored if record.WhichOneof("record_type") == "run")
     assert started.project == "mine"
     config = {item.key: json.loads(item.value_json) for item in started.config.update}
     assert config["adapter.hidden"] == 8
     history = [
         {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
-        for record in found
+        for record in stored
         if record.WhichOneof("record_type") == "history"
     ]
     read = [(row["step"], row["seed-0/validation"]) for row in history if "seed-0/validation" in row]
     assert read == epochs(lines)
     summary = {
         "/".join(item.nested_key) or item.key: json.loads(item.value_json)
-        for record in found
+        for record in stored
         if record.WhichOneof("record_type") == "summary"
         for item in record.summary.update
     }
@@ -109,7 +109,7 @@ def test_mlflow(cached, monkeypatch):
     assert (run.info.run_name, run.info.status) == ("first", "FINISHED")
     assert run.data.params["adapter.hidden"] == "8"
     read = client.get_metric_history(run.info.run_id, "seed-0/validation")
-    assert [(one.step, one.value) for one in read] == epochs(lines)
+    assert [(metric.step, metric.value) for metric in read] == epochs(lines)
     assert run.data.metrics["test adapter/r2"] == pytest.approx(results.scores[0].r2.value, rel=1e-6)
     assert "README.md" in {file.path for file in client.list_artifacts(run.info.run_id)}
 
@@ -120,7 +120,7 @@ def test_trackio(cached, monkeypatch, tmp_path):
     _, lines = adapted(cached, "tracker=trackio", "tracker.run=first")
     with sqlite3.connect(tmp_path / "trackio" / "foresight.db") as database:
         rows = database.execute("select step, metrics from metrics where run_name = 'first' order by id").fetchall()
-    read = [(step, json.loads(said)["seed-0/validation"]) for step, said in rows if b"seed-0/validation" in said]
+    read = [(step, json.loads(text)["seed-0/validation"]) for step, text in rows if b"seed-0/validation" in text]
     assert read == epochs(lines)
 
 
@@ -129,17 +129,17 @@ def test_a_missing_package_is_named_before_any_work(run, monkeypatch, name):
     monkeypatch.setattr("foresight_cli.trackers.tracking.find_spec", lambda package: None)
     done = run("extract", "model=pixels", f"tracker={name}")
     assert done.exit_code == 1
-    said = f"foresight extract: tracker={name} needs the package {name}: pip install 'foresight-latents[{name}]'\n"
-    assert done.output == said
+    message = f"foresight extract: tracker={name} needs the package {name}: pip install 'foresight-latents[{name}]'\n"
+    assert done.output == message
     assert not Path("outputs/cache").exists()
 
 
-def test_a_tracker_that_cannot_start_is_said_before_any_work(run):
+def test_a_tracker_that_cannot_start_is_reported_before_any_work(run):
     pytest.importorskip("mlflow")
     done = run("extract", "model=pixels", "tracker=mlflow", "tracker.tracking_uri=nowhere://x")
     assert done.exit_code == 1
     assert done.output.startswith("foresight extract: tracker=mlflow cannot start: ")
-    assert done.output.endswith("Leave tracker= out to go without\n")
+    assert done.output.endswith("To run without it, leave tracker= out\n")
     assert not Path("outputs/cache").exists()
 
 
@@ -169,7 +169,7 @@ def test_a_tracker_that_fails_costs_no_run(tmp_path, caplog):
         tracking.file(tmp_path)
     assert broken.calls == 2
     assert [record.getMessage() for record in caplog.records] == [
-        "warning: Broken takes no more of this run: ConnectionError: no route to the server"
+        "warning: Broken failed and gets nothing more of this run: ConnectionError: no route to the server"
     ]
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines[2] == {"run": "seed-0", "step": 3, "train": 1.5}

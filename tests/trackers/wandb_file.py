@@ -1,4 +1,4 @@
-"""Reads what wandb wrote offline: records of protobuf in the log format of LevelDB."""
+"""Reader of wandb's offline files: protobuf records in the log format of LevelDB."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BLOCK = 32768
 
 
 def records(path):
-    """Every record of a ``.wandb`` file."""
+    """Yield every record of a ``.wandb`` file."""
     from wandb.proto import wandb_internal_pb2
 
     data, at, parts = path.read_bytes(), 7, []
