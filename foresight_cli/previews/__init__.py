@@ -1,4 +1,4 @@
-"""Predicted latents looked at: decoded to pictures, measured against the originals, and drawn as one sheet."""
+"""Previews of predicted latents: decoded to pictures, compared with the originals, and drawn on one sheet."""
 
 from foresight_cli.previews.likeness import Likeness, likeness
 from foresight_cli.previews.samples import Preview, Previews, best_median_worst, decodable, preview

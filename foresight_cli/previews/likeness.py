@@ -1,4 +1,4 @@
-"""How near decoded pictures are to others: PSNR and SSIM."""
+"""Likeness of decoded pictures to others: PSNR and SSIM."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WINDOW = 11
 
 @dataclass(frozen=True)
 class Likeness:
-    """How near pictures are to others.
+    """Likeness of pictures to others.
 
     Attributes:
         psnr: peak signal-to-noise ratio in dB, of the mean squared error over all frames; infinite for equal pictures.
@@ -26,13 +26,13 @@ class Likeness:
 
 
 def likeness(made: torch.Tensor, true: torch.Tensor) -> Likeness:
-    """How near ``made`` is to ``true``, both ``[T, H, W, 3]`` in [0, 1].
+    """Measure the likeness of ``made`` to ``true``, both ``[T, H, W, 3]`` in [0, 1].
 
-    SSIM is computed in single precision, right to a few 1e-4: double precision takes 40 times as long on a CPU.
+    SSIM is computed in single precision, correct to a few 1e-4: double precision takes 40 times as long on a CPU.
 
     Source: Wang, Bovik, Sheikh, Simoncelli 2004, IEEE Trans. Image Processing 13(4), eq. 13 and section III-C; the
-        mean over frames, channels and windows that lie wholly inside, as scikit-image takes it. By itself torchmetrics
-        adds windows over the border, where it mirrors the picture.
+        mean over frames, channels and windows that are completely inside, as in scikit-image. The default of
+        torchmetrics adds windows over the border, where it mirrors the picture.
 
     Example:
         >>> import torch
@@ -48,7 +48,7 @@ def likeness(made: torch.Tensor, true: torch.Tensor) -> Likeness:
     inside = slice(WINDOW // 2, -(WINDOW // 2))
     total = 0.0
     for pair in zip(*(pictures.float().permute(0, 3, 1, 2).split(1) for pictures in (made, true)), strict=True):
-        # one by one: a clip's windows fill memory fast
+        # frame by frame: the windows of a whole clip need much memory
         _, windows = structural_similarity_index_measure(*pair, data_range=1.0, return_full_image=True)
         total += float(windows[..., inside, inside].mean())
     return Likeness(psnr, total / len(made))

@@ -1,4 +1,4 @@
-"""What an adapter's latents look like: held-out samples decoded beside the original and the autoencoder's own copy."""
+"""Samples for previews: held-out predictions decoded beside the original and the autoencoder's reconstruction."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Preview:
     """One sample; pictures are ``[T, r, r, 3]`` in [0, 1].
 
     Attributes:
-        id: of the sample.
-        label: what it is an example of.
-        fps: frames a second; None for a still picture.
+        id: id of the sample.
+        label: the reason why it is shown.
+        fps: frames per second; None for a still picture.
         original: the frames as the network saw them.
-        reconstruction: what the decoder makes of the sample's own latents.
-        prediction: what it makes of the adapter's.
-        ceiling: of the reconstruction to the original, which no adapter is expected to exceed.
-        to_original: of the prediction to the original.
-        to_reconstruction: of the prediction to the reconstruction: what the adapter alone lost.
+        reconstruction: the sample's true latents, decoded.
+        prediction: the adapter's latents, decoded.
+        ceiling: likeness of the reconstruction to the original, which no adapter is expected to exceed.
+        to_original: likeness of the prediction to the original.
+        to_reconstruction: likeness of the prediction to the reconstruction: the loss by the adapter alone.
     """
 
     id: str
@@ -60,40 +60,40 @@ class Preview:
 
 @dataclass(frozen=True)
 class Previews:
-    """Samples in the order asked for, decoded by the autoencoder ``model``."""
+    """Samples in the requested order, decoded by the autoencoder ``model``."""
 
     model: str
     samples: tuple[Preview, ...]
 
 
 def decodable(entry: Entry) -> bool:
-    """Whether latents of ``entry`` can be turned back into pictures: an autoencoder's, with nothing pooled away."""
+    """Check whether latents of ``entry`` can be decoded to pictures: they are an autoencoder's, and not pooled."""
     return entry.recipe.pooling == "flat" and entry.recipe.model.get("name") in ("ltxv", "autoencoder")
 
 
 def best_median_worst(residual: Floats, total: Floats) -> tuple[list[int], list[str]]:
-    """Rows of the best, median and worst prediction, and their labels, such as ``best: held-out R² 0.93``.
+    """Find the rows of the best, median and worst prediction, with labels such as ``best: held-out R² 0.93``.
 
-    A row's R2 is ``1 - residual / total``; a row whose truth is the training mean has none, and is passed over.
+    A row's R2 is ``1 - residual / total``. A row whose truth is the training mean has no R2 and is skipped.
 
     Args:
         residual: squared error of each row ``[n]``.
         total: squared distance of each row's truth from the training mean ``[n]``.
 
     Returns:
-        Three rows, or fewer where there are fewer; of an even number, the median is the better of the middle two.
+        Three rows, or all if there are fewer; of an even number of rows, the median is the better of the middle two.
 
     Example:
         >>> best_median_worst(np.array([4.0, 0.0, 2.0]), np.array([4.0, 4.0, 8.0]))
         ([1, 2, 0], ['best: held-out R² 1.00', 'median: held-out R² 0.75', 'worst: held-out R² 0.00'])
     """
-    known = np.flatnonzero(total > 0)
-    r2 = 1 - residual[known] / total[known]
+    scored = np.flatnonzero(total > 0)
+    r2 = 1 - residual[scored] / total[scored]
     order = np.argsort(-r2, kind="stable").tolist()
     last = len(order) - 1
     places = {"best": 0, "median": last // 2, "worst": last}
     shown = [name for name, least in (("best", 0), ("median", 2), ("worst", 1)) if last >= least]
-    rows = [int(known[order[places[name]]]) for name in shown]
+    rows = [int(scored[order[places[name]]]) for name in shown]
     return rows, [f"{name}: held-out R² {fixed(float(r2[order[places[name]]]), 2)}" for name in shown]
 
 
@@ -105,18 +105,18 @@ def preview(
     dataset: Dataset,
     device: str,
 ) -> Previews | None:
-    """The pictures behind predicted latents; None, with a warning, where pictures or decoder are out of reach.
+    """Decode predicted latents to pictures; return None, with a warning, if the data or the decoder is unavailable.
 
     Args:
-        entry: the complete cache entry of the target, of which :func:`decodable` holds.
+        entry: the complete cache entry of the target, for which :func:`decodable` is true.
         predicted: ``[m, d]``, the adapter's latents, in the scale of the cache.
         ids: the sample of each row.
-        labels: what each row is an example of, such as ``best: held-out R² 0.93``.
-        dataset: the data behind the entry, as ``catalog.reopen`` gives it.
+        labels: the reason why each row is shown, such as ``best: held-out R² 0.93``.
+        dataset: the data behind the entry, from ``catalog.reopen``.
         device: as in ``device=``.
 
     Raises:
-        ForesightError: the entry's latents are not such as can be decoded.
+        ForesightError: the entry's latents cannot be decoded.
     """
     if not decodable(entry):
         raise ForesightError(
@@ -126,9 +126,9 @@ def preview(
     try:
         clips, truth = clips_of(entry, ids, dataset)
         network = network_of(entry, usable_device(device))
-        assert isinstance(network, LTXV | Autoencoder)  # of decodable()
+        assert isinstance(network, LTXV | Autoencoder)  # as decodable() has checked
         samples = [
-            _one(network, clip, sample_id, label, latents)
+            _preview_of(network, clip, sample_id, label, latents)
             for sample_id, label, clip, *latents in zip(ids, labels, clips, truth, predicted, strict=True)
         ]
     except ForesightError as error:
@@ -138,63 +138,63 @@ def preview(
 
 
 def clips_of(entry: Entry, ids: Sequence[str], dataset: Dataset) -> tuple[list[Clip], list[torch.Tensor]]:
-    """The frames and the cached latents ``[d]`` of each sample; reads the shards that hold them, each once.
+    """Return the frames and the cached latents ``[d]`` of each sample; reads the shards that hold them, each once.
 
     Raises:
-        ForesightError: the data has other samples or other pictures by now.
+        ForesightError: samples or pictures of the data have changed since.
     """
     places = {sample.id: row for row, sample in enumerate(dataset.samples)}
     if gone := [sample_id for sample_id in ids if sample_id not in places]:
         raise ForesightError(f"the data has no sample {gone[0]!r} any more")
-    found: dict[str, tuple[Clip, torch.Tensor]] = {}
+    read: dict[str, tuple[Clip, torch.Tensor]] = {}
     for number, of_shard in _by_shard(ids, places, entry.recipe.rows_per_shard).items():
         shard = entry.get(number) if number < entry.recipe.shards else None
         rows = {sample_id: row for row, sample_id in enumerate(shard.ids)} if shard else {}
         for sample_id in of_shard:
             if shard is None or sample_id not in rows:
-                raise ForesightError(f"the data lists {sample_id!r} at another place than when it was extracted")
+                raise ForesightError(f"the data lists {sample_id!r} in another place than when it was extracted")
             row, clip = rows[sample_id], dataset.clip(places[sample_id])
             if clip.digest() != shard.pixels[row].numpy().tobytes():
                 raise ForesightError(f"the picture of {sample_id!r} has changed since its latents were cached")
-            found[sample_id] = clip, shard.latents[row].clone()  # alone: the shard is not kept
-    return [found[sample_id][0] for sample_id in ids], [found[sample_id][1] for sample_id in ids]
+            read[sample_id] = clip, shard.latents[row].clone()  # a copy, so that the shard is freed
+    return [read[sample_id][0] for sample_id in ids], [read[sample_id][1] for sample_id in ids]
 
 
 def _by_shard(ids: Sequence[str], places: Mapping[str, int], rows_per_shard: int) -> dict[int, list[str]]:
-    held: dict[int, list[str]] = {}
+    by_shard: dict[int, list[str]] = {}
     for sample_id in ids:
-        held.setdefault(places[sample_id] // rows_per_shard, []).append(sample_id)
-    return held
+        by_shard.setdefault(places[sample_id] // rows_per_shard, []).append(sample_id)
+    return by_shard
 
 
 def network_of(entry: Entry, device: str) -> LatentModel:
-    """The model that ``entry`` came of, loaded.
+    """Return the model that made ``entry``, loaded.
 
     Raises:
-        ForesightError: its checkpoint is gone, or is another by now.
+        ForesightError: its checkpoint is missing or has changed since.
     """
-    said = entry.recipe.model
+    recipe = entry.recipe.model
     try:
         settings = dict(entry.manifest()["provenance"]["model"])
-        if "revision" in said:  # the branch may have moved on since
-            settings["revision"] = said["revision"]
-        model = open_model(GROUPS["model"][said["name"]](**settings))
+        if "revision" in recipe:  # the branch may have newer commits
+            settings["revision"] = recipe["revision"]
+        model = open_model(GROUPS["model"][recipe["name"]](**settings))
     except (KeyError, TypeError):
         raise ForesightError(
-            f"{entry.path} was made with other settings than there are now. Extract it again"
+            f"{entry.path} was made with settings that this foresight does not have. Extract it again"
         ) from None
-    if any(said.get(key) != value for key, value in model.identity(reach_hub=False).items()):
+    if any(recipe.get(key) != value for key, value in model.identity(reach_hub=False).items()):
         raise ForesightError(
-            f"{settings.get('checkpoint', said['name'])} has changed since {entry.path} was made. Extract it again"
+            f"{settings.get('checkpoint', recipe['name'])} has changed since {entry.path} was made. Extract it again"
         )
     model.load(device)
     return model
 
 
-def _one(
+def _preview_of(
     network: LTXV | Autoencoder, clip: Clip, sample_id: str, label: str, latents: Sequence[torch.Tensor]
 ) -> Preview:
-    """One sample from its frames and its true and predicted latents."""
+    """Return the preview of one sample from its frames and its true and predicted latents."""
     import torch
 
     prepared = network.prepare(clip, sample_id)

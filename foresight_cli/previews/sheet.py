@@ -1,4 +1,4 @@
-"""``previews.png``: original, reconstruction and prediction side by side; ``previews.gif`` plays what are clips."""
+"""``previews.png``: original, reconstruction and prediction side by side; ``previews.gif`` plays clips."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 HEADINGS = ("original", "autoencoder's reconstruction", "adapter's prediction, decoded")
 NAMED = 36  # characters that fit under a picture
-PLAYED_DPI = 80  # of the GIF: 600 px wide, as every frame of every picture is in it
-HELD = 1000  # milliseconds that the last frame of a clip stands
-SPEED = 8.0  # frames a second of a clip that does not say
-SHORTEST = 20  # milliseconds: browsers play what is faster at a tenth of the speed
+PLAYED_DPI = 80  # of the GIF: only 600 px wide, because it holds every frame
+HELD = 1000  # milliseconds that the last frame of a clip is shown
+SPEED = 8.0  # frames per second of a clip without a frame rate
+SHORTEST = 20  # milliseconds: browsers play faster GIFs at a tenth of the speed
 
 
 def write_previews(previews: Previews, folder: Path) -> list[Path]:
@@ -60,7 +60,7 @@ def write_previews(previews: Previews, folder: Path) -> list[Path]:
 
 
 def title_of(previews: Previews) -> str:
-    """The finding: how like the originals the predictions are, and the reconstructions, which bound them."""
+    """Return the result as a title: the PSNR of the predictions, and that of the reconstructions, which bounds it."""
     made = _range([sample.to_original.psnr for sample in previews.samples])
     bound = _range([sample.ceiling.psnr for sample in previews.samples])
     return (
@@ -78,18 +78,18 @@ def _decibels(value: float) -> str:
     return fixed(value, 1) if isfinite(value) else "\N{INFINITY}"
 
 
-def caption(found: Likeness, to: str = "original") -> str:
-    """PSNR and SSIM in words.
+def caption(measured: Likeness, to: str = "original") -> str:
+    """Return PSNR and SSIM as a text.
 
     >>> caption(Likeness(21.346, 0.8123)), caption(Likeness(21.346, None), "reconstruction")
     ('to the original: 21.3 dB, SSIM 0.81', 'to the reconstruction: 21.3 dB')
     """
-    ssim = "" if found.ssim is None else f", SSIM {fixed(found.ssim, 2)}"
-    return f"to the {to}: {_decibels(found.psnr)} dB{ssim}"
+    ssim = "" if measured.ssim is None else f", SSIM {fixed(measured.ssim, 2)}"
+    return f"to the {to}: {_decibels(measured.psnr)} dB{ssim}"
 
 
 def _end(name: str) -> str:
-    """The end of a name, which tells the files of a folder and the clips of a film apart."""
+    """Return the end of a name: it differs between the files of a folder and between the clips of a film."""
     from foresight_cli.reporting.figures.labels import clean
 
     name = clean(name)
@@ -97,7 +97,7 @@ def _end(name: str) -> str:
 
 
 def _columns(sample: Preview) -> tuple[tuple[torch.Tensor, str], ...]:
-    """The pictures of a row of the sheet, each with the lines under it."""
+    """Return the pictures of a row of the sheet, each with the lines under it."""
     from foresight_cli.reporting.figures.labels import shorten
 
     return (
@@ -108,17 +108,17 @@ def _columns(sample: Preview) -> tuple[tuple[torch.Tensor, str], ...]:
 
 
 def _figure(previews: Previews) -> tuple[Figure, list[list[Axes]]]:
-    """The sheet, and the axes of each sample's three pictures."""
+    """Return the sheet, and the axes of each sample's three pictures."""
     from foresight_cli.reporting.figures.style import new_figure
 
     rows = len(previews.samples)
     figure = new_figure(title_of(previews), 0.65 + 2.86 * rows, square=True)
     grid: list[list[Axes]] = figure.subplots(rows, len(HEADINGS), squeeze=False).tolist()
     for sample, line in zip(previews.samples, grid, strict=True):
-        for ax, (pictures, said) in zip(line, _columns(sample), strict=True):
+        for ax, (pictures, text) in zip(line, _columns(sample), strict=True):
             ax.imshow(_bytes(pictures[len(pictures) // 2]), interpolation="antialiased")
             ax.set(xticks=[], yticks=[])
-            ax.set_xlabel(said, loc="left", fontsize=7.5, linespacing=1.35)
+            ax.set_xlabel(text, loc="left", fontsize=7.5, linespacing=1.35)
             ax.spines[:].set(visible=True, color="#CCCCCC", linewidth=0.6)
     for ax, heading in zip(grid[0], HEADINGS, strict=True):
         ax.set_title(heading, color="#333333")
@@ -126,11 +126,11 @@ def _figure(previews: Previews) -> tuple[Figure, list[list[Axes]]]:
 
 
 def _played(previews: Previews, figure: Figure, axes: list[list[Axes]]) -> bytes:
-    """The sheet as a GIF: its pictures change from frame to frame, at the clips' own speed; the shortest clip waits."""
+    """Return the sheet as a GIF: its pictures play at the clips' speed; shorter clips stop at their last frame."""
     from PIL import Image
 
     for ax in (ax for line in axes for ax in line):
-        ax.images[0].set_visible(False)  # its rim would look out beside the other frames
+        ax.images[0].set_visible(False)  # its edge would be visible around the other frames
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=PLAYED_DPI)
     sheet = Image.open(drawn).convert("RGB")
@@ -153,12 +153,12 @@ def _played(previews: Previews, figure: Figure, axes: list[list[Axes]]) -> bytes
 
 
 def _box(ax: Axes, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, width and height in pixels of what ``ax`` shows, within its frame, on a sheet of that size."""
+    """Return left, top, width and height in pixels of the area inside the frame of ``ax``, on a sheet of that size."""
     box, (across, down) = ax.get_position(), size
     left, top = round(box.x0 * across) + 1, round((1 - box.y1) * down) + 1
     return left, top, round(box.x1 * across) - 1 - left, round((1 - box.y0) * down) - 1 - top
 
 
 def _bytes(pixels: torch.Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """``[H, W, 3]`` in [0, 1] as 8 bits."""
+    """Convert ``[H, W, 3]`` in [0, 1] to 8 bits."""
     return np.round(pixels.numpy() * 255).astype(np.uint8)

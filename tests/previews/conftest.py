@@ -1,4 +1,4 @@
-"""What the tests of previews share: the shipped autoencoder's latents of drawn shapes and of films."""
+"""Fixtures for the tests of previews: the shipped autoencoder's latents of drawn shapes and of films."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def cached(root: Path, data, model=LTXV, pooling: str = "flat") -> tuple[Entry, 
 
 @pytest.fixture(scope="session")
 def stills(tmp_path_factory) -> tuple[Entry, Dataset]:
-    """16 drawn shapes of 32 pixels, shown to the network at 64, in four shards."""
+    """Return 16 drawn shapes of 32 pixels, resized to 64 for the network, in four shards."""
     return cached(tmp_path_factory.mktemp("stills"), SHAPES)
 
 
 @pytest.fixture(scope="session")
 def films(tmp_path_factory) -> tuple[Entry, Dataset]:
-    """Four clips of 9 frames, 8 a second, of a film in two qualities."""
+    """Return four clips of 9 frames, 8 per second, of a film in two qualities."""
     folder = tmp_path_factory.mktemp("films")
     for path in real_videos():
         if "carphone" in path.stem:

@@ -1,4 +1,4 @@
-"""PSNR and SSIM against scikit-image, and where they have a closed form."""
+"""Tests of PSNR and SSIM against scikit-image and closed forms."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def test_equals_scikit_image(frames, height, width):
     true = smooth(0, frames, height, width)
     made = (true + 0.4 * smooth(1, frames, height, width) - 0.2).clamp(0, 1)
     a, b = made.double().numpy(), true.double().numpy()
-    found = likeness(made, true)
-    assert found.psnr == pytest.approx(peak_signal_noise_ratio(b, a, data_range=1), abs=1e-5)
+    result = likeness(made, true)
+    assert result.psnr == pytest.approx(peak_signal_noise_ratio(b, a, data_range=1), abs=1e-5)
     of_frames = [
         structural_similarity(
             x, y, data_range=1, channel_axis=-1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
         )
         for x, y in zip(a, b, strict=True)
     ]
-    assert found.ssim == pytest.approx(np.mean(of_frames), abs=2e-5)
-    assert 0.5 < found.ssim < 0.95
+    assert result.ssim == pytest.approx(np.mean(of_frames), abs=2e-5)
+    assert 0.5 < result.ssim < 0.95
 
 
 def test_flat_pictures_have_a_closed_form():
     """Without structure SSIM is its luminance: (2 a b + C1) / (a^2 + b^2 + C1), with C1 = 0.01^2."""
     dark, light = (torch.full((2, 16, 16, 3), value) for value in (0.25, 0.5))
-    found = likeness(dark, light)
-    assert found.psnr == pytest.approx(20 * math.log10(4), abs=1e-5)
-    assert found.ssim == pytest.approx((0.25 + 1e-4) / (0.3125 + 1e-4), abs=2e-5)
+    result = likeness(dark, light)
+    assert result.psnr == pytest.approx(20 * math.log10(4), abs=1e-5)
+    assert result.ssim == pytest.approx((0.25 + 1e-4) / (0.3125 + 1e-4), abs=2e-5)
 
 
 def test_equal_pictures():

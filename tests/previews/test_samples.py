@@ -1,4 +1,4 @@
-"""Held-out samples decoded: the pictures against diffusers and PIL alone, the numbers against scikit-image."""
+"""Tests of decoded samples: the pictures against diffusers and PIL alone, the numbers against scikit-image."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.previews.conftest import LTXV, cached
 
 
 def predictions(entry: Entry, ids) -> tuple[torch.Tensor, torch.Tensor]:
-    """The true latents of samples, and these half way to the mean of all."""
+    """Return the true latents of samples, and the same moved half way to the mean of all."""
     latents = load(entry)
     truth = latents.values[[latents.ids.index(i) for i in ids]]
     return truth, (truth + latents.values.mean(dim=0)) / 2
 
 
 def by_hand(sample, truth, predicted, frames):
-    """The three pictures of a sample: read and resized by PIL, encoded and decoded by diffusers."""
+    """Return the three pictures of a sample: read and resized by PIL, encoded and decoded by diffusers."""
     seen = np.stack([np.asarray(f.resize((64, 64), Image.Resampling.BICUBIC)) for f in frames]) / 255
     vae = AutoencoderKLLTXVideo.from_pretrained(TINY / "ltxv/vae", low_cpu_mem_usage=False).eval()
     with torch.no_grad():
@@ -58,10 +58,10 @@ def test_pictures_and_numbers(kind, request):
     order = [s.id for s in dataset.samples]
     ids = [order[-1], order[0]]  # of different shards, not in their order
     truth, predicted = predictions(entry, ids)
-    found = preview(entry, predicted, ids, ["best: R² 0.75", "worst: R² 0.75"], dataset, "cpu")
-    assert found.model == "ltxv"
-    assert [(s.id, s.label) for s in found.samples] == [(ids[0], "best: R² 0.75"), (ids[1], "worst: R² 0.75")]
-    for i, sample in enumerate(found.samples):
+    previews = preview(entry, predicted, ids, ["best: R² 0.75", "worst: R² 0.75"], dataset, "cpu")
+    assert previews.model == "ltxv"
+    assert [(s.id, s.label) for s in previews.samples] == [(ids[0], "best: R² 0.75"), (ids[1], "worst: R² 0.75")]
+    for i, sample in enumerate(previews.samples):
         clip = dataset.clip(order.index(ids[i]))
         assert sample.fps == clip.fps == {"stills": None, "films": 8.0}[kind]
         want = by_hand(sample, truth[i], predicted[i], clip.frames)
@@ -90,13 +90,13 @@ def test_any_autoencoder_of_diffusers(tmp_path):
     vae = AutoencoderKL(norm_num_groups=4, block_out_channels=(8, 8), down_block_types=("DownEncoderBlock2D",) * 2,
                         up_block_types=("UpDecoderBlock2D",) * 2, shift_factor=0.25).eval()  # fmt: skip
     vae.save_pretrained(tmp_path / "vae")
-    said = dataclasses.asdict(LTXV) | {
+    settings = dataclasses.asdict(LTXV) | {
         "name": "autoencoder",
         "checkpoint": str(tmp_path),
         "normalize": True,
         "resolution": 32,
     }
-    entry, dataset = cached(tmp_path / "cache", SHAPES, AutoencoderConfig(**said))
+    entry, dataset = cached(tmp_path / "cache", SHAPES, AutoencoderConfig(**settings))
     assert decodable(entry)
     truth, _ = predictions(entry, ["ring-0000"])
     (sample,) = preview(entry, truth * 0.9, ["ring-0000"], ["best"], dataset, "cpu").samples
@@ -137,12 +137,12 @@ def test_rows_at_the_mean_have_no_r2():
 def test_only_flat_latents_of_autoencoders(tmp_path):
     pooled, dataset = cached(tmp_path, SHAPES, pooling="channel_mean")
     thumbnails, _ = cached(tmp_path, SHAPES, pixels(tmp_path).model)
-    for entry, said in ((pooled, "model=ltxv pooling=channel_mean"), (thumbnails, "model=pixels pooling=flat")):
+    for entry, settings in ((pooled, "model=ltxv pooling=channel_mean"), (thumbnails, "model=pixels pooling=flat")):
         assert not decodable(entry)
         with pytest.raises(ForesightError) as caught:
             preview(entry, torch.zeros(1, 128), ["star-0001"], ["best"], dataset, "cpu")
         assert str(caught.value) == (
-            f"{said}: only latents of model=ltxv and model=autoencoder with pooling=flat can be decoded to pictures"
+            f"{settings}: only latents of model=ltxv and model=autoencoder with pooling=flat can be decoded to pictures"
         )
 
 
@@ -163,11 +163,11 @@ class Moved(Shapes):
             Shapes(per_category=2, size=32, seed=1),
             "the picture of 'star-0001' has changed since its latents were cached",
         ),
-        ("star-0001", Moved(), "the data lists 'star-0001' at another place than when it was extracted"),
+        ("star-0001", Moved(), "the data lists 'star-0001' in another place than when it was extracted"),
         (
             "bar-0001",
             Shapes(per_category=3, size=32),
-            "the data lists 'bar-0001' at another place than when it was extracted",
+            "the data lists 'bar-0001' in another place than when it was extracted",
         ),
     ],
 )
@@ -185,7 +185,7 @@ def test_a_device_that_is_not_there(stills, caplog):
 
 @pytest.fixture
 def own(tmp_path):
-    """Latents of a checkpoint in a folder of the user's, which may change."""
+    """Return latents of a checkpoint in a folder of the user, which may change."""
     shutil.copytree(TINY / "ltxv", tmp_path / "mine")
     model = dataclasses.replace(LTXV, checkpoint=str(tmp_path / "mine"))
     return cached(tmp_path / "cache", dataclasses.replace(SHAPES, per_category=1), model)
@@ -199,8 +199,8 @@ def warning(entry, dataset, caplog) -> str:
 
 
 def test_a_checkpoint_that_has_changed_is_a_warning(own, caplog, tmp_path):
-    said = tmp_path / "mine/vae/config.json"
-    said.write_text(said.read_text().replace('"scaling_factor": 1.0', '"scaling_factor": 2.0'))
+    config = tmp_path / "mine/vae/config.json"
+    config.write_text(config.read_text().replace('"scaling_factor": 1.0', '"scaling_factor": 2.0'))
     assert warning(*own, caplog) == (
         f"warning: no previews: {tmp_path / 'mine'} has changed since {own[0].path} was made. Extract it again"
     )
@@ -214,12 +214,13 @@ def test_a_checkpoint_that_is_gone_is_a_warning(own, caplog, tmp_path):
     )
 
 
-@pytest.mark.parametrize("change", [lambda said: said.pop("model"), lambda said: said["model"].update(colour=1)])
+@pytest.mark.parametrize("change", [lambda kept: kept.pop("model"), lambda kept: kept["model"].update(colour=1)])
 def test_settings_of_another_version_are_a_warning(own, caplog, change):
     path = own[0].path / "manifest.json"
     manifest = json.loads(path.read_bytes())
     change(manifest["provenance"])
     path.write_text(json.dumps(manifest))
     assert warning(*own, caplog) == (
-        f"warning: no previews: {own[0].path} was made with other settings than there are now. Extract it again"
+        f"warning: no previews: {own[0].path} was made with settings that this foresight does not have. Extract it "
+        "again"
     )

@@ -1,4 +1,4 @@
-"""The sheet and the film of it: every picture in its place, every number as it is, the same bytes each time."""
+"""Tests of the sheet and its GIF: every picture in its place, correct numbers, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ RED, GREEN, BLUE, WHITE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.
 
 
 def flat(*colours, side: int = 16) -> torch.Tensor:
-    """A frame of each colour."""
+    """Return a frame of each colour."""
     return torch.tensor(colours)[:, None, None, :].expand(-1, side, side, 3)
 
 
-def sample(name="best", original=(RED,), reconstruction=(GREEN,), prediction=(BLUE,), fps=None, **said) -> Preview:
+def sample(name="best", original=(RED,), reconstruction=(GREEN,), prediction=(BLUE,), fps=None, **changes) -> Preview:
     values = {
         "id": f"{name}-0001",
         "label": f"{name}: held-out R² 0.93",
@@ -34,7 +34,7 @@ def sample(name="best", original=(RED,), reconstruction=(GREEN,), prediction=(BL
     }
     pictures = (flat(*colours) for colours in (original, reconstruction, prediction))
     shown = dict(zip(("original", "reconstruction", "prediction"), pictures, strict=True))
-    return Preview(fps=fps, **shown, **{**values, **said})
+    return Preview(fps=fps, **shown, **{**values, **changes})
 
 
 def sheet(*samples: Preview) -> Previews:
@@ -42,22 +42,22 @@ def sheet(*samples: Preview) -> Previews:
 
 
 def centres(image: Image.Image, rows: int) -> list[list[tuple[int, ...]]]:
-    """The colour in the middle of each picture: the places where a row of pixels leaves the white of the paper."""
+    """Return the colour near the middle of each picture of the sheet, row by row."""
     pixels = np.asarray(image.convert("RGB")).astype(int)
     height, width = pixels.shape[:2]
     columns = [round(width * share) for share in (1 / 6, 1 / 2, 5 / 6)]
     paper = 0.13 * height if rows == 1 else 0.08 * height  # under the title
-    found = []
+    colours = []
     for row in range(rows):
         y = round(paper + (height - paper) * (row + 0.45) / rows)
-        found.append([tuple(int(v) for v in pixels[y, x]) for x in columns])
-    return found
+        colours.append([tuple(int(v) for v in pixels[y, x]) for x in columns])
+    return colours
 
 
-def near(found, *wanted) -> None:
-    """A GIF has 256 colours of its own."""
-    flat_found, flat_wanted = np.array(found).reshape(-1, 3), 255 * np.array(wanted).reshape(-1, 3)
-    np.testing.assert_allclose(flat_found, flat_wanted, rtol=0, atol=6)
+def near(colours, *wanted) -> None:
+    """Check that colours are about the wanted ones: a GIF has a palette of 256 colours."""
+    flat_colours, flat_wanted = np.array(colours).reshape(-1, 3), 255 * np.array(wanted).reshape(-1, 3)
+    np.testing.assert_allclose(flat_colours, flat_wanted, rtol=0, atol=6)
 
 
 def test_rows_are_samples_and_columns_are_original_reconstruction_and_prediction(tmp_path):
@@ -82,7 +82,7 @@ def test_no_paper_is_left_over(tmp_path, rows, most):
 
 
 def words(made: Previews) -> list[str]:
-    """All that is written in the sheet, but for the headings, row by row."""
+    """Return all text of the sheet except the headings, row by row."""
     with style():
         _, axes = _figure(made)
         return [ax.get_xlabel() for line in axes for ax in line]
@@ -144,8 +144,8 @@ def test_bytes_are_the_same_every_time(tmp_path):
     made = sheet(sample(fps=8.0, original=(RED, BLUE), reconstruction=(GREEN, RED), prediction=(BLUE, RED)))
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    for one, two in zip(*(write_previews(made, tmp_path / name) for name in ("one", "two")), strict=True):
-        assert one.read_bytes() == two.read_bytes()
+    for first, second in zip(*(write_previews(made, tmp_path / name) for name in ("one", "two")), strict=True):
+        assert first.read_bytes() == second.read_bytes()
 
 
 # --- clips
@@ -166,7 +166,7 @@ def test_clips_are_played_and_their_middle_frame_is_shown(tmp_path):
             film.seek(time)
             waits.append(film.info["duration"])
             near(centres(film, 2)[0], *wanted)
-            near(centres(film, 2)[1], RED, GREEN, BLUE)  # the shorter one waits
+            near(centres(film, 2)[1], RED, GREEN, BLUE)  # the shorter one stops at its last frame
         assert waits == [120, 120, 1000]  # GIF counts in hundredths of a second
 
 
@@ -177,16 +177,16 @@ def test_the_films_speed(tmp_path, fps, wait):
         assert film.info["duration"] == wait
 
 
-def test_pictures_lie_over_those_of_the_sheet(tmp_path):
-    """Nothing of the middle frame looks out beside the others."""
+def test_pictures_cover_those_of_the_sheet(tmp_path):
+    """No part of the middle frame is visible around the others."""
     still = dict.fromkeys(THREE, (WHITE, RED, WHITE))
     _, gif = write_previews(sheet(sample(fps=8.0, **still)), tmp_path)
     with Image.open(gif) as film:
         for time, red in ((0, 0), (1, 3 * 150 * 150), (2, 0)):
             film.seek(time)
             pixels = np.asarray(film.convert("RGB")).astype(int)
-            found = int(((pixels[..., 0] > 200) & (pixels[..., 1] < 100)).sum())
-            assert found == 0 if red == 0 else found > red
+            count = int(((pixels[..., 0] > 200) & (pixels[..., 1] < 100)).sum())
+            assert count == 0 if red == 0 else count > red
 
 
 @pytest.mark.parametrize("kind", ["stills", "films"])
