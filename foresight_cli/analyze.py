@@ -156,8 +156,8 @@ def _sampled(
         study_values=lambda s, t: study_values(
             inputs.sources[s], inputs.targets[t], max_rows=config.max_rows, seed=config.seed
         ),
-        companion=lambda s, t: companion_set(opened.found, (s, t), config),
-        more_controls=lambda s: untrained(opened.found.source[s], inputs.known.ids, config.cache_dir),
+        companion=lambda s, t: companion_set(opened.entries, (s, t), config),
+        more_controls=lambda s: untrained(opened.entries.source[s], inputs.known.ids, config.cache_dir),
     )
     spaces, scored = [*assessed.sources, *assessed.targets], assessed.scored
     described = describe(assessed, config)
@@ -174,8 +174,8 @@ def _sampled(
     results = Analysis(
         source=config.source.model.name,
         target=config.target.model.name,
-        weights=_weights(opened.found),
-        data=dict(opened.found.provenance),
+        weights=_weights(opened.entries),
+        data=dict(opened.entries.provenance),
         labels=_counts(scored.labels),
         rows=len(rows.score),
         duplicates=rows.duplicates,
@@ -188,9 +188,9 @@ def _sampled(
         controls=list(assessed.evidence.controls),
         verdict=assessed.verdict,
         settings=_settings(config),
-        provenance=_provenance(opened.found),
+        provenance=_provenance(opened.entries),
         category_rows=category_rows(scored.labels),
-        left_alone=dict(opened.found.source[0].manifest()["provenance"].get("left_alone", {})),
+        left_alone=dict(opened.entries.source[0].manifest()["provenance"].get("left_alone", {})),
     )
     unmeasured = [
         *left_out(results, spaces, scored, assessed.evidence.unmeasured),
@@ -200,11 +200,11 @@ def _sampled(
         log.warning("warning: %s", sentence)
     if not results.labels:
         log.info("no sample has a label: categories are not scored")
-    advice = [*opened.found.older, *advice_of(assessed, opened.found, config)]
+    advice = [*opened.entries.older, *advice_of(assessed, opened.entries, config)]
     results = warnings_of(results, scored, [*unmeasured, *advice])
     on_results(results)
     drawn, failures = figure_arrays(assessed, opened.dataset, results.duplicates.examples, config.seed)
-    sample = _Sample(opened.found, opened.group_of, opened.left_out, len(rows.score) + len(rows.select))
+    sample = _Sample(opened.entries, opened.group_of, opened.left_out, len(rows.score) + len(rows.select))
     return replace(results, warnings=[*results.warnings, *failures]), arrays | drawn, sample
 
 

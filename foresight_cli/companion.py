@@ -1,7 +1,7 @@
-"""The companion set: drawings whose attributes are known, for data that has none of its own.
+"""The companion set: drawings with known attributes, for data without attributes.
 
-Whether position and size survive a bridge can be measured only where they are known. Where the user's samples have no
-attributes, the same two models' latents of ``data=shapes`` stand in: same checkpoints, layers and poolings.
+It can be measured whether position and size survive a bridge only where they are known. If the user's samples have no
+attributes, latents of ``data=shapes`` by the same two models are used instead: same checkpoints, layers and poolings.
 """
 
 from __future__ import annotations
@@ -18,35 +18,36 @@ from foresight_cli.suggest.extract_again import extract_command
 from foresight_cli.text_settings import shell_line
 
 NO_COMPANION = (
-    "latents that a file brings cannot be computed for drawn shapes: give attributes, as x and y, in the file itself"
+    "latents read from a file cannot be computed for drawn shapes: add columns such as x and y to attributes.csv or to "
+    "the file of latents"
 )
-"""Why :func:`companion_commands` has none to give."""
+"""The reason why :func:`companion_commands` has no commands."""
 
 
-def companion(found: Found, pair: tuple[int, int], cache_dir: str) -> tuple[Entry, Entry] | None:
-    """The latents of a pair's two models on ``data=shapes``, if the cache holds them over the same drawings; else None.
+def companion(entries: Found, pair: tuple[int, int], cache_dir: str) -> tuple[Entry, Entry] | None:
+    """Find the latents of a pair's two models on the same ``data=shapes``; None if the cache does not have them.
 
-    Of several sets of drawings the largest is taken. The default variant alone counts: its every picture has all
+    Of several sets of drawings the largest is taken. Only the default variant is used: each of its pictures has all
     attributes, drawn independently of each other.
 
     Args:
-        found: the entries of both sides on the user's data.
-        pair: a source and a target, as indices of ``[*found.source, *found.target]``.
+        entries: the entries of both sides on the user's data.
+        pair: a source and a target, as indices of ``[*entries.source, *entries.target]``.
         cache_dir: root of the cache.
     """
     cached = [entry for entry in complete_entries(cache_root(cache_dir), quiet=True) if _drawn(entry.recipe.data)]
-    source, target = (_by_drawings(cached, like) for like in _chosen(found, pair))
-    common = sorted(source.keys() & target.keys(), key=lambda said: (-source[said].recipe.rows, said))
+    source, target = (_by_drawings(cached, like) for like in _chosen(entries, pair))
+    common = sorted(source.keys() & target.keys(), key=lambda data: (-source[data].recipe.rows, data))
     return (source[common[0]], target[common[0]]) if common else None
 
 
-def companion_commands(found: Found, pair: tuple[int, int], cache_dir: str) -> list[str] | None:
-    """The two ``foresight extract`` commands that make the companion set; None where :data:`NO_COMPANION` says why.
+def companion_commands(entries: Found, pair: tuple[int, int], cache_dir: str) -> list[str] | None:
+    """Return the two ``foresight extract`` commands that make the companion set; None for a :data:`NO_COMPANION`.
 
-    Arguments as of :func:`companion`.
+    Arguments as for :func:`companion`.
     """
     commands = []
-    for entry in _chosen(found, pair):
+    for entry in _chosen(entries, pair):
         command = extract_command(entry, cache_dir)
         if entry.recipe.model["name"] == "precomputed" or command is None:
             return None
@@ -55,9 +56,9 @@ def companion_commands(found: Found, pair: tuple[int, int], cache_dir: str) -> l
     return commands
 
 
-def _chosen(found: Found, pair: tuple[int, int]) -> tuple[Entry, Entry]:
-    entries = [*found.source, *found.target]
-    return entries[pair[0]], entries[pair[1]]
+def _chosen(entries: Found, pair: tuple[int, int]) -> tuple[Entry, Entry]:
+    both = [*entries.source, *entries.target]
+    return both[pair[0]], both[pair[1]]
 
 
 def _drawn(data: dict[str, Any]) -> bool:
@@ -65,10 +66,11 @@ def _drawn(data: dict[str, Any]) -> bool:
 
 
 def _by_drawings(cached: list[Entry], like: Entry) -> dict[bytes, Entry]:
-    """Of each set of drawings, the entry that ``like``'s model, layer and pooling made of it."""
-    mine = like.recipe
+    """Return, for each set of drawings, the entry with the model, layer and pooling of ``like``."""
+    wanted = like.recipe
     return {
         canonical_json(entry.recipe.data): entry
         for entry in cached
-        if (entry.recipe.model, entry.recipe.layer, entry.recipe.pooling) == (mine.model, mine.layer, mine.pooling)
+        if (entry.recipe.model, entry.recipe.layer, entry.recipe.pooling)
+        == (wanted.model, wanted.layer, wanted.pooling)
     }

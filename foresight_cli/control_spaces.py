@@ -1,4 +1,4 @@
-"""The control representations of a dataset, extracted and cached as any model's are."""
+"""Control representations of a dataset, extracted and cached like those of any model."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ CONTROLS: dict[str, ModelConfig] = {
     "mean_rgb": PixelsConfig("pixels", resolution=1),
     "random_network": RandomNetworkConfig("random_network", resolution=64, seed=0),
 }
-"""What each control is, by its name in ``controls=`` and in the results; all of pooling ``flat``."""
+"""The model of each control, by its name in ``controls=`` and in the results; the pooling is always ``flat``."""
 
 RANDOM_INIT = "random_init"
-"""The name, in the results, of the source itself with weights that were never trained."""
+"""The name, in the results, of the source itself with random weights."""
 
 
 def control_latents(
     names: Sequence[str], data: DataConfig, cache_dir: str, dataset: Dataset | None = None
 ) -> dict[str, Latents]:
-    """The latents of each control, taken from the cache or put there.
+    """Return the latents of each control, from the cache; missing ones are extracted first.
 
     Args:
-        names: of the controls.
-        data: the pictures.
+        names: names of the controls.
+        data: settings of the pictures.
         cache_dir: root of the cache.
-        dataset: ``data`` opened, or a `Subset` of it: then no more pictures are read than are wanted.
+        dataset: ``data`` opened, or a `Subset` of it: then only the pictures of the subset are read.
 
     Raises:
-        UsageError: a name that is no control's.
+        UsageError: a name is not that of a control.
     """
     for name in names:
         one_of("controls", name, tuple(CONTROLS))
@@ -69,16 +69,16 @@ def control_latents(
     configs = {name: _config_of(name, data, cache_dir) for name in names}
     whole = dataset.whole if isinstance(dataset, Subset) else dataset
     lacking = {name: config for name, config in configs.items() if not _entry_of(config, whole).complete}
-    with suppress(ForesightError):  # each says below what is wrong with it
+    with suppress(ForesightError):  # the loop below reports each error
         if lacking:
             extract_together(lacking, dataset)
-    found = {}
+    controls = {}
     for name, config in configs.items():
         try:
-            found[name] = _latents_of(config, dataset, whole)
-        except ForesightError as error:  # a cache that cannot be written: the verdict will say what is missing
+            controls[name] = _latents_of(config, dataset, whole)
+        except ForesightError as error:  # for example, the cache cannot be written; the verdict reports what is missing
             log.warning("warning: the control %s is not measured: %s", name, error)
-    return found
+    return controls
 
 
 def _config_of(name: str, data: DataConfig, cache_dir: str) -> ExtractConfig:
@@ -97,13 +97,13 @@ def _config_of(name: str, data: DataConfig, cache_dir: str) -> ExtractConfig:
 
 
 def _entry_of(config: ExtractConfig, dataset: Dataset) -> Entry:
-    """The place of a control's latents in the cache, whether they are there or not."""
+    """Return the cache entry of a control's latents, which may not exist yet."""
     (recipe,) = planned(config, dataset, open_model(config.model)).values()
     return Entry.at(cache_root(config.cache_dir), recipe)
 
 
 def _latents_of(config: ExtractConfig, dataset: Dataset, whole: Dataset) -> Latents:
-    """A control's latents: out of the entry over the whole dataset where that is in the cache.
+    """Return a control's latents, from the entry over the whole dataset if that is in the cache.
 
     Raises:
         ForesightError: the cache cannot be written, or a picture cannot be decoded.
@@ -120,10 +120,10 @@ def _latents_of(config: ExtractConfig, dataset: Dataset, whole: Dataset) -> Late
 
 
 def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str] | None = None) -> Latents | None:
-    """The latents of ``entry``'s own network with random weights, if the cache holds them; else None.
+    """Find the latents of the network of ``entry`` with random weights; None if the cache does not have them.
 
-    They are of the same checkpoint's shape and settings, layer, pooling and data: ``model.init`` alone differs. Of
-    several seeds, the smallest is taken. :func:`random_init_command` says how to make them.
+    They have the same checkpoint (for its shape and settings), layer, pooling and data: only ``model.init`` differs. Of
+    several seeds, the smallest is taken. :func:`random_init_command` returns the command that makes them.
 
     Args:
         entry: a complete entry.
@@ -148,7 +148,7 @@ def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str] | None = Non
 
 
 def random_init_command(entry: Entry, cache_dir: str) -> str | None:
-    """What to type for :func:`random_init_of` to find latents; None where there are no trained weights to leave out.
+    """Return the command that makes the latents for :func:`random_init_of`; None for a model without trained weights.
 
     Args:
         entry: a complete entry.
@@ -161,42 +161,42 @@ def random_init_command(entry: Entry, cache_dir: str) -> str | None:
 
 
 def _trained(entry: Entry) -> bool:
-    """Whether ``entry`` came of a network with weights, and not of random ones."""
+    """Check whether ``entry`` was made by a network with trained weights."""
     model = entry.recipe.model
     schema = GROUPS["model"].get(str(model.get("name")))
     return schema is not None and issubclass(schema, NetworkConfig) and "init" not in model
 
 
 def _may_be_of(other: Entry, entry: Entry) -> bool:
-    """Whether ``other`` is of a network of ``entry``'s name with random weights, and of its layer, pooling and data."""
-    mine, its = entry.recipe, other.recipe
+    """Check whether ``other`` has random weights, and the model name, layer, pooling and data of ``entry``."""
+    wanted, recipe = entry.recipe, other.recipe
     return (
-        (its.model.get("name"), its.layer, its.pooling) == (mine.model["name"], mine.layer, mine.pooling)
-        and "init" in its.model
-        and canonical_json(its.data) == canonical_json(mine.data)
+        (recipe.model.get("name"), recipe.layer, recipe.pooling) == (wanted.model["name"], wanted.layer, wanted.pooling)
+        and "init" in recipe.model
+        and canonical_json(recipe.data) == canonical_json(wanted.data)
     )
 
 
 def _random_model(entry: Entry) -> dict[str, Any]:
-    """What a recipe says of ``entry``'s model with random weights, whatever their seed: ``init_seed`` is None.
+    """Return the ``model`` part of a recipe for the model of ``entry`` with random weights, with ``init_seed`` None.
 
-    Of local files, the hash has to be made anew: the one of ``entry`` is over the weights too.
+    For local files the hash is computed again: that of ``entry`` also covers the weights.
 
     Raises:
-        ForesightError: the checkpoint's folder is gone, or is another by now.
+        ForesightError: the checkpoint's folder is missing or has changed since.
     """
-    said = entry.recipe.model
-    schema = GROUPS["model"][said["name"]]
+    recipe = entry.recipe.model
+    schema = GROUPS["model"][recipe["name"]]
     try:
         settings = entry.manifest()["provenance"]["model"]
         trained, random = (open_model(schema(**{**settings, "init": init})) for init in ("pretrained", "random"))
     except (KeyError, TypeError):
         raise ForesightError(
-            f"{entry.path} was made with other settings than there are now: extract it again"
+            f"{entry.path} was made with settings that this foresight does not have: extract it again"
         ) from None
-    if any(said.get(key) != value for key, value in trained.identity(reach_hub=False).items()):
+    if any(recipe.get(key) != value for key, value in trained.identity(reach_hub=False).items()):
         raise ForesightError(f"{settings['checkpoint']} has changed since {entry.path} was made: extract it again")
-    revision = {"revision": said["revision"]} if "revision" in said else {}  # of a hub id, which is not asked
+    revision = {"revision": recipe["revision"]} if "revision" in recipe else {}  # of a hub id; the hub is not asked
     return {
         **random.recipe(entry.recipe.layer),
         **random.identity(reach_hub=False),

@@ -1,4 +1,7 @@
-"""The chosen pair on every row of the cache, where the analysis drew some: on this machine, or on a Ray cluster."""
+"""Measures of the chosen pair on every row of the cache, on this machine or on a Ray cluster.
+
+The analysis itself may have used only a sample of the rows.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +24,20 @@ log = logging.getLogger(__name__)
 
 FOLDS = 5
 PENALTIES = tuple(np.logspace(-3, 3, 7))
-"""Half of the probe's own: there are thousands of rows more than columns, and the optimum is flat."""
+"""Half as many as in the probe: with thousands more rows than columns, the optimum is flat."""
 
 
 def measure_every_row(
     source: Entry, target: Entry, columns: int, group_of: Mapping[str, str], left_out: int, config: AnalyzeConfig
 ) -> WholeSet | None:
-    """R2, CKA and dimensions of a pair on every row, as sums over shards; None where the source is too wide for that.
+    """Measure R2, CKA and dimensions of a pair on every row, as sums over shards; None if the source is too wide.
 
     Args:
         source: entry of the source.
-        target: of the target, over the same data.
-        columns: of the source.
-        group_of: the group of each sample that counts.
-        left_out: how many samples do not.
+        target: entry of the target, over the same data.
+        columns: number of columns of the source.
+        group_of: the group of each sample that is used.
+        left_out: number of samples that are not used.
         config: runner and seed.
 
     Raises:
@@ -62,7 +65,7 @@ def _summed(slices: Slices, config: AnalyzeConfig, on_samples: Callable[[int], N
 
 
 def _slices(source: Entry, target: Entry, group_of: Mapping[str, str], seed: int) -> Slices:
-    """Every shard of ``source`` with the fold of each of its rows, by a hash of the row's group."""
+    """Return every shard of ``source`` with the fold of each of its rows, by a hash of the row's group."""
     table = read_samples(source.path)
     skipped = left_out([source], [target])
     groups = list(group_of.values())

@@ -1,4 +1,4 @@
-"""What the cache holds beside the two spaces: the untrained source, and latents of data whose attributes are known."""
+"""Further evidence in the cache: the source with random weights, and latents of data with known attributes."""
 
 from __future__ import annotations
 
@@ -23,55 +23,57 @@ log = logging.getLogger(__name__)
 
 
 def representation_of(side: str, label: str, entry: Entry, latents: Latents, device: str) -> Representation:
-    """The latents of a cache entry of the model called ``label``, to be measured on ``device``."""
+    """Return the latents of a cache entry as the representation of model ``label``, to be measured on ``device``."""
     recipe = entry.recipe
     name = str(recipe.model["name"])
     return Representation.of(side, name, recipe.layer, recipe.pooling, entry.path.name, latents, device, label)
 
 
 def untrained(entry: Entry, ids: Sequence[str], cache_dir: str) -> dict[str, torch.Tensor]:
-    """The source's own network with weights that were never trained, on the samples ``ids``; {} if it is not cached."""
+    """Find the latents of the samples ``ids`` by the source's network with random weights; {} if not cached."""
     latents = random_init_of(entry, cache_dir, ids)
     return {} if latents is None else {RANDOM_INIT: latents.values}
 
 
-def companion_set(found: Found, pair: tuple[int, int], config: AnalyzeConfig) -> Companion | None:
-    """Latents of a pair's two models on drawn shapes, duplicates merged, ready to be scored; None if not cached.
+def companion_set(entries: Found, pair: tuple[int, int], config: AnalyzeConfig) -> Companion | None:
+    """Find the latents of a pair's two models on drawn shapes, duplicates merged, ready to score; None if not cached.
 
     Args:
-        found: the entries of both sides on the user's data.
-        pair: a source and a target, by their places among the sources and the targets.
+        entries: the entries of both sides on the user's data.
+        pair: a source and a target, as indices of the sources and of the targets.
         config: seed and row limit.
     """
-    entries = companion(found, (pair[0], len(found.source) + pair[1]), config.cache_dir)
-    if entries is None:
+    pair_entries = companion(entries, (pair[0], len(entries.source) + pair[1]), config.cache_dir)
+    if pair_entries is None:
         return None
-    source, target = join(*(load(entry) for entry in entries))
+    source, target = join(*(load(entry) for entry in pair_entries))
     rows = choose_rows([[source], [target]], max_rows=config.max_rows, select_share=0.0, seed=config.seed, skipped=[])
     some = source.take(rows.score)
     scored = Scored(some.ids, some.labels, [rows.groups[i] for i in rows.score], some.attributes, rows.one_of_each)
     x, y = (
-        representation_of(side, label, entry, held, usable_device(config.device)).rows(rows.score, rows.one_of_each)
-        for side, label, entry, held in zip(("source", "target"), found.labels, entries, (source, target), strict=True)
+        representation_of(side, label, entry, latents, usable_device(config.device)).rows(rows.score, rows.one_of_each)
+        for side, label, entry, latents in zip(
+            ("source", "target"), entries.labels, pair_entries, (source, target), strict=True
+        )
     )
     return Companion(f"shapes ({len(rows.score)} drawings)", x, y, scored)
 
 
-def advice_of(assessed: Assessment, found: Found, config: AnalyzeConfig) -> list[str]:
-    """What to type for the evidence that is missing."""
-    said = []
+def advice_of(assessed: Assessment, entries: Found, config: AnalyzeConfig) -> list[str]:
+    """Return a line for each missing piece of evidence, with the command to type for it."""
+    advice = []
     s, t = divmod(assessed.index, len(assessed.targets))
     if not assessed.evidence.attributes and not assessed.scored.attributes:
-        commands = companion_commands(found, (s, len(found.source) + t), config.cache_dir)
+        commands = companion_commands(entries, (s, len(entries.source) + t), config.cache_dir)
         if commands is None:
-            said.append(f"no attributes: {NO_COMPANION}")
+            advice.append(f"no attributes: {NO_COMPANION}")
         else:
-            said.append(
-                "no attributes: whether position survives can be measured on drawn shapes by the same models: "
+            advice.append(
+                "no attributes: to measure whether position survives, extract drawn shapes with the same models: "
                 + " && ".join(commands)
             )
     if RANDOM_INIT not in {control.name for control in assessed.evidence.controls}:
-        command = random_init_command(found.source[s], config.cache_dir)
+        command = random_init_command(entries.source[s], config.cache_dir)
         if command:
-            said.append(f"the source with random weights was not measured as a control: {command}")
-    return said
+            advice.append(f"the source with random weights was not measured as a control: {command}")
+    return advice

@@ -1,4 +1,4 @@
-"""How well the target predicts itself: its latents of pictures that nobody would call others, as a ceiling of R2."""
+"""The noise ceiling: R2 between the target's latents of pictures and of imperceptibly changed copies of them."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from foresight_cli.data import Dataset
 
 ROWS = 64
-"""Samples that are run through the target again; each costs a forward pass."""
+"""Number of samples that are run through the target again; each costs a forward pass."""
 
 
 def noise_ceiling(
     entry: Entry, ids: Sequence[str], dataset: Dataset, mean: torch.Tensor, change: str, device: str
 ) -> float:
-    """R2 of the target's own latents after ``change``, about ``mean [d]``: 1 - |y' - y|^2 / |y - mean|^2.
+    """Return R2 of the target's latents after ``change``, about ``mean [d]``: 1 - |y' - y|^2 / |y - mean|^2.
 
     Args:
-        entry: the target's, complete.
-        ids: samples; the first `ROWS` of them are run again.
+        entry: the complete cache entry of the target.
+        ids: sample ids; the first `ROWS` samples are run again.
         dataset: the data behind the entry.
-        mean: of the training rows.
+        mean: mean of the training rows.
         change: ``shift`` moves every frame by one pixel right and down, ``jpeg`` saves it once with quality 95.
         device: as in ``device=``.
 
     Raises:
-        ForesightError: pictures or checkpoint are gone, or are others by now.
+        ForesightError: pictures or checkpoint are missing or have changed since.
 
     Source: Nili et al. 2014 for the idea of a noise ceiling.
     """
@@ -51,15 +51,15 @@ def noise_ceiling(
     for sample_id, clip, latents in zip(ids, clips, truth, strict=False):
         changed = replace(clip, frames=tuple(CHANGES[change](frame) for frame in clip.frames))
         with torch.inference_mode():
-            again = network.features([network.prepare(changed, sample_id)], (tap,))[tap][0]
+            repeated = network.features([network.prepare(changed, sample_id)], (tap,))[tap][0]
         y = latents.double()
-        residual += float((again.double().cpu().flatten() - y).square().sum())
+        residual += float((repeated.double().cpu().flatten() - y).square().sum())
         total += float((y - mean).square().sum())
     return 1 - residual / total
 
 
 def shifted(frame: Image.Image) -> Image.Image:
-    """``frame`` one pixel to the right and down; the edge stands in for what comes into sight."""
+    """Move ``frame`` one pixel to the right and down; the edge is repeated in the free row and column."""
     from PIL import Image
 
     pixels = np.asarray(frame)
@@ -67,7 +67,7 @@ def shifted(frame: Image.Image) -> Image.Image:
 
 
 def recompressed(frame: Image.Image) -> Image.Image:
-    """``frame`` as a JPEG of quality 95 gives it back."""
+    """Save ``frame`` as a JPEG of quality 95 and read it again."""
     from PIL import Image
 
     buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Two cached spaces as pairs of rows to train on, in memory or on the disk, with duplicates out and groups known."""
+"""Two cached spaces as pairs of rows to train on, in memory or on disk, without duplicates and with groups."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Paired:
-    """Everything that adapters are trained and scored on.
+    """The data that adapters are trained and scored on.
 
     Attributes:
-        source: cache entry.
-        target: cache entry.
+        source: cache entry of the source.
+        target: cache entry of the target.
         pairs: every pair that is used.
-        table: ids, labels, attributes of each of them; its ``values`` are not used.
-        groups: of each of them, near-duplicates merged.
-        duplicates: what was left out or merged.
-        labels: what the two models are called.
-        opened: the dataset behind the latents and its settings; None if it is gone.
+        table: ids, labels and attributes of each pair; its ``values`` are not used.
+        groups: group of each pair, near-duplicates merged.
+        duplicates: the duplicates that were left out or merged.
+        labels: labels of the two models.
+        opened: the dataset behind the latents and its settings; None if it is missing.
     """
 
     source: Entry
@@ -53,22 +53,22 @@ class Paired:
     labels: tuple[str, str]
 
 
-def open_pairs(config: AdaptConfig, found: Found | None = None) -> Paired:
-    """The pairs that ``config`` asks for.
+def open_pairs(config: AdaptConfig, entries: Found | None = None) -> Paired:
+    """Return the pairs of the spaces that ``config`` names.
 
     Args:
         config: the settings.
-        found: the cache entries that they mean, where these have been looked up.
+        entries: the cache entries for these settings, if they have been looked up already.
 
     Raises:
-        ForesightError: nothing is cached for a side, the two hold other samples, or a row is not finite.
-        UsageError: what is cached fits the command line in two ways.
+        ForesightError: nothing is cached for a side, the two sides hold different samples, or a row is not finite.
+        UsageError: the cache has two matches for the command line.
     """
-    if found is None:
-        found = find(config.cache_dir, config.source, config.target, config.data)
-    source, target = found.source[0], found.target[0]
+    if entries is None:
+        entries = find(config.cache_dir, config.source, config.target, config.data)
+    source, target = entries.source[0], entries.target[0]
     refuse_small_split(refuse_few_groups(source, target), config.split)
-    opened = reopen(found, config.data)
+    opened = reopen(entries, config.data)
     thumbnails = control_latents(["pixels"], opened[1], config.cache_dir).values() if opened else ()
     streamed = sum(_bytes(entry) for entry in (source, target)) > config.memory_gb * 1e9
     stored: list[Rows] = []
@@ -103,19 +103,19 @@ def open_pairs(config: AdaptConfig, found: Found | None = None) -> Paired:
         groups=[rows.groups[i] for i in rows.score],
         duplicates=rows.duplicates,
         opened=opened,
-        labels=found.labels,
+        labels=entries.labels,
     )
 
 
 def _places(view: Latents, ids: Sequence[str]) -> torch.Tensor:
-    """The rows of the samples ``ids`` in ``view``."""
+    """Return the row numbers of the samples ``ids`` in ``view``."""
     place = {sample_id: row for row, sample_id in enumerate(view.ids)}
     return torch.tensor([place[sample_id] for sample_id in ids], dtype=torch.long)
 
 
 @dataclass(frozen=True)
 class SplitRows:
-    """Which of the pairs stand in which part ``[.]``, and the group of each pair as a number ``[n]``."""
+    """Numbers of the pairs in each part ``[.]``, and the group of each pair as a number ``[n]``."""
 
     train: torch.Tensor
     validation: torch.Tensor
@@ -123,7 +123,7 @@ class SplitRows:
     codes: np.ndarray
 
     def parts(self, pairs: Pairs) -> Parts:
-        """The pairs of each part."""
+        """Return the pairs of each part."""
         return Parts(
             pairs.part(self.train),
             pairs.part(self.validation),
@@ -133,10 +133,10 @@ class SplitRows:
 
 
 def refuse_small_split(groups: Sequence[str], shares: Sequence[float]) -> None:
-    """Refuse a split that leaves a part with too few rows, whichever groups it draws: before anything is read.
+    """Check, before anything is read, that each part of a split can get enough rows.
 
     Raises:
-        ForesightError: a part would have fewer than `LEAST_ROWS` rows if it drew the largest of ``groups``.
+        ForesightError: a part would have fewer than `LEAST_ROWS` rows even if it drew the largest of ``groups``.
     """
     _, sizes = np.unique(np.asarray(groups), return_counts=True)
     largest = np.sort(sizes)[::-1]
@@ -145,7 +145,7 @@ def refuse_small_split(groups: Sequence[str], shares: Sequence[float]) -> None:
 
 
 def _edges(shares: Sequence[float], groups: int) -> npt.NDArray[np.int64]:
-    """Where each part of the shuffled groups ends."""
+    """Return the end of each part in the shuffled order of the groups."""
     return np.round(np.cumsum(shares) * groups).astype(np.int64)
 
 
@@ -159,10 +159,10 @@ def _refuse_small_part(shares: Sequence[float], sizes: Sequence[int], rows: int)
 
 
 def split_rows(groups: Sequence[str], shares: Sequence[float], seed: int) -> SplitRows:
-    """Training, validation and test rows, by whole groups in a seeded order; at most `PAIR_ROWS` are tested.
+    """Split into training, validation and test rows, by whole groups in a seeded order; at most `PAIR_ROWS` are tested.
 
     Raises:
-        ForesightError: too few groups, or a part that is left with fewer than 3 rows.
+        ForesightError: there are too few groups, or a part has fewer than 3 rows.
     """
     names, codes = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < LEAST_GROUPS:

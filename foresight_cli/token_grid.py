@@ -1,4 +1,4 @@
-"""How a row of ``pooling=flat`` divides into tokens or into a grid, asked of the model that made it."""
+"""Division of a row of ``pooling=flat`` into tokens or into a grid, by the model that made it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models import Tap, open_model
 
 TOKENS_FIRST = ("qwen25vl", "vision")
-"""Models whose rows are token after token; those of all others are channel after channel."""
+"""Models whose rows are stored token by token; all others store them channel by channel."""
 
 
 def query_shape(config: QueryConfig, source: SpaceConfig, target: SpaceConfig) -> dict[str, int]:
-    """What ``adapter=query`` has to know of both sides, beyond their sizes.
+    """Return the shape arguments of ``adapter=query``: width and order of the source's tokens and target's channels.
 
     Raises:
-        UsageError: the target is pooled: it has no places; or a model does not tell, and no setting does.
+        UsageError: the target is pooled, so it has no places; or neither a model nor a setting gives the width.
     """
     if target.poolings != ("flat",):
         raise UsageError(
@@ -30,17 +30,17 @@ def query_shape(config: QueryConfig, source: SpaceConfig, target: SpaceConfig) -
 
 def _channels_first(model: ModelConfig) -> bool:
     if isinstance(model, PrecomputedConfig):
-        return len(getattr(open_model(model), "shape", ())) != 3  # [n, tokens, d] are tokens
+        return len(getattr(open_model(model), "shape", ())) != 3  # three dimensions are [n, tokens, d]
     return model.name not in TOKENS_FIRST
 
 
 def _channels(space: SpaceConfig, side: str, key: str) -> int:
     try:
-        found = open_model(space.model).row_bytes(Tap((space.layers or ("final",))[0], "channel_mean"), 1)
+        size = open_model(space.model).row_bytes(Tap((space.layers or ("final",))[0], "channel_mean"), 1)
     except ForesightError:
-        found = None
-    if not found:
+        size = None
+    if not size:
         raise UsageError(
             f"adapter=query: {side}={space.model.name} does not say how wide a token is: give adapter.{key}="
         )
-    return found // 4  # channel_mean is float32
+    return size // 4  # channel_mean is float32

@@ -1,4 +1,4 @@
-"""Evidence that passes every criterion, to be made worse one piece at a time."""
+"""Evidence that passes every criterion; tests make it worse one piece at a time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ STUDY = {"r2": 0.6, "spearman": 0.7, "recall@10": 0.3, "cka": 0.5}
 CONTROLS = ("pixels", "histogram", "mean_rgb", "random_network", "label")
 
 
-def waivers(**given: str) -> Waivers:
-    """Everything is required but what is ``given``."""
-    return Waivers(**{"attributes": "required", "controls": "required", "categories": "required", **given})
+def waivers(**changes: str) -> Waivers:
+    """Return waivers with everything required, except for ``changes``."""
+    return Waivers(**{"attributes": "required", "controls": "required", "categories": "required", **changes})
 
 
 def estimate(value: float, half: float = 0.1) -> Estimate:
-    """An interval of ``half`` to either side, and one-sided bounds as far out."""
+    """Return an interval of ``half`` to either side, and one-sided bounds as far out."""
     return Estimate(value, value - half, value + half, lower=value - half, upper=value + half)
 
 
 def permuted(p: float, spearman: float = 0.001) -> list[PermutationTest]:
-    """Permutation tests whose corrected p values are ``p``, and ``spearman`` for distances."""
+    """Return permutation tests whose corrected p values are ``p``, and ``spearman`` for distances."""
     corrected = {"cka": p, "spearman": spearman, "recall": p}
     return [PermutationTest(name, 0.4, 0.0, 0.1, value, value, 0.3) for name, value in corrected.items()]
 
@@ -71,6 +71,6 @@ GOOD = Evidence(
 
 
 def evidence(**changes: object) -> Evidence:
-    """:data:`GOOD` with ``changes``; ``r2`` and ``tests`` are the pair's."""
+    """Return :data:`GOOD` with ``changes``; ``r2``, ``tests`` and ``cka`` are those of the pair."""
     pair = {key: changes.pop(key) for key in ("r2", "tests", "cka") if key in changes}
     return replace(GOOD, pair=replace(PAIR, **pair), **changes)

@@ -1,4 +1,4 @@
-"""What an analysis reads is the same whether all latents fit in memory or only the drawn rows do."""
+"""Tests of the inputs of an analysis: they are the same if all latents fit in memory or only the drawn rows do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORDS = ("pooling=flat", "data.per_category=100", "rows_per_shard=70")
 
 
 def spaces(copies=COPIES, columns=90):
-    """Two spaces whose last rows are copies of the first, each a little changed; the last only in the source."""
+    """Return two spaces whose last rows are slightly changed copies of the first; the very last only in the source."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((ROWS, columns)) + 5, rng.standard_normal((ROWS, 70))
     x[-copies:] = x[:copies] + 0.001 * rng.standard_normal((copies, columns))
@@ -68,9 +68,9 @@ def test_the_same_rows_are_drawn_and_set_aside(tmp_path, monkeypatch, poolings):
     if poolings == 2:
         made(tmp_path, "model=pixels", "pooling=channel_mean", *WORDS[1:], rows=x[:, :40].contiguous())
     chosen = []
-    for one in both(tmp_path, monkeypatch):
-        assert len(one.inputs.sources) == poolings
-        rows, ids = one.inputs.rows, one.inputs.known.ids
+    for inputs in (read.inputs for read in both(tmp_path, monkeypatch)):
+        assert len(inputs.sources) == poolings
+        rows, ids = inputs.rows, inputs.known.ids
         chosen.append(([ids[i] for i in rows.score], [ids[i] for i in rows.select]))
     assert chosen[0] == chosen[1]
     assert bool(chosen[0][1]) == (poolings == 2)

@@ -1,4 +1,4 @@
-"""The controls: what each holds, that they are kept, and which copy of a network with random weights is its own."""
+"""Tests of the controls: their values, their caching, and the entries of the source with random weights."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ RANDOM = "model.init=random"
 
 @pytest.fixture
 def _hub(monkeypatch):
-    """A hub where every checkpoint is at one revision."""
+    """Make every checkpoint of the hub have the same revision."""
     monkeypatch.setattr(Checkpoint, "_hub_commit", COMMIT)
 
 
 @pytest.fixture
 def weights(tmp_path):
-    """A checkpoint of the user's own, in a folder."""
+    """Return a folder with a checkpoint of the user."""
     shutil.copytree(TINY / "qwen25vl", tmp_path / "weights")
     return tmp_path / "weights"
 
@@ -58,7 +58,7 @@ def test_each_control_holds_what_its_name_says(tmp_path):
         assert held.values.dtype == torch.float32
     cells = pictures.reshape(16, 8, 4, 8, 4, 3).mean(axis=(2, 4)).transpose(0, 3, 1, 2) / 255
     levels = (pictures // 64).astype(int) @ [16, 4, 1]
-    counts = np.stack([np.bincount(one.ravel(), minlength=64) / 1024 for one in levels])
+    counts = np.stack([np.bincount(picture.ravel(), minlength=64) / 1024 for picture in levels])
     assert got["pixels"].values.numpy() == pytest.approx(cells.reshape(16, -1), abs=1 / 255)  # PIL rounds twice
     assert got["mean_rgb"].values.numpy() == pytest.approx(pictures.mean(axis=(1, 2)) / 255, abs=1 / 255)
     assert got["histogram"].values.numpy() == pytest.approx(counts, abs=1e-6)
@@ -100,7 +100,7 @@ def test_a_cache_that_cannot_be_written_leaves_them_out(tmp_path, caplog):
 
 
 def test_the_command_makes_the_copy_that_is_found(run, tmp_path):
-    """Through the real network: the copy differs from the source, and is the one that the command's settings give."""
+    """With the real network: the copy differs from the source, and is made by the command's settings."""
     words = ("model=ltxv", "weights=tiny", "model.resolution=32", "pooling=flat", *SMALL)
     assert run("extract", *words).exit_code == 0
     (folder,) = tmp_path.glob("outputs/cache/ltxv/*/*/*")
@@ -112,11 +112,11 @@ def test_the_command_makes_the_copy_that_is_found(run, tmp_path):
         "data=shapes data.per_category=1 data.size=32 model.init=random"
     )
     assert run(*shlex.split(command)[1:]).exit_code == 0
-    found, trained = random_init_of(entry, "outputs/cache"), load(entry)
-    assert found is not None
-    assert found.ids == trained.ids
-    assert found.values.shape == trained.values.shape
-    assert not torch.allclose(found.values, trained.values)
+    untrained, trained = random_init_of(entry, "outputs/cache"), load(entry)
+    assert untrained is not None
+    assert untrained.ids == trained.ids
+    assert untrained.values.shape == trained.values.shape
+    assert not torch.allclose(untrained.values, trained.values)
 
 
 @pytest.mark.usefixtures("_hub")
@@ -141,13 +141,13 @@ def test_another_revision_of_a_hub_checkpoint_is_another_network(tmp_path, monke
     monkeypatch.setattr(Checkpoint, "_hub_commit", "f" * 40)
     made(tmp_path, *words, RANDOM)
     assert random_init_of(entry, str(tmp_path)) is None
-    said = random_init_command(entry, str(tmp_path)) or ""
-    assert f"model.revision={COMMIT}" in shlex.split(said)
+    command = random_init_command(entry, str(tmp_path)) or ""
+    assert f"model.revision={COMMIT}" in shlex.split(command)
 
 
 @pytest.mark.usefixtures("_hub")
 def test_the_copy_is_never_taken_for_the_source(tmp_path):
-    """``analyze source=qwen25vl`` finds one checkpoint, also of the hub, where both share name and revision."""
+    """``analyze source=qwen25vl`` finds only the trained checkpoint, also for a hub id that both share."""
     from hydra import compose, initialize_config_dir
 
     from foresight_cli.config_groups import conf_dir
@@ -165,7 +165,7 @@ def test_the_copy_is_never_taken_for_the_source(tmp_path):
         f"Type: foresight extract model=qwen25vl layer=4 pooling=all cache_dir={tmp_path}"
     )
     entry = made(tmp_path, *words)
-    assert [one.path for one in find(str(tmp_path), both, both, None).source] == [entry.path]
+    assert [source.path for source in find(str(tmp_path), both, both, None).source] == [entry.path]
     assert copy.path != entry.path
 
 
@@ -182,7 +182,7 @@ def test_folders_of_weights_are_told_apart_by_their_files(tmp_path, weights):
     assert random_init_of(entry, str(tmp_path)).values.unique().tolist() == [5]
 
 
-def test_weights_that_are_gone_or_changed_are_said(tmp_path, weights, caplog):
+def test_weights_that_are_gone_or_changed_are_reported(tmp_path, weights, caplog):
     words = ("model=qwen25vl", f"model.checkpoint={weights}", "model.dtype=float32", "layer=4", *SMALL)
     entry = made(tmp_path / "cache", *words)
     made(tmp_path / "cache", *words, RANDOM)
@@ -199,9 +199,9 @@ def test_weights_that_are_gone_or_changed_are_said(tmp_path, weights, caplog):
 
 
 @pytest.mark.parametrize(
-    "edit", [lambda said: said["provenance"]["model"].pop("prompt"), lambda said: said["provenance"].pop("model")]
+    "edit", [lambda kept: kept["provenance"]["model"].pop("prompt"), lambda kept: kept["provenance"].pop("model")]
 )
-def test_settings_of_another_version_are_said(tmp_path, caplog, edit):
+def test_settings_of_another_version_are_reported(tmp_path, caplog, edit):
     words = ("model=qwen25vl", "weights=tiny", "layer=4", *SMALL)
     entry = made(tmp_path, *words)
     made(tmp_path, *words, RANDOM)
@@ -210,8 +210,8 @@ def test_settings_of_another_version_are_said(tmp_path, caplog, edit):
     (entry.path / "manifest.json").write_text(json.dumps(manifest))
     assert random_init_of(entry, str(tmp_path)) is None
     assert caplog.messages == [
-        f"warning: the control random_init is not measured: {entry.path} was made with other settings than there are "
-        "now: extract it again"
+        f"warning: the control random_init is not measured: {entry.path} was made with settings that this foresight "
+        "does not have: extract it again"
     ]
 
 

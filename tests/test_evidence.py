@@ -1,4 +1,4 @@
-"""Evidence from beside the two spaces, through the whole analysis: the companion set, and what to type for it."""
+"""Tests of further evidence through the whole analysis: the companion set, and the commands that make it."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ ASKED = ("analyze", "source=histogram", "target=pixels", "pooling=flat", "permut
 
 @pytest.fixture
 def photographs(run, tmp_path):
-    """Pictures without attributes, extracted as both models see them."""
+    """Extract pictures without attributes by both models."""
     folder, rng = tmp_path / "photos", np.random.default_rng(0)
     folder.mkdir()
     for i in range(60):
@@ -33,18 +33,18 @@ def results_of(run, folder):
     return load_results(newest), result.output
 
 
-def test_without_a_companion_set_the_commands_that_make_it_are_said(run, photographs):
+def test_without_a_companion_set_the_commands_that_make_it_are_printed(run, photographs):
     results, _ = results_of(run, photographs)
     assert results.chosen.companion is None
     assert results.chosen.attributes == []
     assert (
-        "no attributes: whether position survives can be measured on drawn shapes by the same models: "
+        "no attributes: to measure whether position survives, extract drawn shapes with the same models: "
         "foresight extract model=histogram layer=final pooling=flat data=shapes && "
         "foresight extract model=pixels layer=final pooling=flat data=shapes"
     ) in results.warnings
 
 
-def test_drawn_shapes_of_the_same_models_stand_in(run, photographs):
+def test_drawn_shapes_of_the_same_models_are_used(run, photographs):
     extracted(run, "data=shapes", "data.per_category=12", "data.size=32")
     results, output = results_of(run, photographs)
     assert "data=imagefolder; the drawn shapes are its companion set (data=shapes asks about them)" in output

@@ -1,4 +1,4 @@
-"""Clips, unlabelled rows and doubled inputs: what must never be called a bridge."""
+"""Tests on clips, unlabelled rows and doubled inputs: none of them may count as a bridge."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from foresight_cli.results import load_results
 
 
 def cache(model, values, samples, pixels=None):
-    """An entry as ``extract model=pixels|histogram`` would leave it, with latents of the test's own."""
+    """Make an entry like that of ``extract model=pixels|histogram``, with the given latents."""
     n = len(values)
     named = {"pixels": {"resolution": 8, "resize": "pil-box"}, "histogram": {"bins": 4}}[model]
     recipe = Recipe({"name": model, **named}, "final", "channel_mean", {"name": "made", "sha256": "0"}, n, n)
@@ -43,7 +43,7 @@ def rng():
 
 
 def test_clips_of_independent_spaces_share_nothing(run, tmp_path, rng):
-    """100 clips of 10 frames each, close together in both spaces, which have nothing to do with each other."""
+    """100 clips of 10 frames each; frames of a clip are close in both spaces, which are independent of each other."""
     clip = np.repeat(np.arange(100), 10)
     x, y = (rng.standard_normal((100, 20))[clip] + 0.1 * rng.standard_normal((1000, 20)) for _ in range(2))
     samples = [Sample(f"{i:04d}", None, f"clip-{c}") for i, c in enumerate(clip)]
@@ -53,7 +53,7 @@ def test_clips_of_independent_spaces_share_nothing(run, tmp_path, rng):
     assert pair.neighborhood[0].recall.value < 0.2
     assert pair.spearman.low < 0 < pair.spearman.high
     assert pair.r2.value < 0.05
-    assert results.verdict.answer == "INCONCLUSIVE"  # the pictures are not there: no control was measured
+    assert results.verdict.answer == "INCONCLUSIVE"  # without the pictures no control was measured
 
 
 def test_every_input_twice_is_counted_once(run, tmp_path, rng):
@@ -78,7 +78,7 @@ def test_near_twins_stay_together(run, tmp_path, rng):
 
 @pytest.mark.parametrize("unlabelled", [0, 1])
 def test_categories_alone_are_no_bridge_even_if_one_row_has_none(run, tmp_path, rng, unlabelled):
-    """10 far categories with one geometry in both spaces, and nothing shared within a category."""
+    """10 distant categories have the same geometry in both spaces, and nothing is shared within a category."""
     codes = np.arange(400) % 10
     centres = 3 * rng.standard_normal((10, 20))
     x, y = (centres[codes] + rng.standard_normal((400, 20)) for _ in range(2))
@@ -103,8 +103,8 @@ def test_each_row_its_own_category_is_measured_all_the_same(run, tmp_path, rng):
 def test_attributes_that_cannot_be_measured_are_named(run, tmp_path, rng):
     x = rng.standard_normal((120, 10))
     y = x @ rng.standard_normal((10, 10))
-    known = [{"x": float(x[i, 0]), "c": 1.0, **({"y": float(x[i, 1])} if i < 30 else {})} for i in range(120)]
-    samples = [Sample(f"{i:04d}", None, f"{i:04d}", known[i]) for i in range(120)]
+    attributes = [{"x": float(x[i, 0]), "c": 1.0, **({"y": float(x[i, 1])} if i < 30 else {})} for i in range(120)]
+    samples = [Sample(f"{i:04d}", None, f"{i:04d}", attributes[i]) for i in range(120)]
     results = verdict(run, tmp_path, x, y, samples)
     assert [a.name for a in results.chosen.attributes] == ["x"]
     last = results.verdict.criteria[-1]

@@ -17,7 +17,7 @@ DATA = ("data.per_category=4", "data.size=64")
 
 @pytest.fixture
 def target(run, tmp_path):
-    """The cached latents of the tiny video autoencoder, 32 pictures."""
+    """Return the cached latents of the tiny video autoencoder, 32 pictures."""
     typed(run, "extract", "weights=tiny", "model=ltxv", "pooling=flat", "model.resolution=64", *DATA)
     (entry,) = complete_entries(tmp_path / "outputs/cache")
     return entry
@@ -36,10 +36,10 @@ def test_changes_are_those_that_are_named():
 
 @pytest.mark.parametrize("change", ["jpeg", "shift"])
 def test_the_ceiling_by_hand(run, target, tmp_path, change):
-    """The changed pictures extracted as a user would, from a folder of files."""
+    """The ceiling equals that of the changed pictures, extracted from a folder of files as a user would."""
     dataset, latents = open_dataset(SHAPES), load(target)
     mean = latents.values.double().mean(dim=0)
-    found = noise_ceiling(target, latents.ids, dataset, mean, change, "cpu")
+    ceiling = noise_ceiling(target, latents.ids, dataset, mean, change, "cpu")
     for i, sample in enumerate(dataset.samples):
         (frame,) = dataset.clip(i).frames
         (tmp_path / "pictures" / sample.label).mkdir(parents=True, exist_ok=True)
@@ -51,8 +51,8 @@ def test_the_ceiling_by_hand(run, target, tmp_path, change):
     again = load(entry)
     row_of = {name.rpartition("/")[2].removesuffix(".png"): row for row, name in enumerate(again.ids)}
     y, other = latents.values.double(), again.values.double()[[row_of[i.replace("/", "-")] for i in latents.ids]]
-    assert found == pytest.approx(1 - float((other - y).square().sum() / (y - mean).square().sum()), abs=1e-6)
-    assert 0.5 < found < 1
+    assert ceiling == pytest.approx(1 - float((other - y).square().sum() / (y - mean).square().sum()), abs=1e-6)
+    assert 0.5 < ceiling < 1
 
 
 def test_in_the_results_and_on_the_card(run, target, tmp_path):
