@@ -60,7 +60,7 @@ def deconfounded_cka(x: Matrix, y: Matrix, labels: Labels, *, debiased: bool = T
     wanted = 4 if debiased else 2
     if len(shared) < wanted:
         raise ForesightError(
-            f"labels has {len(shared)} rows that share theirs: deconfounded_cka wants at least {wanted}"
+            f"labels has {len(shared)} rows that share their label: deconfounded_cka wants at least {wanted}"
         )
     rows = torch.from_numpy(shared).to(first.device)
     a, b = (

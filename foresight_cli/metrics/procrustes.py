@@ -36,7 +36,7 @@ def angular_procrustes(x: Matrix, y: Matrix) -> float:
     """Angle, in radians, between the shapes of ``x [n, d1]`` and ``y [n, d2]``: 0 for equal shapes, at most pi/2.
 
     arccos nuc, nuc as for `procrustes_disparity` without a cut to components. A metric: it obeys the triangle
-    inequality. Angles below about 1e-8 cannot be told from 0.
+    inequality. Angles below about 1e-8 cannot be distinguished from 0.
 
     Raises:
         ForesightError: a matrix is invalid or constant.

@@ -15,7 +15,7 @@ def oracles():
 
 
 def generator_1(n=200, d1=20, d2=30, q=5, s=1.0, seed=0):
-    """The generator G1 that oracles.json defines: two spaces that share q latent directions."""
+    """Draw from the generator G1 that oracles.json defines: two spaces that share q latent directions."""
     rng = np.random.default_rng(seed)
     z = rng.standard_normal((n, q))
     x = z @ rng.standard_normal((q, d1)) + s * rng.standard_normal((n, d1))
@@ -48,7 +48,7 @@ def digits():
 
 @pytest.fixture(params=["numpy", "torch", "float32"])
 def kind(request):
-    """Converts a float64 array to what a caller may pass."""
+    """Return a function that converts a float64 array to a type that a caller may pass."""
     return {
         "numpy": lambda a: np.asarray(a),
         "torch": lambda a: torch.tensor(np.asarray(a)),
@@ -58,7 +58,7 @@ def kind(request):
 
 @pytest.fixture
 def refusal():
-    """Calls a function that must refuse, and gives the message."""
+    """Return a function that calls a function, checks that it raises, and returns the message."""
 
     def call(function, *args, **options):
         with pytest.raises(ForesightError) as caught:

@@ -1,4 +1,4 @@
-"""The data behind oracles.json, and the numbers of it that take more than one call."""
+"""The data behind oracles.json, and those of its numbers that need more than one call."""
 
 import json
 import math
@@ -47,7 +47,7 @@ def g1():
 
 
 def on(data, measure, **options):
-    """A measure of the first two matrices of some data, when it is asked for."""
+    """Return a function that computes a measure of the first two matrices of some data."""
     return lambda: measure(*data()[:2], **options)
 
 
@@ -65,7 +65,7 @@ def hsic(pair, term):
 
 
 def distance_correlation(x, y):
-    """Of minus the distances themselves: dcor's u_distance_correlation_sqr with exponent 1."""
+    """Return the CKA of minus the distances: dcor's u_distance_correlation_sqr with exponent 1."""
     return m.gram_cka(*(torch.tensor(-squareform(pdist(values))) for values in (x, y)))
 
 
@@ -88,7 +88,7 @@ G1_FOLDS = np.array_split(np.random.default_rng(7).permutation(200), 5)
 
 @cache
 def ridge100(reverse):
-    """Truth, held-out predictions of Ridge(100) and train means, fold by fold through the probe."""
+    """Return truth, held-out predictions of Ridge(100) and train means, fold by fold through the probe."""
     x, y = halves()[::-1] if reverse else halves()
     predicted, means = np.empty_like(y), np.empty_like(y)
     for train, test in KFold(5, shuffle=True, random_state=0).split(x):
@@ -144,7 +144,7 @@ def roll():
 
 
 def population():
-    """Rows whose second moments are exactly the population's: the columns of a root of the joint covariance."""
+    """Return the population's CKA, from rows with exactly its second moments: a root of the joint covariance."""
     rng = np.random.default_rng(5)
     joint = np.hstack([rng.standard_normal((3, 6)), rng.standard_normal((3, 8))])
     root = np.linalg.cholesky(joint.T @ joint + np.eye(14)).T
@@ -153,6 +153,6 @@ def population():
 
 
 def isotropic(n, d1, d2):
-    """One draw of the biased value: the closed form is its limit."""
+    """Return one draw of the biased value, whose limit is the closed form."""
     rng = np.random.default_rng(0)
     return m.linear_cka(rng.standard_normal((n, d1)), rng.standard_normal((n, d2)), debiased=False)

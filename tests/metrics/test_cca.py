@@ -12,12 +12,12 @@ FEW = {"minimum_rows_per_dimension": 0}
 def test_g1(oracles, g1, kind):
     i = oracles["I_G1_cca"]
     x, y = map(kind, g1)
-    found = cca(x, y, **FEW)
-    assert (found.mean, found.first, found.last, found.mean_squared) == pytest.approx(
+    result = cca(x, y, **FEW)
+    assert (result.mean, result.first, result.last, result.mean_squared) == pytest.approx(
         (i["mean_cca"], i["first"], i["last"], i["yanai_mean_sq"]), rel=1e-5
     )
-    assert (found.k1, found.k2, found.n, len(found.correlations)) == (20, 30, 200, 20)
-    assert found.expected_mean_squared == 30 / 199
+    assert (result.k1, result.k2, result.n, len(result.correlations)) == (20, 30, 200, 20)
+    assert result.expected_mean_squared == 30 / 199
     cut = svcca(x, y, **FEW)
     assert [cut.k1, cut.k2] == i["svcca_k"]
     assert cut.mean == pytest.approx(i["svcca_var99"], rel=1e-5)
@@ -37,7 +37,7 @@ def test_correlations_are_cosines_of_the_angles_between_the_column_spaces():
 
 
 def test_projection_weights_from_the_definition():
-    """Whitening by the inverse square root of the covariance, as the paper has it."""
+    """The reference whitens by the inverse square root of the covariance, as in the paper."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((90, 3)) * [3, 1, 0.3]
     y = x @ rng.standard_normal((3, 5)) + 2 * rng.standard_normal((90, 5))
@@ -59,15 +59,15 @@ def test_projection_weights_from_the_definition():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_only_the_numerical_rank_counts(dtype):
-    """Five of the columns repeat others, far from the origin: rounding must not become directions."""
+    """Five columns repeat others, far from the origin: rounding must not add directions."""
     rng = np.random.default_rng(0)
     base = torch.tensor(rng.standard_normal((400, 4)), dtype=dtype)
     x = torch.hstack([base, base, base[:, :1] * 2]) + 8
     x = torch.hstack([x, torch.ones(400, 2, dtype=dtype)])
     y = torch.tensor(rng.standard_normal((400, 6)), dtype=dtype)
-    found = cca(x, y)
-    assert (found.k1, found.k2) == (4, 6)
-    assert found.mean == pytest.approx(cca(x[:, :4], y).mean, abs=10 * torch.finfo(dtype).eps)
+    result = cca(x, y)
+    assert (result.k1, result.k2) == (4, 6)
+    assert result.mean == pytest.approx(cca(x[:, :4], y).mean, abs=10 * torch.finfo(dtype).eps)
 
 
 def test_unrelated_spaces_score_what_is_expected():
@@ -79,8 +79,8 @@ def test_unrelated_spaces_score_what_is_expected():
 
 def test_too_few_rows_saturate():
     rng = np.random.default_rng(0)
-    found = cca(rng.standard_normal((20, 11)), rng.standard_normal((20, 9)), **FEW)
-    assert found.correlations[0] == pytest.approx(1, abs=1e-12)
+    result = cca(rng.standard_normal((20, 11)), rng.standard_normal((20, 9)), **FEW)
+    assert result.correlations[0] == pytest.approx(1, abs=1e-12)
     wide = cca(rng.standard_normal((20, 50)), rng.standard_normal((20, 40)), **FEW)
     assert (wide.k1, wide.k2) == (19, 19)
     assert wide.correlations == pytest.approx([1.0] * 19, abs=1e-12)

@@ -47,7 +47,7 @@ def test_g1(oracles, g1, kind):
 
 
 def test_published_demo():
-    """Kornblith's notebook: its RBF takes the median over the diagonal too, so the kernel is built here."""
+    """Kornblith's notebook: its RBF includes the diagonal in the median, so the test builds the kernel itself."""
     rng = np.random.RandomState(1337)
     x = rng.randn(100, 10)
     y = rng.randn(100, 10) + x

@@ -9,7 +9,7 @@ def unit(x):
 
 
 def platonic(x, y, k):
-    """The published code, densely, without its 1e-6."""
+    """Compute CKNNA as in the published code, with dense matrices, without its 1e-6."""
     gram_x, gram_y = unit(x) @ unit(x).T, unit(y) @ unit(y).T
     n = len(x)
 

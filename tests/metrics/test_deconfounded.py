@@ -28,7 +28,7 @@ def test_one_label_is_plain_centring(g1):
     assert deconfounded_cka(x, y, ["a"] * 200) == pytest.approx(linear_cka(x, y), abs=1e-12)
 
 
-def test_a_lone_label_leaves_a_row_of_zeros_that_carries_nothing(iris):
+def test_a_lone_label_leaves_a_row_of_zeros_that_adds_nothing(iris):
     x, labels = iris
     more = np.vstack([x, [[9.0, -9, 9, 1]], [[50.0, 1, 2, 3]]])
     names = [*labels.tolist(), "once", "also once"]
@@ -86,7 +86,7 @@ def test_refusals(refusal):
     assert refusal(deconfounded, same, "aaabbb") == f"x {gone}"
     assert refusal(deconfounded_cka, x, same, "aaabbb") == f"y {gone}"
     assert refusal(deconfounded_cka, x, y, "aaabcd") == (
-        "labels has 3 rows that share theirs: deconfounded_cka wants at least 4"
+        "labels has 3 rows that share their label: deconfounded_cka wants at least 4"
     )
     assert -1 <= deconfounded_cka(x, y, "aaabcd", debiased=False) <= 1
     assert refusal(deconfounded_cka, x, y[:5], "aaabbb") == (

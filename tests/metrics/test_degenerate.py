@@ -1,4 +1,4 @@
-"""Every measure on data that ought to break it: an answer that can be told in advance, or a refusal, word for word."""
+"""Tests of every measure on degenerate data: a result that is known in advance, or an exact error message."""
 
 import math
 from collections.abc import Callable
@@ -20,13 +20,13 @@ class Measure:
     """A public measure of (x, y, labels).
 
     Attributes:
-        of: the call, giving a number.
-        least: rows that it wants.
-        range: what it can say.
-        exact: says the same of every row once and every row twice.
-        labels: whether it looks at them.
-        answers: what it says of a case, where that is not the common answer of `expected`: a number, a message, the
-            name of the case that it cannot tell from this one, or None for anything within its range.
+        of: the call, which returns a number.
+        least: smallest number of rows.
+        range: range of its values.
+        exact: True if every row once and every row twice give the same value.
+        labels: True if it uses the labels.
+        answers: the results of cases that differ from the common one of `expected`: a number, a message, the name of a
+            case with the same result, or None for any value within the range.
     """
 
     of: Callable[[np.ndarray, np.ndarray, np.ndarray], float]
@@ -53,7 +53,7 @@ MEASURES = {
         answers={
             "a constant matrix": f"x is zero in rows {', '.join(map(str, range(10)))} and 14 more: "
             "cosine distance is undefined there",
-            # On a line all rows of one side are equally near: which of them count is drawn.
+            # On a line all rows of one side are equally near, and random ones of them are used.
             "one massive feature": None,
             "constant rows": None,
         },
@@ -75,7 +75,7 @@ MEASURES = {
         answers={"a constant matrix": WITHIN, "one label": None, "a label for every row": ALL_DIFFER},
     ),
     "deconfounded": Measure(
-        # The share of the variance that the labels leave.
+        # The share of the variance that is left without the label means.
         lambda x, _, labels: float(m.deconfounded(x, labels).square().sum()) / ((x - x.mean(axis=0)) ** 2).sum(),
         2,
         exact=True,
@@ -86,7 +86,7 @@ MEASURES = {
     "mantel_test": Measure(
         lambda x, y, _: m.mantel_test(x, y, permutations=9).statistic, 3, answers={"a constant matrix": EQUAL}
     ),
-    # Ties are drawn: of equal rows a neighbour is anyone.
+    # Ties are random: any of the equal rows can be a neighbour.
     "neighborhood": Measure(
         lambda x, y, _: m.neighborhood(x, y, k=5).recall, 3, (0, 1), answers={"a constant matrix": None}
     ),
@@ -97,7 +97,7 @@ MEASURES = {
         lambda x, y, _: m.linear_probe(x, y).r2, 4, answers={"a constant matrix": 0.0, **SCALE_FREE}
     ),
     "fit_ridge": Measure(
-        # The share of the variance that the map gives back.
+        # The share of the variance that the map predicts.
         lambda x, y, _: float(
             ((m.fit_ridge(x, y).predict(x).numpy() - y.mean(axis=0)) ** 2).sum() / y.var(axis=0).sum() / N
         ),
@@ -107,7 +107,7 @@ MEASURES = {
     ),
     "cca": Measure(lambda x, y, _: m.cca(x, y, **FEW).mean, 2, (0, 1), exact=True, answers=SCALE_FREE),
     "svcca": Measure(lambda x, y, _: m.svcca(x, y, **FEW).mean, 2, (0, 1), exact=True),
-    # The weights see the scale, the correlations do not.
+    # The weights depend on the scale, the correlations do not.
     "pwcca": Measure(
         lambda x, y, _: m.pwcca(x, y, **FEW).x, 2, (0, 1), exact=True, answers={"one massive feature": None}
     ),
@@ -200,7 +200,7 @@ CASES = {
 
 
 def expected(name, measure, case):
-    """What ``measure`` says of ``case``."""
+    """Return the expected result of ``measure`` for ``case``."""
     if case in measure.answers:
         return measure.answers[case]
     common = {
@@ -223,13 +223,13 @@ def expected(name, measure, case):
 @pytest.mark.parametrize("name", MEASURES)
 def test_answer_or_refusal(name, case):
     measure = MEASURES[name]
-    wanted, given = expected(name, measure, case), CASES[case](*data())
+    wanted, arguments = expected(name, measure, case), CASES[case](*data())
     if isinstance(wanted, str) and wanted not in CASES:
         with pytest.raises(ForesightError) as caught:
-            measure.of(*given)
+            measure.of(*arguments)
         assert str(caught.value) == wanted
         return
-    value = measure.of(*given)
+    value = measure.of(*arguments)
     low, high = measure.range
     assert low - 1e-12 <= value <= high + 1e-12
     if isinstance(wanted, str):
@@ -243,7 +243,7 @@ def test_the_table_holds_every_public_measure():
     assert measures - set(MEASURES) == {"gram_cka", "grouped_folds"}
 
 
-def test_what_takes_no_rows(refusal):
+def test_functions_that_take_no_rows(refusal):
     gram = torch.ones(6, 6, dtype=torch.float64)
     assert refusal(m.gram_cka, gram, gram) == "x has rows that are all equally far apart: debiased CKA is 0/0 there"
     assert refusal(m.grouped_folds, ["a"] * 6, 2, 0) == "folds=2: wanted 2 to 1 for 1 groups"
@@ -251,7 +251,7 @@ def test_what_takes_no_rows(refusal):
 
 
 def test_massive_features_are_found():
-    """The flag that goes with the last case: a measure of the whole is then one of a single column."""
+    """In the last case, where a measure of all columns is one of a single column, the column is flagged."""
     x, y, _ = data()
     massive = x * [1e7, 1, 1]
     assert m.dominant_features(massive).indices == (0,)

@@ -26,7 +26,7 @@ def test_tiles_do_not_change_the_answer(monkeypatch):
 
 
 def test_near_duplicates_far_from_the_origin():
-    # The float32 |a|^2 + |b|^2 - 2ab of such a pair came out as .1875 for a true 3.6e-5.
+    # In float32, |a|^2 + |b|^2 - 2ab of such a pair was .1875, where the true value is 3.6e-5.
     x = np.random.default_rng(0).standard_normal((20, 50)) + 1e4
     x[1] = x[0]
     x[1, 0] += 6e-3

@@ -24,13 +24,13 @@ def test_all_rows_equal():
     assert duplicate_groups(np.ones((1, 3))) == ()
 
 
-@pytest.mark.parametrize(("noise", "found"), [(0.001, True), (0.008, True), (0.03, False), (0.1, False)])
-def test_near_duplicates_by_their_noise(noise, found):
+@pytest.mark.parametrize(("noise", "near"), [(0.001, True), (0.008, True), (0.03, False), (0.1, False)])
+def test_near_duplicates_by_their_noise(noise, near):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((100, 300)) + 50
     copies = x[:10] + noise * rng.standard_normal((10, 300))
     groups = duplicate_groups(np.vstack([x, copies]))
-    assert groups == (tuple((i, 100 + i) for i in range(10)) if found else ())
+    assert groups == (tuple((i, 100 + i) for i in range(10)) if near else ())
 
 
 def test_a_chain_is_one_group_and_tiles_change_nothing(monkeypatch):
@@ -49,7 +49,7 @@ def test_independent_rows_are_no_duplicates(n, d):
         assert duplicate_groups(np.random.default_rng(seed).standard_normal((n, d))) == ()
 
 
-def test_small_rows_beside_huge_ones_are_judged_by_their_own_length():
+def test_small_rows_beside_huge_ones_are_judged_by_their_length():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((60, 40))
     x[:5] *= 1e4
@@ -85,7 +85,7 @@ def test_the_tree_finds_what_the_tiles_find(monkeypatch, columns, shape):
         x[1000 + copy] = x[original] * (1 + 0.01 * rng.standard_normal(columns))
     by_tiles = duplicate_groups(x)
     monkeypatch.setattr("foresight_cli.metrics.duplicates.TREE_ROWS", 0)
-    monkeypatch.setattr(duplicates, "_neighbours_in_tiles", None)  # it does without
+    monkeypatch.setattr(duplicates, "_neighbours_in_tiles", None)  # fails if it is used
     assert duplicate_groups(x) == by_tiles
     assert bool(by_tiles) == (shape != "massive")
 
@@ -101,7 +101,7 @@ def test_a_tree_with_too_many_candidates_is_given_up(monkeypatch):
 
 @pytest.fixture
 def very_many(monkeypatch):
-    """Rows are treated as if there were very many of them."""
+    """Make any number of rows count as very many."""
     monkeypatch.setattr("foresight_cli.metrics.duplicates.TREE_ROWS", 0)
     monkeypatch.setattr("foresight_cli.metrics.duplicates.ALL_PAIRS_ROWS", 0)
 
@@ -113,7 +113,7 @@ def crowds(copies, n=4):
 
 
 def frames_of_stills():
-    """12 stills that are near-duplicates of one another, 40 frames of each that are much nearer."""
+    """Return 40 nearly equal frames of each of 12 stills, which are near-duplicates of one another."""
     rng = np.random.default_rng(1)
     stills = rng.standard_normal(30) + 0.006 * rng.standard_normal((12, 30))
     frames = np.repeat(stills, 40, axis=0) + 1e-6 * rng.standard_normal((480, 30))
@@ -127,7 +127,7 @@ def beside_a_crowd():
 
 
 def alike_where_they_spread_most():
-    """Rows that differ little but in directions that the tree does not see."""
+    """Return rows that differ mostly in directions that the tree does not use."""
     rng = np.random.default_rng(3)
     x = np.repeat(rng.standard_normal((10, 40)) * 4, 60, axis=0)
     x[:, 8:] = 0
@@ -142,15 +142,13 @@ def alike_where_they_spread_most():
     ids=["10", "50", "200", "frames", "beside", "elsewhere"],
 )
 def test_very_many_rows_are_linked_as_by_all_pairs(very_many, monkeypatch, x):
-    found = duplicate_groups(x)
+    groups = duplicate_groups(x)
     monkeypatch.setattr("foresight_cli.metrics.duplicates.TREE_ROWS", len(x))
-    assert found == duplicate_groups(x)
-    assert found
+    assert groups == duplicate_groups(x)
+    assert groups
 
 
-def test_what_is_left_out_is_said(very_many, monkeypatch, caplog):
+def test_rows_that_are_left_out_are_reported(very_many, monkeypatch, caplog):
     monkeypatch.setattr("foresight_cli.metrics.duplicates.MOST_HEADS", 3)
     duplicate_groups(crowds(200, n=5))
-    assert caplog.messages == [
-        "warning: 1200 rows have too many neighbours to find all near-duplicates among them"
-    ]
+    assert caplog.messages == ["warning: 1200 rows have too many neighbours to find all near-duplicates among them"]

@@ -22,7 +22,7 @@ def test_swiss_roll(oracles, kind):
 
 
 def hyper_ball(n, d, seed):
-    """Uniform in the unit ball, point for point as scikit-dimension's ``hyperBall`` draws it."""
+    """Draw uniformly from the unit ball: the same points as scikit-dimension's ``hyperBall``."""
     x = np.random.RandomState(seed).normal(size=(n, d))
     squares = (x**2).sum(axis=1)
     return x * (gammainc(d / 2, squares / 2) ** (1 / d) / np.sqrt(squares))[:, None]
@@ -44,7 +44,7 @@ def test_sphere(oracles):
 
 
 def near_duplicates(seed):
-    """The trap of oracles/README.md: 350 rows of dimension 8, then 50 near-copies each of two rows."""
+    """Return the difficult case of oracles/README.md: 350 rows of dimension 8, then 50 near-copies each of two rows."""
     rng, d = np.random.default_rng(seed), 8192
     rows = rng.standard_normal((350, 8)) @ (rng.standard_normal((8, d)) / np.sqrt(d))
     copies = [np.tile(3 * rng.standard_normal(d) / np.sqrt(d), (50, 1)) for _ in range(2)]
@@ -52,7 +52,7 @@ def near_duplicates(seed):
     return x + 1e-2 * np.sqrt(8 / d) * rng.standard_normal(x.shape)
 
 
-def test_near_duplicates_trap_only_the_arithmetic_mean():
+def test_near_duplicates_inflate_only_the_arithmetic_mean():
     x = near_duplicates(0)
     assert mle_dimension(x, k=10, average="arithmetic") > 60
     assert mle_dimension(x, k=10) < 12

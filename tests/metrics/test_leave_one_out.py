@@ -28,7 +28,7 @@ def test_the_best_penalty_beside_massive_columns(seed, massive):
 
 
 def test_a_massive_common_factor_hides_nothing():
-    """Single precision would drop every direction but the massive one: R2 was 0 where it is 0.7."""
+    """Single precision would lose every direction but the massive one: R2 was 0 instead of 0.7."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((700, 800)), rng.standard_normal((700, 30))
     common = rng.standard_normal((700, 5))

@@ -18,7 +18,7 @@ def test_hand_case_is_enumerated(oracles, kind):
 
 
 def test_scikit_bio_example():
-    """Points whose distances are its matrices [[0,1,2],[1,0,3],[2,3,0]] and [[0,2,7],[2,0,6],[7,6,0]]."""
+    """Points with the distances of its matrices [[0,1,2],[1,0,3],[2,3,0]] and [[0,2,7],[2,0,6],[7,6,0]]."""
     x = [[0.0, 0], [-1, 0], [2, 0]]
     third = np.array([(7**2 - 6**2 + 2**2) / 4, 0])
     third[1] = np.sqrt(49 - third[0] ** 2)
@@ -57,7 +57,7 @@ def test_random_permutations(g1):
 
 
 def test_only_groups_hold_the_level_when_rows_repeat():
-    """Independent spaces with every input twice: permuting rows rejects nearly always, permuting groups hardly ever."""
+    """Independent spaces with each input twice: permuting rows rejects nearly always, permuting groups rarely."""
     rows, groups = [], []
     for seed in range(20):
         rng = np.random.default_rng(seed)

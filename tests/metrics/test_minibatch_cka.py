@@ -26,7 +26,7 @@ def test_seeds_draw_batches_and_the_tail_is_dropped(g1):
 
 
 def test_sorted_batches_miss_what_random_ones_see():
-    """Spaces that share nothing but the class: 'in order' sees each class alone."""
+    """Spaces that share only the class: batches in order contain one class each."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(4), 50)
     x, y = (rng.standard_normal((4, 6))[labels] * 5 + rng.standard_normal((200, 6)) for _ in range(2))

@@ -20,7 +20,7 @@ def test_g1(oracles, g1, kind):
 
 
 def test_digits(oracles, digits):
-    """Its many ties are drawn by seed here and fell by index in the oracle."""
+    """The many ties are broken by seed, but were broken by index in the oracle."""
     x = digits[0]
     expected = oracles["D_digits_top32_vs_bottom32"]["recall10_n1797"]
     assert neighborhood(x[:, :32], x[:, 32:]).recall == pytest.approx(expected, abs=5e-4)
@@ -61,7 +61,7 @@ def test_invariances(g1):
 
 
 def test_constant_classes_do_not_agree_by_index():
-    """Two spaces of equal rows: neighbours chosen by index would all agree."""
+    """In two spaces of equal rows, neighbours chosen by index would all agree."""
     result = neighborhood(np.ones((60, 2)), np.ones((60, 3)), k=10)
     assert result.recall == pytest.approx(result.expected, abs=0.06)
     assert result == neighborhood(np.ones((60, 2)), np.ones((60, 3)), k=10)

@@ -16,26 +16,26 @@ def test_equal_to_scikit_learn_in_any_tiling(monkeypatch):
     expected = NearestNeighbors(n_neighbors=7).fit(x).kneighbors()[1]
     for tile in (1 << 24, 200):
         monkeypatch.setattr(distances, "TILE_NUMBERS", tile)
-        found = nearest_neighbors(space(x), 7, np.random.default_rng(0))
-        assert np.array_equal(found.indices.numpy(), expected)
+        neighbors = nearest_neighbors(space(x), 7, np.random.default_rng(0))
+        assert np.array_equal(neighbors.indices.numpy(), expected)
 
 
 def test_duplicates_are_neighbours_and_the_row_itself_is_not():
     x = np.repeat(np.random.default_rng(0).standard_normal((5, 3)), 3, axis=0)
     indices = nearest_neighbors(space(x), 2, np.random.default_rng(0)).indices.numpy()
-    for row, found in enumerate(indices):
-        assert set(found) == {row // 3 * 3 + j for j in range(3)} - {row}
+    for row, neighbors in enumerate(indices):
+        assert set(neighbors) == {row // 3 * 3 + j for j in range(3)} - {row}
 
 
-def test_ties_fall_everywhere_and_order_is_kept():
-    """From row 0: one near row, four tied, one far: all tied ones are drawn, behind the near one."""
+def test_every_tied_row_is_drawn_and_order_is_kept():
+    """Row 0 has one near row, four tied ones and a far one: each tied row is drawn, after the near one."""
     squared = torch.tensor([[torch.inf, 2, 2, 1, 2, 2, 3]], dtype=torch.float64)
     second, ranks = set(), set()
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        found = nearest(squared, 2, rng).indices[0].tolist()
-        assert found[0] == 3
-        second.add(found[1])
+        neighbors = nearest(squared, 2, rng).indices[0].tolist()
+        assert neighbors[0] == 3
+        second.add(neighbors[1])
         drawn = ranks_of(squared, torch.tensor([[3, 4, 6]]), rng)[0].tolist()
         assert (drawn[0], drawn[2]) == (1, 6)
         ranks.add(drawn[1])

@@ -1,6 +1,6 @@
-"""Every number of oracles.json: reproduced by the function named here, an input, or out with a reason.
+"""Tests of every number of oracles.json: a function reproduces it, it is an input, or it is left out with a reason.
 
-The tests of the single measures look closer; this one makes sure that no number is left alone.
+The tests of the single measures check more; this one makes sure that no number is forgotten.
 """
 
 import numpy as np
@@ -163,9 +163,9 @@ INPUTS = {
 }
 
 NO_ML = "the maximum-likelihood form of TwoNN is not offered: libraries disagree on what it discards"
-TOO_MANY_ROWS = "the closed form above at sizes too large to draw; three smaller ones are drawn"
+TOO_MANY_ROWS = "the closed form above, for sizes too large to draw; three smaller sizes are drawn"
 LEFT_OUT = {
-    f"{F}.mrr_first_hit": "one of three things called MRR; the study's own and that of the nearest are offered",
+    f"{F}.mrr_first_hit": "one of three definitions of MRR; the study's and that of the nearest are offered",
     f"{G}.no_transpose": "K * L in place of K * L.T is not what the published code computes",
     f"{G}.unnormalised_rows_transpose": "cknna is of unit rows, as published",
     "J3_ols_expected_mse.closed_form": "an expectation: test_ridge.py draws 300 data sets",
@@ -180,12 +180,12 @@ LEFT_OUT = {
     f"{P}.n1e6": TOO_MANY_ROWS,
 }
 
-# Where the tolerance of the section is not the one that fits.
+# Numbers that need another tolerance than their section.
 ONE_DRAW = {"abs": 0.005}
 TOLERANCES = {
-    # Its many ties are drawn at random here and fell by index there.
+    # The many ties are broken at random, but were broken by index in the oracle.
     f"{D}.recall10_n1797": {"abs": 5e-4},
-    # Both fall 1e-8 short of the closed form, which test_permutation.py checks against every permutation.
+    # Both are 1e-8 below the closed form, which test_permutation.py checks against every permutation.
     f"{C}.perm_mean_biased_cka": {"rel": 2e-8},
     f"{C}.perm_sd_biased_cka": {"rel": 2e-8},
     f"{P}.n450_3584_8192": ONE_DRAW,
@@ -195,7 +195,7 @@ TOLERANCES = {
 
 
 def leaves(value, path=()):
-    """(path, number) of every number below."""
+    """Yield (path, number) for every number in nested values."""
     if isinstance(value, dict | list):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from leaves(inner, (*path, str(key)))
@@ -206,7 +206,7 @@ def leaves(value, path=()):
 NUMBERS = dict(leaves(ORACLES))
 
 
-def test_no_number_is_left_alone():
+def test_no_number_is_forgotten():
     assert set(NUMBERS) == set(REPRODUCED) | INPUTS | set(LEFT_OUT)
     assert len(NUMBERS) == len(REPRODUCED) + len(INPUTS) + len(LEFT_OUT)
     assert set(TOLERANCES) <= set(REPRODUCED)
@@ -214,6 +214,6 @@ def test_no_number_is_left_alone():
 
 @pytest.mark.parametrize("path", REPRODUCED)
 def test_number(path):
-    # Printed to ten decimals: half of the last counts as equal, next to the section's relative tolerance.
+    # Printed to ten decimals: allow half of the last one, in addition to the section's relative tolerance.
     tolerance = TOLERANCES.get(path, {"rel": ORACLES[path.split(".")[0]].get("tol", 1e-8), "abs": 5.1e-11})
     assert REPRODUCED[path]() == pytest.approx(NUMBERS[path], **tolerance)

@@ -6,7 +6,7 @@ from foresight_cli.metrics import linear_cka, partial_cka
 
 
 def u_centred(values):
-    """Szekely and Rizzo's U-centred Gram matrix, from the definition."""
+    """Return Szekely and Rizzo's U-centred Gram matrix, from the definition."""
     gram = values @ values.T
     n = len(gram)
     np.fill_diagonal(gram, 0)
@@ -21,9 +21,9 @@ def doubly_centred(values):
     return values @ values.T
 
 
-def residual_correlation(x, y, given, centring):
-    """Regress the matrices of x and y on that of the confounder, and correlate what is left."""
-    a, b, c = (centring(values).ravel() for values in (x, y, given))
+def residual_correlation(x, y, confounder, centring):
+    """Regress the matrices of x and y on that of the confounder, and correlate the residuals."""
+    a, b, c = (centring(values).ravel() for values in (x, y, confounder))
     a, b = (values - c * (values @ c) / (c @ c) for values in (a, b))
     return a @ b / np.sqrt((a @ a) * (b @ b))
 
@@ -38,11 +38,11 @@ def test_iris_given_its_label(oracles, iris, kind):
 @pytest.mark.parametrize("d", [3, 90])
 def test_equal_to_the_residuals_of_the_gram_matrices(debiased, centring, d):
     rng = np.random.default_rng(0)
-    given = rng.standard_normal((40, 4))
-    x = rng.standard_normal((40, d)) + given[:, :1] * 2
-    y = rng.standard_normal((40, 5)) + x[:, :1] - given[:, :1] * 3
-    expected = residual_correlation(x, y, given, centring)
-    assert partial_cka(x, y, given, debiased=debiased) == pytest.approx(expected, rel=1e-10)
+    confounder = rng.standard_normal((40, 4))
+    x = rng.standard_normal((40, d)) + confounder[:, :1] * 2
+    y = rng.standard_normal((40, 5)) + x[:, :1] - confounder[:, :1] * 3
+    expected = residual_correlation(x, y, confounder, centring)
+    assert partial_cka(x, y, confounder, debiased=debiased) == pytest.approx(expected, rel=1e-10)
 
 
 def test_labels_are_one_column_each_however_they_come(iris):
@@ -72,8 +72,8 @@ def test_spaces_that_share_only_the_label_share_nothing_given_it():
 
 def test_an_unrelated_confounder_takes_out_nothing(g1):
     x, y = g1
-    given = np.random.default_rng(1).standard_normal((200, 3))
-    assert partial_cka(x, y, given) == pytest.approx(linear_cka(x, y), abs=1e-3)
+    confounder = np.random.default_rng(1).standard_normal((200, 3))
+    assert partial_cka(x, y, confounder) == pytest.approx(linear_cka(x, y), abs=1e-3)
 
 
 def test_refusals(refusal):

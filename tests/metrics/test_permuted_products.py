@@ -15,9 +15,9 @@ def test_every_cell_of_every_permutation(n):
     rng = np.random.default_rng(n)
     fixed, moved = ([symmetric(rng, n) for _ in range(count)] for count in (3, 2))
     orders = [rng.permutation(n) for _ in range(11)]
-    found = permuted_products([torch.tensor(m) for m in fixed], [torch.tensor(m) for m in moved], iter(orders))
+    result = permuted_products([torch.tensor(m) for m in fixed], [torch.tensor(m) for m in moved], iter(orders))
     expected = [[[(a * b[order][:, order]).sum() for b in moved] for a in fixed] for order in orders]
-    np.testing.assert_allclose(found, expected, atol=1e-12 if n <= DOUBLE_ROWS else ROUNDING)
+    np.testing.assert_allclose(result, expected, atol=1e-12 if n <= DOUBLE_ROWS else ROUNDING)
 
 
 def test_neighbours_move_with_their_rows():
@@ -26,8 +26,8 @@ def test_neighbours_move_with_their_rows():
     lists = [np.array([rng.choice(np.delete(np.arange(n), i), k, replace=False) for i in range(n)]) for _ in range(5)]
     fixed, moved = lists[:3], lists[3:]
     orders = [np.arange(n), *(rng.permutation(n) for _ in range(6))]
-    found = permuted_overlaps([torch.tensor(m) for m in fixed], [torch.tensor(m) for m in moved], orders)
-    for order, cells in zip(orders, found.numpy(), strict=True):
+    result = permuted_overlaps([torch.tensor(m) for m in fixed], [torch.tensor(m) for m in moved], orders)
+    for order, cells in zip(orders, result.numpy(), strict=True):
         place = np.argsort(order)
         expected = [[sum(len(set(a[i]) & set(place[b[order[i]]])) for i in range(n)) for b in moved] for a in fixed]
         assert cells.tolist() == expected

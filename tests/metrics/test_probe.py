@@ -17,7 +17,7 @@ def test_g1_leave_one_out_penalty(oracles, g1, kind):
 
 
 def test_digits_at_a_fixed_penalty(oracles, digits):
-    """Ridge(100): our penalties are multiples of the mean eigenvalue, so each fold has its own for 100."""
+    """Ridge(100): penalties are multiples of the mean eigenvalue, so each fold needs another multiple for 100."""
     d, x = oracles["D_digits_top32_vs_bottom32"], digits[0]
     x, y = x[:, :32], x[:, 32:]
     folds = list(KFold(5, shuffle=True, random_state=0).split(x))
@@ -25,12 +25,12 @@ def test_digits_at_a_fixed_penalty(oracles, digits):
     cosines, predicted = [], np.empty_like(y)
     for train, test in folds:
         unit = ((x[train] - x[train].mean(axis=0)) ** 2).sum() / len(train)
-        one = linear_probe(
+        probe = linear_probe(
             x, y, folds=[(train, test)], standardize=False, penalties=[100 / unit], reach=np.inf, predictions=True
         )
-        assert one.penalties == pytest.approx([100])
-        predicted[test] = one.predictions[test]
-        cosines += [one.cosine] * len(test)
+        assert probe.penalties == pytest.approx([100])
+        predicted[test] = probe.predictions[test]
+        cosines += [probe.cosine] * len(test)
         total += ((y[test] - y[train].mean(axis=0)) ** 2).sum()
         residual += ((y[test] - predicted[test]) ** 2).sum()
         about_mean += ((y[test] - y.mean(axis=0)) ** 2).sum()
@@ -80,7 +80,7 @@ def test_invariances(g1):
 
 
 def test_repeated_inputs_need_groups():
-    """Independent spaces, every input twice."""
+    """Independent spaces with each input twice."""
     rng = np.random.default_rng(0)
     x, y = (np.repeat(rng.standard_normal((150, d)), 2, axis=0) for d in (400, 300))
     assert linear_probe(x, y).r2 > 0.6

@@ -59,7 +59,7 @@ def test_angle_and_distance(oracles, iris, kind):
 
 @pytest.mark.parametrize(("d1", "d2"), [(4, 7), (60, 90)])
 def test_angle_and_distance_from_the_best_rotation(d1, d2):
-    """The rotation found by SciPy, the shapes of size one, the narrow one padded."""
+    """The reference uses SciPy's rotation of shapes of size one, the narrower one padded."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((30, d1)) + 3, rng.standard_normal((30, d2))
     a, b = (np.pad(v - v.mean(axis=0), ((0, 0), (0, max(d1, d2) - v.shape[1]))) for v in (x, y))

@@ -1,4 +1,4 @@
-"""What every measure must leave alone, and what it must notice."""
+"""Tests of properties: the changes that a measure must ignore, and those that must change it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ N = 60
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of two spaces whose rows have a label each, and what it is not indifferent to.
+    """A measure of two spaces with a label per row, and its invariances.
 
     Attributes:
         of: (x, y, labels) -> a number.
         alike: its value for a space and itself.
-        rotation: whether rotating x changes nothing.
-        symmetric: whether swapping x and y changes nothing.
-        linear: whether invertible linear maps of x change nothing.
+        rotation: True if rotating x changes nothing.
+        symmetric: True if swapping x and y changes nothing.
+        linear: True if invertible linear maps of x change nothing.
     """
 
     of: Callable[[np.ndarray, np.ndarray, np.ndarray], float]
@@ -36,7 +36,7 @@ class Measure:
 
 
 def probe(x, y, labels):
-    """The folds are the labels, so that they move with the rows; the reach is a limit on each axis, so none here."""
+    """Return R2 with the labels as folds, which move with the rows, and without reach, which limits each axis."""
     folds = [(np.flatnonzero(labels != label), np.flatnonzero(labels == label)) for label in range(4)]
     return m.linear_probe(x, y, folds=folds, standardize=False, reach=np.inf).r2
 
@@ -73,7 +73,7 @@ SINGLE = {
     "effective_rank": lambda x, _: m.effective_rank(x),
     "pca_dimension": lambda x, _: m.pca_dimension(x),
     "silhouette": lambda x, labels: m.silhouette(x, labels),
-    # Two labels and five votes: no draw, which the order of the labels would decide.
+    # With two labels and five votes there is no tie, which the order of the labels would decide.
     "knn_accuracy": lambda x, labels: m.knn_accuracy(x, labels % 2, folds=N),
 }
 every_pair = pytest.mark.parametrize("measure", PAIRS.values(), ids=PAIRS)
@@ -83,7 +83,7 @@ few = settings(max_examples=5, deadline=None, derandomize=True)
 
 
 def spaces(seed, d1=7, d2=9):
-    """Two spaces that share three directions and labels of 15 rows each."""
+    """Return two spaces that share three directions, and labels of 15 rows each."""
     rng = np.random.default_rng(seed)
     z, labels = rng.standard_normal((N, 3)), np.arange(N) % 4
     x = z @ rng.standard_normal((3, d1)) + rng.standard_normal((N, d1)) + rng.standard_normal((4, d1))[labels]
@@ -122,7 +122,7 @@ def test_rows_in_another_order(measure, seed):
     x, y, labels, rng = spaces(seed)
     order = rng.permutation(N)
     assert measure.of(x[order], y[order], labels[order]) == pytest.approx(measure.of(x, y, labels), abs=1e-10)
-    # Rows of one side alone in another order are another pair of spaces.
+    # Permuting the rows of only one side gives another pair of spaces.
     assert measure.of(x[order], y, labels) != pytest.approx(measure.of(x, y, labels), abs=1e-6)
 
 
@@ -144,7 +144,7 @@ def test_a_space_and_itself(measure, d):
 
 
 @every_pair
-def test_only_cca_is_blind_to_invertible_linear_maps(measure):
+def test_only_cca_ignores_invertible_linear_maps(measure):
     x, y, labels, rng = spaces(2)
     stretched = x @ (rotation_of(rng, 7) * [8, 4, 2, 1, 1, 0.5, 0.1])
     change = abs(measure.of(stretched, y, labels) - measure.of(x, y, labels))
@@ -208,7 +208,7 @@ def test_a_seed_repeats_and_another_differs(draw):
 
 
 def test_two_constant_categories_do_not_agree_by_the_order_of_their_rows():
-    """Two spaces of nothing but two points each: all neighbours tie, and k of the m - 1 others are drawn."""
+    """Two spaces of only two points each: all neighbours tie, and k of the m - 1 others are drawn."""
     points = np.repeat([[0.0, 1], [5, 2]], 40, axis=0)
     results = [m.neighborhood(points, 2 * points[:, ::-1], k=10, seed=seed) for seed in range(5)]
     assert np.mean([result.recall for result in results]) == pytest.approx(10 / 39, abs=0.02)
@@ -218,8 +218,8 @@ def test_two_constant_categories_do_not_agree_by_the_order_of_their_rows():
 def test_a_row_is_never_its_own_neighbour():
     rows = torch.tensor(np.repeat(np.random.default_rng(0).standard_normal((8, 3)), 5, axis=0))
     for distance in ("euclidean", "cosine", "correlation"):
-        found = nearest_neighbors(RowDistances(rows, distance, "x"), 4, np.random.default_rng(0))
-        own = torch.arange(40)
-        assert not (found.indices == own[:, None]).any()
-        # The four twins of each row, and nothing else.
-        assert (found.indices // 5 == own[:, None] // 5).all()
+        neighbors = nearest_neighbors(RowDistances(rows, distance, "x"), 4, np.random.default_rng(0))
+        numbers = torch.arange(40)
+        assert not (neighbors.indices == numbers[:, None]).any()
+        # The four copies of each row, and nothing else.
+        assert (neighbors.indices // 5 == numbers[:, None] // 5).all()

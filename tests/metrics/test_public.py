@@ -54,10 +54,10 @@ def test_the_device_changes_nothing(g1, iris):
     }
     for name, options in calls.items():
         measure = getattr(metrics, name)
-        here, there = measure(x, y, **options), measure(x.cuda(), y.cuda(), **options)
+        on_cpu, on_gpu = measure(x, y, **options), measure(x.cuda(), y.cuda(), **options)
         if name == "mantel_test":
-            here, there = here.statistic, there.statistic
-        assert there == pytest.approx(here, rel=1e-9), name
+            on_cpu, on_gpu = on_cpu.statistic, on_gpu.statistic
+        assert on_gpu == pytest.approx(on_cpu, rel=1e-9), name
     assert metrics.neighborhood(x.cuda(), y.cuda()).recall == metrics.neighborhood(x, y).recall
     assert metrics.linear_probe(x.cuda(), y.cuda()).r2 == pytest.approx(metrics.linear_probe(x, y).r2, rel=1e-9)
     assert metrics.fit_ridge(x.cuda(), y.cuda()).predict(x).is_cuda

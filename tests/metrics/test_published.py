@@ -1,4 +1,4 @@
-"""Values that others have printed, each from its own few lines of data."""
+"""Tests against published values, each from a few lines of data."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from foresight_cli.metrics.rsa import correlate
 
 
 def kornblith():
-    """The data of the demo notebook of Kornblith et al. 2019."""
+    """Return the data of the demo notebook of Kornblith et al. 2019."""
     rng = np.random.RandomState(1337)
     x = rng.randn(100, 10)
     return x, rng.randn(100, 10) + x
@@ -28,14 +28,14 @@ def test_kornblith_linear():
 
 
 def test_kornblith_rbf():
-    """Threshold 0.5 of a median over all n^2 squared distances, the n zeros among them."""
+    """Threshold 0.5 of the median over all n^2 squared distances, including the n zeros."""
     x, y = kornblith()
     grams = [np.exp(-s / (2 * 0.5**2 * np.median(s))) for s in map(squared_distances, (x, y))]
     assert gram_cka(*map(torch.tensor, grams), debiased=False) == pytest.approx(0.65483, abs=5e-6)
 
 
 def test_kornblith_rbf_by_the_bandwidth_that_corresponds():
-    """Without the zeros both medians are about 1 % larger: a bandwidth smaller by half of that gives the same value."""
+    """Without the zeros both medians are about 1 % larger, so a bandwidth 0.5 % smaller gives the same value."""
     x, y = kornblith()
     upper = np.triu_indices(100, 1)
     ratios = [np.median(s) / np.median(s[upper]) for s in map(squared_distances, (x, y))]
@@ -60,7 +60,7 @@ def test_scikit_bio_mantel(correlation, printed):
 
 
 def test_scikit_dimension_ball():
-    """``hyperBall(n=30, d=5, random_state=0)`` in 10 dimensions: a normal draw pulled onto the uniform ball."""
+    """``hyperBall(n=30, d=5, random_state=0)`` in 10 dimensions: a normal draw mapped to the uniform ball."""
     normal = np.random.RandomState(0).normal(size=(30, 5))
     assert normal[0, 0] == pytest.approx(1.764052345967664, rel=1e-12)
     squares = (normal**2).sum(axis=1)
@@ -76,6 +76,6 @@ def test_identities_of_the_study():
     assert len(pairs) == 64_620
     chance = neighborhood(rng.standard_normal((450, 3)), rng.standard_normal((450, 3)), k=10).expected
     assert chance == 10 / 449
-    hits = 1162  # of 450 x 10: the only count that rounds to the recall printed
+    hits = 1162  # of 450 x 10: the only count that rounds to the published recall
     assert round(hits / 4500, 6) == 0.258222
     assert hits / 4500 / chance == pytest.approx(11.594178, abs=5e-7)

@@ -32,7 +32,7 @@ def test_standardising_is_scaling_the_columns():
 
 
 def left_out_error(x, y, penalty):
-    """Each row predicted by a ridge map of all others, one at a time."""
+    """Predict each row by a ridge map of all others, one at a time, and sum the squared errors."""
     total = 0.0
     for train, test in KFold(len(x)).split(x):
         centred = x[train] - x[train].mean(axis=0)
@@ -85,7 +85,7 @@ def test_constant_x_predicts_the_mean():
 
 
 def test_ordinary_least_squares_in_theory(oracles):
-    """Expected test error (n+1)(n-2)/(n(n-d-2)) for Gaussian x and a vanishing penalty."""
+    """The expected test error is (n+1)(n-2)/(n(n-d-2)) for Gaussian x and a vanishing penalty."""
     case = oracles["J3_ols_expected_mse"]
     rng, errors = np.random.default_rng(0), []
     for _ in range(300):

@@ -42,7 +42,7 @@ def test_iris_and_digits(oracles, iris, digits):
 
 
 def test_true_ties_of_iris_stay_ties(iris):
-    """Iris has many equal distances; SciPy on unrounded ones splits some by their last bit (.725754)."""
+    """Iris has many equal distances; SciPy, without rounding, separates some by their last bit (.725754)."""
     x = iris[0]
     rounded = [pdist(part).round(10) for part in (x[:, :2], x[:, 2:])]
     assert rsa(x[:, :2], x[:, 2:]) == pytest.approx(spearmanr(*rounded).statistic, rel=1e-12)

@@ -50,17 +50,17 @@ def pair(request, make_g1):
 
 
 @pytest.mark.parametrize("measure", PAIRS.values(), ids=PAIRS)
-def test_a_space_stands_for_its_rows(pair, measure):
+def test_a_space_gives_the_result_of_its_rows(pair, measure):
     x, y = pair
     assert measure(Space(x), Space(y)) == pytest.approx(measure(x, y), rel=1e-9)
 
 
 @pytest.mark.parametrize("measure", ALONE.values(), ids=ALONE)
-def test_a_space_stands_for_its_rows_alone(pair, measure):
+def test_a_single_space_gives_the_result_of_its_rows(pair, measure):
     assert measure(Space(pair[0])) == pytest.approx(measure(pair[0]), rel=1e-9)
 
 
-def test_no_measure_changes_what_it_shares(pair):
+def test_no_measure_changes_the_shared_results(pair):
     x, y = (Space(values) for values in pair)
     kept = [torch.clone(part) for side in (x, y) for part in (side.values, side.centred, side.gram, side.coordinates)]
     for measure in PAIRS.values():

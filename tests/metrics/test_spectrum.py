@@ -6,7 +6,7 @@ from foresight_cli.metrics import effective_rank, participation_ratio, pca_dimen
 
 
 def with_eigenvalues(eigenvalues):
-    """Centred rows [2 d, d] whose scatter matrix has these eigenvalues."""
+    """Return centred rows [2 d, d] whose scatter matrix has these eigenvalues."""
     roots = np.diag(np.sqrt(np.array(eigenvalues) / 2))
     return np.vstack([roots, -roots])
 

@@ -79,6 +79,6 @@ def test_labels_of_any_kind_become_codes(refusal):
 def test_centring_leaves_constant_columns_exactly_zero():
     x = torch.full((7, 2), 0.1, dtype=torch.float64)
     x[:, 1] = torch.arange(7)
-    assert x.mean(dim=0)[0] != 0.1  # why the first row is taken off first
+    assert x.mean(dim=0)[0] != 0.1  # the reason why the first row is subtracted first
     assert (centre(x)[:, 0] == 0).all()
     assert column_means(x).tolist() == [0.1, 3.0]

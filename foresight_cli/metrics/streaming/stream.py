@@ -192,14 +192,14 @@ class StreamingMetric(Metric, ABC):  # type: ignore[misc]
         # Synchronised parts come as one tensor, which `compute` may read twice: merge in a copy.
         flats = [self.parts.clone()] if isinstance(self.parts, torch.Tensor) else self.parts
         merged: dict[int, Part] = {}
-        for flat, own in [*((flat, True) for flat in flats), *((flat, False) for flat in more or [])]:
+        for flat, writable in [*((flat, True) for flat in flats), *((flat, False) for flat in more or [])]:
             for part in self.part.split(flat):
                 for first in [*merged.values()][:1]:
                     self._check_widths((first.d1, first.d2), (part.d1, part.d2), "in the other part")
                 if part.key in merged:
                     merged[part.key] = self._merge(merged[part.key], part)
                 else:
-                    merged[part.key] = part if own else part.clone()
+                    merged[part.key] = part if writable else part.clone()
         return [merged[key] for key in sorted(merged)]
 
     def _state_device(self) -> torch.device:

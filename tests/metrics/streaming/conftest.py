@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 @dataclass(frozen=True)
 class Sharding:
-    """Which rows come in which batch, to which worker: in any order, with empty batches and batches of one row."""
+    """The batch and the worker of each row: in any order, with empty batches and batches of one row."""
 
     order: np.ndarray
     sizes: tuple[int, ...]
@@ -18,14 +18,14 @@ class Sharding:
         return np.split(self.order, cuts)
 
     def stream(self, make, *columns, **keywords):
-        """One metric a worker, fed its batches; then merged in a tree."""
+        """Make one metric per worker, update it with its batches, and merge all in a tree."""
         metrics = [make() for _ in range(self.workers)]
         for i, rows in enumerate(self.batches()):
-            given = {name: values[rows] for name, values in keywords.items()}
-            metrics[i % self.workers].update(*(values[rows] for values in columns), **given)
+            options = {name: values[rows] for name, values in keywords.items()}
+            metrics[i % self.workers].update(*(values[rows] for values in columns), **options)
         while len(metrics) > 1:
-            for one, other in zip(metrics[::2], metrics[1::2], strict=False):
-                other.merge_state(one)
+            for left, right in zip(metrics[::2], metrics[1::2], strict=False):
+                right.merge_state(left)
             metrics = metrics[1::2] + metrics[len(metrics) - len(metrics) % 2 :]
         return metrics[0]
 
@@ -48,5 +48,5 @@ def shardings():
 
 @pytest.fixture(scope="session")
 def in_order():
-    """The rows as they stand, in batches of one size, on one worker."""
+    """Return a function that gives the rows in order, in batches of one size, on one worker."""
     return lambda n, size: Sharding(np.arange(n), (size,) * (n // size), 1)

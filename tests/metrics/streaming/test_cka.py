@@ -14,7 +14,7 @@ def both():
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_equal_to_in_memory_over_any_sharding(shardings, make_g1, offset):
     x, y = make_g1(n=120, d1=9, d2=12)
-    # The two halves lie far apart, so that workers have different means.
+    # The two halves are far apart, so that workers have different means.
     x, y = x + offset + np.repeat([[0], [30]], 60, axis=0), 3 * y - offset
     expected = {"debiased": linear_cka(x, y), "biased": linear_cka(x, y, debiased=False)}
     whole = both()
@@ -23,10 +23,10 @@ def test_equal_to_in_memory_over_any_sharding(shardings, make_g1, offset):
     @settings(max_examples=25, deadline=None)
     @given(shardings(120))
     def check(sharding):
-        found = sharding.stream(both, x, y).compute()
+        result = sharding.stream(both, x, y).compute()
         for name, value in expected.items():
-            assert float(found[name]) == pytest.approx(value, rel=1e-10)
-            assert float(found[name]) == pytest.approx(float(whole.compute()[name]), rel=1e-12)
+            assert float(result[name]) == pytest.approx(value, rel=1e-10)
+            assert float(result[name]) == pytest.approx(float(whole.compute()[name]), rel=1e-12)
 
     check()
 
@@ -35,9 +35,9 @@ def test_equal_to_in_memory_over_any_sharding(shardings, make_g1, offset):
 def test_equal_to_in_memory_whatever_is_wide(make_g1, in_order, shape):
     n, d1, d2 = shape
     x, y = make_g1(n=n, d1=d1, d2=d2)
-    found = in_order(n, 7).stream(both, x, y).compute()
-    assert float(found["debiased"]) == pytest.approx(linear_cka(x, y), rel=1e-10)
-    assert float(found["biased"]) == pytest.approx(linear_cka(x, y, debiased=False), rel=1e-10)
+    result = in_order(n, 7).stream(both, x, y).compute()
+    assert float(result["debiased"]) == pytest.approx(linear_cka(x, y), rel=1e-10)
+    assert float(result["biased"]) == pytest.approx(linear_cka(x, y, debiased=False), rel=1e-10)
 
 
 def test_published_numbers_in_shards(oracles, digits, iris):
@@ -49,9 +49,9 @@ def test_published_numbers_in_shards(oracles, digits, iris):
             parts[-1].update(shard[:, :split], shard[:, split:])
         for part in parts[1:]:
             parts[0].merge_state(part)
-        found = parts[0].compute()
-        assert float(found["debiased"]) == pytest.approx(expected["cka_debiased"], rel=1e-8)
-        assert float(found["biased"]) == pytest.approx(expected["cka_biased"], rel=1e-8)
+        result = parts[0].compute()
+        assert float(result["debiased"]) == pytest.approx(expected["cka_debiased"], rel=1e-8)
+        assert float(result["biased"]) == pytest.approx(expected["cka_biased"], rel=1e-8)
 
 
 def test_one_number_or_both(g1):
@@ -64,7 +64,7 @@ def test_one_number_or_both(g1):
         assert value.item() == pytest.approx(linear_cka(x, y, debiased=debiased), rel=1e-12)
     same = LinearCKA()
     same.update(x, x)
-    assert float(same.compute()) == pytest.approx(1, abs=1e-15)  # its three products come of two routines
+    assert float(same.compute()) == pytest.approx(1, abs=1e-15)  # two routines compute the three products
 
 
 def test_types_that_come_in(g1):

@@ -39,23 +39,23 @@ def test_a_constant_column_has_no_variance_at_all(value, sizes):
 
 
 def test_merging_two_rows_far_apart_is_exact():
-    """Means 0 and 2^40, each with variance 1/4 about its own: the sums are powers of two."""
-    here, there = Moments(), Moments()
-    here.update(np.array([[-0.5], [0.5]]))
-    there.update(np.array([[2.0**40 - 0.5], [2.0**40 + 0.5]]))
-    here.merge_state(there)
-    assert here.compute().mean.item() == 2.0**39
-    assert here.compute().variance.item() == pytest.approx((2.0**80 + 1) / 3, rel=1e-15)
+    """Two parts with means 0 and 2^40, each with variance 1/4: the sums are powers of two."""
+    first, second = Moments(), Moments()
+    first.update(np.array([[-0.5], [0.5]]))
+    second.update(np.array([[2.0**40 - 0.5], [2.0**40 + 0.5]]))
+    first.merge_state(second)
+    assert first.compute().mean.item() == 2.0**39
+    assert first.compute().variance.item() == pytest.approx((2.0**80 + 1) / 3, rel=1e-15)
 
 
 def test_types_that_come_in():
     x = np.random.default_rng(0).standard_normal((40, 3))
     single, half = torch.tensor(x, dtype=torch.float32), torch.tensor(x, dtype=torch.bfloat16)
-    for given_rows in (single, half):
+    for rows in (single, half):
         moments = Moments()
-        moments.update(given_rows[:7])
-        moments.update(given_rows[7:])
-        expected = np.cov(given_rows.double().numpy().T)
+        moments.update(rows[:7])
+        moments.update(rows[7:])
+        expected = np.cov(rows.double().numpy().T)
         np.testing.assert_allclose(moments.compute().covariance, expected, atol=1e-14)
 
 

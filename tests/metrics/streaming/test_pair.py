@@ -1,4 +1,4 @@
-"""One pass for all: `SpacePair` gives what the separate measures give."""
+"""Tests that `SpacePair` gives, in one pass, the results of the separate measures."""
 
 from __future__ import annotations
 
@@ -29,24 +29,26 @@ def pair(rows=slice(None), batch=100) -> SpacePair:
 
 
 def test_all_of_it_equals_the_separate_measures():
-    found = pair().compute()
+    result = pair().compute()
     cka, probe = LinearCKA(debiased=None), LinearProbe()
     cka.update(X, Y)
     probe.update(X, Y, groups=GROUPS)
     both, alone = cka.compute(), probe.compute()
-    assert found.rows == 900
-    assert found.cka == pytest.approx(float(both["debiased"]), rel=1e-10)
-    assert found.cka == pytest.approx(linear_cka(X, Y), rel=1e-8)
-    assert found.cka_biased == pytest.approx(float(both["biased"]), rel=1e-10)
-    assert found.probe.r2 == pytest.approx(alone.r2, rel=1e-10)
-    assert found.probe.penalties == pytest.approx(alone.penalties, rel=1e-10)
-    for values, space in ((found.x_eigenvalues, X), (found.y_eigenvalues, Y)):
+    assert result.rows == 900
+    assert result.cka == pytest.approx(float(both["debiased"]), rel=1e-10)
+    assert result.cka == pytest.approx(linear_cka(X, Y), rel=1e-8)
+    assert result.cka_biased == pytest.approx(float(both["biased"]), rel=1e-10)
+    assert result.probe.r2 == pytest.approx(alone.r2, rel=1e-10)
+    assert result.probe.penalties == pytest.approx(alone.penalties, rel=1e-10)
+    for values, space in ((result.x_eigenvalues, X), (result.y_eigenvalues, Y)):
         assert float(values.sum()) == pytest.approx(1.0)
         assert float(torch.special.entr(values).sum().exp()) == pytest.approx(effective_rank(space), rel=1e-8)
         assert int((values.cumsum(0) < 0.95 - 1e-12).sum()) + 1 == pca_dimension(space)
     rank = EffectiveRank()
     rank.update(X)
-    assert float(torch.special.entr(found.x_eigenvalues).sum().exp()) == pytest.approx(float(rank.compute()), rel=1e-10)
+    assert float(torch.special.entr(result.x_eigenvalues).sum().exp()) == pytest.approx(
+        float(rank.compute()), rel=1e-10
+    )
 
 
 @pytest.mark.parametrize("cuts", [(300, 600), (1, 899), (450,)])
@@ -58,10 +60,10 @@ def test_workers_in_any_order_give_the_same_to_ten_digits(cuts):
         merged = SpacePair()
         for worker in order:
             merged.merge_state(worker)
-        found = merged.compute()
-        assert found.cka == pytest.approx(whole.cka, rel=1e-10)
-        assert found.probe.r2 == pytest.approx(whole.probe.r2, rel=1e-10)
-        assert torch.allclose(found.x_eigenvalues, whole.x_eigenvalues, rtol=1e-9, atol=1e-14)
+        result = merged.compute()
+        assert result.cka == pytest.approx(whole.cka, rel=1e-10)
+        assert result.probe.r2 == pytest.approx(whole.probe.r2, rel=1e-10)
+        assert torch.allclose(result.x_eigenvalues, whole.x_eigenvalues, rtol=1e-9, atol=1e-14)
 
 
 def test_a_probe_cannot_be_merged_into_it():

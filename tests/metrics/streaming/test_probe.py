@@ -33,11 +33,11 @@ def test_equal_to_in_memory_over_any_sharding(shardings, make_g1, offset, penalt
     @settings(max_examples=10, deadline=None)
     @given(shardings(120))
     def check(sharding):
-        found = sharding.stream(make, x, y, groups=groups).compute()
-        assert found.r2 == pytest.approx(expected.r2, abs=1e-10)
-        assert found.r2_per_fold == pytest.approx(expected.r2_per_fold, abs=1e-10)
-        assert found.penalties == pytest.approx(expected.penalties, rel=1e-10)
-        assert found.r2 == pytest.approx(together.r2, abs=1e-12)
+        result = sharding.stream(make, x, y, groups=groups).compute()
+        assert result.r2 == pytest.approx(expected.r2, abs=1e-10)
+        assert result.r2_per_fold == pytest.approx(expected.r2_per_fold, abs=1e-10)
+        assert result.penalties == pytest.approx(expected.penalties, rel=1e-10)
+        assert result.r2 == pytest.approx(together.r2, abs=1e-12)
 
     check()
 
@@ -48,9 +48,9 @@ def test_equal_to_in_memory_whatever_is_wide(make_g1, in_order, d1, d2):
     x, y = make_g1(n=60, d1=d1, d2=d2)
     fold = np.arange(60) % 4
     expected = linear_probe(x, y, folds=splits(fold, 4), penalties=[0.1], reach=np.inf)
-    found = in_order(60, 11).stream(lambda: LinearProbe(4, [0.1]), x, y, fold=fold).compute()
-    assert found.r2 == pytest.approx(expected.r2, abs=1e-10)
-    assert found.r2_per_fold == pytest.approx(expected.r2_per_fold, abs=1e-10)
+    result = in_order(60, 11).stream(lambda: LinearProbe(4, [0.1]), x, y, fold=fold).compute()
+    assert result.r2 == pytest.approx(expected.r2, abs=1e-10)
+    assert result.r2_per_fold == pytest.approx(expected.r2_per_fold, abs=1e-10)
 
 
 def test_several_penalties_equal_to_a_nested_scikit_learn_loop(make_g1, in_order):
@@ -71,15 +71,15 @@ def test_several_penalties_equal_to_a_nested_scikit_learn_loop(make_g1, in_order
         chosen.append(multiples[int(np.argmin(errors))])
         residual.append(squared_error(fold != k, fold == k, chosen[-1]))
         total.append(((y[fold == k] - y[fold != k].mean(axis=0)) ** 2).sum())
-    assert len(set(chosen)) > 1, "the folds should not all choose the same"
-    found = in_order(90, 20).stream(lambda: LinearProbe(penalties=multiples), x, y, fold=fold).compute()
-    assert found.penalties == pytest.approx([30 * m for m in chosen], rel=1e-12)
-    assert found.r2 == pytest.approx(1 - sum(residual) / sum(total), abs=1e-10)
+    assert len(set(chosen)) > 1, "the folds should not all choose the same penalty"
+    result = in_order(90, 20).stream(lambda: LinearProbe(penalties=multiples), x, y, fold=fold).compute()
+    assert result.penalties == pytest.approx([30 * m for m in chosen], rel=1e-12)
+    assert result.r2 == pytest.approx(1 - sum(residual) / sum(total), abs=1e-10)
     per_fold = [1 - a / b for a, b in zip(residual, total, strict=True)]
-    assert found.r2_per_fold == pytest.approx(per_fold, abs=1e-10)
+    assert result.r2_per_fold == pytest.approx(per_fold, abs=1e-10)
     error = np.sqrt((1 / 5 + 18 / 72) * np.var(per_fold, ddof=1))
-    assert found.r2_standard_error == pytest.approx(error, rel=1e-9)
-    assert found.r2_interval == pytest.approx((found.r2 - 1.96 * error, found.r2 + 1.96 * error), abs=1e-9)
+    assert result.r2_standard_error == pytest.approx(error, rel=1e-9)
+    assert result.r2_interval == pytest.approx((result.r2 - 1.96 * error, result.r2 + 1.96 * error), abs=1e-9)
 
 
 def test_constant_columns_and_constant_x(g1):
@@ -108,7 +108,7 @@ def test_groups_stay_together_and_folds_depend_on_nothing_else():
 
 
 def test_repeated_inputs_share_a_fold():
-    """Independent spaces, every input twice, the twins in different batches."""
+    """Independent spaces, each input twice, in different batches."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((150, 300)), rng.standard_normal((150, 20))
     grouped, row_wise = LinearProbe(), LinearProbe()

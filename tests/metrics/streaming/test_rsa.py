@@ -20,9 +20,9 @@ def test_equal_to_rsa_of_the_sample_over_any_sharding(shardings, make_g1):
     def check(sharding):
         metric = sharding.stream(lambda: RSA(40, 5, seed=3), x, y, index=index)
         assert metric.kept().tolist() == kept.tolist()
-        found = metric.compute()
-        assert found.rsa == pytest.approx(expected, abs=1e-12)
-        assert (found.rows, found.pairs, metric.seen) == (40, 100, 150)
+        result = metric.compute()
+        assert result.rsa == pytest.approx(expected, abs=1e-12)
+        assert (result.rows, result.pairs, metric.seen) == (40, 100, 150)
 
     check()
 
@@ -31,30 +31,30 @@ def test_equal_to_rsa_of_the_sample_over_any_sharding(shardings, make_g1):
 @pytest.mark.parametrize("correlation", ["spearman", "pearson", "kendall"])
 def test_all_pairs_of_few_rows_are_plain_rsa(g1, in_order, distance, correlation):
     x, y = (values[:60] for values in g1)
-    found = in_order(60, 7).stream(lambda: RSA(100, None, distance=distance, correlation=correlation), x, y).compute()
-    assert found.rsa == pytest.approx(rsa(x, y, distance=distance, correlation=correlation), abs=1e-12)
-    assert (found.rows, found.pairs) == (60, 60 * 59 // 2)
+    result = in_order(60, 7).stream(lambda: RSA(100, None, distance=distance, correlation=correlation), x, y).compute()
+    assert result.rsa == pytest.approx(rsa(x, y, distance=distance, correlation=correlation), abs=1e-12)
+    assert (result.rows, result.pairs) == (60, 60 * 59 // 2)
 
 
 def test_published_number(oracles, digits, in_order):
     x = digits[0]
-    found = in_order(1797, 256).stream(lambda: RSA(matchings=None), x[:, :32], x[:, 32:]).compute()
-    assert found.rsa == pytest.approx(oracles["D_digits_top32_vs_bottom32"]["rsa_spearman_euclid"], rel=1e-8)
+    result = in_order(1797, 256).stream(lambda: RSA(matchings=None), x[:, :32], x[:, 32:]).compute()
+    assert result.rsa == pytest.approx(oracles["D_digits_top32_vs_bottom32"]["rsa_spearman_euclid"], rel=1e-8)
 
 
 def test_standard_error(make_g1):
-    """The rule's, and in 30 samples of 200 rows the estimates lie no wider."""
+    """The error follows the rule, and the estimates of 30 samples of 200 rows do not spread more."""
     x, y = make_g1(n=3000)
-    found = []
+    results = []
     for seed in range(30):
         metric = RSA(200, 20, seed=seed)
         metric.update(x, y)
-        found.append(metric.compute())
-    one = found[0]
-    assert one.standard_error == pytest.approx((1 - one.rsa**2) / np.sqrt(2000) + 0.5 / np.sqrt(200), rel=1e-12)
-    assert len({result.rsa for result in found}) == 30
-    assert np.std([result.rsa for result in found], ddof=1) < one.standard_error
-    assert np.mean([result.rsa for result in found]) == pytest.approx(rsa(x, y, max_pairs=100_000), abs=0.02)
+        results.append(metric.compute())
+    first = results[0]
+    assert first.standard_error == pytest.approx((1 - first.rsa**2) / np.sqrt(2000) + 0.5 / np.sqrt(200), rel=1e-12)
+    assert len({result.rsa for result in results}) == 30
+    assert np.std([result.rsa for result in results], ddof=1) < first.standard_error
+    assert np.mean([result.rsa for result in results]) == pytest.approx(rsa(x, y, max_pairs=100_000), abs=0.02)
 
 
 @settings(max_examples=20, deadline=None)
@@ -62,14 +62,14 @@ def test_standard_error(make_g1):
 def test_the_draw_is_uniform_and_without_ties(start, seed):
     hashed = row_hash(np.arange(start, start + 3000), seed)
     assert len(np.unique(hashed)) == 3000
-    # Of 3000, those in the lower quarter: mean 750, standard deviation 23.7.
+    # The number of the 3000 in the lower quarter has mean 750 and standard deviation 23.7.
     assert abs((hashed < 2**62).sum() - 750) < 5 * 23.7
     # Neighbours are drawn independently: 187.5 of 2999 pairs, standard deviation about 18.
     low = hashed < 2**62
     assert abs((low[1:] & low[:-1]).sum() - 187.5) < 5 * 18
 
 
-def test_rows_without_an_index_count_on(g1):
+def test_rows_without_an_index_continue_the_count(g1):
     x, y = g1
     counted, numbered = RSA(50), RSA(50)
     for rows in np.split(np.arange(200), [30, 31, 31, 120]):

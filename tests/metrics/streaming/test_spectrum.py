@@ -44,12 +44,12 @@ def test_a_collection_adds_up_once():
     assert list(collection.compute_groups.values()) == [
         ["Moments", "PCADimension", "ParticipationRatio", "EffectiveRank"]
     ]
-    found = collection.compute()
-    assert found["Moments"].n == 60
-    np.testing.assert_allclose(found["Moments"].covariance, np.cov(x.T), rtol=1e-12)
-    assert int(found["PCADimension"]) == pca_dimension(x, variance=0.8)
-    assert float(found["ParticipationRatio"]) == pytest.approx(participation_ratio(x), rel=1e-12)
-    assert float(found["EffectiveRank"]) == pytest.approx(effective_rank(x), rel=1e-12)
+    results = collection.compute()
+    assert results["Moments"].n == 60
+    np.testing.assert_allclose(results["Moments"].covariance, np.cov(x.T), rtol=1e-12)
+    assert int(results["PCADimension"]) == pca_dimension(x, variance=0.8)
+    assert float(results["ParticipationRatio"]) == pytest.approx(participation_ratio(x), rel=1e-12)
+    assert float(results["EffectiveRank"]) == pytest.approx(effective_rank(x), rel=1e-12)
     collection.update(x=x[:7])
     assert collection.compute()["Moments"].n == 67
     collection.reset()

@@ -1,4 +1,4 @@
-"""What all streaming measures have in common: merging, checkpoints, torchmetrics' own ways of adding up."""
+"""Tests of all streaming measures: merging, checkpoints, and torchmetrics' ways of adding up."""
 
 import inspect
 import io
@@ -40,16 +40,16 @@ def make(request):
 
 
 def feed(metric, x, y, rows, forward=False):
-    """The rows with whatever this measure asks for."""
+    """Update (or call) a metric with the rows, and with those of the arguments that it takes."""
     rows = np.asarray(rows)
-    known = {"x": x[rows], "y": y[rows], "groups": rows, "index": rows}
+    arguments = {"x": x[rows], "y": y[rows], "groups": rows, "index": rows}
     wanted = inspect.signature(type(metric).update).parameters
-    given = {name: value for name, value in known.items() if name in wanted}
-    return metric(**given) if forward else metric.update(**given)
+    accepted = {name: value for name, value in arguments.items() if name in wanted}
+    return metric(**accepted) if forward else metric.update(**accepted)
 
 
 def numbers(value):
-    """A result as one vector."""
+    """Return a result as one vector."""
     if isinstance(value, tuple):
         return np.concatenate([numbers(part) for part in value])
     return np.ravel(np.asarray(value, dtype=float))
@@ -71,45 +71,45 @@ def test_every_measure_is_tested_here():
     assert metrics - {"MomentsResult", "StreamedPair", "StreamedProbe", "StreamedRSA"} == MAKERS.keys()
 
 
-def test_merging_leaves_the_other_as_it_is_and_forgets_old_values(make, whole, g1):
+def test_merging_does_not_change_the_other_and_drops_old_values(make, whole, g1):
     x, y = g1
-    here, there = make(), make()
-    feed(here, x, y, range(90))
-    feed(there, x, y, range(90, 200))
-    before, earlier = torch.cat(there.parts).clone(), numbers(here.compute())
-    here.merge_state(there)
-    agree(here, whole)
-    assert here.seen == 200
-    assert len(here.parts) == len(whole.parts)
-    assert not np.array_equal(numbers(here.compute()), earlier)
-    feed(here, np.vstack([x, x + 1]), np.vstack([y, y]), range(200, 230))
-    assert here.seen == 230
-    assert torch.equal(torch.cat(there.parts), before)
+    first, second = make(), make()
+    feed(first, x, y, range(90))
+    feed(second, x, y, range(90, 200))
+    before, earlier = torch.cat(second.parts).clone(), numbers(first.compute())
+    first.merge_state(second)
+    agree(first, whole)
+    assert first.seen == 200
+    assert len(first.parts) == len(whole.parts)
+    assert not np.array_equal(numbers(first.compute()), earlier)
+    feed(first, np.vstack([x, x + 1]), np.vstack([y, y]), range(200, 230))
+    assert first.seen == 230
+    assert torch.equal(torch.cat(second.parts), before)
 
 
-def test_merging_with_one_that_saw_nothing(make, whole, g1):
+def test_merging_with_one_without_rows(make, whole, g1):
     x, y = g1
-    empty, again = make(), make()
+    empty, other = make(), make()
     before = torch.cat(whole.parts).clone()
     empty.merge_state(whole)
     agree(empty, whole)
-    whole.merge_state(again)
+    whole.merge_state(other)
     agree(empty, whole)
-    assert (whole.seen, empty.seen, again.seen) == (200, 200, 0)
+    assert (whole.seen, empty.seen, other.seen) == (200, 200, 0)
     feed(empty, np.vstack([x, x + 1]), np.vstack([y, y]), range(200, 230))
     assert empty.seen == 230
     assert torch.equal(torch.cat(whole.parts), before)
 
 
 def test_merging_a_plain_state(make, whole, g1):
-    here, there = make(), make()
-    feed(here, *g1, range(90))
-    feed(there, *g1, range(90, 200))
-    here.merge_state(there.metric_state)
-    agree(here, whole)
+    first, second = make(), make()
+    feed(first, *g1, range(90))
+    feed(second, *g1, range(90, 200))
+    first.merge_state(second.metric_state)
+    agree(first, whole)
 
 
-def test_a_long_run_goes_on_from_its_checkpoint(make, whole, g1):
+def test_a_long_run_resumes_from_its_checkpoint(make, whole, g1):
     first = make()
     feed(first, *g1, range(90))
     file = io.BytesIO()
@@ -131,8 +131,8 @@ def test_a_checkpoint_in_memory_stays_as_it_is(make, g1):
     saved = metric.state_dict()
     flats, before = list(saved["parts"]), [flat.clone() for flat in saved["parts"]]
     resumed.load_state_dict(saved)
-    for goes_on in (metric, resumed):
-        feed(goes_on, *g1, range(90, 200))
+    for each in (metric, resumed):
+        feed(each, *g1, range(90, 200))
     assert all(torch.equal(flat, old) for flat, old in zip(flats, before, strict=True))
 
 
@@ -200,13 +200,13 @@ def test_a_collection_keeps_different_settings_apart(g1):
         ["small"],
         ["three"],
     ]
-    found = collection.compute()
+    results = collection.compute()
     for name, metric in (("small", RSA(20)), ("large", RSA(100)), ("seeded", RSA(100, seed=1))):
         feed(metric, x, y, range(200))
-        assert found[name] == metric.compute()
+        assert results[name] == metric.compute()
     biased = LinearCKA(debiased=False)
     biased.update(x, y)
-    assert float(found["biased"]) == pytest.approx(float(biased.compute()), rel=1e-12)
+    assert float(results["biased"]) == pytest.approx(float(biased.compute()), rel=1e-12)
 
 
 def test_refusals(refusal, g1):
@@ -245,7 +245,7 @@ def test_a_model_in_half_precision_leaves_its_metrics_exact(make, whole, g1):
 
 
 def metric_sums(make, g1):
-    """Of the same batches, untouched."""
+    """Return the sums over the same batches, by a metric that was not converted."""
     metric = make()
     feed(metric, *g1, range(90))
     feed(metric, *g1, range(90, 200))
@@ -255,11 +255,11 @@ def metric_sums(make, g1):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_device_changes_nothing(make, whole, g1):
-    metric, here = make().to("cuda"), make()
+    metric, other = make().to("cuda"), make()
     feed(metric, *(torch.tensor(values, device="cuda") for values in g1), range(70))
     feed(metric, *g1, range(70, 120))
-    feed(here, *g1, range(120, 200))
-    metric.merge_state(here)
+    feed(other, *g1, range(120, 200))
+    metric.merge_state(other)
     assert all(flat.is_cuda for flat in metric.parts)
     np.testing.assert_allclose(
         numbers(torch.utils._pytree.tree_map(lambda v: v.cpu() if torch.is_tensor(v) else v, metric.compute())),
@@ -274,7 +274,7 @@ def test_the_device_changes_nothing(make, whole, g1):
 
 
 def test_the_plain_measures_do_not_import_torchmetrics():
-    """It takes seconds: whoever measures in memory does not pay for it."""
+    """Importing it takes seconds, which measures in memory do not need."""
     folder = Path(streaming.__file__).parent.parent
     for file in folder.glob("*.py"):
         assert "torchmetrics" not in file.read_text(encoding="utf-8"), file

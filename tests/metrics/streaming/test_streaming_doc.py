@@ -1,4 +1,4 @@
-"""The example in docs/streaming.md, as it stands there."""
+"""Tests of the example and of the table in docs/streaming.md."""
 
 import re
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_the_example_over_cached_shards(tmp_path):
         example["merged"](golden, other.path, 1)
 
 
-def test_every_measure_stands_in_the_table():
+def test_every_measure_is_in_the_table():
     measures = {name for name in names if name[0].isupper()} - {
         "MomentsResult",
         "StreamedPair",

@@ -1,4 +1,4 @@
-"""Processes of their own: torchmetrics' synchronisation among workers, and memory that does not grow with the rows."""
+"""Tests in separate processes: torchmetrics' synchronisation of workers, and memory independent of the rows."""
 
 import json
 import os
@@ -54,9 +54,9 @@ SCRIPT = """
             metrics[3].update(x[part], y[part], index=part)
     values = [metric.compute() for metric in metrics]
     local = [metric.seen for metric in metrics]
-    found = [float(values[0]), float(values[1]), values[2].r2, values[3].rsa, local]
+    results = [float(values[0]), float(values[1]), values[2].r2, values[3].rsa, local]
     with open(f"{folder}/{rank}.json", "w") as file:
-        json.dump(found, file)
+        json.dump(results, file)
     dist.barrier()
     dist.destroy_process_group()
     if rank:
@@ -70,7 +70,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks; the unit
 
 @pytest.fixture(scope="module")
 def ran(g1, tmp_path_factory):
-    """What the script printed, and the folder it wrote to."""
+    """Return the output of the script, and the folder that it wrote to."""
     folder = tmp_path_factory.mktemp("workers")
     torch.save(tuple(torch.tensor(values) for values in g1), folder / "rows.pt")
     done = subprocess.run(
@@ -86,7 +86,7 @@ def ran(g1, tmp_path_factory):
 
 def test_memory_does_not_grow_with_the_rows(ran):
     slow, few, many = json.loads(ran[0])
-    # 150,000 more rows of 64 + 64 float32 numbers are 73 MB, in float64 146.
+    # 150,000 more rows of 64 + 64 numbers are 73 MB in float32 and 146 MB in float64.
     assert many - few < 8
     assert not slow, "foresight_cli.metrics imports torchmetrics"
 
@@ -98,6 +98,6 @@ def test_torchmetrics_synchronises_workers_one_of_them_without_rows(ran, g1):
     kept = np.sort(np.argsort(row_hash(np.arange(200), 0))[:40])
     expected = [linear_cka(x, y), participation_ratio(x), whole.compute().r2, rsa(x[kept], y[kept])]
     for rank, local in enumerate((130, 0, 70)):
-        *found, seen = json.loads((ran[1] / f"{rank}.json").read_text())
-        assert found == pytest.approx(expected, rel=1e-10)
-        assert seen == [local] * 4, "each has its own rows again after compute()"
+        *results, seen = json.loads((ran[1] / f"{rank}.json").read_text())
+        assert results == pytest.approx(expected, rel=1e-10)
+        assert seen == [local] * 4, "after compute() each worker has only the rows it added"
