@@ -1,3 +1,3 @@
-"""Speed and memory, each as a ratio to a named alternative timed in the same run; ``python -m benchmarks``."""
+"""Benchmarks of speed and memory, as ratios to an alternative timed in the same run; ``python -m benchmarks``."""
 
-import foresight_cli.cli  # noqa: F401  what the command line sets for NumPy's threads holds here too, for both sides
+import foresight_cli.cli  # noqa: F401  sets NumPy's threads as the command line does, for both sides

@@ -1,4 +1,4 @@
-"""Run the benchmarks and write ``benchmarks/RESULTS.md``, a section each; ``--only`` leaves other sections alone."""
+"""Run the benchmarks and write ``benchmarks/RESULTS.md``, one section each; ``--only`` keeps the other sections."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from benchmarks.timing import Row
 RESULTS = Path(__file__).parent / "RESULTS.md"
 HEAD = """# Benchmarks
 
-Written by `make bench`. Medians after a warm-up, in turn; rows of many seconds ran once. Ratios carry over to other
-machines; seconds do not. GPU rows: not measured (no GPU on this machine).
+Written by `make bench`. Each number is the median after a warm-up, both sides timed in turn; rows of many seconds ran
+once. Ratios are similar on other machines; seconds are not. GPU rows: not measured (no GPU on this machine).
 """
 SECTIONS: dict[str, tuple[str, Callable[[int], list[str]]]] = {
     "extraction": ("Extraction", lambda runs: table(extraction.rows(runs))),
@@ -29,22 +29,24 @@ SECTIONS: dict[str, tuple[str, Callable[[int], list[str]]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="timed runs of each way; the median counts")
-    parser.add_argument("--only", choices=SECTIONS, action="append", help="this section alone; may be given again")
-    asked = parser.parse_args()
+    parser.add_argument("--runs", type=int, default=5, help="timed runs of each side; the median is reported")
+    parser.add_argument("--only", choices=SECTIONS, action="append", help="run only this section; may be repeated")
+    arguments = parser.parse_args()
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
     kept = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     for name, (title, measured) in SECTIONS.items():
-        if asked.only is None or name in asked.only:
-            stamp = [described(), f"Median of {asked.runs} runs."]
-            kept[title] = "\n".join(["", *stamp, "", *measured(asked.runs), ""])
+        if arguments.only is None or name in arguments.only:
+            stamp = [described(), f"Median of {arguments.runs} runs."]
+            kept[title] = "\n".join(["", *stamp, "", *measured(arguments.runs), ""])
             sections = [f"## {title}\n{kept[title].rstrip()}\n" for title, _ in SECTIONS.values() if title in kept]
-            RESULTS.write_text("\n".join([HEAD, *sections]), encoding="utf-8")  # what is measured is not lost
+            RESULTS.write_text(
+                "\n".join([HEAD, *sections]), encoding="utf-8"
+            )  # after each section, so that none is lost
     print(RESULTS.read_text(encoding="utf-8"))
 
 
 def table(rows: list[Row]) -> list[str]:
-    """Markdown, a line a row."""
+    """Return the rows as a Markdown table."""
     lines = [
         "| what | foresight | compared to | takes | ratio | goal | |",
         "|---|---:|---|---:|---:|---:|---|",

@@ -1,4 +1,4 @@
-"""Fitting adapters: ridge against scikit-learn, training against a plain PyTorch loop, memory against n."""
+"""Benchmarks of adapters: ridge against scikit-learn, training against a plain PyTorch loop, memory against n."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from foresight_cli.training.pairs import Pairs
 
 EPOCHS = 5
 FEW, MANY = 20_000, 80_000
-"""Rows in all."""
+"""Total numbers of rows."""
 HELD = 5000
-"""Rows of validation, and of test: as many in both."""
+"""Number of validation rows, and of test rows."""
 WIDE = 1024
 
 
 def rows(runs: int) -> list[Row]:
-    """Every row of this file."""
+    """Measure every row of this section."""
     return [_ridge(), _training(runs), _memory()]
 
 
 def _ridge() -> Row:
     x, y = plain.spaces(4000, 3584, 8192)
     pairs = _pairs(x, y)
-    asked = plain.spaces(100, 3584, 8192)[0]
+    new_rows = plain.spaces(100, 3584, 8192)[0]
     seconds, (ours, theirs) = answered(
         lambda: ridge_map(pairs, memory_gb=8), lambda: plain.fitted_ridge(x, y, PENALTIES), 1, warm=False
     )
-    a, b = ours.predict(torch.from_numpy(asked)).numpy(), theirs(asked)
+    a, b = ours.predict(torch.from_numpy(new_rows)).numpy(), theirs(new_rows)
     assert np.abs(a - b).max() < 1e-6 * np.abs(b).max(), np.abs(a - b).max()
     return Row(
         "ridge adapter, 13 penalties by leave-one-out, n = 4000, d = 3584 to 8192",
@@ -70,7 +70,7 @@ def _training(runs: int) -> Row:
         "a plain PyTorch loop over standardised tensors, validated each epoch",
         seconds[1],
         0.9,
-        "ours also takes the moments and keeps the best weights",
+        "ours also computes the moments and keeps the best weights",
     )
 
 
@@ -108,8 +108,8 @@ def _memory() -> Row:
         goal=1.1,
         unit="MB",
         cost=True,
-        note=f"{8 * WIDE * MANY / 1e6:.0f} MB of latents against {8 * WIDE * FEW / 1e6:.0f}; what grows is ids and "
-        "groups, and the sketch of 256 numbers a row that near-duplicates are looked for in",
+        note=f"{8 * WIDE * MANY / 1e6:.0f} MB of latents against {8 * WIDE * FEW / 1e6:.0f}; only ids, groups and the "
+        "sketch of 256 numbers per row (used to find near-duplicates) grow",
     )
 
 

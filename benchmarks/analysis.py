@@ -1,6 +1,6 @@
-"""The measures against NumPy, SciPy, scikit-learn and other packages called by hand, on the same matrices.
+"""Benchmarks of the measures against NumPy, SciPy, scikit-learn and other packages, on the same matrices.
 
-Every row first checks that both ways give the same numbers.
+Every row first checks that both sides give the same numbers.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ Arrays = tuple[np.ndarray, np.ndarray]
 NOT_HERE = "not measured: the package is not installed"
 
 REASONS = {
-    "whole analysis": "what is left is five float64 eigendecompositions and products of 1,600 rows (single precision "
-    "loses targets with massive columns) and the look-ups of 999 permutations, bound by memory",
+    "whole analysis": "the remaining time is five float64 eigendecompositions and products of 1,600 rows (single "
+    "precision loses targets with massive columns) and the indexing of 999 permutations, which is limited by memory",
     "debiased linear CKA": "the same two products; ours also checks every number, centres exactly and sums in float64",
     "RSA, Spearman, squared Euclidean": "both are one product and two rankings; ours keeps true ties in float64",
-    "MLE dimension": "both are one float64 product; ours also checks every number and looks for copies of rows",
+    "MLE dimension": "both are one float64 product; ours also checks every number and finds copies of rows",
 }
-"""Why a goal is missed, by how the row begins."""
+"""The reason of a missed goal, by the start of the row's text."""
 
 
 def rows(runs: int) -> list[Row]:
-    """Every row of this file."""
+    """Measure every row of this section."""
     peak = sgemm_peak()
     large, small = plain.spaces(2000, 3584, 8192), plain.spaces(450, 3584, 8192)
-    found = [
+    measured = [
         *_whole(large, 1, 25.0),
         *_whole(small, runs, 5.0),
         *_single(large, runs, peak),
         *_packages(plain.spaces(1000, 3584, 2048), runs),
     ]
-    return [_explained(row) for row in found]
+    return [_explained(row) for row in measured]
 
 
 def whole(x: np.ndarray, y: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Everything the plain script measures, from two spaces that share what they can."""
+    """Measure everything that the plain script measures, with two `Space` objects that share results."""
     a, b = Space(x), Space(y)
     return {
         "cka": linear_cka(a, b),
@@ -73,14 +73,14 @@ def whole(x: np.ndarray, y: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def sgemm_peak() -> float:
-    """Floating-point operations a second of the best of five products of two 3,000 x 3,000 float32 matrices."""
+    """Return floating-point operations per second, from the best of five 3,000 x 3,000 float32 matrix products."""
     matrix = torch.randn(3000, 3000)
     seconds = min(in_turn(lambda: matrix @ matrix, lambda: None, 1)[0] for _ in range(5))
     return 2 * 3000**3 / seconds
 
 
 def _explained(row: Row) -> Row:
-    """``row`` with the reason of a missed goal before its other notes."""
+    """Return ``row`` with the reason of a missed goal before its other notes."""
     reason = next((REASONS[start] for start in REASONS if row.what.startswith(start)), "")
     if row.met or not reason:
         return row
@@ -88,7 +88,8 @@ def _explained(row: Row) -> Row:
 
 
 def _whole(spaces: Arrays, runs: int, goal: float) -> list[Row]:
-    # Tied votes of neighbours go to the label that sorts first, which foresight's own order of appearance has to be.
+    # Tied votes of neighbours go to the first label in sorted order; foresight takes the order of appearance, so these
+    # orders must be equal.
     labels = np.arange(len(spaces[0])) * 7 % 9
     labels = labels[np.random.default_rng(1).permutation(len(labels))]
     labels = np.unique(labels, return_index=True)[1].argsort().argsort()[labels]
@@ -138,16 +139,16 @@ def _single(spaces: Arrays, runs: int, peak: float) -> list[Row]:
 
 
 def _packages(spaces: Arrays, runs: int) -> list[Row]:
-    """Against packages that do one of the jobs."""
+    """Compare with packages that compute one of the measures."""
     x, y = spaces
     tx, ty = torch.from_numpy(x), torch.from_numpy(y)
-    found: list[Row] = []
+    measured: list[Row] = []
 
     def against(package: str, make: Callable[[Any], Row]) -> None:
         try:
-            found.append(make(importlib.import_module(package)))
+            measured.append(make(importlib.import_module(package)))
         except ImportError:
-            found.append(Row(f"against {package}", math.nan, package, None, math.nan, NOT_HERE))
+            measured.append(Row(f"against {package}", math.nan, package, None, math.nan, NOT_HERE))
 
     def calibrated(package: Any) -> Row:
         ours = dependence([Space(x)], [Space(y)], permutations=200, measures=("cka",)).tests(0, 0)[0]
@@ -187,7 +188,7 @@ def _packages(spaces: Arrays, runs: int) -> list[Row]:
     against("rsatoolbox", toolbox)
     against("skdim", dimension)
     against("cka", torch_package)
-    found.append(
+    measured.append(
         _row(
             "jackknife error of debiased CKA",
             "n deletions by NumPy, n = 150",
@@ -198,11 +199,11 @@ def _packages(spaces: Arrays, runs: int) -> list[Row]:
             20.0,
         )
     )
-    return found
+    return measured
 
 
 def _torch_cka(x: torch.Tensor, y: torch.Tensor) -> float:
-    """Debiased CKA as a user of that package would write it."""
+    """Compute debiased CKA as a user of that package would."""
 
     def centred(rows: torch.Tensor) -> torch.Tensor:
         n = len(rows)
@@ -228,8 +229,8 @@ def _row(
 ) -> Row:
     seconds, (a, b) = answered(lambda: ours(*spaces), lambda: theirs(*spaces), runs, warm=runs > 1)
     assert abs(a - b) < 1e-6 * max(1.0, abs(b)), f"{what}: {a} against {b}"
-    said = [f"both answer {a:.6f}", *([note(seconds[0])] if note else [])]
-    return Row(f"{what}, {_shape(spaces)}", seconds[0], alternative, seconds[1], goal, "; ".join(said))
+    notes = [f"both answer {a:.6f}", *([note(seconds[0])] if note else [])]
+    return Row(f"{what}, {_shape(spaces)}", seconds[0], alternative, seconds[1], goal, "; ".join(notes))
 
 
 def _timed(

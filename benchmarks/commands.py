@@ -1,4 +1,4 @@
-"""Whole commands: how soon they answer, and how much memory they take."""
+"""Benchmarks of whole commands: time and memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SMALL, LARGE = 50, 500  # pictures of each of 8 categories
 
 
 def rows(runs: int) -> list[Row]:
-    """Every row of this file."""
+    """Measure every row of this section."""
     return [
         Row("foresight extract, already in the cache (whole process)", alone(_cached(), runs), "2 s", None, 2.0),
         Row("foresight --help (whole process)", alone(_help, runs), "0.3 s", None, 0.3),
@@ -48,7 +48,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 
 
 def _peak_megabytes(per_category: int) -> float:
-    """Started by a small process: a child's peak counts what its parent held at the fork."""
+    """Measure by a small process: the peak of a child includes the memory of its parent at the fork."""
     command = [sys.executable, "-m", "foresight_cli", "extract", "weights=tiny", "layer=all", "pooling=all"]
     with tempfile.TemporaryDirectory() as folder:
         launch = [sys.executable, "-c", LAUNCH, *command, f"data.per_category={per_category}"]

@@ -1,4 +1,4 @@
-"""Extraction against bare forward passes of the same network, and against the Q1 study's script."""
+"""Benchmarks of extraction against bare forward passes of the same network, and against the Q1 study's script."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ BATCH, SHARDS = 16, 4
 
 
 def rows(runs: int) -> list[Row]:
-    """Every row of this file."""
+    """Measure every row of this section."""
     small, large = _photographs(512, side=112), _photographs(64, side=224)
     tiny, wide = _loaded("tiny:qwen25vl", "pretrained", side=112), _wide(side=224)
     study, bare = "the Q1 study's way: one picture at a time, all hidden states and logits kept", "bare forward"
     ready = f"of the network in batches of {BATCH}, inputs ready, nothing kept"
     beside = "ours also decodes, prepares, hashes and writes, on the same cores; theirs only runs the network"
-    found = []
+    measured = []
     for model, name, data, goal in (
         (tiny, "112 x 112, tiny VLM", small, 0.7),
         (wide, "224 x 224, VLM of 28 layers, 512 wide", large, 0.95),
@@ -44,14 +44,14 @@ def rows(runs: int) -> list[Row]:
         with_study = in_turn(ours, lambda model=model, data=data: _study(model, data), runs)
         with_bare = in_turn(ours, lambda model=model, inputs=inputs: _bare(model, inputs), runs)
         bound = "" if model is tiny else "one picture of 64 tokens keeps two cores busy: batches gain little on a CPU"
-        found += [
+        measured += [
             Row(what, with_study[0], study, with_study[1], goal=3.0, note=bound),
             Row("the same", with_bare[0], f"{bare} {ready}", with_bare[1], goal=goal, note=beside),
         ]
     every, last = in_turn(lambda: _foresight(wide, large, LAYERS), lambda: _foresight(wide, large, ("final",)), runs)
     fourth, none = in_turn(lambda: _foresight(wide, large, ("4",)), lambda: _foresight(wide, large, ("0",)), runs)
     return [
-        *found,
+        *measured,
         Row("layer=all pooling=all, 512 wide", every, "layer=final pooling=all", last, goal=1.1, cost=True),
         Row(
             "layer=4 pooling=all, 512 wide",
@@ -65,7 +65,7 @@ def rows(runs: int) -> list[Row]:
 
 
 def _photographs(count: int, side: int) -> ImageFolder:
-    """So many drawings as JPEG files of the size that the network takes."""
+    """Save ``count`` drawings as JPEG files of the network's input size."""
     folder = Path(tempfile.mkdtemp())
     shapes = Shapes("default", count // 8, seed=0, size=side)
     for i in range(count):
@@ -74,21 +74,21 @@ def _photographs(count: int, side: int) -> ImageFolder:
 
 
 def _wide(side: int) -> Qwen25VL:
-    """The tiny checkpoint's tokenizer and processor with a decoder 512 wide, of random weights."""
+    """Load the tiny checkpoint's tokenizer and processor with a decoder 512 wide, of random weights."""
     folder = Path(tempfile.mkdtemp())
     for file in (TINY / "qwen25vl").glob("*.json*"):
         shutil.copy(file, folder)
     shutil.copy(TINY / "qwen25vl/chat_template.jinja", folder)
-    said = json.loads((folder / "config.json").read_text())
-    said["text_config"] |= {
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"] |= {
         "hidden_size": 512,
         "intermediate_size": 1408,
         "num_attention_heads": 8,
         "num_key_value_heads": 2,
         "rope_parameters": {"mrope_section": [8, 12, 12], "rope_theta": 10000.0, "rope_type": "default"},
     }
-    said["vision_config"] |= {"out_hidden_size": 512}
-    (folder / "config.json").write_text(json.dumps(said))
+    config["vision_config"] |= {"out_hidden_size": 512}
+    (folder / "config.json").write_text(json.dumps(config))
     return _loaded(str(folder), "random", side)
 
 
@@ -146,10 +146,10 @@ def _bare(model: Qwen25VL, inputs: Sequence[Prepared]) -> None:
 
 
 def _study(model: Qwen25VL, dataset: ImageFolder) -> None:
-    """Reload nothing, so as to time the loop alone: one picture, every hidden state, the logits, one mean a layer."""
+    """Run the study's loop, without loading: one picture at a time, all hidden states, logits, a mean per layer."""
     assert model._network is not None
     with torch.inference_mode():
         for i in range(len(dataset.samples)):
-            one = [model.prepare(dataset.clip(i), str(i))]
-            out = model._network(**_arguments(model, one), output_hidden_states=True, use_cache=False)
+            picture = [model.prepare(dataset.clip(i), str(i))]
+            out = model._network(**_arguments(model, picture), output_hidden_states=True, use_cache=False)
             [out.hidden_states[k].mean(dim=1) for k in (4, 8, 16, 24, -1)]

@@ -1,7 +1,7 @@
-"""Checkpoints of published size with random weights, laid out file by file as the hub's cache keeps them.
+"""Checkpoints of published size with random weights, in the file layout of the hub's cache.
 
-The configs, file names, key names and shard counts are those of the published checkpoints; only the weights, and the
-words of the tokenizer, are made up. A folder of the cache holds ``blobs``, ``snapshots/<commit>`` with links to them,
+The configs, file names, key names and shard counts are those of the published checkpoints; only the weights and the
+words of the tokenizer are made up. A folder of the cache contains ``blobs``, ``snapshots/<commit>`` with links to them,
 and ``refs/main``.
 """
 
@@ -35,13 +35,13 @@ SPECIAL = (
     "<|video_pad|>",
 )
 FIRST_SPECIAL = 151_643
-"""The id of the first special token: the number of words that come before it in the published vocabulary."""
+"""The id of the first special token: the number of words before it in the published vocabulary."""
 
 TEXT_TEMPLATE = """{%- for message in messages %}
 {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"""
-"""As the one in the published tokenizer_config.json, it adds up strings and cannot take a picture."""
+"""Like the template in the published tokenizer_config.json, it concatenates strings and cannot take a picture."""
 
 PICTURE_TEMPLATE = (
     "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}<|im_start|>system\n"
@@ -57,13 +57,13 @@ PICTURE_TEMPLATE = (
 
 @dataclass(frozen=True)
 class Size:
-    """What differs between the sizes of Qwen2.5-VL.
+    """A size of Qwen2.5-VL.
 
     Attributes:
-        hub_id: the published checkpoint's.
-        text: keys of its config.json that belong to the decoder.
+        hub_id: hub id of the published checkpoint.
+        text: keys of its config.json for the decoder.
         out_hidden_size: width of the vision tower's output.
-        shards: files of weights.
+        shards: number of files of weights.
     """
 
     hub_id: str
@@ -106,7 +106,7 @@ LTX_VIDEO = "Lightricks/LTX-Video"
 
 
 def qwen(cache: Path, size: Size) -> Path:
-    """Write a Qwen2.5-VL of ``size`` into the hub cache ``cache``; the folder of its snapshot."""
+    """Write a Qwen2.5-VL of ``size`` into the hub cache ``cache``, and return the folder of its snapshot."""
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     snapshot = _Snapshot(cache, size.hub_id)
@@ -137,7 +137,7 @@ def qwen(cache: Path, size: Size) -> Path:
 
 
 def ltx_video(cache: Path) -> Path:
-    """Write LTX-Video's autoencoder at its published size into the hub cache ``cache``; the folder of its snapshot."""
+    """Write LTX-Video's autoencoder of published size into the hub cache ``cache``; return its snapshot's folder."""
     from diffusers import AutoencoderKLLTXVideo
 
     snapshot = _Snapshot(cache, LTX_VIDEO)
@@ -153,7 +153,7 @@ def ltx_video(cache: Path) -> Path:
 
 
 def remove(snapshot: Path) -> None:
-    """Give back the disk of one checkpoint."""
+    """Delete one checkpoint from the disk."""
     shutil.rmtree(snapshot.parent.parent)
 
 
@@ -170,7 +170,7 @@ class _Snapshot:
         (repository / "refs" / "main").write_text(commit)
 
     def add(self, name: str) -> Path:
-        """The blob behind ``name``, to be written to."""
+        """Link ``name`` to a new blob, and return the blob's path to write to."""
         link = self.folder / name
         link.parent.mkdir(exist_ok=True)
         blob = self._blobs / hashlib.sha256(name.encode()).hexdigest()
@@ -178,12 +178,12 @@ class _Snapshot:
         return blob
 
     def json(self, name: str, value: object) -> None:
-        """A small file."""
+        """Write a small JSON file."""
         self.add(name).write_text(json.dumps(value, indent=2), encoding="utf-8")
 
 
 def _qwen_config(size: Size) -> dict[str, Any]:
-    """The keys of the published config.json: the decoder's are at the top."""
+    """Return the contents of the published config.json, which has the decoder's keys at the top level."""
     return {
         "architectures": ["Qwen2_5_VLForConditionalGeneration"],
         "attention_dropout": 0.0,
@@ -227,14 +227,14 @@ def _qwen_config(size: Size) -> dict[str, Any]:
 
 
 def _published_name(name: str) -> str:
-    """``model.language_model.layers.0`` of transformers 5 is ``model.layers.0`` in the published files."""
+    """Return the published name: ``model.language_model.layers.0`` of transformers 5 is ``model.layers.0`` there."""
     return name.replace("model.language_model.", "model.", 1).replace("model.visual.", "visual.", 1)
 
 
 def _write_shards(
     snapshot: _Snapshot, shapes: Mapping[str, tuple[int, ...]], count: int, stem: str, dtype: torch.dtype
 ) -> None:
-    """``stem-0000i-of-0000n.safetensors`` of about equal size, and the index over them."""
+    """Write ``stem-0000i-of-0000n.safetensors`` of about equal size, and their index."""
     total = sum(torch.Size(shape).numel() for shape in shapes.values()) * dtype.itemsize
     files: list[dict[str, tuple[int, ...]]] = [{}]
     filled = 0
@@ -252,7 +252,7 @@ def _write_shards(
 
 
 def _random_weights(shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor]]:
-    """Scaled so that activations neither vanish nor grow: matrices by their inputs, vectors near one."""
+    """Yield weights scaled so that activations neither vanish nor grow: matrices by their inputs, vectors of ones."""
     generator = torch.Generator().manual_seed(0)
     for name, shape in shapes.items():
         if len(shape) > 1:
@@ -265,7 +265,7 @@ def _random_weights(shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype) -
 
 
 def _write_tokenizer(snapshot: _Snapshot) -> None:
-    """A byte-level tokenizer with the published vocabulary's size and special tokens; its other words are made up."""
+    """Write a byte-level tokenizer with the published vocabulary size and special tokens; other words are made up."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())

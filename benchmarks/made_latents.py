@@ -1,4 +1,4 @@
-"""A million rows of two related spaces in the cache, as ``foresight extract`` would leave them: seeded, in shards."""
+"""Cache entries of two related spaces with a million rows, like those of ``foresight extract``: seeded, in shards."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SEED = 20
 
 @dataclass(frozen=True)
 class Sample:
-    """A row that stands alone."""
+    """A row in a separate group."""
 
     id: str
     label: str | None = None
@@ -34,12 +34,12 @@ class Sample:
 
     @property
     def group(self) -> str:
-        """A group of its own."""
+        """The row's id, so that no other row is in its group."""
         return self.id
 
 
 def make(root: Path, rows: int) -> tuple[Entry, Entry]:
-    """The entries of a source and a target over ``rows`` samples; what is there already is kept."""
+    """Make the entries of a source and a target over ``rows`` samples, and return them; existing shards are kept."""
     data = {"name": "precomputed", "sha256": hashlib.sha256(f"{SEED} {rows}".encode()).hexdigest(), "count": rows}
     samples: Sequence[Sample] = [Sample(f"row-{i:07d}") for i in range(rows)]
     entries = []

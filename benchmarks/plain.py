@@ -1,4 +1,4 @@
-"""The measures as a researcher writes them with NumPy, SciPy and scikit-learn: plainly, one after the other."""
+"""The measures in plain NumPy, SciPy and scikit-learn, one after the other, as a researcher would write them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 
 def spaces(n: int, d1: int, d2: int) -> Arrays:
-    """Two spaces that share 20 directions."""
+    """Draw two spaces that share 20 directions."""
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((n, 20))
     return tuple(shared @ rng.standard_normal((20, d)) + 3 * rng.standard_normal((n, d)) for d in (d1, d2))  # type: ignore[return-value]
 
 
 def folds(n: int) -> list[Arrays]:
-    """Five folds as (train rows, test rows)."""
+    """Return five folds as (train rows, test rows)."""
     parts = np.array_split(np.random.default_rng(7).permutation(n), 5)
     return [(np.sort(np.concatenate(parts[:i] + parts[i + 1 :])), np.sort(parts[i])) for i in range(5)]
 
 
 def whole(x: np.ndarray, y: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """The analysis of two spaces."""
+    """Compute all measures of two spaces."""
     splits = StratifiedKFold(5, shuffle=True, random_state=0)
     sides = (("x", x), ("y", y))
     return {
@@ -57,7 +57,7 @@ def whole(x: np.ndarray, y: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def centred_gram(z: np.ndarray) -> np.ndarray:
-    """The U-centred Gram matrix."""
+    """Return the U-centred Gram matrix."""
     z = z - z.mean(0)
     gram, n = z @ z.T, len(z)
     np.fill_diagonal(gram, 0)
@@ -69,20 +69,20 @@ def centred_gram(z: np.ndarray) -> np.ndarray:
 
 
 def cka(x: np.ndarray, y: np.ndarray) -> float:
-    """Debiased linear CKA."""
+    """Compute debiased linear CKA."""
     k, l = centred_gram(x), centred_gram(y)  # noqa: E741
     return float((k * l).sum() / np.sqrt((k * k).sum() * (l * l).sum()))
 
 
 def jackknife(x: np.ndarray, y: np.ndarray) -> float:
-    """Its standard error, one deletion at a time."""
+    """Compute the standard error of debiased CKA, one deletion at a time."""
     n = len(x)
     values = np.array([cka(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(n)])
     return float(np.sqrt((n - 1) / n * np.square(values - values.mean()).sum()))
 
 
 def permuted_cka(x: np.ndarray, y: np.ndarray, permutations: int) -> np.ndarray:
-    """Debiased linear CKA, then its values with the rows of y permuted ``[1 + permutations]``."""
+    """Compute debiased linear CKA, then its values with the rows of y permuted ``[1 + permutations]``."""
     k, l = centred_gram(x), centred_gram(y)  # noqa: E741
     norm = np.sqrt((k * k).sum() * (l * l).sum())
     rng = np.random.default_rng(0)
@@ -91,12 +91,12 @@ def permuted_cka(x: np.ndarray, y: np.ndarray, permutations: int) -> np.ndarray:
 
 
 def rsa(x: np.ndarray, y: np.ndarray) -> float:
-    """Rank correlation of distances."""
+    """Compute the rank correlation of distances."""
     return float(spearmanr(pdist(x), pdist(y)).statistic)
 
 
 def mantel(x: np.ndarray, y: np.ndarray, permutations: int) -> tuple[float, float]:
-    """Mantel's r and its p value."""
+    """Compute Mantel's r and its p value."""
     a, b = pdist(x), pdist(y)
     square = squareform(a)
     upper = np.triu_indices(len(x), 1)
@@ -110,13 +110,13 @@ def mantel(x: np.ndarray, y: np.ndarray, permutations: int) -> tuple[float, floa
 
 
 def recall(x: np.ndarray, y: np.ndarray, k: int = 10) -> float:
-    """Neighbours in common."""
+    """Compute the share of common neighbours."""
     lists = [cdist(z, z).argsort(axis=1)[:, 1 : k + 1] for z in (x, y)]
     return float(np.mean([len(set(a) & set(b)) / k for a, b in zip(*lists, strict=True)]))
 
 
 def ridge(x: np.ndarray, y: np.ndarray, splits: list[Arrays]) -> float:
-    """Held-out R2 of RidgeCV."""
+    """Compute the held-out R2 of RidgeCV."""
     residual = total = 0.0
     for train, test in splits:
         centred = x[train] - x[train].mean(0)
@@ -128,7 +128,7 @@ def ridge(x: np.ndarray, y: np.ndarray, splits: list[Arrays]) -> float:
 
 
 def fitted_ridge(x: np.ndarray, y: np.ndarray, multiples: Sequence[float]) -> Callable[[np.ndarray], np.ndarray]:
-    """RidgeCV on standardised columns, penalties as multiples of the mean eigenvalue; what it predicts of new rows."""
+    """Fit RidgeCV on standardised columns, with multiples of the mean eigenvalue; return its prediction function."""
     mean, scale = x.mean(0), x.std(0)
     z = (x - mean) / scale
     model = RidgeCV(alphas=np.array(multiples) * (z**2).sum() / len(z)).fit(z, y)

@@ -1,7 +1,7 @@
 """The real job at full size, with random weights: Qwen2.5-VL-7B and 3B and LTX-Video's autoencoder from a hub cache.
 
-Run by ``make rehearsal``; takes 17 GB of disk, which it gives back, 20 GB of memory, and some ten minutes on two cores.
-Every step is the command that a user types, as a process of its own; parts are timed by the dated lines of its log.
+Run by ``make rehearsal``; takes 17 GB of disk (freed at the end), 20 GB of memory, and about ten minutes on two cores.
+Every step is the command that a user types, in a separate process; parts are timed by the dated lines of its log.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.machine import described
 RESULT = Path(__file__).parent / "REHEARSAL.md"
 PICTURES, SIDE = 4, 448
 MEMORY_GB, AGAIN_SECONDS = 20.0, 2.0
-"""Goals: resident memory at its highest; a command that finds all its work done."""
+"""Goals: peak resident memory; time of a command whose work is already done."""
 FIRST_SHARD = re.compile(r"shard \d+ committed")
 _DATED = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\]\[[^]]*\]\[[^]]*\] (.*)$")
 
@@ -40,10 +40,10 @@ class Run:
     """One command.
 
     Attributes:
-        seconds: of the whole process.
-        memory_gb: its resident memory at its highest, files that are mapped into memory included.
-        own_gb: of that, what is in no file, at its highest.
-        lines: of its log, each with the seconds since the start.
+        seconds: time of the whole process.
+        memory_gb: its peak resident memory, including files that are mapped into memory.
+        own_gb: its peak resident memory without mapped files.
+        lines: lines of its log, each with the seconds since the start.
         status: its exit status.
     """
 
@@ -54,12 +54,12 @@ class Run:
     status: int
 
     def at(self, pattern: str) -> float | None:
-        """When the last line that ``pattern`` fits was written, in seconds since the start; None without one."""
+        """Return the time of the last line that matches ``pattern``, in seconds since the start; None without one."""
         times = [seconds for seconds, line in self.lines if re.search(pattern, line)]
         return times[-1] if times else None
 
     def number(self, pattern: str) -> float | None:
-        """The number that ``pattern`` captures in a line of the log; None without one."""
+        """Return the number that ``pattern`` captures in a line of the log; None without one."""
         matches = [match for _, line in self.lines if (match := re.search(pattern, line))]
         return float(matches[-1][1]) if matches else None
 
@@ -87,16 +87,17 @@ class Typed:
         self._env.pop("OMP_NUM_THREADS", None)
 
     def extract(self, *words: str, kill_at: re.Pattern[str] | None = None) -> Run:
-        """``foresight extract`` with ``words``, killed by SIGKILL as soon as a line of its output fits ``kill_at``."""
+        """Run ``foresight extract`` with ``words``; kill it when its output matches ``kill_at``."""
         run_dir = self.folder / f"run-{time.time_ns()}"
         command = [sys.executable, "-m", "foresight_cli", "extract", *words, f"hydra.run.dir={run_dir}"]
         output = self.folder / "output.txt"
         began, start = datetime.now(), time.monotonic()
         with output.open("w") as out:
             process = subprocess.Popen(command, cwd=self.folder, env=self._env, stdout=out, stderr=subprocess.STDOUT)
-        memory = own = 0.0
+        memory = anonymous = 0.0
         while process.poll() is None:
-            memory, own = max(memory, _status(process.pid, "VmHWM")), max(own, _status(process.pid, "RssAnon"))
+            memory = max(memory, _status(process.pid, "VmHWM"))
+            anonymous = max(anonymous, _status(process.pid, "RssAnon"))
             if kill_at is not None and kill_at.search(output.read_text()):
                 process.send_signal(signal.SIGKILL)
                 process.wait()
@@ -106,11 +107,11 @@ class Typed:
             raise SystemExit(f"{' '.join(command)} failed:\n{output.read_text()[-4000:]}")
         log = next(run_dir.glob("*.log"), None)
         lines = [] if log is None else _dated(log.read_text(encoding="utf-8"), began)
-        return Run(seconds, memory, own, lines, process.returncode)
+        return Run(seconds, memory, anonymous, lines, process.returncode)
 
 
 def _status(pid: int, key: str) -> float:
-    """Gigabytes; 0 once the process is gone."""
+    """Return a value of the process's status in gigabytes; 0 after its end."""
     try:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -130,12 +131,12 @@ def rehearse(
     """Build one model and extract ``PICTURES`` pictures in every way that a user might.
 
     Args:
-        folder: to work in.
-        name: the hub id.
-        words: of the command that say which model and layers.
-        build: writes the checkpoint into a hub cache, and says where its snapshot is.
-        subfolder: of the snapshot, where the weights are.
-        thorough: from the folder itself too, which has to be hashed; and killed and resumed.
+        folder: working folder.
+        name: hub id.
+        words: words of the command that select model and layers.
+        build: writes the checkpoint into a hub cache, and returns the folder of its snapshot.
+        subfolder: subfolder of the snapshot with the weights.
+        thorough: also run from the snapshot's folder, which must be hashed; and kill and resume a run.
     """
     hub = folder / "hub"
     snapshot = build(hub)
@@ -166,7 +167,7 @@ def rehearse(
 
 
 def _bytes(cache: Path) -> dict[str, str]:
-    """SHA-256 of every shard of a cache, by its place."""
+    """Return the SHA-256 of every shard of a cache, by its path."""
     shards = sorted(cache.rglob("shard-*.safetensors"))
     return {str(path.relative_to(cache)): hashlib.sha256(path.read_bytes()).hexdigest() for path in shards}
 
@@ -179,7 +180,9 @@ def _qwen(folder: Path, size: Size, *, thorough: bool) -> Rehearsal:
 def main() -> None:
     """Rehearse every model, and write :data:`RESULT`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, help="a place with 20 GB; default: the folder for temporary files")
+    parser.add_argument(
+        "--folder", type=Path, help="a folder with 20 GB of free disk; default: the folder for temporary files"
+    )
     place = parser.parse_args().folder
     with tempfile.TemporaryDirectory(dir=place) as temporary:
         folder = Path(temporary)
@@ -212,11 +215,11 @@ def _page(done: list[Rehearsal]) -> str:
             "",
             f"Published configs, file names, key names and shards with random bfloat16 weights, as a hub cache without "
             f"network; {PICTURES} pictures of {SIDE} x {SIDE}; `layer=all pooling=all rows_per_shard=1`. Memory is the "
-            "resident memory of the whole process at its highest; most of it is the weight files mapped into memory, "
-            "which the system takes back when it needs to, so what is in no file is given too.",
+            "peak resident memory of the whole process. Most of it is weight files mapped into memory, which the "
+            "system can free at any time, so the memory without mapped files is shown too.",
             "",
             "| checkpoint | weights | numbers | whole command | until the weights are read | network, each picture "
-            "| memory | in no file | typed again |",
+            "| memory | without mapped files | repeated |",
             "|---|---|---|---|---|---|---|---|---|",
             *rows,
             "",
@@ -254,13 +257,13 @@ def _thorough(rehearsal: Rehearsal) -> list[str]:
     assert rehearsal.resumed is not None
     hashed = rehearsal.local.number(r"hashed \S+ GB of weights in (\S+) s")
     return [
-        f"{rehearsal.name} beside that:",
+        f"More runs of {rehearsal.name}:",
         "",
         f"- From its folder (`model.checkpoint=DIR`), whose {rehearsal.weights_gb:.1f} GB are hashed for the key: "
-        f"{_seconds(hashed)} for the hash, {rehearsal.local.seconds:.0f} s in all; typed again "
-        f"{rehearsal.local_again.seconds:.2f} s, as the hash is remembered.",
-        f"- Killed by SIGKILL after its first picture and typed again: {rehearsal.resumed.seconds:.0f} s; the shards "
-        f"{'are byte for byte' if rehearsal.same_bytes else 'DIFFER from'} those of an unbroken run.",
+        f"{_seconds(hashed)} for the hash, {rehearsal.local.seconds:.0f} s in total; repeated "
+        f"{rehearsal.local_again.seconds:.2f} s, because the hash is remembered.",
+        f"- Killed by SIGKILL after its first picture and started again: {rehearsal.resumed.seconds:.0f} s; the shards "
+        f"{'are byte for byte' if rehearsal.same_bytes else 'DIFFER from'} those of an uninterrupted run.",
     ]
 
 
@@ -269,8 +272,8 @@ def _goals(done: list[Rehearsal]) -> list[str]:
     again = max(run.seconds for r in done for run in (r.again, r.local_again) if run is not None)
     lines = [
         (f"peak memory below {MEMORY_GB:g} GB", f"{memory:.1f} GB", memory < MEMORY_GB),
-        (f"a command that finds its work done in under {AGAIN_SECONDS:g} s", f"{again:.2f} s", again < AGAIN_SECONDS),
-        ("a killed run ends in the same bytes", str(done[-1].same_bytes), bool(done[-1].same_bytes)),
+        (f"a command whose work is done takes under {AGAIN_SECONDS:g} s", f"{again:.2f} s", again < AGAIN_SECONDS),
+        ("a killed run ends with the same bytes", str(done[-1].same_bytes), bool(done[-1].same_bytes)),
     ]
     return ["| goal | measured | met |", "|---|---|---|"] + [
         f"| {goal} | {value} | {'yes' if met else '**no**'} |" for goal, value, met in lines

@@ -1,6 +1,6 @@
-"""A million rows: `foresight analyze` over made-up latents in shards, against what the disk and the processor allow.
+"""A million rows: `foresight analyze` over made-up latents in shards, against the limits of disk and processor.
 
-Run by ``make bench-scale``; takes 8 GB of disk, which it gives back, and about half an hour on two cores.
+Run by ``make bench-scale``; takes 8 GB of disk (freed at the end), and about half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from foresight_cli.results import Analysis, load_results
 RESULT = Path(__file__).parent / "SCALE.md"
 SIZES = (10_000, 50_000, 1_000_000)
 IN_MEMORY = 50_000
-"""The size whose answer is also computed from all rows in memory, by the measures that do not stream."""
+"""The size for which the results are also computed from all rows in memory, by the measures that do not stream."""
 SHARE, MEMORY_GB, GROWTH = 0.5, 4.0, 1.1
-"""Goals: of the machine's limit, at most; a row of the largest set against one of the smallest, at most."""
+"""Goals: least share of the machine's limit; peak memory; cost of a row of the largest set over one of the smallest."""
 WORDS = ("weights=tiny", "layer=final", "pooling=channel_mean", "source.pooling=channel_mean", "permutations=19")
 FEWER = 2000
-"""Rows that are drawn for the verdict of all but the largest set, to save time; of that as many as foresight draws."""
-SAID = re.compile(r"^every row: read and added up in ([0-9.]+) s", re.M)
+"""Rows drawn for the verdict of all but the largest set, to save time; for the largest, foresight's default."""
+PASS_SECONDS = re.compile(r"^every row: read and added up in ([0-9.]+) s", re.M)
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class Run:
     """One analysis.
 
     Attributes:
-        rows: in the cache.
-        seconds: of the whole command.
-        adding: of these, of the pass over every row, its reading included.
-        memory_gb: the highest resident memory of the process.
-        limit: rows a second of a single-precision product, measured just before and after; the faster of the two.
-        results: what it found.
+        rows: number of rows in the cache.
+        seconds: time of the whole command.
+        adding: time of the pass over every row, reading included.
+        memory_gb: peak resident memory of the process.
+        limit: rows per second of a single-precision product, measured just before and after; the faster of the two.
+        results: its results.
     """
 
     rows: int
@@ -58,13 +58,13 @@ class Run:
 
     @property
     def speed(self) -> float:
-        """Rows a second of the pass."""
+        """Rows per second of the pass."""
         return self.rows / self.adding
 
 
 @dataclass(frozen=True)
 class Whole:
-    """The answer from all rows in memory."""
+    """Results from all rows in memory."""
 
     cka: float
     r2: float
@@ -72,30 +72,30 @@ class Whole:
 
 
 def analyze(cache: Path, rows: int, *more: str) -> Run:
-    """``foresight analyze`` with its own settings and ``more``, in a process of its own."""
+    """Run ``foresight analyze`` with :data:`WORDS` and ``more``, in a separate process."""
     folder = cache / "run"
     shutil.rmtree(folder, ignore_errors=True)
     words = ["analyze", f"cache_dir={cache}", f"hydra.run.dir={folder}", *WORDS, *more]
     limit = product_limit()
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as output:
         begin, peak = time.perf_counter(), 0.0
-        process = subprocess.Popen([sys.executable, "-m", "foresight_cli", *words], stdout=said)
+        process = subprocess.Popen([sys.executable, "-m", "foresight_cli", *words], stdout=output)
         while process.poll() is None:
             peak = peak_gb(process.pid) or peak
             time.sleep(0.2)
         seconds = time.perf_counter() - begin
-        said.seek(0)
-        found = SAID.search(said.read())
-    if process.returncode or not found:
+        output.seek(0)
+        match = PASS_SECONDS.search(output.read())
+    if process.returncode or not match:
         raise SystemExit(f"foresight analyze failed over {cache}")
     results = load_results(folder / "results.yaml")
     assert isinstance(results, Analysis)
     limit = max(limit, product_limit())
-    return Run(rows, seconds, float(found[1]), peak, limit, results)
+    return Run(rows, seconds, float(match[1]), peak, limit, results)
 
 
 def peak_gb(pid: int) -> float | None:
-    """The highest resident memory of a process so far; ``wait4`` would tell that of whoever started it, if larger."""
+    """Return the peak resident memory of a process so far; ``wait4`` would count that of its parent, if larger."""
     try:
         return int(re.findall(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)[0]) * 1024 / 1e9
     except (OSError, IndexError):  # it has just ended
@@ -103,7 +103,7 @@ def peak_gb(pid: int) -> float | None:
 
 
 def product_limit() -> float:
-    """Rows a second if every product of the sums ran at the speed of a square single-precision one."""
+    """Return rows per second if every product of the sums ran at the speed of a square single-precision one."""
     a, b = (torch.randn(8192, SOURCE) for _ in range(2))
     a.T @ b
     begin = time.perf_counter()
@@ -114,7 +114,7 @@ def product_limit() -> float:
 
 
 def disk_limit(entries: tuple[Entry, Entry]) -> float:
-    """Rows a second that the disk gives, the system's own cache emptied of the files first."""
+    """Return rows per second that the disk reads, after the files are dropped from the system's cache."""
     files = [file for entry in entries for file in entry.shard_files().values()][:60]
     size = 0
     for file in files:
@@ -129,23 +129,23 @@ def disk_limit(entries: tuple[Entry, Entry]) -> float:
 
 
 def in_memory(cache: Path, rows: int) -> Whole:
-    """What the measures that want all rows at once say."""
+    """Return the results of the measures that need all rows at once."""
     x, y = (latents.values.double() for latents in join(*(load(entry) for entry in make(cache, rows))))
     return Whole(linear_cka(x, y), linear_probe(x, y, reach=float("inf")).r2, pca_dimension(x))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=Path("outputs/bench-scale"), help="where the latents are made")
+    parser.add_argument("--folder", type=Path, default=Path("outputs/bench-scale"), help="the folder for the latents")
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     runs, disk, whole = [], float("inf"), None
-    for rows in sorted(asked.rows):
-        cache = asked.folder / str(rows)
+    for rows in sorted(arguments.rows):
+        cache = arguments.folder / str(rows)
         try:
             entries = make(cache, rows)
             disk = disk_limit(entries)
-            runs.append(analyze(cache, rows, *([f"max_rows={FEWER}"] if rows < max(asked.rows) else [])))
+            runs.append(analyze(cache, rows, *([f"max_rows={FEWER}"] if rows < max(arguments.rows) else [])))
             whole = in_memory(cache, rows) if rows == IN_MEMORY else whole
         finally:
             shutil.rmtree(cache, ignore_errors=True)
@@ -154,19 +154,19 @@ def main() -> None:
 
 
 def table(runs: list[Run], disk: float, whole: Whole | None) -> str:
-    """Markdown."""
+    """Return the page as Markdown."""
     last = runs[-1]
     lines = [
         "# A million rows",
         "",
         f"Written by `make bench-scale`. {SOURCE} and {TARGET} columns in bfloat16, shards of 4,096 rows. "
-        f"`foresight analyze {' '.join(WORDS)}`: tests and verdict on 5,000 drawn rows ({FEWER:,} but of the largest "
-        "set), a pass over every row for R², CKA and both spectra. Each ran once.",
+        f"`foresight analyze {' '.join(WORDS)}`: tests and verdict on drawn rows (5,000 of the largest set, {FEWER:,} "
+        "of the others), a pass over every row for R², CKA and both spectra. Each ran once.",
         "",
         described(),
         "",
-        f"Limits: the disk gives {disk:,.0f} rows/s; a single-precision product (of full squares, though ours are "
-        "symmetric and in double precision) allows the rows/s in the table, which binds.",
+        f"Limits: the disk reads {disk:,.0f} rows/s; a single-precision product (of full squares, though ours are "
+        "symmetric and in double precision) allows the rows/s in the table, which is the lower limit.",
         "",
         "| rows | whole command | the pass | rows/s | product allows | share | peak memory | R² every row (drawn) | "
         "CKA every row (drawn) |",
@@ -186,16 +186,16 @@ def table(runs: list[Run], disk: float, whole: Whole | None) -> str:
         _goal(f"Share of the limit at {last.rows:,} rows", last.speed / min(last.limit, disk), SHARE, "{:.0%}"),
         _goal(f"Peak memory at {last.rows:,} rows", last.memory_gb, MEMORY_GB, "{:.2f} GB", most=True),
         _goal(
-            f"What a row costs at {last.rows:,}, against {runs[0].rows:,}",
+            f"Cost of a row at {last.rows:,}, against {runs[0].rows:,}",
             runs[0].speed / last.speed,
             GROWTH,
             "{:.2f}x",
             most=True,
         ),
         "",
-        "The rest of the whole command hardly grows with the rows: the drawn ones, and after the pass a few dozen "
-        "Cholesky decompositions. More rows teach a probe more: R² on every row may lie above what the drawn rows "
-        "allow.",
+        "The rest of the whole command hardly grows with the rows: it is the work on the drawn rows and, after the "
+        "pass, a few dozen Cholesky decompositions. A probe learns more from more rows: R² on every row may be above "
+        "the interval of the drawn rows.",
     ]
     for run in runs:
         if run.rows == IN_MEMORY and whole is not None:

@@ -1,4 +1,4 @@
-"""What the measures cost as the rows grow: a plot and a fitted exponent."""
+"""Cost of the measures as the rows grow: a plot and a fitted exponent."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ WAYS: dict[str, tuple[Callable[[np.ndarray, np.ndarray], object], int]] = {
     "CKA, 99 permutations": (lambda x, y: dependence([Space(x)], [Space(y)], permutations=99, measures=("cka",)), 8000),
     "ridge probe, 5 folds": (lambda x, y: linear_probe(x, y), 8000),
 }
-"""Each measure, and the largest n that is worth its time here."""
+"""Each measure, and the largest n at which it is run."""
 
 
 def measured() -> dict[str, list[tuple[int, float]]]:
-    """Seconds of one run at each n, by measure."""
-    found: dict[str, list[tuple[int, float]]] = {name: [] for name in WAYS}
+    """Measure the seconds of one run at each n, by measure."""
+    points: dict[str, list[tuple[int, float]]] = {name: [] for name in WAYS}
     for n in SIZES:
         x, y = spaces(n, COLUMNS, COLUMNS)
         for name, (way, most) in WAYS.items():
             if n <= most:
                 start = time.perf_counter()
                 way(x, y)
-                found[name].append((n, time.perf_counter() - start))
-    return found
+                points[name].append((n, time.perf_counter() - start))
+    return points
 
 
 def exponent(points: list[tuple[int, float]]) -> float:
-    """The slope of log seconds on log n over the three largest n, where what does not grow no longer shows."""
+    """Return the slope of log seconds on log n over the three largest n, where constant costs matter least."""
     n, seconds = np.log(np.array(points[-3:])).T
     return float(np.polyfit(n, seconds, 1)[0])
 
 
 def section() -> list[str]:
-    """Measure, draw, and say it in Markdown."""
-    found = measured()
-    draw(found)
+    """Measure, draw the plot, and return the section as Markdown."""
+    by_measure = measured()
+    draw(by_measure)
     lines = [
         f"{COLUMNS} columns on both sides, one run each.",
         "",
@@ -59,22 +59,22 @@ def section() -> list[str]:
         "| measure | " + " | ".join(f"n = {n}" for n in SIZES) + " | exponent |",
         "|---|" + "---:|" * (len(SIZES) + 1),
     ]
-    for name, points in found.items():
+    for name, points in by_measure.items():
         seconds = dict(points)
         cells = [f"{seconds[n]:.2f} s" if n in seconds else "not run" for n in SIZES]
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {exponent(points):.2f} |")
     return [*lines, "", "The exponent is the slope of log time on log n over the three largest n.", ""]
 
 
-def draw(found: dict[str, list[tuple[int, float]]]) -> None:
-    """Seconds against n, both logarithmic."""
+def draw(by_measure: dict[str, list[tuple[int, float]]]) -> None:
+    """Plot seconds against n, both logarithmic."""
     import matplotlib as mpl
 
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    for name, points in found.items():
+    for name, points in by_measure.items():
         n, seconds = zip(*points, strict=True)
         axes.loglog(n, seconds, marker="o", markersize=4, label=f"{name} (n^{exponent(points):.1f})")
     axes.set_xlabel("rows n")

@@ -1,7 +1,7 @@
-"""What stragglers, failures and spot pre-emption cost an extraction: a simulation of how shards are handed out.
+"""Simulation of the cost of stragglers, failures and spot pre-emption for an extraction.
 
-The rules are those of ``runner=ray``: a worker asks for one shard at a time, a worker that is lost costs the shard that
-it computes, its replacement reads the model again, and the shard goes to the next who is free.
+The rules are those of ``runner=ray``: a worker asks for one shard at a time. If it is lost, so is the shard that it
+computes; its replacement reads the model again, and the shard goes to the next free worker.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Cluster:
-    """Workers and their troubles.
+    """A cluster of workers and its problems.
 
     Attributes:
-        workers: how many.
-        shard_seconds: of a shard on a sound worker.
+        workers: number of workers.
+        shard_seconds: time of a shard on a normal worker.
         spread: standard deviation of the logarithm of a shard's time.
         slow_share: share of the workers that are stragglers.
-        slow_factor: how much longer they take.
-        lost_per_hour: how often a worker is lost (a crash, a spot node taken away), a worker and hour.
-        start_seconds: from a worker's loss until its replacement has read the model.
+        slow_factor: factor by which stragglers take longer.
+        lost_per_hour: losses of a worker per hour (a crash, a spot node taken away).
+        start_seconds: time from a worker's loss until its replacement has read the model.
     """
 
     workers: int
@@ -38,7 +38,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Wall clock in seconds, that of the same cluster without troubles, and the share of work done twice."""
+    """Wall time in seconds, that of the same cluster without problems, and the share of work done twice."""
 
     seconds: float
     ideal: float
@@ -46,12 +46,12 @@ class Outcome:
 
     @property
     def efficiency(self) -> float:
-        """1 where nothing is lost."""
+        """Share of the ideal speed: 1 if nothing is lost."""
         return self.ideal / self.seconds
 
 
 def simulate(cluster: Cluster, shards: int, seed: int = 0) -> Outcome:
-    """Hand out ``shards`` shards until all are done."""
+    """Simulate a cluster until ``shards`` shards are done."""
     rng = np.random.default_rng(seed)
     slow = rng.random(cluster.workers) < cluster.slow_share
     rate = cluster.lost_per_hour / 3600
@@ -66,7 +66,7 @@ def simulate(cluster: Cluster, shards: int, seed: int = 0) -> Outcome:
         now, worker = heapq.heappop(free)
         if not left and not (returned and returned[0] <= now):
             if not returned:
-                continue  # nothing left for it; the others are at work
+                continue  # no shard is left for this worker; the others are still working
             heapq.heappush(free, (returned[0], worker))
             continue
         if returned and returned[0] <= now:
@@ -95,8 +95,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=80)
     parser.add_argument("--shard-seconds", type=float, default=30.0)
     parser.add_argument("--seeds", type=int, default=5)
-    asked = parser.parse_args()
-    base = {"workers": asked.workers, "shard_seconds": asked.shard_seconds}
+    options = parser.parse_args()
+    base = {"workers": options.workers, "shard_seconds": options.shard_seconds}
     cases = {
         "nothing goes wrong": Cluster(**base),
         "5 % of the workers are 3x slower": Cluster(**base, slow_share=0.05),
@@ -106,13 +106,16 @@ def main() -> None:
         "a worker is lost every 10 min": Cluster(**base, lost_per_hour=6.0),
         "spot, and 20 % slow": Cluster(**base, lost_per_hour=1.0, slow_share=0.2),
     }
-    print(f"{asked.shards:,} shards of {asked.shard_seconds:g} s on {asked.workers} workers, {asked.seeds} seeds\n")
+    print(
+        f"{options.shards:,} shards of {options.shard_seconds:g} s on {options.workers} workers, "
+        f"{options.seeds} seeds\n"
+    )
     print("| | hours | efficiency | work done twice |\n|---|---:|---:|---:|")
     for name, cluster in cases.items():
-        outcomes = [simulate(cluster, asked.shards, seed) for seed in range(asked.seeds)]
+        outcomes = [simulate(cluster, options.shards, seed) for seed in range(options.seeds)]
         hours, efficiency, wasted = (
-            float(np.mean([value(one) for one in outcomes]))
-            for value in (lambda one: one.seconds / 3600, lambda one: one.efficiency, lambda one: one.wasted)
+            float(np.mean([value(outcome) for outcome in outcomes]))
+            for value in (lambda each: each.seconds / 3600, lambda each: each.efficiency, lambda each: each.wasted)
         )
         print(f"| {name} | {hours:.2f} | {efficiency:.0%} | {wasted:.2%} |")
 

@@ -1,7 +1,7 @@
-"""How long an extraction and its analysis take, and what holds them up, from 10^4 to 10^9 pictures.
+"""Estimates of the time of an extraction and its analysis, and of the bottleneck, from 10^4 to 10^9 pictures.
 
-Unit costs of the processor are measured here; what this machine has not (a GPU, a network) is given as an option and
-said to be. Run by ``python -m benchmarks.sizing``; docs/scaling.md shows what it printed.
+Unit costs of the processor are measured; those of a GPU and a network, which this machine does not have, are options,
+and the output marks them as given. Run by ``python -m benchmarks.sizing``; docs/scaling.md shows its output.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from foresight_cli.latents.store import SEALING_THREADS
 
 DECADES = tuple(10**k for k in range(4, 10))
 LAYERS, WIDTH, TARGET = 5, 3584, 128
-"""Of Qwen2.5-VL-7B with layer=all, and of LTX-Video, both with pooling=channel_mean."""
+"""Layers and width of Qwen2.5-VL-7B with layer=all, and width of LTX-Video, both with pooling=channel_mean."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What one of everything costs.
+    """Unit costs.
 
     Attributes:
-        gpu: pictures a second through the network on a GPU; given.
-        core: pictures a second that a core reads and prepares; measured.
+        gpu: pictures per second through the network on a GPU; given.
+        core: pictures per second that a core reads and prepares; measured.
         picture: bytes of a picture's file; given.
-        row: bytes that a picture leaves in the cache.
-        network: bytes a second that a node gets or puts; given.
-        sealing: bytes a second that the driver checks at the end, each shard once; measured.
-        adding: rows a second of the pass of ``analyze`` on a machine as this one; from benchmarks/SCALE.md.
-        sample: bytes that the driver keeps of a picture's id, label and group; measured.
+        row: bytes per picture in the cache.
+        network: bytes per second that a node reads or writes; given.
+        sealing: bytes per second that the driver checks at the end, each shard once; measured.
+        adding: rows per second of the pass of ``analyze`` on a machine like this one; from benchmarks/SCALE.md.
+        sample: bytes that the driver keeps for a picture's id, label and group; measured.
     """
 
     gpu: float
@@ -62,12 +62,12 @@ class Machines:
 
     @property
     def nodes(self) -> int:
-        """How many."""
+        """Number of nodes."""
         return -(-self.gpus // self.gpus_a_node)
 
 
 def hours(pictures: int, costs: Costs, machines: Machines) -> dict[str, float]:
-    """Of each thing that goes on, as if there were nothing else; extraction overlaps the first four."""
+    """Return the hours of each part as if it ran alone; extraction overlaps the first four."""
     seconds = {
         "start": machines.start,
         "GPUs": pictures / (costs.gpu * machines.gpus),
@@ -80,12 +80,12 @@ def hours(pictures: int, costs: Costs, machines: Machines) -> dict[str, float]:
 
 
 def driver_bytes(pictures: int, costs: Costs) -> float:
-    """What the driver's list of samples takes."""
+    """Return the size of the driver's list of samples."""
     return pictures * costs.sample
 
 
 def table(costs: Costs, machines: Machines, memory: float = 64e9) -> list[str]:
-    """Markdown: a row for each decade; the slowest part is what holds it up."""
+    """Return a Markdown table with a row for each decade; the slowest part is the bottleneck."""
     lines = [
         "| pictures | cache | GPUs | decoding | network | sealing | analysis | the driver's list | what holds it up |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|---|",
@@ -127,7 +127,7 @@ def _per_second(work: Callable[[], object], repeats: int) -> float:
 
 
 def measured_core() -> tuple[float, int]:
-    """Pictures a second that a core decodes (JPEG, 640 x 480) and resizes to 252 x 252; and the file's bytes."""
+    """Measure pictures per second that a core decodes (JPEG, 640 x 480) and resizes to 252 x 252; and the file size."""
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
     smooth = coarse.resize((640, 480), Image.Resampling.BICUBIC)
@@ -144,7 +144,7 @@ def measured_core() -> tuple[float, int]:
 
 
 def measured_sealing() -> float:
-    """Bytes a second of SHA-256 in as many threads as `Entry.seal` takes, on the cores of this machine."""
+    """Measure bytes per second of SHA-256 with the number of threads of `Entry.seal`, on this machine."""
     data = bytes(1 << 25)
     with ThreadPoolExecutor(SEALING_THREADS) as pool:
         checked = _per_second(lambda: list(pool.map(hashlib.sha256, [data] * SEALING_THREADS)), 4)
@@ -152,7 +152,7 @@ def measured_sealing() -> float:
 
 
 def measured_sample() -> float:
-    """Bytes that a sample of a folder of pictures takes in the driver's list."""
+    """Measure the bytes of a sample (of a folder of pictures) in the driver's list."""
     from foresight_cli.data import Sample
 
     tracemalloc.start()
@@ -166,29 +166,29 @@ def measured_sample() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sizing", description=__doc__)
-    parser.add_argument("--gpu", type=float, default=100.0, help="pictures/s on a GPU: foresight extract says it")
-    parser.add_argument("--adding", type=float, default=5000.0, help="rows a second of the pass: benchmarks/SCALE.md")
-    parser.add_argument("--network", type=float, default=2.5, help="GB a second of a node")
+    parser.add_argument("--gpu", type=float, default=100.0, help="pictures/s on a GPU: foresight extract prints it")
+    parser.add_argument("--adding", type=float, default=5000.0, help="rows per second of the pass: benchmarks/SCALE.md")
+    parser.add_argument("--network", type=float, default=2.5, help="GB per second of a node")
     parser.add_argument("--gpus", type=int, nargs="+", default=[8, 80])
-    asked = parser.parse_args()
+    options = parser.parse_args()
     core, picture = measured_core()
     costs = Costs(
-        gpu=asked.gpu,
+        gpu=options.gpu,
         core=core,
         picture=picture,
         row=4 * (LAYERS * WIDTH + TARGET),  # means are kept in float32
-        network=asked.network * 1e9,
+        network=options.network * 1e9,
         sealing=measured_sealing(),
-        adding=asked.adding,
+        adding=options.adding,
         sample=measured_sample(),
     )
     print(described())
     print(
         f"\nMeasured: a core prepares {costs.core:.0f} pictures/s, sealing checks {costs.sealing / 1e6:.0f} MB/s, a "
         f"sample takes {costs.sample:.0f} bytes of the driver.\nGiven: {costs.gpu:g} pictures/s a GPU, "
-        f"{costs.picture / 1e3:.0f} kB a picture, {asked.network:g} GB/s a node, {costs.adding:g} rows/s of analysis."
+        f"{costs.picture / 1e3:.0f} kB a picture, {options.network:g} GB/s a node, {costs.adding:g} rows/s of analysis."
     )
-    for gpus in asked.gpus:
+    for gpus in options.gpus:
         machines = Machines(gpus)
         print(f"\n{gpus} GPUs in {machines.nodes} {'node' if machines.nodes == 1 else 'nodes'}:\n")
         print("\n".join(table(costs, machines)))

@@ -1,4 +1,4 @@
-"""Time two ways of doing one thing in turn, A B A B ..., so that a machine that drifts drifts for both."""
+"""Timing of two alternatives in turn, A B A B ..., so that changes in the machine's speed affect both."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Row:
     """One line of the table.
 
     Attributes:
-        what: what was done.
+        what: the task.
         ours: median seconds of foresight.
-        alternative: what it is compared to.
-        theirs: median seconds of that; None for a row that has a bound in seconds instead.
-        goal: least ratio theirs / ours, or most seconds where ``theirs`` is None.
-        note: what the reader should know, the reason of a missed goal first.
-        unit: of both numbers.
-        cost: the ratio is ours / theirs, and the goal is the most it may be.
+        alternative: the alternative.
+        theirs: median seconds of the alternative; None for a row with a bound in seconds instead.
+        goal: least ratio theirs / ours, or most seconds if ``theirs`` is None.
+        note: notes for the reader, the reason of a missed goal first.
+        unit: unit of both numbers.
+        cost: True if the ratio is ours / theirs, and the goal is its maximum.
     """
 
     what: str
@@ -38,14 +38,14 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """How many times faster foresight is, or what it costs in units of the alternative."""
+        """Factor by which foresight is faster, or its cost in units of the alternative."""
         if self.theirs is None:
             return None
         return self.ours / self.theirs if self.cost else self.theirs / self.ours
 
     @property
     def met(self) -> bool:
-        """Whether the goal is met."""
+        """True if the goal is met."""
         if self.ratio is None:
             return self.ours <= self.goal
         return self.ratio <= self.goal if self.cost else self.ratio >= self.goal
@@ -54,14 +54,14 @@ class Row:
 def in_turn(
     ours: Callable[[], object], theirs: Callable[[], object], runs: int, *, warm: bool = True
 ) -> tuple[float, float]:
-    """Median seconds of both, after one warm-up of each unless they have run before."""
+    """Return the median seconds of both, after one warm-up of each unless they have run before."""
     return answered(ours, theirs, runs, warm=warm)[0]
 
 
 def answered(
     ours: Callable[[], Ours], theirs: Callable[[], Theirs], runs: int, *, warm: bool = True
 ) -> tuple[tuple[float, float], tuple[Ours, Theirs]]:
-    """Median seconds of both, and what their last timed runs answered."""
+    """Return the median seconds of both, and the results of their last timed runs."""
     if warm:
         ours()
         theirs()
@@ -77,7 +77,7 @@ def answered(
 
 
 def alone(way: Callable[[], object], runs: int) -> float:
-    """Median seconds, after one warm-up."""
+    """Return the median seconds, after one warm-up."""
     way()
     seconds = []
     for _ in range(runs):

@@ -1,1 +1,1 @@
-"""How often the verdict errs, on made-up spaces whose truth is known."""
+"""Calibration: the error rates of the verdict on made-up spaces with a known truth."""

@@ -1,9 +1,9 @@
-"""Made-up pairs of spaces whose truth is known: independent ones, ones that share what does not count, real bridges.
+"""Made-up pairs of spaces with a known truth: independent, alike only in trivial ways, or with a real bridge.
 
 Nulls and alternatives of the design (isotropic and power-law spectra, massive dimensions, heavy tails, clusters, labels
-only, repeated inputs, clips, shared latents, labels with a shared instance part, a lost attribute), and more that it
-does not name: categories that nobody labelled, picture statistics only, a few outliers only, inputs that repeat unsaid,
-curved features of colour, controls that explain only together, and a likeness that no linear map sees.
+only, repeated inputs, clips, shared latents, labels with a shared instance part, a lost attribute), and others that it
+does not name: unlabelled categories, picture statistics only, a few outliers only, undeclared repeats of inputs, curved
+features of colour, controls that explain the target only together, and a relation that is not linear.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Draw:
         x: source ``[n, d1]``.
         y: target ``[n, d2]``.
         labels: categories; None for unlabelled data.
-        groups: of the rows; None for a group each.
-        controls: what else is known of the inputs, by control name.
-        attributes: ``[n]`` by name; empty: the attribute criterion is waived.
+        groups: group of each row; None for one group per row.
+        controls: other representations of the inputs, by control name.
+        attributes: ``[n]`` by name; if empty, the attribute criterion is waived.
     """
 
     x: Matrix
@@ -40,12 +40,12 @@ class Draw:
 
 @dataclass(frozen=True)
 class Scenario:
-    """How data are made, and whether a bridge is there.
+    """A generator of data, and whether they have a bridge.
 
     Attributes:
-        name: of the table's row.
-        truth: ``no``, ``yes``, or ``boundary`` where the truth lies on a threshold.
-        draw: rows and generator to a data set.
+        name: name in the table. It also seeds the draws, so a change of name changes the data.
+        truth: ``no``, ``yes``, or ``boundary`` where the truth is on a threshold.
+        draw: returns a data set for a number of rows and a random generator.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Scenario:
 
 
 def scenarios(d1: int = WIDE, d2: int = NARROW) -> list[Scenario]:
-    """Every scenario, with sources of ``d1`` and targets of ``d2`` columns."""
+    """Return every scenario, with sources of ``d1`` and targets of ``d2`` columns."""
 
     def noise(n: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
         return _normal(rng, n, d1), _normal(rng, n, d2)
@@ -81,14 +81,14 @@ def scenarios(d1: int = WIDE, d2: int = NARROW) -> list[Scenario]:
         y += 1.5 * _normal(rng, 9, d2)[rng.integers(0, 9, n)]
         return Draw(x, y, labels=_labels(n, rng))
 
-    def label_only(share: float, *, told: bool = True) -> Callable[[int, np.random.Generator], Draw]:
+    def label_only(share: float, *, labelled: bool = True) -> Callable[[int, np.random.Generator], Draw]:
         def draw(n: int, rng: np.random.Generator) -> Draw:
             labels = _labels(n, rng)
             codes = np.unique(labels, return_inverse=True)[1]
             spaces = (
                 np.sqrt(share) * _normal(rng, 9, d)[codes] + np.sqrt(1 - share) * _normal(rng, n, d) for d in (d1, d2)
             )
-            return Draw(*spaces, labels=labels if told else None)
+            return Draw(*spaces, labels=labels if labelled else None)
 
         return draw
 
@@ -116,40 +116,40 @@ def scenarios(d1: int = WIDE, d2: int = NARROW) -> list[Scenario]:
         return draw
 
     def label_and_shared(instance: float) -> Callable[[int, np.random.Generator], Draw]:
-        """Labels carry .4 of the target, what is shared of each sample the share ``instance`` of the rest."""
+        """Labels hold .4 of the target's variance, latents shared by each sample the share ``instance`` of the rest."""
 
         def draw(n: int, rng: np.random.Generator) -> Draw:
             x, y = noise(n, rng)
             labels, common = _labels(n, rng), _normal(rng, n, 5)
             codes = np.unique(labels, return_inverse=True)[1]
-            own = np.sqrt(instance) * _spread(common, d2, rng) + np.sqrt(1 - instance) * y
-            y = np.sqrt(0.4) * _normal(rng, 9, d2)[codes] + np.sqrt(0.6) * own
+            rest = np.sqrt(instance) * _spread(common, d2, rng) + np.sqrt(1 - instance) * y
+            y = np.sqrt(0.4) * _normal(rng, 9, d2)[codes] + np.sqrt(0.6) * rest
             return Draw(_normal(rng, 9, d1)[codes] + _spread(common, d1, rng) + 0.3 * x, y, labels=labels)
 
         return draw
 
     def heavy_shared(n: int, rng: np.random.Generator) -> Draw:
-        """Real data are less even than a Gaussian: t-distributed latents and noise of uneven size."""
+        """Draw latents from a t distribution and noise of uneven size, since real data are not Gaussian."""
         x, y = noise(n, rng)
         common, size = rng.standard_t(5, (n, 12)), np.exp(0.4 * _normal(rng, n, 1))
         y = np.sqrt(0.7) * _spread(common / np.sqrt(5 / 3), d2, rng) + np.sqrt(0.3) * size / np.exp(0.16) * y
         return Draw(_spread(common, d1, rng) + 0.3 * size * x, y, labels=_labels(n, rng))
 
     def attribute(present: bool) -> Callable[[int, np.random.Generator], Draw]:
-        """Five shared directions hold .7 of the target, two of position .05: is that .05 in the source?"""
+        """Five shared directions hold .7 of the target, two of position .05, which the source holds if ``present``."""
 
         def draw(n: int, rng: np.random.Generator) -> Draw:
             x, y = noise(n, rng)
             common, position = _normal(rng, n, 5), _normal(rng, n, 2)
             y = np.sqrt(0.7) * _spread(common, d2, rng) + np.sqrt(0.05) * _spread(position, d2, rng) + np.sqrt(0.25) * y
             source = _spread(common, d1, rng) + 0.3 * x + present * _spread(position, d1, rng)
-            where = {"x": position[:, 0], "y": position[:, 1]}
-            return Draw(source, y, labels=_labels(n, rng), attributes=where)
+            attributes = {"x": position[:, 0], "y": position[:, 1]}
+            return Draw(source, y, labels=_labels(n, rng), attributes=attributes)
 
         return draw
 
     def pixel_statistics(n: int, rng: np.random.Generator) -> Draw:
-        """Both spaces hold the picture's thumbnail, and nothing else in common."""
+        """Both spaces hold the picture's thumbnail, and share nothing else."""
         x, y = noise(n, rng)
         thumbnail = _normal(rng, n, 192) / np.sqrt(1 + np.arange(192))
         y = np.sqrt(0.8) * _spread(thumbnail, d2, rng) + np.sqrt(0.2) * y
@@ -157,7 +157,7 @@ def scenarios(d1: int = WIDE, d2: int = NARROW) -> list[Scenario]:
         return Draw(_spread(thumbnail, d1, rng) + 0.3 * x, y, labels=_labels(n, rng), controls=controls)
 
     def outliers(n: int, rng: np.random.Generator) -> Draw:
-        """A few blank inputs lie far out in both spaces, at distances of their own; the rest has nothing in common."""
+        """A few blank inputs are outliers in both spaces, at different distances; the rest shares nothing."""
         x, y = noise(n, rng)
         far = (rng.random(n) < 0.04) * np.exp(0.5 * _normal(rng, n, 1)[:, 0])
         x += 10 * np.outer(far, _normal(rng, 1, d1)[0])
@@ -166,7 +166,7 @@ def scenarios(d1: int = WIDE, d2: int = NARROW) -> list[Scenario]:
         return Draw(x, y, labels=_labels(n, rng), controls=controls)
 
     def curved(n: int, rng: np.random.Generator) -> Draw:
-        """The target holds squares and products of what the source holds: related, but by no linear map."""
+        """The target holds squares and products of the source's latents: related, but by no linear map."""
         x, y = noise(n, rng)
         common = _normal(rng, n, 5)
         folded = np.stack([common[:, i] * common[:, j] for i in range(5) for j in range(i, 5)], axis=1)
@@ -174,7 +174,7 @@ def scenarios(d1: int = WIDE, d2: int = NARROW) -> list[Scenario]:
         return Draw(_spread(common, d1, rng) + 0.3 * x, y, labels=_labels(n, rng))
 
     def undeclared(n: int, rng: np.random.Generator) -> Draw:
-        """Every input four times, a little changed each time, and nobody says so."""
+        """Every input appears four times, slightly changed each time, in separate groups."""
         x, y = noise(n // 4, rng)
         rows = np.arange(n // 4 * 4) // 4
         spaces = (part[rows] + 0.05 * _normal(rng, len(rows), part.shape[1]) for part in (x, y))
@@ -198,7 +198,7 @@ def scenarios(d1: int = WIDE, d2: int = NARROW) -> list[Scenario]:
         return Draw(features(d1) + 0.2 * x, y, labels=_labels(n, rng), controls={"mean_rgb": colour})
 
     def two_controls(n: int, rng: np.random.Generator) -> Draw:
-        """Labels explain .42 of the target, the thumbnail .42 more: neither alone, but nothing is left."""
+        """Labels explain .42 of the target and the thumbnail another .42: only together do they explain it all."""
         x, y = noise(n, rng)
         labels, thumbnail = _labels(n, rng), _normal(rng, n, 12)
         codes = np.unique(labels, return_inverse=True)[1]
@@ -214,7 +214,7 @@ def scenarios(d1: int = WIDE, d2: int = NARROW) -> list[Scenario]:
         Scenario("independent, each with its own clusters", "no", clusters),
         Scenario("labels only, half of the variance", "no", label_only(0.5)),
         Scenario("labels only, 0.8 of the variance", "no", label_only(0.8)),
-        Scenario("labels only, 0.8, and nobody tells them", "no", label_only(0.8, told=False)),
+        Scenario("labels only, 0.8, and nobody tells them", "no", label_only(0.8, labelled=False)),
         Scenario("independent, every input twice", "no", repeated(2)),
         Scenario("independent, every input ten times", "no", repeated(10)),
         Scenario("independent, clips of 10 frames", "no", clips),
@@ -244,7 +244,7 @@ def _normal(rng: np.random.Generator, n: int, d: int) -> Matrix:
 
 
 def _spread(latent: Matrix, d: int, rng: np.random.Generator) -> Matrix:
-    """``latent [n, q]`` over ``d`` columns, mean variance 1 where the latent's columns add up to variance 1 each."""
+    """Spread ``latent [n, q]`` over ``d`` columns by random loadings, scaled to a mean variance of 1."""
     loadings = rng.standard_normal((latent.shape[1], d))
     scale = np.sqrt(np.square(latent.std(axis=0)).sum())
     return (latent @ loadings / scale).astype(np.float32)

@@ -1,4 +1,4 @@
-"""One made-up data set through the very code that ``foresight analyze`` runs, from the audit of duplicates on."""
+"""Simulation: the code of ``foresight analyze``, from the audit of duplicates on, applied to a made-up data set."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from foresight_cli.latents import Latents
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one data set came to.
+    """The outcome of one data set.
 
     Attributes:
-        answer: PROCEED, PIVOT or INCONCLUSIVE; ``refused`` where there was too little to measure anything.
-        dependence: whether the permutation test over all measures said p <= .05.
-        within: whether the one within categories did.
-        r2: held out.
+        answer: PROCEED, PIVOT or INCONCLUSIVE; ``refused`` where there were too few data to measure anything.
+        dependence: True if the permutation test over all measures had p <= .05.
+        within: True if the permutation test within categories had p <= .05.
+        r2: held-out R2.
     """
 
     answer: str
@@ -36,36 +36,36 @@ class Outcome:
 
 
 def run(scenario: Scenario, n: int, seed: int, permutations: int) -> Outcome:
-    """The verdict on one draw of ``scenario`` with ``n`` rows."""
-    # hash() differs from process to process
+    """Return the verdict on one draw of ``scenario`` with ``n`` rows."""
+    # not hash(), which differs from process to process
     key = int.from_bytes(hashlib.sha256(f"{scenario.name} {n} {seed}".encode()).digest()[:8], "little")
     draw = scenario.draw(n, np.random.default_rng(key))
     config = settings(seed, permutations, attributes="required" if draw.attributes else "waived")
     try:
-        found = assess(inputs_of(draw, seed), config, brief=True)
+        assessed = assess(inputs_of(draw, seed), config, brief=True)
     except ForesightError:
         return Outcome("refused")
-    p_value = {c.name: c.estimate.value if c.estimate else 1.0 for c in found.verdict.criteria}
+    p_value = {c.name: c.estimate.value if c.estimate else 1.0 for c in assessed.verdict.criteria}
     return Outcome(
-        found.verdict.answer,
+        assessed.verdict.answer,
         p_value["dependence"] <= 0.05,
         p_value["beyond categories"] <= 0.05,
-        found.pairs[found.index].r2.value,
+        assessed.pairs[assessed.index].r2.value,
     )
 
 
 def inputs_of(draw: Draw, seed: int) -> Inputs:
-    """``draw`` as the analysis takes it; every row's picture has bytes of its own, even those of repeated inputs."""
+    """Return ``draw`` as inputs of the analysis; each row's picture has different bytes, even for repeated inputs."""
     n = len(draw.x)
     ids = [f"sample{i:05d}" for i in range(n)]
-    known = {
+    table = {
         "ids": ids,
         "labels": draw.labels or [None] * n,
         "groups": draw.groups or ids,
         "attributes": {name: torch.from_numpy(np.ascontiguousarray(v)) for name, v in draw.attributes.items()},
         "pixels": torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (n, 32), dtype=np.uint8)),
     }
-    latents = [Latents(values=torch.from_numpy(np.ascontiguousarray(values)), **known) for values in (draw.x, draw.y)]
+    latents = [Latents(values=torch.from_numpy(np.ascontiguousarray(values)), **table) for values in (draw.x, draw.y)]
     rows = choose_rows([[side] for side in latents], max_rows=5000, select_share=0.0, seed=seed, skipped=[])
     spaces = [
         Representation.of(side, side, "final", "flat", "", values)
@@ -76,7 +76,7 @@ def inputs_of(draw: Draw, seed: int) -> Inputs:
 
 
 def settings(seed: int, permutations: int, *, attributes: str) -> AnalyzeConfig:
-    """The shipped thresholds; controls are judged where a scenario has them, and not asked for where it has none."""
+    """Return settings with the shipped thresholds; controls are judged if the scenario has them, and not required."""
     anything = SpaceConfig(PrecomputedConfig("precomputed", ""), None, None)
     return AnalyzeConfig(
         source=anything,
