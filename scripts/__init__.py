@@ -1,1 +1,1 @@
-"""What builds the files that ship with foresight, kept beside it so that anyone can build them again."""
+"""Scripts that build the files shipped with foresight, so that anyone can build them again."""

@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of ``results.yaml`` anew, after a field was added: ``python -m scripts.write_schema``."""
+"""Write the JSON Schema of ``results.yaml`` again, after a field was added: ``python -m scripts.write_schema``."""
 
 from foresight_cli.results.schema import SCHEMA_FILE, schema_text
 

@@ -1,4 +1,4 @@
-"""``python -m scripts.train_tiny_weights [vlm] [vae] [measure]``: all three by default; logs beside the weights."""
+"""``python -m scripts.train_tiny_weights [vlm] [vae] [measure]``: all three by default; writes logs to the weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PARTS = {"vlm": "qwen25vl", "vae": "ltxv/vae", "measure": "."}
 
 
 def main(parts: list[str]) -> None:
-    """Runs the named parts one after the other on one thread, since the thread count changes the last digits."""
+    """Run the named parts one after the other on one thread, because the thread count changes the last digits."""
     torch.set_num_threads(1)
     for part in parts or list(PARTS):
         with (FOLDER / f"{part}.log").open("w") as file:

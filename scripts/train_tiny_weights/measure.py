@@ -1,4 +1,4 @@
-"""What the saved checkpoints can do, on the 512 drawings of seed 0, which no training step has seen."""
+"""Measurement of the saved checkpoints on the 512 drawings of seed 0, which were not used in training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ READOUT_SEED, PENALTIES = 3, np.logspace(-6, 6, 25)
 
 
 def measure(folder: Path, log: Log) -> None:
-    """Logs captions, reconstruction, linear readouts and timings of the checkpoints in ``folder``."""
+    """Log captions, reconstruction, linear readouts and timings of the checkpoints in ``folder``."""
     test = Shapes(seed=0)
     vae = AutoencoderKLLTXVideo.from_pretrained(folder / "ltxv/vae", torch_dtype=torch.float32).eval()
     vlm = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder / "qwen25vl", dtype=torch.float32).eval()
@@ -61,7 +61,7 @@ def measure(folder: Path, log: Log) -> None:
 def captions(
     vlm: Qwen2_5_VLForConditionalGeneration, tokenizer: AutoTokenizer, pictures: list[Image.Image]
 ) -> list[str]:
-    """Greedy captions."""
+    """Generate greedy captions."""
     prompt = words.chat(tokenizer, language.VISUAL_TOKENS)
     patches = language.to_patches(pictures, language.processor())
     ids = vlm.generate(**language.inputs(vlm, [prompt] * len(pictures), patches), do_sample=False, max_new_tokens=16)
@@ -70,7 +70,7 @@ def captions(
 
 @torch.no_grad()
 def hidden(vlm: Qwen2_5_VLForConditionalGeneration, tokenizer: AutoTokenizer, shapes: Shapes) -> dict[str, Tensor]:
-    """The mean over the image tokens ``[n, 64]`` after each of ``LAYERS``; final is after the norm."""
+    """Return the mean over the image tokens ``[n, 64]`` after each of ``LAYERS``; final is after the norm."""
     prompt, images, rows = words.chat(tokenizer, language.VISUAL_TOKENS), language.processor(), []
     for start in range(0, len(shapes.samples), 32):
         pictures = [shapes.image(i) for i in range(start, min(start + 32, len(shapes.samples)))]
@@ -83,38 +83,38 @@ def hidden(vlm: Qwen2_5_VLForConditionalGeneration, tokenizer: AutoTokenizer, sh
 
 @torch.no_grad()
 def margins(vae: AutoencoderKLLTXVideo, pictures: list[Image.Image]) -> list[float]:
-    """For each picture, by how many dB the PSNR of its reconstruction exceeds that of its mean colour."""
+    """Return for each picture the PSNR of its reconstruction minus that of its mean colour, in dB."""
     clips = video.to_tensor([np.asarray(picture) for picture in pictures])
     rebuilt = vae.decode(vae.encode(clips).latent_dist.mean).sample
-    mine = (rebuilt - clips).square().mean((1, 2, 3, 4))
+    error = (rebuilt - clips).square().mean((1, 2, 3, 4))
     flat = (clips - clips.mean((-1, -2), keepdim=True)).square().mean((1, 2, 3, 4))
-    return (10 * torch.log10(flat / mine)).tolist()
+    return (10 * torch.log10(flat / error)).tolist()
 
 
 def _report_captions(vlm: Qwen2_5_VLForConditionalGeneration, tokenizer: AutoTokenizer, test: Shapes, log: Log) -> None:
-    said = [
+    texts = [
         text
         for start in range(0, len(test.samples), 32)
         for text in captions(vlm, tokenizer, [test.image(i) for i in range(start, start + 32)])
     ]
-    got, want = [_slots(text) for text in said], [_slots(caption(sample)) for sample in test.samples]
+    got, want = [_slots(text) for text in texts], [_slots(caption(sample)) for sample in test.samples]
     right = {slot: np.array([a.get(slot) == b[slot] for a, b in zip(got, want, strict=True)]) for slot in want[0]}
     for slot, hits in right.items():
-        log(f"vlm captions of {len(said)} drawings, {slot} right: {hits.mean():.3f}")
+        log(f"vlm captions of {len(texts)} drawings, {slot} right: {hits.mean():.3f}")
     log(
         f"vlm captions, shape, colour and place right: {(right['shape'] & right['colour'] & right['place']).mean():.3f}"
     )
-    exact = [a == caption(b) for a, b in zip(said, test.samples, strict=True)]
+    exact = [a == caption(b) for a, b in zip(texts, test.samples, strict=True)]
     log(f"vlm captions, every word right: {np.mean(exact):.3f}")
 
 
 def _slots(text: str) -> dict[str, str]:
-    """Size, colour, shape and place of a caption; {} if it is no caption."""
+    """Return size, colour, shape and place of a caption; {} if the text is not a caption."""
     parts = text.split(" ", 6)
     if len(parts) < 7 or [parts[0], *parts[4:6]] != ["a", "at", "the"]:
         return {}
-    known = parts[1] in SIZES and parts[2] in COLOURS
-    return dict(zip(("size", "colour", "shape", "place"), (*parts[1:4], parts[6]), strict=True)) if known else {}
+    valid = parts[1] in SIZES and parts[2] in COLOURS
+    return dict(zip(("size", "colour", "shape", "place"), (*parts[1:4], parts[6]), strict=True)) if valid else {}
 
 
 def _report_reconstruction(vae: AutoencoderKLLTXVideo, test: Shapes, log: Log) -> None:
@@ -130,7 +130,7 @@ def _report_reconstruction(vae: AutoencoderKLLTXVideo, test: Shapes, log: Log) -
 
 
 def _readout(fit: Tensor, train: Shapes, held_out: Tensor, test: Shapes) -> str:
-    """R2 on ``test`` of ridge regressions whose penalty was chosen by leave-one-out on ``train``."""
+    """Return R2 on ``test`` of ridge regressions with penalties chosen by leave-one-out on ``train``, as a text."""
     targets = {k: [s.attributes[k] for s in train.samples] for k in FACTORS}
     model = RidgeCV(alphas=PENALTIES, alpha_per_target=True).fit(fit.double().numpy(), np.array([*targets.values()]).T)
     predicted = model.predict(held_out.double().numpy())

@@ -38,7 +38,7 @@ CHAT_TEMPLATE = """\
 
 
 def build(vocabulary: int = 448) -> PreTrainedTokenizerFast:
-    """A tokenizer in which every word of a caption is one token and any other text falls back to bytes."""
+    """Train a tokenizer in which every word of a caption is one token; other text falls back to bytes."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -62,7 +62,7 @@ def build(vocabulary: int = 448) -> PreTrainedTokenizerFast:
 
 
 def chat(tokenizer: PreTrainedTokenizerFast, visual_tokens: int) -> list[int]:
-    """Token ids of the chat up to the assistant's turn, with one picture of ``visual_tokens`` tokens."""
+    """Return the token ids of the chat up to the assistant's turn, with one picture of ``visual_tokens`` tokens."""
     messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": PROMPT}]}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     text = text.replace("<|image_pad|>", "<|image_pad|>" * visual_tokens)

@@ -1,4 +1,4 @@
-"""The tiny LTX-Video VAE: learns to rebuild crops of the drawings, then whole drawings."""
+"""Training of the tiny LTX-Video VAE: it learns to reconstruct crops of the drawings, then whole drawings."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Log = Callable[[str], None]
 
 CHANNELS = (16, 32, 64, 64)
 STAGES = ((64, 16, 1700), (96, 8, 400), (256, 2, 300))
-"""(pixels of a crop, crops a step, steps), one after the other."""
+"""(pixels of a crop, crops per step, steps), one after the other."""
 
 LEARNING_RATE, CLIP, KL = 1.5e-4, 0.1, 1e-6
 POOL_SEED, POOL_PER_CATEGORY, POOL_STEPS = 1000, 100, 1000
 
 
 def build(seed: int = 0) -> AutoencoderKLLTXVideo:
-    """An untrained VAE of 3.6M parameters: 128 latent channels, 32x32 pixels a latent."""
+    """Return an untrained VAE of 3.6M parameters: 128 latent channels, 32x32 pixels per latent."""
     torch.manual_seed(seed)
     ones = (1,) * (len(CHANNELS) + 1)
     vae = AutoencoderKLLTXVideo(
@@ -46,7 +46,7 @@ def build(seed: int = 0) -> AutoencoderKLLTXVideo:
 
 
 def _pass_through(conv: nn.Conv3d) -> None:
-    """An orthogonal map at the kernel's centre plus a little noise; from the default init it learns the mean image."""
+    """Initialise with an orthogonal map at the centre plus noise; from the default init only the mean is learnt."""
     out, width, frames, height, _ = conv.weight.shape
     centre = nn.init.orthogonal_(torch.empty(out, width)) / frames
     with torch.no_grad():
@@ -57,7 +57,7 @@ def _pass_through(conv: nn.Conv3d) -> None:
 
 
 def train(folder: Path, log: Log) -> None:
-    """Trains from scratch and saves into ``folder``."""
+    """Train from scratch and save into ``folder``."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     vae = build()
@@ -74,19 +74,19 @@ def train(folder: Path, log: Log) -> None:
         spread = (crops - crops.mean((-1, -2), keepdim=True)).square().mean().item()
         margins.append((error, spread))
         if (step + 1) % 100 == 0:
-            mine, mean = np.mean(margins, axis=0)
+            rebuilt, mean = np.mean(margins, axis=0)
             margins.clear()
             seconds = time.monotonic() - start
             log(
                 f"vae step {step + 1}/{total}, crops of {crops.shape[-1]}: "
-                f"{10 * math.log10(mean / mine):.2f} dB over their mean colour, {seconds:.0f} s"
+                f"{10 * math.log10(mean / rebuilt):.2f} dB over their mean colour, {seconds:.0f} s"
             )
     save(vae, folder)
     log(f"vae trained in {time.monotonic() - start:.0f} s")
 
 
 def save(vae: AutoencoderKLLTXVideo, folder: Path) -> None:
-    """Sets the latents' per-channel mean and standard deviation from 256 drawings, and writes bfloat16 files."""
+    """Set the latents' per-channel mean and standard deviation from 256 drawings, and write bfloat16 files."""
     mean, std = _statistics(vae)
     vae.latents_mean.copy_(mean)
     vae.latents_std.copy_(std)
@@ -117,7 +117,7 @@ def _batches(rng: np.random.Generator) -> Iterator[Tensor]:
 
 
 def _crop(picture: np.ndarray, at: dict[str, float], pixels: int, rng: np.random.Generator) -> np.ndarray:
-    """A crop whose centre is, in four of five cases, within half its width of the object's centre."""
+    """Return a crop whose centre is, in four of five cases, within half its width of the object's centre."""
     room = picture.shape[0] - pixels
     corner = rng.integers(room + 1, size=2)
     if rng.random() < 0.8:
@@ -127,13 +127,13 @@ def _crop(picture: np.ndarray, at: dict[str, float], pixels: int, rng: np.random
 
 
 def to_tensor(pictures: list[np.ndarray]) -> Tensor:
-    """Pictures as ``[n, 3, 1, height, width]`` in [-1, 1]: still clips of one frame."""
+    """Convert pictures to ``[n, 3, 1, height, width]`` in [-1, 1]: clips of one frame."""
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)[:, :, None].float() / 127.5 - 1
 
 
 @torch.no_grad()
 def encode(vae: AutoencoderKLLTXVideo, shapes: Shapes) -> Tensor:
-    """Posterior means ``[n, 128, 8, 8]`` of all drawings."""
+    """Return the posterior means ``[n, 128, 8, 8]`` of all drawings."""
     chunks = [range(i, min(i + 16, len(shapes.samples))) for i in range(0, len(shapes.samples), 16)]
     return torch.cat(
         [vae.encode(to_tensor([np.asarray(shapes.image(i)) for i in c])).latent_dist.mean[:, :, 0] for c in chunks]

@@ -1,4 +1,4 @@
-"""The tiny VLM's vision tower, taught alone first: captions alone leave it blind to shapes for thousands of steps."""
+"""Pretraining of the tiny VLM's vision tower: from captions alone it would not see shapes for thousands of steps."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LEAST_VARIANCE = 1e-3
 
 
 def pretrain(tower: nn.Module, images: Qwen2VLImageProcessorPil, log: Log) -> None:
-    """Teaches ``tower`` to tell shape, colour and size from 56x56 crops around the object, through a linear head.
+    """Train ``tower`` to recognise shape, colour and size from 56x56 crops around the object, through a linear head.
 
-    A crop is a quarter of a picture: four times as fast, and the object is not lost among empty tokens.
+    A crop is a quarter of a picture: it is four times as fast, and the object is not lost among empty tokens.
     """
     torch.manual_seed(0)
     rng, start = np.random.default_rng(0), time.monotonic()
@@ -66,7 +66,7 @@ def pretrain(tower: nn.Module, images: Qwen2VLImageProcessorPil, log: Log) -> No
 
 
 def patchify(pictures: Tensor, images: Qwen2VLImageProcessorPil) -> Tensor:
-    """What the image processor makes of 8-bit pictures ``[n, 3, h, w]``, in one go: ``[n, patches, 1176]``."""
+    """Compute the image processor's patches of 8-bit pictures ``[n, 3, h, w]`` at once: ``[n, patches, 1176]``."""
     mean, std = (torch.tensor(values)[:, None, None] for values in (images.image_mean, images.image_std))
     rows, columns = (pixels // 28 for pixels in pictures.shape[-2:])
     patches = ((pictures.float() / 255 - mean) / std).reshape(len(pictures), 3, rows, 2, 14, columns, 2, 14)
@@ -75,9 +75,9 @@ def patchify(pictures: Tensor, images: Qwen2VLImageProcessorPil) -> Tensor:
 
 
 def _whiten(embedding: nn.Conv3d, patches: Tensor) -> None:
-    """Fixes the patch embedding to the main components of patches that hold an edge, each scaled to one variance.
+    """Fix the patch embedding to the main components of patches with an edge, each scaled to the same variance.
 
-    From random weights the constant part of a patch, a thousand times the rest, drowns its edges.
+    With random weights the constant part of a patch is a thousand times larger than its edges and hides them.
     """
     frames = patches.flatten(0, 1).reshape(-1, 3, 2, 196)[:, :, 0].double()
     frames = frames[frames.std(2).sum(1) > 0.2].flatten(1)
@@ -91,7 +91,7 @@ def _whiten(embedding: nn.Conv3d, patches: Tensor) -> None:
 
 
 def small(picture: Image.Image) -> Tensor:
-    """The picture resized to 112x112, as 8-bit ``[3, 112, 112]``."""
+    """Return the picture resized to 112x112, as 8-bit ``[3, 112, 112]``."""
     return torch.from_numpy(np.array(picture.resize((PIXELS, PIXELS), Image.Resampling.BICUBIC))).permute(2, 0, 1)
 
 
@@ -104,7 +104,7 @@ def _crop(pictures: Tensor, centres: Tensor, rng: np.random.Generator) -> Tensor
 
 
 def mirror(pictures: Tensor, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
-    """Each picture in one of its eight positions, and what was done to it: upside down, left to right, axes swapped."""
+    """Flip each picture at random; return what was done too: upside down, left to right, axes swapped."""
     done = []
     for change in (lambda c: c.flip(2), lambda c: c.flip(3), lambda c: c.transpose(2, 3)):
         done.append(rng.random(len(pictures)) < 0.5)

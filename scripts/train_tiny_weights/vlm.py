@@ -1,4 +1,4 @@
-"""The tiny Qwen2.5-VL: 28 narrow decoder layers that learn to caption the drawings, on a vision tower taught before."""
+"""Training of the tiny Qwen2.5-VL: 28 narrow decoder layers learn to caption drawings, on a pretrained vision tower."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Log = Callable[[str], None]
 
 PIXELS, VISUAL_TOKENS = 112, 16
 STEPS, BATCH, LEARNING_RATE, WARMUP, CLIP = 1500, 32, 1e-3, 100, 1.0
-VISION_SHARE = 0.3  # of the learning rate, for the tower that has learnt already
+VISION_SHARE = 0.3  # of the learning rate, for the tower, which is pretrained
 POOL_SEED, POOL_PER_CATEGORY, POOL_STEPS = 2000, 400, 500
 IGNORED = -100
 
@@ -36,7 +36,7 @@ ROPE_BASE = 4.0
 
 
 def build(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen2_5_VLForConditionalGeneration:
-    """An untrained model of 1.7M parameters; 112x112 pixels become 16 visual tokens."""
+    """Return an untrained model of 1.7M parameters; 112x112 pixels become 16 visual tokens."""
     torch.manual_seed(seed)
     token = tokenizer.convert_tokens_to_ids
     config = Qwen2_5_VLConfig(
@@ -78,12 +78,12 @@ def build(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen2_5_VLForCon
 
 
 def processor() -> Qwen2VLImageProcessorPil:
-    """Qwen's image processor; pictures from 56x56 pixels up keep their size."""
+    """Return Qwen's image processor; pictures from 56x56 pixels up keep their size."""
     return Qwen2VLImageProcessorPil(min_pixels=56 * 56, max_pixels=28 * 28 * 1280)
 
 
 def train(folder: Path, log: Log) -> None:
-    """Trains from scratch and saves into ``folder``."""
+    """Train from scratch and save into ``folder``."""
     torch.manual_seed(0)
     tokenizer, images, rng = words.build(), processor(), np.random.default_rng(0)
     tokenizer.save_pretrained(folder)
@@ -116,7 +116,7 @@ def train(folder: Path, log: Log) -> None:
 
 
 def save(model: Qwen2_5_VLForConditionalGeneration, folder: Path) -> None:
-    """Writes the model in bfloat16."""
+    """Write the model in bfloat16."""
     half = Qwen2_5_VLForConditionalGeneration(model.config)
     half.load_state_dict(model.state_dict())
     half.generation_config = model.generation_config
@@ -126,14 +126,14 @@ def save(model: Qwen2_5_VLForConditionalGeneration, folder: Path) -> None:
 
 
 def to_patches(pictures: list[Image.Image], images: Qwen2VLImageProcessorPil) -> Tensor:
-    """Patches ``[n, 64, 1176]`` of pictures resized to 112x112."""
+    """Return patches ``[n, 64, 1176]`` of pictures resized to 112x112."""
     small = [picture.resize((PIXELS, PIXELS), Image.Resampling.BICUBIC) for picture in pictures]
     patches = images(images=small, return_tensors="pt")["pixel_values"]
     return patches.reshape(len(pictures), -1, patches.shape[-1])
 
 
 def inputs(model: Qwen2_5_VLForConditionalGeneration, rows: list[list[int]], patches: Tensor) -> dict[str, Tensor]:
-    """The model's arguments for chats of one picture each and of equal length."""
+    """Return the model's arguments for chats of one picture each and of equal length."""
     ids, side = torch.tensor(rows), PIXELS // model.config.vision_config.patch_size
     return {
         "input_ids": ids,
@@ -152,7 +152,7 @@ def _loss(
     longest = max(map(len, answers))
     rows = [prompt + answer + [tokenizer.pad_token_id] * (longest - len(answer)) for answer in answers]
     wanted = torch.tensor([answer + [IGNORED] * (longest - len(answer)) for answer in answers])
-    # Padding stands after the answer, where a causal model cannot see it: no mask is needed.
+    # Padding comes after the answer, where a causal model cannot see it: no mask is needed.
     logits = model(**inputs(model, rows, patches), use_cache=False, logits_to_keep=longest + 1).logits[:, :-1]
     return nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
 
@@ -164,8 +164,8 @@ def _batches(rng: np.random.Generator, images: Qwen2VLImageProcessorPil) -> Iter
             pool = torch.stack([vision.small(shapes.image(i)) for i in range(len(shapes.samples))])
         picks = rng.integers(len(pool), size=BATCH)
         pictures, changes = vision.mirror(pool[torch.from_numpy(picks)], rng)
-        told = [_mirrored(shapes.samples[i], *change) for i, change in zip(picks, changes, strict=True)]
-        yield vision.patchify(pictures, images), [caption(sample) for sample in told]
+        mirrored = [_mirrored(shapes.samples[i], *change) for i, change in zip(picks, changes, strict=True)]
+        yield vision.patchify(pictures, images), [caption(sample) for sample in mirrored]
 
 
 def _mirrored(sample: Sample, upside_down: bool, left_to_right: bool, swapped: bool) -> Sample:
