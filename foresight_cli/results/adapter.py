@@ -1,4 +1,4 @@
-"""What ``foresight adapt`` finds, typed."""
+"""Typed results of ``foresight adapt``."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from foresight_cli.results.estimates import Estimate
 
 @dataclass(frozen=True)
 class AdapterScore:
-    """Scores of one way to predict the target, on the test rows.
+    """Scores of one method to predict the target, on the test rows.
 
     Attributes:
-        parameters: numbers learned; for ``nearest``, those it has to keep.
+        parameters: number of learned parameters; for ``nearest``, of the numbers it must keep.
         r2: pooled over rows and columns, against the training mean; the mean over seeds.
         cosine: mean cosine of prediction and target, both minus the training mean.
-        recall: share of test rows whose own target is among the k nearest of all test targets to the prediction, by k.
+        recall: share of test rows whose target is among the k test targets nearest to the prediction, by k.
         gain: R2 of the adapter minus this R2, on the same rows; None for the adapter itself.
-        outcome: of the adapter against this: ``better``, ``worse``, or ``tie`` where the interval of the gain holds 0.
+        outcome: the adapter compared with this method: ``better``, ``worse``, or ``tie`` if the interval of the gain
+            contains 0.
     """
 
     name: str
@@ -34,7 +35,7 @@ class AdapterScore:
 
 @dataclass(frozen=True)
 class AttributeGain:
-    """R2 of an attribute as read from what the adapter predicts, minus that as read from what ridge predicts."""
+    """R2 of an attribute read from the adapter's predictions, minus its R2 read from those of ridge."""
 
     name: str
     gain: Estimate
@@ -55,25 +56,25 @@ class SeedScore:
 
 @dataclass(frozen=True)
 class AdapterResults:
-    """All that ``foresight adapt`` found; ``results.yaml`` beside ``adapter.safetensors``.
+    """All results of ``foresight adapt``: ``results.yaml`` beside ``adapter.safetensors``.
 
     Attributes:
-        adapter: its kind.
-        shape: what was found out of its size, as the rank of a low-rank map.
-        rows: in training, validation and test.
+        adapter: kind of the adapter.
+        shape: sizes that come from the data, such as the rank of a low-rank map.
+        rows: numbers of training, validation and test rows.
         scores: the adapter first, then mean, ridge, nearest and shuffled, on the same test rows.
         chance: recall of a guess, by k.
-        r2_validation: of the adapter on the validation rows, on which sizes are chosen.
-        r2_train: of the adapter on its training rows.
-        noise_ceiling: the largest R2 that any adapter could have; 1 where it was not measured.
-        noise_from: the change of the pictures that it was measured with, ``jpeg`` or ``shift``; None: not measured.
-        r2_per_component: of the adapter on the test rows, by principal component of the target, the largest first.
-        attributes: what can be read of each from source, target, and what the adapter carried.
-        attributes_ridge: the same for ridge; empty where ridge was too large to be made.
-        attribute_gains: of the adapter over ridge, on the same rows.
-        seeds: each training run; the first of equals with the best validation is the one that was saved.
-        saved_seed: of the weights beside this file.
-        models: ``source`` and ``target``, the kinds of the two models.
+        r2_validation: R2 of the adapter on the validation rows, which are used to choose sizes.
+        r2_train: R2 of the adapter on its training rows.
+        noise_ceiling: the largest R2 that any adapter could have; 1 if it was not measured.
+        noise_from: the change of the pictures for the noise ceiling, ``jpeg`` or ``shift``; None: not measured.
+        r2_per_component: R2 of the adapter on the test rows, by principal component of the target, the largest first.
+        attributes: R2 of each attribute read from the source, from the target and from the adapter's predictions.
+        attributes_ridge: the same for ridge; empty if ridge was too large to fit.
+        attribute_gains: gains of the adapter over ridge, on the same rows.
+        seeds: each training run; the saved one is the first with the best validation.
+        saved_seed: seed of the weights beside this file.
+        models: ``source`` and ``target``: the kinds of the two models.
     """
 
     adapter: str

@@ -1,4 +1,4 @@
-"""What ``foresight analyze`` finds, typed. Every number of a report comes from here; None is ``not measured``."""
+"""Typed results of ``foresight analyze``. Every number of a report comes from them; None means not measured."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Space:
 
     Attributes:
         side: ``source``, ``target`` or ``control``.
-        dimension: values a row.
-        silhouette: of the categories, Euclidean; None without at least two of two rows.
-        knn_accuracy: 5-NN accuracy of the categories, cross-validated by group, beside ``knn_chance``.
+        dimension: number of values in a row.
+        silhouette: silhouette of the categories, Euclidean; None without at least two categories of two rows.
+        knn_accuracy: 5-NN accuracy of the categories, cross-validated by group; by chance ``knn_chance``.
         intra_inter_ratio: mean distance within a category over mean distance between categories.
         pca_dimensions: components for 90, 95 and 99 % of the variance.
-        top_feature_share: share of variance of the one feature with most; above 0.2 it dominates CKA and RSA.
-        near_duplicates: rows that another row nearly equals in this space.
-        label: what its model is called; "" for the model's own name.
+        top_feature_share: the largest share of variance of one feature; above 0.2 it dominates CKA and RSA.
+        near_duplicates: rows that nearly equal another row in this space.
+        label: label of its model; "" for the model's name.
     """
 
     side: str
@@ -50,12 +50,12 @@ class Space:
 
     @property
     def called(self) -> str:
-        """The label of its model."""
+        """Label of its model."""
         return self.label or self.model
 
     @property
     def name(self) -> str:
-        """``qwen25vl layer 8 channel_mean``: how a reader is told of it."""
+        """Name in reports, such as ``qwen25vl layer 8 channel_mean``."""
         layer = self.layer if self.layer == "final" else f"layer {self.layer}"
         return f"{self.called} {layer} {self.pooling}"
 
@@ -70,8 +70,8 @@ class Pair:
         cka: debiased linear CKA.
         cka_biased: the study's estimator; its null mean is far above 0 when there are more features than rows.
         r2: held-out R2 of ridge regression, source -> target, pooled over the target's dimensions.
-        r2_reverse: the same, target -> source: reported, never maximised over.
-        spearman_cosine: RSA on cosine distances of the rows that are all zeros in neither space.
+        r2_reverse: the same, target -> source; reported, but not used to choose a pair.
+        spearman_cosine: RSA on cosine distances of the rows that are not all zeros in either space.
         cosine: held-out centred cosine, source -> target.
         spearman: RSA on Euclidean distances.
         neighborhood: at the configured k first, then at the study's k.
@@ -109,13 +109,13 @@ class Category:
 
 @dataclass(frozen=True)
 class CategoryRows:
-    """Which of the scored rows the measures of categories are of: silhouette, 5-NN accuracy.
+    """Scored rows used for the measures of categories (silhouette, 5-NN accuracy), and those left out.
 
     Attributes:
-        scored: rows with a category that another row has too; 0 where there are not two such categories.
+        scored: rows with a category that another row also has; 0 if there are not two such categories.
         unlabelled: rows without a category, which are left out.
         alone: rows that are the only one of their category, which are left out.
-        reason: why nothing was measured; None where something was.
+        reason: the reason why nothing was measured; None if something was.
     """
 
     scored: int
@@ -125,12 +125,12 @@ class CategoryRows:
 
 
 CURVE_SIZES = 3
-"""A learning curve of fewer sizes does not show whether it bends, and so not how far R2 may still rise."""
+"""Least number of sizes of a learning curve; with fewer it is unknown whether it bends and how far R2 may rise."""
 
 
 @dataclass(frozen=True)
 class LearningPoint:
-    """Held-out and training R2 with fewer rows: does more data help?"""
+    """Held-out and training R2 with fewer rows, to see whether more data helps."""
 
     rows: int
     r2: float
@@ -139,11 +139,11 @@ class LearningPoint:
 
 @dataclass(frozen=True)
 class Control:
-    """What a trivial representation scores against the chosen target, and what the source adds to it.
+    """Scores of a trivial representation against the chosen target, and the R2 that the source adds to it.
 
     Attributes:
         name: ``pixels``, ``histogram`` ... or ``label`` (one-hot categories).
-        delta_r2: R2([source, control]) - R2(control), held out: what only the source knows.
+        delta_r2: R2([source, control]) - R2(control), held out: the part that only the source explains.
     """
 
     name: str
@@ -156,22 +156,22 @@ class Control:
 
 @dataclass(frozen=True)
 class ChosenPair:
-    """More on the one pair that the verdict is about.
+    """Further measures of the pair that the verdict is about.
 
     Attributes:
-        index: into :attr:`Analysis.pairs`.
+        index: index into :attr:`Analysis.pairs`.
         pc_r2: held-out R2 of each of the target's first principal components.
         kendall: RSA, Kendall's tau-b on (at most 2,000) rows.
         mantel: Mantel's r (Pearson, Euclidean) with its permutation p value, groups permuted.
-        within_label: permutation tests with rows permuted within their category only: is there more than categories?
-        within_clusters: the same within clusters of the target, which stand in for categories that nobody gave.
-        r2_limit: R2 projected for rows without end, on the hopeful side; None without a learning curve.
-        r2_typical: the median over samples of each one's own held-out R2.
+        within_label: permutation tests with rows permuted only within their category, for a relation beyond categories.
+        within_clusters: the same within clusters of the target, used in place of unknown categories.
+        r2_limit: R2 projected for an unlimited number of rows, optimistic; None without a learning curve.
+        r2_typical: median over samples of the held-out R2 of each sample.
         r2_unseen: held-out R2 with whole neighbourhoods of both spaces held out; None with too few of them.
-        shifted_cka: debiased CKA with every target row given to another sample.
-        companion: the data that the attributes were measured on, if they are not those of the data itself.
-        power: the chance that the permutation tests find a target of which the wanted share is the source's.
-        procrustes: disparity after PCA to 100 components, as the study had it.
+        shifted_cka: debiased CKA with every target row moved to another sample.
+        companion: the data that the attributes were measured on, if it is not the data itself.
+        power: probability that the permutation tests detect a target that shares the wanted R2 with the source.
+        procrustes: disparity after PCA to 100 components, as in the study.
     """
 
     index: int
@@ -194,18 +194,18 @@ class ChosenPair:
 
 @dataclass(frozen=True)
 class WholeSet:
-    """The chosen pair on every row, where only some were drawn for the verdict.
+    """Measures of the chosen pair on every row, if the verdict used only a sample of the rows.
 
     Attributes:
-        rows: how many.
+        rows: number of rows.
         left_out: samples whose pixels equal those of an earlier one.
         r2: held-out R2 of ridge regression, source -> target, folds by group, near-duplicates merged where drawn.
         cka: debiased linear CKA.
-        cka_biased: the biased one.
+        cka_biased: biased linear CKA.
         source_pca_dimensions: components for 90, 95 and 99 % of the source's variance.
-        target_pca_dimensions: of the target's.
-        source_effective_rank: of the source.
-        target_effective_rank: of the target.
+        target_pca_dimensions: the same for the target.
+        source_effective_rank: effective rank of the source.
+        target_effective_rank: effective rank of the target.
     """
 
     rows: int
@@ -221,10 +221,10 @@ class WholeSet:
 
 @dataclass(frozen=True)
 class Analysis:
-    """All that ``foresight analyze`` found; ``results.yaml``.
+    """All results of ``foresight analyze``: ``results.yaml``.
 
     Attributes:
-        left_alone: what lies beside the samples and was not read, by what it is ("files") and by kind (".txt").
+        left_alone: numbers of things beside the samples that were not read, by type ("files") and kind (".txt").
     """
 
     source: str
@@ -251,25 +251,25 @@ class Analysis:
 
     @property
     def source_label(self) -> str:
-        """What the source's model is called."""
+        """Label of the source's model."""
         return next((space.called for space in self.spaces if space.side == "source"), self.source)
 
     @property
     def target_label(self) -> str:
-        """What the target's model is called."""
+        """Label of the target's model."""
         return next((space.called for space in self.spaces if space.side == "target"), self.target)
 
     @property
     def chosen_pair(self) -> Pair:
-        """The pair that the verdict is about."""
+        """Pair that the verdict is about."""
         return self.pairs[self.chosen.index]
 
     @property
     def chosen_source(self) -> Space:
-        """Its source."""
+        """Source of the chosen pair."""
         return self.spaces[self.chosen_pair.source]
 
     @property
     def chosen_target(self) -> Space:
-        """Its target."""
+        """Target of the chosen pair."""
         return self.spaces[self.chosen_pair.target]

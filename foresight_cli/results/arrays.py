@@ -1,11 +1,11 @@
-"""``figures.safetensors``: the arrays that figures are drawn from, beside ``results.yaml``.
+"""``figures.safetensors``, beside ``results.yaml``: the arrays that figures are drawn from.
 
-Names, where ``S`` is an index into :attr:`Analysis.spaces`; an array that was not measured is absent:
+The names, where ``S`` is an index into :attr:`Analysis.spaces`; an array that was not measured is absent:
 
 - ``tsne/S`` ``[n, 2]``: t-SNE of a space; ``label`` ``[n]``: index into the sorted labels, -1 for none.
 - ``spectrum/S`` ``[r]``: cumulative share of variance of the principal components.
 - ``channels/variance`` ``[C]``, ``channels/correlation`` ``[C, C]``: of the target's channels.
-- ``spatial/autocorrelation`` ``[h, w]``: mean correlation of target cells that lie (dy, dx) apart;
+- ``spatial/autocorrelation`` ``[h, w]``: mean correlation of target cells that are (dy, dx) apart;
   ``spatial/variance`` ``[h, w]``: variance of each cell, mean over channels.
 - ``probe/true`` and ``probe/predicted`` ``[n, 4]``: the target's first principal components, held out.
 - ``rsa/source`` and ``rsa/target`` ``[m]``: distances of a sample of pairs; ``rsa/same`` ``[m]`` 1 within a category.
@@ -29,7 +29,7 @@ from foresight_cli.latents.atomic import write_atomic
 
 
 def stored(array: np.ndarray) -> np.ndarray:
-    """``array`` as it is kept: numbers in single precision unless one of them is too large for it, counts in 32 bits.
+    """Convert ``array`` for storage: numbers to single precision unless one is too large for it, counts to 32 bits.
 
     Example:
         >>> [stored(np.array([size])).dtype.name for size in (1.5, 1e60, 3)]
@@ -48,10 +48,10 @@ def save_arrays(arrays: dict[str, np.ndarray], path: Path) -> None:
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The inverse of :func:`save_arrays`.
+    """Read arrays written by :func:`save_arrays`.
 
     Raises:
-        ForesightError: there is no such file, or it is not safetensors.
+        ForesightError: the file does not exist, or it is not safetensors.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load

@@ -10,12 +10,13 @@ class Duplicates:
     """Equal and nearly equal inputs.
 
     Attributes:
-        rows: samples before anything is left out.
-        exact: samples whose pixels equal those of an earlier sample; they are left out.
-        near: rows that nearly equal another in two of source, target and thumbnails; each such set is one group.
-        groups: independent groups that remain: the effective n.
+        rows: number of samples before any is left out.
+        exact: number of samples whose pixels equal those of an earlier sample; they are left out.
+        near: number of rows that nearly equal another in two of source, target and thumbnails; each such set is one
+            group.
+        groups: number of independent groups that remain: the effective n.
         examples: some sets of equal or nearly equal samples, by id.
-        skipped: samples that could not be decoded, or that one of the models did not take.
+        skipped: samples that could not be decoded, or that one of the models did not accept.
     """
 
     rows: int

@@ -1,4 +1,4 @@
-"""A number with its uncertainty, as ``results.yaml`` holds it."""
+"""Numbers with their uncertainty, as in ``results.yaml``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval, and what chance would give.
+    """A number with its 95 % interval, and its value by chance.
 
     Attributes:
-        lower: one-sided bound that a gate passes on: the true value is above it with 95 % confidence.
-        upper: one-sided bound that a gate fails on: the true value is below it with 98.3 % confidence (5 % over the
-            three gates that may end in PIVOT).
+        lower: one-sided bound for passing a gate: the true value is above it with 95 % confidence.
+        upper: one-sided bound for failing a gate: the true value is below it with 98.3 % confidence (5 % over the
+            three gates that may lead to PIVOT).
     """
 
     value: float
@@ -25,7 +25,7 @@ class Estimate:
 
     @classmethod
     def of(cls, value: float, standard_error: float, *, chance: float | None = None) -> Estimate:
-        """With normal bounds."""
+        """Return an estimate with normal bounds."""
         half, one_sided, futile = (quantile * standard_error for quantile in (1.96, 1.645, 2.128))
         return cls(value, value - half, value + half, chance, None, value - one_sided, value + futile)
 
@@ -51,5 +51,5 @@ class Neighborhood:
 
     @property
     def lift(self) -> float:
-        """Recall over what chance gives."""
+        """Recall divided by that of unrelated spaces."""
         return self.recall.value / self.expected

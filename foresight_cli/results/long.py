@@ -1,4 +1,4 @@
-"""Results as one long table: a row for each number, to be read by pandas, R or a spreadsheet."""
+"""Results as one long table with a row for each number, for pandas, R or a spreadsheet."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ _OF_PAIR = ("r2_reverse", "cosine", "cosine_reverse", "spearman_cosine", "pearso
 
 
 def results_csv(analyses: Iterable[tuple[str, Analysis]]) -> str:
-    """Every number of ``analyses``, each with the name it goes by, as CSV; an empty cell was not measured.
+    """Return every number of ``analyses``, given with their names, as CSV; an empty cell was not measured.
 
-    ``about`` says what a row is of: ``verdict``, ``pair``, ``space``, ``control``, ``attribute`` or ``permutation``.
-    Rows about a control or an attribute name it in ``measure``: ``pixels: r2``.
+    The column ``about`` has the subject: ``verdict``, ``pair``, ``space``, ``control``, ``attribute`` or
+    ``permutation``. Rows about a control or an attribute have its name in ``measure``: ``pixels: r2``.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
@@ -56,13 +56,13 @@ def results_csv(analyses: Iterable[tuple[str, Analysis]]) -> str:
     for name, results in analyses:
         for row in long_rows(results):
             # Nine digits, as in results.yaml: the same number in both files.
-            said = {key: f"{value:.9g}" if isinstance(value, float) else value for key, value in row.items()}
-            writer.writerow({"analysis": name, **said})
+            cells = {key: f"{value:.9g}" if isinstance(value, float) else value for key, value in row.items()}
+            writer.writerow({"analysis": name, **cells})
     return text.getvalue()
 
 
 def long_rows(results: Analysis) -> Iterator[Row]:
-    """One row for each number that was measured."""
+    """Yield one row for each measured number."""
     chosen = _ends(results, results.chosen_pair)
     for criterion in results.verdict.criteria:
         if criterion.estimate is not None:
@@ -102,14 +102,14 @@ def _of_pair(ends: Row, pair: Pair) -> Iterator[Row]:
         yield {"about": "pair", **ends, "measure": "recall", "k": hood.k, **_estimate(hood.recall, hood.expected)}
         yield {"about": "pair", **ends, "measure": "jaccard", "k": hood.k, "value": hood.jaccard}
     for test in pair.tests:
-        said = {"value": test.value, "chance": test.null_mean, "p_value": test.p_corrected}
-        yield {"about": "permutation", **ends, "measure": test.measure, **said}
+        cells = {"value": test.value, "chance": test.null_mean, "p_value": test.p_corrected}
+        yield {"about": "permutation", **ends, "measure": test.measure, **cells}
         yield {"about": "permutation", **ends, "measure": f"{test.measure}, calibrated", "value": test.calibrated}
 
 
 def _of_space(space: Space) -> Iterator[Row]:
     side = "target" if space.side == "target" else "source"
-    where: Row = {
+    ends: Row = {
         side: space.called,
         f"{side}_model": space.model,
         f"{side}_layer": space.layer,
@@ -118,23 +118,28 @@ def _of_space(space: Space) -> Iterator[Row]:
     for measure in _OF_SPACE:
         value = getattr(space, measure)
         if value is not None:
-            yield {"about": "space", **where, "measure": measure, "value": value}
+            yield {"about": "space", **ends, "measure": measure, "value": value}
     for share, count in zip((90, 95, 99), space.pca_dimensions, strict=False):
-        yield {"about": "space", **where, "measure": f"pca_dimension_{share}", "value": count}
+        yield {"about": "space", **ends, "measure": f"pca_dimension_{share}", "value": count}
 
 
 def _ends(results: Analysis, pair: Pair) -> Row:
-    said: Row = {}
+    ends: Row = {}
     for side, space in (("source", results.spaces[pair.source]), ("target", results.spaces[pair.target])):
-        said |= {
+        ends |= {
             side: space.called,
             f"{side}_model": space.model,
             f"{side}_layer": space.layer,
             f"{side}_pooling": space.pooling,
         }
-    return said
+    return ends
 
 
-def _estimate(found: Estimate, chance: float | None = None) -> Row:
-    known = found.chance if chance is None else chance
-    return {"value": found.value, "low": found.low, "high": found.high, "chance": known, "p_value": found.p_value}
+def _estimate(estimate: Estimate, chance: float | None = None) -> Row:
+    return {
+        "value": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "chance": estimate.chance if chance is None else chance,
+        "p_value": estimate.p_value,
+    }

@@ -1,4 +1,4 @@
-"""The JSON Schema of ``results.yaml``, made from the dataclasses that it is read into."""
+"""The JSON Schema of ``results.yaml``, made from the dataclasses of the results."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema, in JSON Schema draft 2020-12; ``results.schema.json`` beside this file holds it."""
+    """Return the schema, in JSON Schema draft 2020-12; ``results.schema.json`` beside this file contains it."""
     definitions: dict[str, Any] = {}
     kinds = [_kind(kind, definitions) for kind in (Analysis, AdapterResults)]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"foresight results.yaml, schema {SCHEMA}",
-        "description": "null is what was not measured, or a setting without a value.",
+        "description": "null means not measured, or a setting without a value.",
         "oneOf": kinds,
         "$defs": dict(sorted(definitions.items())),
     }
 
 
 def schema_text() -> str:
-    """:func:`json_schema` as the text of its file."""
+    """Return :func:`json_schema` as the text of its file."""
     return json.dumps(json_schema(), indent=1) + "\n"
 
 
 def _kind(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
-    said = _object(kind, definitions)
-    said["properties"] = {"schema": {"const": SCHEMA}, "kind": {"const": kind.__name__}, **said["properties"]}
-    said["required"] = ["schema", "kind", *said["required"]]
-    return said
+    schema = _object(kind, definitions)
+    schema["properties"] = {"schema": {"const": SCHEMA}, "kind": {"const": kind.__name__}, **schema["properties"]}
+    schema["required"] = ["schema", "kind", *schema["required"]]
+    return schema
 
 
 def _object(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The verdict and its criteria, as ``results.yaml`` holds them."""
+"""The verdict and its criteria, as in ``results.yaml``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Criterion:
     Attributes:
         outcome: PASS (the lower bound is above the threshold), FAIL (the upper bound is below it), UNCLEAR (neither),
             NOT MEASURED or WAIVED (by the user).
-        reason: one sentence that says why.
-        kind: ``bound`` (its lower bound must lie above the threshold), ``count`` (at least the threshold), ``p value``
+        reason: the reason of the outcome, in one sentence.
+        kind: ``bound`` (its lower bound must be above the threshold), ``count`` (at least the threshold), ``p value``
             (at most the threshold) or ``ceiling`` (at most the threshold).
-        bound: what was held against the threshold: the lower bound, or for FAIL the upper one.
+        bound: the number compared with the threshold: the lower bound, or for FAIL the upper one.
         code: a word for the outcome's reason, for programs; "" for PASS.
         groups_needed: about how many independent groups would decide it, by the standard error alone; None if it is
-            decided, or where no number can be estimated, as where more samples may still raise the estimate itself.
+            decided, or if no number can be estimated, for example because more samples may still raise the estimate.
     """
 
     name: str
@@ -37,12 +37,12 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Verdict:
-    """PROCEED, PIVOT or INCONCLUSIVE, and why; beside it, what the Q1 study's four thresholds would have said.
+    """PROCEED, PIVOT or INCONCLUSIVE, and the reasons; also the answer of the Q1 study's four thresholds.
 
     Attributes:
-        waived: criteria that the user gave up, as ``verdict.attributes=waived`` does; to be read with the answer.
-        limiting: the criterion that holds up an answer most; None when there is one.
-        groups_needed: of that criterion; None where no number can be estimated.
+        waived: criteria that the user waived, as with ``verdict.attributes=waived``; shown with the answer.
+        limiting: the criterion that most prevents a decision; None if there is a decision.
+        groups_needed: that of the limiting criterion; None if no number can be estimated.
     """
 
     answer: str
@@ -57,5 +57,5 @@ class Verdict:
 
     @property
     def line(self) -> str:
-        """The answer, with what was waived."""
+        """Answer, with the waived criteria."""
         return f"{self.answer} ({', '.join(self.waived)} waived)" if self.waived else self.answer

@@ -27,27 +27,27 @@ def test_the_published_schema_is_the_one_that_the_code_has():
     jsonschema.Draft202012Validator.check_schema(json_schema())
 
 
-def test_what_is_written_keeps_to_the_schema(results, tmp_path):
+def test_written_files_are_valid_by_the_schema(results, tmp_path):
     save_results(results, tmp_path / "results.yaml")
-    said = yaml.safe_load((tmp_path / "results.yaml").read_text(encoding="utf-8"))
-    jsonschema.validate(said, json_schema())
+    contents = yaml.safe_load((tmp_path / "results.yaml").read_text(encoding="utf-8"))
+    jsonschema.validate(contents, json_schema())
     jsonschema.validate(json.loads(json_text(results)), json_schema())
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda said: said.pop("verdict"),
-        lambda said: said["pairs"][0].update(r2_reverse="high"),
-        lambda said: said.update(more=1),
-        lambda said: said.update(schema=2),
-        lambda said: said["spaces"][0].pop("key"),
+        lambda contents: contents.pop("verdict"),
+        lambda contents: contents["pairs"][0].update(r2_reverse="high"),
+        lambda contents: contents.update(more=1),
+        lambda contents: contents.update(schema=2),
+        lambda contents: contents["spaces"][0].pop("key"),
     ],
 )
-def test_what_does_not_keep_to_it_is_refused(spoil):
-    said = json.loads(json_text(example.full()[0]))
-    jsonschema.validate(said, json_schema())
-    spoilt = copy.deepcopy(said)
+def test_invalid_contents_are_refused(spoil):
+    contents = json.loads(json_text(example.full()[0]))
+    jsonschema.validate(contents, json_schema())
+    spoilt = copy.deepcopy(contents)
     spoil(spoilt)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(spoilt, json_schema())
@@ -67,13 +67,13 @@ def test_a_file_from_before_shares_were_capped_is_read_and_capped(tmp_path):
 
 def test_results_come_back_as_they_were_by_folder_or_file(results, tmp_path):
     save_results(results, tmp_path / "results.yaml")
-    found = load_results(tmp_path)
-    assert type(found) is type(results)
-    assert found == load_results(str(tmp_path / "results.yaml"))
-    assert json_text(found) == json_text(results)  # nine digits of each number
+    loaded = load_results(tmp_path)
+    assert type(loaded) is type(results)
+    assert loaded == load_results(str(tmp_path / "results.yaml"))
+    assert json_text(loaded) == json_text(results)  # nine digits of each number
 
 
-def test_null_is_what_was_not_measured_and_files_with_words_are_read_too(tmp_path):
+def test_null_means_not_measured_and_files_with_words_are_read_too(tmp_path):
     adapter = dataclasses.replace(
         example.adapter(), noise_from=None, settings={"adapter": {"rank": None, "sizes": [None, 2.5]}}
     )
@@ -94,8 +94,8 @@ def test_null_is_what_was_not_measured_and_files_with_words_are_read_too(tmp_pat
 
 def test_a_file_of_before_a_field_was_added_is_read(tmp_path):
     save_results(example.full()[0], tmp_path / "results.yaml")
-    said = yaml.safe_load((tmp_path / "results.yaml").read_text(encoding="utf-8"))
-    for test in said["pairs"][0]["tests"]:
+    contents = yaml.safe_load((tmp_path / "results.yaml").read_text(encoding="utf-8"))
+    for test in contents["pairs"][0]["tests"]:
         del test["critical"]
-    (tmp_path / "results.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
+    (tmp_path / "results.yaml").write_text(yaml.safe_dump(contents), encoding="utf-8")
     assert {test.critical for test in load_results(tmp_path).pairs[0].tests} == {None}
