@@ -32,7 +32,7 @@ def rows(runs: int) -> list[Row]:
     tiny, wide = _loaded("tiny:qwen25vl", "pretrained", side=112), _wide(side=224)
     study, bare = "the Q1 study's way: one picture at a time, all hidden states and logits kept", "bare forward"
     ready = f"of the network in batches of {BATCH}, inputs ready, nothing kept"
-    beside = "ours also decodes, prepares, hashes and writes, on the same cores; theirs only runs the network"
+    remark = "ours also decodes, prepares, hashes and writes, on the same cores; theirs only runs the network"
     measured = []
     for model, name, data, goal in (
         (tiny, "112 x 112, tiny VLM", small, 0.7),
@@ -46,7 +46,7 @@ def rows(runs: int) -> list[Row]:
         bound = "" if model is tiny else "one picture of 64 tokens keeps two cores busy: batches gain little on a CPU"
         measured += [
             Row(what, with_study[0], study, with_study[1], goal=3.0, note=bound),
-            Row("the same", with_bare[0], f"{bare} {ready}", with_bare[1], goal=goal, note=beside),
+            Row("the same", with_bare[0], f"{bare} {ready}", with_bare[1], goal=goal, note=remark),
         ]
     every, last = in_turn(lambda: _foresight(wide, large, LAYERS), lambda: _foresight(wide, large, ("final",)), runs)
     fourth, none = in_turn(lambda: _foresight(wide, large, ("4",)), lambda: _foresight(wide, large, ("0",)), runs)

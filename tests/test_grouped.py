@@ -18,8 +18,8 @@ def cache(model, values, samples, pixels=None):
     named = {"pixels": {"resolution": 8, "resize": "pil-box"}, "histogram": {"bins": 4}}[model]
     recipe = Recipe({"name": model, **named}, "final", "channel_mean", {"name": "made", "sha256": "0"}, n, n)
     entry = Entry.create(Path("outputs/cache"), recipe)
-    own = np.arange(n) if pixels is None else np.asarray(pixels)
-    hashes = torch.from_numpy(np.repeat(own[:, None].astype(np.int32), 8, axis=1)).view(torch.uint8)
+    numbers = np.arange(n) if pixels is None else np.asarray(pixels)
+    hashes = torch.from_numpy(np.repeat(numbers[:, None].astype(np.int32), 8, axis=1)).view(torch.uint8)
     entry.put(0, Shard([s.id for s in samples], torch.as_tensor(values, dtype=torch.float32), hashes))
     entry.seal({"data": {"name": "made"}, "versions": {}})
     write_samples(entry.path, samples)

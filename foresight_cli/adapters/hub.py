@@ -50,7 +50,7 @@ def fetch_adapter(repo_id: str) -> Path:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the hub's answer, or why there is none, as the end of a sentence."""
+    """Return the hub's answer, or the reason why it did not answer, as the end of a sentence."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):

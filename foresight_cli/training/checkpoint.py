@@ -65,7 +65,7 @@ class Checkpoint:
         write_atomic(self.path, save(tensors))
 
     def load(self) -> Progress | None:
-        """Return the saved state; None where there is none or it cannot be read: training then starts again."""
+        """Return the saved state; None if it is missing or cannot be read: training then starts again."""
         try:
             tensors = load(self.path.read_bytes())
             state = json.loads(tensors.pop("state").numpy().tobytes())

@@ -104,7 +104,7 @@ def _crop(pictures: Tensor, centres: Tensor, rng: np.random.Generator) -> Tensor
 
 
 def mirror(pictures: Tensor, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
-    """Flip each picture at random; return what was done too: upside down, left to right, axes swapped."""
+    """Flip each picture at random; also return the changes: upside down, left to right, axes swapped."""
     done = []
     for change in (lambda c: c.flip(2), lambda c: c.flip(3), lambda c: c.transpose(2, 3)):
         done.append(rng.random(len(pictures)) < 0.5)

@@ -212,10 +212,10 @@ class TestSource:
         assert 'model.name was "qwen25vl", is "ltxv"' in refused(saved, source=recipes()["target"])
 
     def test_precomputed_rows_are_data(self, tmp_path):
-        own = {"name": "precomputed", "sha256": "aa"}
-        trained = {**recipe(layer="final").to_dict(), "model": own}
+        model = {"name": "precomputed", "sha256": "aa"}
+        trained = {**recipe(layer="final").to_dict(), "model": model}
         save_adapter(drawn(), tmp_path, {**recipes(), "source": trained})
-        load_adapter(tmp_path, source={**trained, "model": {**own, "sha256": "bb"}})
+        load_adapter(tmp_path, source={**trained, "model": {**model, "sha256": "bb"}})
         assert 'pooling was "channel_mean", is "flat"' in refused(tmp_path, source={**trained, "pooling": "flat"})
 
     @pytest.mark.parametrize("kept", [..., {}, None, {"source": {}}, {"source": {**recipe().to_dict(), "format": 9}}])

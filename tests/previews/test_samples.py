@@ -184,7 +184,7 @@ def test_a_device_that_is_not_there(stills, caplog):
 
 
 @pytest.fixture
-def own(tmp_path):
+def user_entry(tmp_path):
     """Return latents of a checkpoint in a folder of the user, which may change."""
     shutil.copytree(TINY / "ltxv", tmp_path / "mine")
     model = dataclasses.replace(LTXV, checkpoint=str(tmp_path / "mine"))
@@ -198,29 +198,29 @@ def warning(entry, dataset, caplog) -> str:
     return message
 
 
-def test_a_checkpoint_that_has_changed_is_a_warning(own, caplog, tmp_path):
+def test_a_checkpoint_that_has_changed_is_a_warning(user_entry, caplog, tmp_path):
     config = tmp_path / "mine/vae/config.json"
     config.write_text(config.read_text().replace('"scaling_factor": 1.0', '"scaling_factor": 2.0'))
-    assert warning(*own, caplog) == (
-        f"warning: no previews: {tmp_path / 'mine'} has changed since {own[0].path} was made. Extract it again"
+    assert warning(*user_entry, caplog) == (
+        f"warning: no previews: {tmp_path / 'mine'} has changed since {user_entry[0].path} was made. Extract it again"
     )
 
 
-def test_a_checkpoint_that_is_gone_is_a_warning(own, caplog, tmp_path):
+def test_a_checkpoint_that_is_gone_is_a_warning(user_entry, caplog, tmp_path):
     shutil.rmtree(tmp_path / "mine")
-    assert warning(*own, caplog) == (
+    assert warning(*user_entry, caplog) == (
         f"warning: no previews: no folder {tmp_path / 'mine'}. model.checkpoint= wants a folder written by "
         "save_pretrained or a hub id; or leave it out and add weights=tiny"
     )
 
 
 @pytest.mark.parametrize("change", [lambda kept: kept.pop("model"), lambda kept: kept["model"].update(colour=1)])
-def test_settings_of_another_version_are_a_warning(own, caplog, change):
-    path = own[0].path / "manifest.json"
+def test_settings_of_another_version_are_a_warning(user_entry, caplog, change):
+    path = user_entry[0].path / "manifest.json"
     manifest = json.loads(path.read_bytes())
     change(manifest["provenance"])
     path.write_text(json.dumps(manifest))
-    assert warning(*own, caplog) == (
-        f"warning: no previews: {own[0].path} was made with settings that this foresight does not have. Extract it "
-        "again"
+    assert warning(*user_entry, caplog) == (
+        f"warning: no previews: {user_entry[0].path} was made with settings that this foresight does not have. "
+        "Extract it again"
     )

@@ -177,7 +177,7 @@ class StreamingMetric(Metric, ABC):  # type: ignore[misc]
         """Return a part with the rows of both; may change ``part``, not ``other``."""
 
     def _part_for(self, key: int, d1: int, d2: int) -> Part:
-        """Return the part of that key, whose arrays may be changed in place; a new part of zeros if there is none."""
+        """Return the part of that key, whose arrays may be changed in place; make a part of zeros if it is missing."""
         parts = self._merged()
         self.parts = [part.flat for part in parts]
         for part in parts:
