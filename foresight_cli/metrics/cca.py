@@ -137,7 +137,7 @@ def pwcca(x: Matrix, y: Matrix, *, minimum_rows_per_dimension: float = 10) -> Pr
 def _bases(
     x: Matrix, y: Matrix, variance: float | None, measure: str, minimum: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Orthonormal bases ``[n, k1]`` and ``[n, k2]`` of the columns, checked to be few enough for the rows."""
+    """Return orthonormal bases ``[n, k1]`` and ``[n, k2]`` of the columns, after a check of the number of rows."""
     if not 0 <= minimum < math.inf:
         raise ForesightError(f"minimum_rows_per_dimension={minimum}: wanted a number from 0")
     first, second = as_pair(x, y, measure=measure, min_rows=2)

@@ -147,7 +147,7 @@ def gram_sums(gram_x: torch.Tensor, gram_y: torch.Tensor) -> AlignmentSums:
 
 
 def _products_by_rows(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float, float]:
-    """<K, L>, <K, K>, <L, L> from the upper triangle of both Grams, a tile of rows at a time."""
+    """Return <K, L>, <K, K>, <L, L> from the upper triangle of both Grams, a tile of rows at a time."""
     n = len(a)
     step = max(1, TILE_NUMBERS // n)
     xy = xx = yy = 0.0
@@ -163,7 +163,7 @@ def _products_by_rows(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float, f
 
 
 def _products_by_columns(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float, float]:
-    """|A'B|^2, |A'A|^2 and |B'B|^2 (Frobenius), a tile of columns at a time."""
+    """Return |A'B|^2, |A'A|^2 and |B'B|^2 (Frobenius), a tile of columns at a time."""
 
     def squared_norm(left: torch.Tensor, right: torch.Tensor) -> float:
         step = max(1, TILE_NUMBERS // right.shape[1])

@@ -42,7 +42,7 @@ def debiased_cka_standard_error(x: SpaceLike, y: SpaceLike) -> float:
 
 
 def _deleted_cka(x: Space, y: Space) -> torch.Tensor:
-    """Debiased linear CKA ``[n]`` of ``x [n, d1]`` and ``y [n, d2]`` without row i, for every i."""
+    """Return debiased linear CKA ``[n]`` of ``x [n, d1]`` and ``y [n, d2]`` without row i, for every i."""
     a, b = x.centred, y.centred
     parts = []
     for rows in tiles(len(a), len(a), a.device):
@@ -65,7 +65,7 @@ def _gram_rows(space: Space, rows: torch.Tensor) -> torch.Tensor:
 
 
 def _deleted_hsic(a: torch.Tensor, b: torch.Tensor, products: torch.Tensor) -> torch.Tensor:
-    """Unbiased HSIC without row i ``[n]``, times the common factor m (m - 3), m = n - 1.
+    """Return the unbiased HSIC without row i ``[n]``, times the common factor m (m - 3), m = n - 1.
 
     ``products[i]`` is sum over j of K_ij L_ij for Grams with a zero diagonal. Song's form on such Grams is
     tr(KL) + S_K S_L / ((m-1)(m-2)) - 2/(m-2) 1'KL1. Since the columns are centred, row i of K sums to -k_i with

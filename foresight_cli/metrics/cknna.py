@@ -54,7 +54,7 @@ def cknna(x: Matrix, y: Matrix, *, k: int = 10, centred: bool = False, seed: int
 
 
 def _neighbor_gram(x: torch.Tensor, k: int, rng: np.random.Generator, name: str) -> scipy.sparse.csr_array:
-    """Inner products of unit rows ``[n, n]``, kept only from each row to its k nearest others; not symmetric."""
+    """Return inner products of unit rows ``[n, n]``, kept only from each row to its k nearest others; not symmetric."""
     space = RowDistances(x, "cosine", name)
     if k == len(x) - 1:
         gram = (space.rows @ space.rows.T).fill_diagonal_(0)
@@ -68,7 +68,7 @@ def _neighbor_gram(x: torch.Tensor, k: int, rng: np.random.Generator, name: str)
 
 
 def _unbiased_hsic(gram_x: scipy.sparse.csr_array, gram_y: scipy.sparse.csr_array) -> float:
-    """Song's statistic times n (n - 3), for asymmetric matrices with a zero diagonal."""
+    """Return Song's statistic times n (n - 3), for asymmetric matrices with a zero diagonal."""
     n = gram_x.shape[0]
     mutual = gram_x.multiply(gram_y.T).sum()
     mixed = gram_x.sum(axis=0) @ gram_y.sum(axis=1)

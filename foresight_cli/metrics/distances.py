@@ -64,7 +64,7 @@ class RowDistances:
         return len(self.rows)
 
     def squared(self, queries: torch.Tensor | slice) -> torch.Tensor:
-        """Squared Euclidean distances ``[q, n]`` from the prepared rows ``queries`` to all prepared rows."""
+        """Return squared Euclidean distances ``[q, n]`` from the prepared rows ``queries`` to all prepared rows."""
         scale = self.norms[queries, None] + self.norms
         if self._gram is None:
             squared = torch.addmm(scale, self.rows[queries], self.rows.T, alpha=-2)
@@ -86,7 +86,7 @@ class RowDistances:
         return self._from_squared(self.condensed_squared())
 
     def condensed_squared(self) -> torch.Tensor:
-        """Squared Euclidean distances of the prepared rows ``[n (n - 1) / 2]``, in the same order."""
+        """Return squared Euclidean distances of the prepared rows ``[n (n - 1) / 2]``, in the same order."""
         n = len(self)
         squared = torch.empty(n * (n - 1) // 2, dtype=self.rows.dtype, device=self.rows.device)
         end = 0

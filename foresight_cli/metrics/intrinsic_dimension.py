@@ -92,7 +92,7 @@ def twonn_dimension(x: SpaceLike, *, discard: float = 0.1) -> float:
 
 
 def _neighbor_distances(x: SpaceLike, k: int, measure: str) -> torch.Tensor:
-    """Distances ``[m, k]`` from each of the m distinct rows to its k nearest others, the nearest first."""
+    """Return distances ``[m, k]`` from each of the m distinct rows to its k nearest others, the nearest first."""
     whole = as_space(x, "x", measure=measure, min_rows=2)
     kept = np.unique(first_of_each(whole.values))
     distinct = whole if len(kept) == len(whole) else Space(whole.values[torch.from_numpy(kept).to(whole.device)])

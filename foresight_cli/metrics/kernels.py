@@ -9,7 +9,7 @@ from foresight_cli.metrics.space import Space
 
 
 def rbf_gram(x: Space, bandwidth: float, name: str) -> torch.Tensor:
-    """Gaussian Gram matrix ``[n, n]`` of ``x [n, d]``: exp(-d^2 / (2 bandwidth^2 median(d^2 over i < j))).
+    """Return the Gaussian Gram matrix ``[n, n]`` of ``x [n, d]``: exp(-d^2 / (2 bandwidth^2 median(d^2 over i < j))).
 
     Raises:
         ForesightError: the bandwidth is not positive, the rows are all equal, or more than half of the pairs coincide.

@@ -32,7 +32,7 @@ def smaller_product(x: torch.Tensor) -> torch.Tensor:
 
 
 def symmetric_eigen(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Eigenvalues ``[m]``, ascending, and eigenvectors in columns ``[m, m]`` of a symmetric ``matrix [m, m]``."""
+    """Return eigenvalues ``[m]``, ascending, and eigenvectors (columns, ``[m, m]``) of a symmetric ``matrix``."""
     if matrix.device.type != "cpu":
         values, vectors = torch.linalg.eigh(matrix)
         return values, vectors
@@ -42,7 +42,7 @@ def symmetric_eigen(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def symmetric_eigenvalues(matrix: torch.Tensor) -> torch.Tensor:
-    """Eigenvalues ``[m]`` of a symmetric ``matrix [m, m]``, ascending."""
+    """Return eigenvalues ``[m]`` of a symmetric ``matrix [m, m]``, ascending."""
     if matrix.device.type != "cpu":
         values: torch.Tensor = torch.linalg.eigvalsh(matrix)
         return values

@@ -130,7 +130,7 @@ def linear_probes(
     reach: float = REACH,
     predictions: bool = False,
 ) -> list[LinearProbe]:
-    """`linear_probe` of one source ``x [n, d1]`` for several targets: each fold of x is decomposed once for all.
+    """Return `linear_probe` of one source ``x [n, d1]`` for several targets: each fold of x is decomposed once for all.
 
     Raises:
         ForesightError: as for `linear_probe`.

@@ -18,7 +18,7 @@ B = ORACLES["B"]
 
 @pytest.fixture(scope="module")
 def enumerated():
-    """Biased and debiased CKA of case B under all 120 permutations."""
+    """Return biased and debiased CKA of case B under all 120 permutations."""
     x, y = np.array(B["X"]), np.array(B["Y"])
     orders = [list(order) for order in itertools.permutations(range(5))]
     return np.array([[linear_cka(x[o], y, debiased=d) for o in orders] for d in (False, True)])
