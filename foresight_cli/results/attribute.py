@@ -1,4 +1,4 @@
-"""What survives of an attribute of the samples, as ``results.yaml`` holds it."""
+"""Retention of an attribute of the samples, as in ``results.yaml``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Attribute:
     Attributes:
         from_source: held-out R2 from the source.
         from_target: held-out R2 from the true target.
-        through_bridge: held-out R2 from the target as predicted from the source, by the probe of the true target.
+        through_bridge: held-out R2 from the target predicted from the source, by the probe of the true target.
         retention: ``through_bridge`` over the larger of it and ``from_target``: a share, at most 1, with its interval.
             None where ``target_lower`` is below ``thresholds.ceiling``.
         target_lower: the lower 95 % bound of ``from_target``; None in files written before it was kept.
@@ -34,5 +34,5 @@ class Attribute:
 
     @property
     def kept_fully(self) -> bool:
-        """Whether it is read as well through the bridge as from the target, or better."""
+        """True if it is read through the bridge at least as well as from the target."""
         return self.retention is not None and self.retention.value >= 1.0

@@ -28,12 +28,12 @@ class Duplicates:
 
     @property
     def exact_words(self) -> str:
-        """``1 exact duplicate``, ``1,204 exact duplicates``."""
+        """Text such as ``1 exact duplicate`` or ``1,204 exact duplicates``."""
         return _counted(self.exact, "exact duplicate")
 
     @property
     def near_words(self) -> str:
-        """``1 near-duplicate``, ``0 near-duplicates``."""
+        """Text such as ``1 near-duplicate`` or ``0 near-duplicates``."""
         return _counted(self.near, "near-duplicate")
 
 

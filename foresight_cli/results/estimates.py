@@ -30,7 +30,7 @@ class Estimate:
         return cls(value, value - half, value + half, chance, None, value - one_sided, value + futile)
 
     def at_most(self, most: float) -> Estimate:
-        """The estimate of a quantity that is at most ``most``, with its bounds: all that is above is ``most``."""
+        """Return the estimate with its value and bounds cut at ``most``."""
         capped = {
             name: min(value, most)
             for name in ("value", "low", "high", "lower", "upper")
