@@ -97,6 +97,6 @@ def test_what_cannot_be(qwen_checkpoint, tmp_path):
     with pytest.raises(UsageError) as refused:
         dataclasses.replace(plain, model=model, device="auto", runner=dataclasses.replace(plain.runner, workers=4))
     assert str(refused.value) == (
-        "model.device_map=auto gives one process all GPUs: leave runner.workers=4 out, or give each worker GPUs of its "
-        "own with runner=ray runner.gpus_per_worker=2"
+        "model.device_map=auto gives one process all GPUs: leave runner.workers=4 out, or give each worker its own "
+        "GPUs with runner=ray runner.gpus_per_worker=2"
     )
