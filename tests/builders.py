@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from foresight_cli.config import (
@@ -18,6 +19,7 @@ from foresight_cli.config import (
 )
 from foresight_cli.latents import Entry
 from foresight_cli.models import Tap
+from foresight_cli.models.checkpoint import TINY, Checkpoint
 
 SHAPES = ShapesConfig(name="shapes", variant="default", per_category=2, seed=0, size=32)
 
@@ -59,6 +61,13 @@ def qwen(cache: Path, checkpoint: Path, **changes) -> ExtractConfig:
     fields = {field.name for field in dataclasses.fields(Qwen25VLConfig)}
     own = {key: changes.pop(key) for key in list(changes) if key in fields}
     return pixels(cache, model=qwen_model(checkpoint, **own), **{"layers": ("4",), **changes})
+
+
+def one_commit(monkeypatch: pytest.MonkeyPatch, commit: str) -> None:
+    """Give every hub checkpoint the revision ``commit``, and the small files of the tiny Qwen2.5-VL."""
+    plain = Checkpoint.small_files
+    monkeypatch.setattr(Checkpoint, "_hub_commit", commit)
+    monkeypatch.setattr(Checkpoint, "small_files", lambda self: plain(self) if self.local else TINY / "qwen25vl")
 
 
 def visible(root: Path) -> dict[str, bytes]:

@@ -18,8 +18,9 @@ from foresight_cli.data import Sample, open_dataset
 from foresight_cli.latents import Entry, Recipe, load
 from foresight_cli.latents.recipe import FORMAT
 from foresight_cli.models import open_model
-from foresight_cli.models.checkpoint import TINY, Checkpoint
+from foresight_cli.models.checkpoint import TINY
 from scripts.make_golden_entry import GOLDEN
+from tests.builders import one_commit
 
 DOC = (Path(__file__).resolve().parent.parent / "docs" / "cache.md").read_text(encoding="utf-8")
 (ENTRY,) = (GOLDEN / f"format-{FORMAT}").glob("*/*/*/*")
@@ -89,9 +90,7 @@ def two_templates(tmp_path) -> str:
 @pytest.fixture
 def _hub(monkeypatch):
     """A hub with one commit, whose small files are those of the tiny Qwen2.5-VL."""
-    plain = Checkpoint.small_files
-    monkeypatch.setattr(Checkpoint, "_hub_commit", "0" * 40)
-    monkeypatch.setattr(Checkpoint, "small_files", lambda self: plain(self) if self.local else TINY / "qwen25vl")
+    one_commit(monkeypatch, "0" * 40)
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from foresight_cli.catalog import Found
 from foresight_cli.companion import NO_COMPANION, companion, companion_commands
 from foresight_cli.config import ImageFolderConfig
 from foresight_cli.latents import Entry, join, load
-from foresight_cli.models.checkpoint import Checkpoint
-from tests.builders import folder_of_pictures
+from tests.builders import folder_of_pictures, one_commit
 from tests.made_entries import made
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -117,7 +116,7 @@ def test_the_commands_name_the_models_as_they_are_cached(tmp_path, entries):
 
 
 def test_a_hub_checkpoint_is_named_with_its_revision(tmp_path, monkeypatch, data):
-    monkeypatch.setattr(Checkpoint, "_hub_commit", COMMIT)
+    one_commit(monkeypatch, COMMIT)
     own_data = ("data=imagefolder", data, "rows_per_shard=100")
     prompt = "model.prompt='data=x, is this?'"
     entries = Found(

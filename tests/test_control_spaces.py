@@ -18,7 +18,7 @@ from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.latents import Entry, load
 from foresight_cli.models.checkpoint import TINY, Checkpoint
 from foresight_cli.models.random_network import RandomNetwork
-from tests.builders import SHAPES
+from tests.builders import SHAPES, one_commit
 from tests.made_entries import made
 
 SMALL = ("data.per_category=1", "data.size=32")
@@ -29,7 +29,7 @@ RANDOM = "model.init=random"
 @pytest.fixture
 def _hub(monkeypatch):
     """Make every checkpoint of the hub have the same revision."""
-    monkeypatch.setattr(Checkpoint, "_hub_commit", COMMIT)
+    one_commit(monkeypatch, COMMIT)
 
 
 @pytest.fixture

@@ -19,10 +19,11 @@ from foresight_cli.data import open_dataset
 from foresight_cli.extraction.plan import planned
 from foresight_cli.latents import Entry, Recipe
 from foresight_cli.models import open_model
-from foresight_cli.models.checkpoint import TINY, Checkpoint
+from foresight_cli.models.checkpoint import TINY
 from foresight_cli.overrides import for_hydra
 from foresight_cli.suggest.extract_again import extract_command
 from foresight_cli.suggest.words import shown_path
+from tests.builders import one_commit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SMALL = ("data.per_category=1", "data.size=32")
@@ -44,7 +45,7 @@ def provenance(words) -> dict:
 @pytest.fixture(autouse=True)
 def _hub(monkeypatch):
     """A hub where every checkpoint is at one revision."""
-    monkeypatch.setattr(Checkpoint, "_hub_commit", COMMIT)
+    one_commit(monkeypatch, COMMIT)
 
 
 CASES = {
