@@ -16,9 +16,9 @@ from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.store import Entry, folders
 
 MOST_LISTED = 8
-"""Entries that an error lists; of more, their number."""
+"""Number of entries that an error lists; of the others it gives the count."""
 MOST_SETTINGS = 3
-"""Settings by which it tells them apart, where their names do not."""
+"""Number of settings that an error shows to distinguish entries with equal names."""
 PRETRAINED = "pretrained"
 
 
@@ -32,7 +32,7 @@ def find(
     init: str = PRETRAINED,
     key: str | None = None,
 ) -> Entry:
-    """The one complete entry of the cache that fits, to be read with :func:`foresight_cli.latents.load`.
+    """Return the one complete entry of the cache that matches, to be read with :func:`foresight_cli.latents.load`.
 
     Latents of untrained networks, and those that ``analyze`` made of some samples for its controls, are passed over
     unless they are asked for.
@@ -73,14 +73,14 @@ def find(
 
 
 def by_layer(folder: Path) -> tuple[str, bool, int, str, str]:
-    """The order of a listing: by model, then layers by number, the final one last."""
+    """Return the sort key of a listing: by model, then layers by number, the final one last."""
     model, layer, pooling, key = folder.parts[-4:]
     number = layer.removeprefix("layer-")
     return model, not number.isdecimal(), int(number) if number.isdecimal() else 0, pooling, key
 
 
 def labels_of(listed: Sequence[Path]) -> dict[Path, str]:
-    """What the model of each entry is called, by the entry's folder; equal labels of two models are told apart."""
+    """Return the label of each entry's model, by the entry's folder; equal labels of two models are extended."""
     settings: dict[Path, dict[str, Any]] = {}
     for folder in listed:
         with suppress(ForesightError):
@@ -111,16 +111,16 @@ class _Row:
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """All of the recipe that its numbers depend on."""
+        """The parts of the recipe that its numbers depend on."""
         return {name: value for name, value in self.entry.recipe.to_dict().items() if name != "rows_per_shard"}
 
     @property
     def path(self) -> str:
-        """The folder of its data; empty for data that is in none."""
+        """The folder of its data; "" for data without a folder."""
         return str(self.entry.manifest()["provenance"]["data"].get("path") or "")
 
     def shown(self, name: str) -> str:
-        """A column as it is asked for; of a model its label, which tells it from others of its kind."""
+        """Return a column as a user gives it; for a model its label, which distinguishes models of one kind."""
         return (self.label or self.columns[name]) if name == "model" else self.columns[name]
 
 
@@ -133,7 +133,7 @@ def _complete(root: Path) -> Iterator[Entry]:
 
 
 def _of_init(rows: Sequence[_Row], wanted: Mapping[str, Any], init: str, root: Path) -> list[_Row]:
-    """Those of ``rows`` that fit, of trained networks or of untrained ones.
+    """Return the matching ``rows``, of either trained or untrained networks.
 
     Raises:
         ForesightError: there are none; that there are untrained ones, if so.
@@ -150,7 +150,7 @@ def _of_init(rows: Sequence[_Row], wanted: Mapping[str, Any], init: str, root: P
 
 
 def _narrowed(rows: Sequence[_Row], wanted: Mapping[str, Any], root: Path) -> list[_Row]:
-    """Those of ``rows`` with every value that is wanted.
+    """Return the ``rows`` that have all wanted values.
 
     Raises:
         ForesightError: there are none; which values there are.
@@ -174,7 +174,7 @@ def _narrowed(rows: Sequence[_Row], wanted: Mapping[str, Any], root: Path) -> li
 
 
 def _several(rows: Sequence[_Row]) -> str:
-    """How the entries that fit differ, and what to add."""
+    """Return the error for several matching entries: how they differ, and what to add."""
     names = [name for name in rows[0].columns if len({row.shown(name) for row in rows}) > 1]
     recipes = [{"data.path": row.path, **dict(_flat(row.numbers))} for row in rows]
     keys = [] if names else [key for key in recipes[0] if len({str(recipe.get(key)) for recipe in recipes}) > 1]

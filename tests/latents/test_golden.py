@@ -118,7 +118,7 @@ def test_it_is_never_made_again():
     result = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
-        f"{GOLDEN / f'format-{FORMAT}'} is there already, and is never made anew. "
+        f"{GOLDEN / f'format-{FORMAT}'} exists already, and is never made again. "
         "A new format is a new folder: raise FORMAT first\n"
     )
     assert {path: path.read_bytes() for path in ENTRY.iterdir()} == before
