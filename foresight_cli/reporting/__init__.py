@@ -1,1 +1,1 @@
-"""What a reader sees of the results: figures, ``FINDINGS.md`` and a summary on the terminal."""
+"""Reports of the results: figures, ``FINDINGS.md``, ``report.html`` and a summary on the terminal."""

@@ -1,4 +1,4 @@
-"""Adapters by the words that ask for them, and what each came to."""
+"""Names of adapters: the settings that ask for each of them, with its scores."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from foresight_cli.text_settings import shell_line
 
 @dataclass(frozen=True)
 class Sized:
-    """An adapter as it was asked for, and what came of it.
+    """An adapter with its name and its results.
 
     Attributes:
-        name: the words that ask for it, ``adapter=mlp adapter.hidden=64``.
+        name: the settings that ask for it, ``adapter=mlp adapter.hidden=64``.
         results: its scores.
-        row: what it is called in a table, ``mlp hidden=64``: the settings that tell it from others of its kind.
+        row: its name in a table, ``mlp hidden=64``: the settings that differ from others of its kind.
     """
 
     name: str
@@ -40,17 +40,17 @@ class Sized:
 
     @property
     def pair(self) -> tuple[str, ...]:
-        """The keys of the latents that it leads from and to."""
+        """The keys of its source latents and target latents."""
         return tuple(self.results.provenance.get("keys") or [self.results.source, self.results.target])
 
     def control(self, name: str) -> AdapterScore | None:
-        """The scores of ``mean``, ``ridge`` ... on the same rows."""
+        """Return the scores of ``mean``, ``ridge`` ... on the same rows; None if not measured."""
         return next((score for score in self.results.scores[1:] if score.name == name), None)
 
 
 def named(adapters: Sequence[AdapterResults]) -> list[Sized]:
-    """Each with the words that lead to it: its kind, and the settings that are not the defaults or differ here."""
-    settings = [_settings(one) for one in adapters]
+    """Name each adapter by its kind and by the settings that are not the default or differ among ``adapters``."""
+    settings = [_settings(results) for results in adapters]
     sized = []
     for results, own in zip(adapters, settings, strict=True):
         same = [its for other, its in zip(adapters, settings, strict=True) if other.adapter == results.adapter]
@@ -68,20 +68,20 @@ def named(adapters: Sequence[AdapterResults]) -> list[Sized]:
 
 
 def short(name: str) -> str:
-    """``mlp hidden=64``; long numbers, as a sweeper draws them, with three digits."""
+    """Shorten a name to ``mlp hidden=64``; long numbers, for example from a sweeper, get three digits."""
     rounded = re.sub(r"\d+\.\d{5,}(e-?\d+)?", lambda digits: f"{float(digits[0]):.3g}", name)
     return rounded.replace("adapter=", "").replace("adapter.", "")
 
 
 def _settings(results: AdapterResults) -> dict[str, Any]:
-    """What was asked for, by the words that ask for it."""
+    """Return the settings of an adapter, by key."""
     adapter: dict[str, Any] = results.settings.get("adapter") or {}
     settings = {f"adapter.{key}": value for key, value in adapter.items() if key != "name"}
     return {**settings, **{key: results.settings[key] for key in ("seed", "split") if key in results.settings}}
 
 
 def defaults_of(kind: str) -> dict[str, Any]:
-    """The settings of ``adapt adapter=kind`` in ``conf/``; none of a kind that is not there."""
+    """Return the default settings of ``adapt adapter=kind`` from ``conf/``; empty for an unknown kind."""
     path = conf_dir() / f"adapter/{kind}.yaml"
     if not path.is_file():
         return {}

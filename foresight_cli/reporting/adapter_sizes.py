@@ -1,4 +1,4 @@
-"""Several adapters beside each other: which is the smallest that does the job, as a table and as a figure."""
+"""Comparison of adapters by size, to find the smallest that is good enough: a table and a figure."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ APART = 9
 
 
 def table_rows(adapters: Sequence[Sized]) -> list[tuple[str, ...]]:
-    """A row of `HEADER` for each, the fewest parameters first."""
+    """Return a row of `HEADER` for each adapter, the fewest parameters first."""
     rows: list[tuple[str, ...]] = []
-    for one in sorted(adapters, key=lambda one: (one.own.parameters, one.name)):
-        ridge, worst = one.control("ridge"), weakest(one.results.attributes)
+    for adapter in sorted(adapters, key=lambda adapter: (adapter.own.parameters, adapter.name)):
+        ridge, worst = adapter.control("ridge"), weakest(adapter.results.attributes)
         kept = worst.retention if worst else None
         shown = f"{worst.name}: {fixed(kept.value, 2)}" if worst and kept else "not measured"
         rows.append(
             (
-                one.label,
-                fixed(one.own.parameters),
-                f"{fixed(one.results.r2_validation.value)} ± {fixed(standard_error(one))}",
-                with_interval(one.own.r2),
+                adapter.label,
+                fixed(adapter.own.parameters),
+                f"{fixed(adapter.results.r2_validation.value)} ± {fixed(standard_error(adapter))}",
+                with_interval(adapter.own.r2),
                 f"{ridge.outcome}: {with_interval(ridge.gain)}" if ridge else "not measured",
                 "all kept fully" if worst and worst.kept_fully else shown,
             )
@@ -44,32 +44,32 @@ def table_rows(adapters: Sequence[Sized]) -> list[tuple[str, ...]]:
 
 
 def sizes_figure(adapters: Sequence[Sized], advice: Advice) -> Figure:
-    """Held-out R2 against parameters on a log axis, with 95 % intervals; ridge as a line, the advised one marked.
+    """Draw held-out R2 against parameters (log axis) with 95 % intervals; ridge as a line, a circle around the advised.
 
     Args:
-        adapters: of one pair.
-        advice: the decision among them, which is the title.
+        adapters: the adapters of one pair.
+        advice: the decision among them, used as the title.
     """
     figure = new_figure(advice.text, 4.2)
     panel = figure.add_subplot()
     panel.set_xscale("log")
     panel.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
     panel.xaxis.set_minor_formatter(NullFormatter())
-    counts = {one.own.parameters for one in adapters}
-    if len(str(min(counts))) == len(str(max(counts))):  # no power of ten between them would be a tick
+    counts = {adapter.own.parameters for adapter in adapters}
+    if len(str(min(counts))) == len(str(max(counts))):  # no power of ten is between them, so there would be no tick
         panel.set_xticks(sorted({min(counts), max(counts)}))
-    kinds = sorted({one.results.adapter for one in adapters})
+    kinds = sorted({adapter.results.adapter for adapter in adapters})
     labelled, sizes = 0, dict[int, int]()
-    for one in sorted(adapters, key=lambda one: (one.own.parameters, -one.results.r2_validation.value)):
-        colour = SERIES[kinds.index(one.results.adapter) % len(SERIES)]
-        count = one.own.parameters
+    for adapter in sorted(adapters, key=lambda adapter: (adapter.own.parameters, -adapter.results.r2_validation.value)):
+        colour = SERIES[kinds.index(adapter.results.adapter) % len(SERIES)]
+        count = adapter.own.parameters
         number = sizes[count] = sizes.get(count, -1) + 1
-        _mark(figure, panel, one, colour, number, circled=one is advice.chosen)
-        if number < 2:  # above and below; of equal size, only the best two on validation have room for their names
-            # Labels take turns above and below: neighbours on the axis often have long names.
+        _mark(figure, panel, adapter, colour, number, circled=adapter is advice.chosen)
+        if number < 2:  # of equal size, only the best two on validation have room for their names
+            # Labels alternate above and below: neighbours on the axis often have long names.
             labelled += 1
-            _label(panel, one, colour, number, above=labelled % 2 == 1, bold=one is advice.chosen)
-    ridge = next((score for one in adapters if (score := one.control("ridge")) is not None), None)
+            _label(panel, adapter, colour, number, above=labelled % 2 == 1, bold=adapter is advice.chosen)
+    ridge = next((score for adapter in adapters if (score := adapter.control("ridge")) is not None), None)
     if ridge is not None:
         weight = 2.2 if advice.untrained else 1.0
         panel.axhline(ridge.r2.value, color=CONTROL, linewidth=weight, linestyle=(0, (4, 3)), zorder=0)
@@ -89,9 +89,9 @@ def sizes_figure(adapters: Sequence[Sized], advice: Advice) -> Figure:
     return figure
 
 
-def _mark(figure: Figure, panel: Axes, one: Sized, colour: str, number: int, *, circled: bool) -> None:
-    """The point of an adapter with its interval; the ``number``-th of its size is moved aside, not to hide another."""
-    r2, count = one.own.r2, one.own.parameters
+def _mark(figure: Figure, panel: Axes, adapter: Sized, colour: str, number: int, *, circled: bool) -> None:
+    """Draw the point and interval of an adapter; the ``number``-th of its size is moved aside."""
+    r2, count = adapter.own.r2, adapter.own.parameters
     low, high = r2.value if r2.low is None else r2.low, r2.value if r2.high is None else r2.high
     beside = offset_copy(panel.transData, figure, x=APART * number, units="points")
     panel.plot([count, count], [low, high], color=colour, linewidth=1.4, solid_capstyle="butt", transform=beside)
@@ -99,16 +99,16 @@ def _mark(figure: Figure, panel: Axes, one: Sized, colour: str, number: int, *, 
     if circled:
         panel.plot(count, r2.value, "o", markersize=13, markerfacecolor="none", markeredgecolor="#111111",
                    transform=beside)  # fmt: skip
-    panel.update_datalim([(count, low), (count, high)])  # a line with a transform of another kind does not
+    panel.update_datalim([(count, low), (count, high)])  # a line with another transform does not update it
 
 
-def _label(panel: Axes, one: Sized, colour: str, number: int, *, above: bool, bold: bool) -> None:
-    """The settings that name an adapter, a line each, above or below its interval."""
-    r2 = one.own.r2
+def _label(panel: Axes, adapter: Sized, colour: str, number: int, *, above: bool, bold: bool) -> None:
+    """Write the settings that name an adapter, one a line, above or below its interval."""
+    r2 = adapter.own.r2
     end = r2.high if above else r2.low
     panel.annotate(
-        "\n".join(shorten(re.sub(r"^.*\.(?=\w+=)", "", word), 24) for word in one.label.split()),
-        (one.own.parameters, r2.value if end is None else end),
+        "\n".join(shorten(re.sub(r"^.*\.(?=\w+=)", "", word), 24) for word in adapter.label.split()),
+        (adapter.own.parameters, r2.value if end is None else end),
         xytext=(APART * number, 5 if above else -5),
         textcoords="offset points",
         ha="center",

@@ -23,18 +23,18 @@ _DEFAULTS = ("qwen25vl", "ltxv")
 
 
 def adapt_command(results: Analysis) -> str:
-    """``foresight adapt`` for the pair of the verdict: on what the analysis was typed with, an adapter that fits."""
+    """Return ``foresight adapt`` for the pair of the verdict, with an adapter that is within the default budget."""
     source, target = results.chosen_source, results.chosen_target
     words = fitting(_default_adapter(), source.dimension, target.dimension)
     return shell_line(["foresight", "adapt", *_spaces(results), *_pair(source, target), *words])
 
 
 def adapter_command(results: Analysis, keys: Sequence[str], words: str) -> str:
-    """``foresight adapt`` for any pair of the analysis; ``""`` where it has no such pair.
+    """Return ``foresight adapt`` for any pair of the analysis; ``""`` if it has no such pair.
 
     Args:
         results: the analysis.
-        keys: of the latents of the pair.
+        keys: keys of the latents of the pair.
         words: that name the adapter, for a shell.
     """
     spaces = {(space.side, space.key): space for space in results.spaces}
@@ -45,10 +45,10 @@ def adapter_command(results: Analysis, keys: Sequence[str], words: str) -> str:
 
 
 def sweep_command(typed: Sequence[str], words: str) -> str:
-    """``foresight adapt`` as a job of a sweep was typed, with another adapter.
+    """Return ``foresight adapt`` of a job of a sweep, with another adapter.
 
     Args:
-        typed: the words of the job after ``foresight adapt``.
+        typed: the overrides of the job, typed after ``foresight adapt``.
         words: that name the adapter, for a shell.
     """
     own = [word for word in typed if not re.match(r"[+~]*(adapter[=.]|seeds=|hydra[./])", word)]
@@ -56,7 +56,7 @@ def sweep_command(typed: Sequence[str], words: str) -> str:
 
 
 def _pair(source: Space, target: Space) -> list[str]:
-    """The words that mean two layers and poolings."""
+    """Return the overrides that select two layers and poolings."""
     words = layer_words("layer", [source.layer])
     words += [f"source.pooling={source.pooling}"] if source.pooling != "channel_mean" else []
     words += layer_words("target.layer", [target.layer]) if target.layer != "final" else []
@@ -64,33 +64,33 @@ def _pair(source: Space, target: Space) -> list[str]:
 
 
 def analyze_command(results: Analysis) -> str:
-    """``foresight analyze`` over all that is cached of the two models."""
+    """Return ``foresight analyze`` over everything cached of the two models."""
     return shell_line(["foresight", "analyze", *_spaces(results)])
 
 
 def report_commands(results: Analysis) -> list[str]:
-    """The two commands that redo this report from the cache: the analysis as it was typed, where that is known."""
+    """Return the two commands that redo this report from the cache, the analysis as typed if that is known."""
     return [str(results.provenance.get("command") or analyze_command(results)), "foresight report"]
 
 
 def after_adapt(results: AdapterResults, typed: Sequence[str], outputs: Path = Path("outputs")) -> str:
-    """The report that shows an adapter, or the analysis that is still missing for it.
+    """Return the command of the report that shows an adapter, or of the analysis that it still needs.
 
     Args:
-        results: of the adapter.
-        typed: the words after ``foresight adapt``.
-        outputs: where reports look for analyses.
+        results: results of the adapter.
+        typed: the overrides typed after ``foresight adapt``.
+        outputs: the folder in which reports look for analyses.
     """
-    found = analysis_of(outputs, results.provenance["keys"])
-    if found is None:
+    folder = analysis_of(outputs, results.provenance["keys"])
+    if folder is None:
         return shell_line(["foresight", "analyze", *typed_for_both(typed)])
-    if [found] == newest_analyses(outputs):
+    if [folder] == newest_analyses(outputs):
         return "foresight report"
-    return shell_line(["foresight", "report", as_override("run", shown_path(str(found.absolute())))])
+    return shell_line(["foresight", "report", as_override("run", shown_path(str(folder.absolute())))])
 
 
 def with_commands(text: str) -> Iterator[tuple[str, bool]]:
-    """The pieces of ``text``, each with whether it is a command, to be typed as it is.
+    """Split ``text`` into pieces, each with True if it is a command that can be typed as it is.
 
     >>> list(with_commands("not measured: foresight extract a && foresight extract b"))
     [('not measured: ', False), ('foresight extract a', True), (' && ', False), ('foresight extract b', True)]
@@ -101,7 +101,7 @@ def with_commands(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _spaces(results: Analysis) -> list[str]:
-    """The words that say which models on which data, and in which cache: as the analysis was typed."""
+    """Return the overrides for models, data and cache, as the analysis was typed."""
     if "command" in results.provenance:
         return typed_for_both(shlex.split(str(results.provenance["command"]))[2:])
     both = (("source", results.source), ("target", results.target))
@@ -110,6 +110,6 @@ def _spaces(results: Analysis) -> list[str]:
 
 
 def _default_adapter() -> MLPConfig:
-    """The adapter of ``foresight adapt`` where none is named."""
+    """Return the default adapter of ``foresight adapt``."""
     settings = OmegaConf.load(conf_dir() / "adapter/mlp.yaml")
     return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(MLPConfig), settings))  # type: ignore[return-value]

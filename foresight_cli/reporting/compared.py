@@ -1,4 +1,4 @@
-"""Several analyses beside each other: their names, their order, and a figure of what each found."""
+"""Comparison of several analyses: their names, their order, and a figure."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Compared:
     """One analysis among several.
 
     Attributes:
-        name: what tells it from the others.
-        folder: where it was read from.
+        name: the settings that differ from those of the others.
+        folder: the folder that it was read from.
     """
 
     name: str
@@ -48,12 +48,12 @@ class Compared:
 
     @property
     def command(self) -> str:
-        """What prints and writes its whole report."""
+        """The command that prints and writes its whole report."""
         return shell_line(["foresight", "report", as_override("run", shown_path(str(self.folder)))])
 
     @property
     def passed(self) -> int:
-        """Criteria that pass."""
+        """Number of criteria that pass."""
         return sum(criterion.outcome == "PASS" for criterion in self.results.verdict.criteria)
 
     @property
@@ -68,25 +68,26 @@ class Compared:
         return min(judged, key=lambda a: a.retention.value if a.retention else 0.0, default=None)
 
 
-def compare(found: Sequence[tuple[Path, Analysis]]) -> list[Compared]:
-    """The analyses, each named by what tells it apart, the best first.
+def compare(analyses: Sequence[tuple[Path, Analysis]]) -> list[Compared]:
+    """Name each analysis by its distinct settings, and sort: the best first.
 
-    By the verdict, then by the number of criteria that pass, then by the lower bound of R2.
+    Sorted by the verdict, then by the number of criteria that pass, then by the lower bound of R2.
     """
-    names = _varied([folder for folder, _ in found]) or _names([results for _, results in found])
+    names = _varied([folder for folder, _ in analyses]) or _names([results for _, results in analyses])
     names = [
         name if names.count(name) == 1 else f"{name}, {folder.name}".removeprefix(", ")
-        for name, (folder, _) in zip(names, found, strict=True)
+        for name, (folder, _) in zip(names, analyses, strict=True)
     ]
     names = [
-        name if names.count(name) == 1 else f"{name} ({folder})" for name, (folder, _) in zip(names, found, strict=True)
+        name if names.count(name) == 1 else f"{name} ({folder})"
+        for name, (folder, _) in zip(names, analyses, strict=True)
     ]
-    compared = [Compared(name, folder, results) for name, (folder, results) in zip(names, found, strict=True)]
+    compared = [Compared(name, folder, results) for name, (folder, results) in zip(names, analyses, strict=True)]
     return sorted(compared, key=lambda c: (_ORDER.get(c.results.verdict.answer, 3), -c.passed, -_lower(c.results)))
 
 
 def _varied(folders: Sequence[Path]) -> list[str]:
-    """Of the jobs of one sweep, the words in which each differs from the others; [] where that tells them not apart."""
+    """Return the overrides in which jobs of one sweep differ; [] if these do not distinguish them."""
     if len({folder.parent for folder in folders}) > 1 or not (folders[0].parent / SWEEP).is_file():
         return []
     try:
@@ -100,7 +101,7 @@ def _varied(folders: Sequence[Path]) -> list[str]:
 
 
 def _names(analyses: Sequence[Analysis]) -> list[str]:
-    """As few facets as tell the most of them apart."""
+    """Return names from as few facets as distinguish the most analyses."""
     facets = [_facets(results) for results in analyses]
     names = [""] * len(facets)
     for key in facets[0]:
@@ -111,7 +112,7 @@ def _names(analyses: Sequence[Analysis]) -> list[str]:
 
 
 def _facets(results: Analysis) -> dict[str, str]:
-    """What two analyses may differ in, in a reader's words."""
+    """Return the properties in which analyses may differ, in words."""
     source = [space for space in results.spaces if space.side == "source"]
     target = [space for space in results.spaces if space.side == "target"]
     data = results.data.get("path") or " ".join(str(results.data.get(key) or "") for key in ("name", "variant"))
@@ -140,7 +141,7 @@ def _lower(results: Analysis) -> float:
 
 
 def comparison_figure(compared: Sequence[Compared]) -> Figure:
-    """R2 of each analysis with its interval, beside its best control and what the source adds to that."""
+    """Draw R2 of each analysis with its interval and best control, and what the source adds to the hardest control."""
     best = compared[0]
     figure = new_figure(
         f"{shorten(best.name, 60)} is judged best: {best.results.verdict.line}, "
@@ -150,29 +151,29 @@ def comparison_figure(compared: Sequence[Compared]) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True)
     values: list[float | None] = []
     added: list[float | None] = []
-    for row, one in enumerate(compared):
-        r2 = one.results.chosen_pair.r2
+    for row, analysis in enumerate(compared):
+        r2 = analysis.results.chosen_pair.r2
         if r2.low is not None and r2.high is not None:
             left.hlines(row, r2.low, r2.high, color=SOURCE, linewidth=2)
         left.plot(r2.value, row, "o", color=SOURCE, markersize=6, label="source" if row == 0 else None)
         values += [r2.value, r2.low, r2.high]
-        if one.results.controls:
-            control = max(one.results.controls, key=lambda c: c.r2)
+        if analysis.results.controls:
+            control = max(analysis.results.controls, key=lambda c: c.r2)
             left.plot(control.r2, row, "s", color=CONTROL, markersize=5.5)
             values.append(control.r2)
-        if one.hardest is not None:
-            delta = one.hardest.delta_r2
+        if analysis.hardest is not None:
+            delta = analysis.hardest.delta_r2
             if delta.low is not None and delta.high is not None:
                 right.hlines(row, delta.low, delta.high, color=TARGET, linewidth=2)
             right.plot(delta.value, row, "D", color=TARGET, markersize=5.5)
             added += [delta.value, delta.low, delta.high]
     left.plot([], [], "s", color=CONTROL, label="best control")
     left.plot([], [], "D", color=TARGET, label="added to the hardest control")
-    rows_down(left, [shorten(one.name, 40) for one in compared])
+    rows_down(left, [shorten(analysis.name, 40) for analysis in compared])
     left.set_xlim(*nice_limits([max(-0.5, v) for v in values if v is not None]))
     right.set_xlim(*nice_limits([max(-0.5, v) for v in added if v is not None], include=(0.0, 0.1)))
     for ax, name, label in ((left, "r2", "R², held out"), (right, "delta", "R² that the source adds")):
-        least = {threshold(one.results, name) for one in compared} - {None}
+        least = {threshold(analysis.results, name) for analysis in compared} - {None}
         rules = [Rule(value, f"threshold {fixed(value, 2)}", "#111111") for value in least if value is not None]
         label_top(ax, rules if len(rules) == 1 else [])
         ax.axvline(0.0, color="#888888", linewidth=0.9)

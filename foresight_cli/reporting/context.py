@@ -1,4 +1,4 @@
-"""What the templates of ``FINDINGS.md`` and ``report.html`` know: the results, and what is worked out from them."""
+"""The context of the templates of ``FINDINGS.md`` and ``report.html``: the results, and values derived from them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MEASURES = {"cka": "CKA, debiased", "spearman": f"Spearman {RHO} of distances"}
 def report_context(
     results: Analysis, adapters: Sequence[AdapterResults], drawn: Drawn, kept: Numbers
 ) -> dict[str, Any]:
-    """Every name that a template may use; ``kept`` writes the numbers within sentences."""
+    """Return every name that a template may use; ``kept`` formats the numbers within sentences."""
     maps, written = tsne_names(results), kept.filters()
     sized = named(adapters)
     advice = decide(sized, least_kept(results), written["number"], written["interval"]) if sized else Advice("")
@@ -53,7 +53,7 @@ def report_context(
         "clearest_target": _clearest([space for _, space in targets]),
         "best_cka": best_pair(results, "cka"),
         "adapters": adapters,
-        "adapter_names": [one.label for one in sized],
+        "adapter_names": [adapter.label for adapter in sized],
         "adapters_of": other_pair(results, adapters),
         "advice": advice.text,
         "advice_command": adapter_command(results, sized[0].pair, advice.untrained) if advice.untrained else "",
@@ -84,14 +84,14 @@ def report_context(
 
 
 def _measure(test: PermutationTest, results: Analysis) -> str:
-    """What a permutation test is of, in a reader's words."""
+    """Return the name of the measure of a permutation test."""
     near = results.chosen_pair.neighborhood
     neighbors = f"Neighbour recall@{near[0].k}" if near else "Neighbour recall"
     return neighbors if test.measure == "recall" else _MEASURES.get(test.measure, test.measure)
 
 
 def _category_rows(results: Analysis, number: Any) -> str:
-    """Which rows the categories are scored on, where that is not all of them."""
+    """Describe the rows that the categories are scored on; ``""`` if these are all rows."""
     rows = results.category_rows
     if rows is None or not rows.unlabelled + rows.alone:
         return ""
@@ -104,5 +104,5 @@ def _category_rows(results: Analysis, number: Any) -> str:
 
 
 def _clearest(spaces: Sequence[Any]) -> Any:
-    """The space with the highest silhouette; None where none was measured."""
+    """Return the space with the highest silhouette; None if none was measured."""
     return max((s for s in spaces if s.silhouette is not None), key=lambda s: s.silhouette, default=None)

@@ -21,7 +21,7 @@ from foresight_cli.results import AdapterResults, Analysis
 def render_findings(
     results: Analysis, adapters: Sequence[AdapterResults], drawn: Drawn, numbers_kept: Numbers | None = None
 ) -> str:
-    """The text of ``FINDINGS.md``; ``drawn`` says which figures lie beside it in ``figures/``."""
+    """Return the text of ``FINDINGS.md``; ``drawn`` has the names of the figures that are in ``figures/``."""
     kept = numbers_kept or Numbers()
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -43,7 +43,7 @@ def render_findings(
 
 
 def _only_text(value: Any) -> str:
-    """Text of the results is escaped; a number must come through a filter, so that all are written alike."""
+    """Escape text of the results; a number must come through a filter, so that all are formatted alike."""
     if value is None:
         return numbers.NOT_MEASURED
     if isinstance(value, str):
@@ -52,13 +52,13 @@ def _only_text(value: Any) -> str:
 
 
 def _with_code(text: str) -> Markdown:
-    """``text`` with its commands as code, where no character is escaped."""
+    """Return ``text`` with its commands as code, in which no character is escaped."""
     return Markdown("".join(code_span(piece) if command else escape(piece) for piece, command in with_commands(text)))
 
 
 def _embed(names: Sequence[str], drawn: Drawn) -> Markdown:
-    there = [name for name in names if name in drawn.names]
-    return Markdown("".join(f"![{caption(n)}](figures/{n}.png)\n\n*{caption(n)}.*\n\n" for n in there))
+    shown = [name for name in names if name in drawn.names]
+    return Markdown("".join(f"![{caption(n)}](figures/{n}.png)\n\n*{caption(n)}.*\n\n" for n in shown))
 
 
 def _links(names: Sequence[str], drawn: Drawn) -> Markdown:

@@ -1,4 +1,4 @@
-"""What stands beside a criterion in the table of gates: what chance gives, and what the best control reaches."""
+"""The table of gates: each criterion with the value expected by chance and that of the best control."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from foresight_cli.results import Analysis, Criterion
 
 @dataclass(frozen=True)
 class Gate:
-    """A criterion of the verdict with its yardsticks; None where there is none of that kind.
+    """A criterion of the verdict with its reference values; None for a value that does not exist.
 
     Attributes:
-        null: what chance gives, in the estimate's units, or for a p value in those of the measure ``of``.
-        of: the measure that ``null`` and ``control`` are of, where it is not the estimate's own.
-        which: ``best`` or ``hardest``: the control that scores most, or that the source adds least to.
-        control: its name.
-        control_value: what it reaches.
+        null: the value expected by chance, in units of the estimate, or for a p value in those of the measure ``of``.
+        of: the measure of ``null`` and ``control``, if it is not that of the estimate.
+        which: ``best`` (the control that scores most) or ``hardest`` (the control that the source adds least to).
+        control: name of the control.
+        control_value: score of the control.
     """
 
     criterion: Criterion
@@ -28,7 +28,7 @@ class Gate:
 
 
 def gates(results: Analysis) -> list[Gate]:
-    """Every criterion, in the verdict's order."""
+    """Return a gate for every criterion, in the order of the verdict."""
     return [_gate(results, criterion) for criterion in results.verdict.criteria]
 
 

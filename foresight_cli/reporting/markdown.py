@@ -1,4 +1,4 @@
-"""Text of others (labels, ids, names of models) inside Markdown: it must break no table and become no markup."""
+"""Markdown with text from outside (labels, ids, names of models), which must not break tables or become markup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def escape(text: str) -> Markdown:
-    r"""``text`` as Markdown that shows exactly that text, on one line, in a table cell too.
+    r"""Return ``text`` as Markdown that shows exactly that text, on one line; it is also safe in a table cell.
 
     >>> print(escape("a|b <i>`x`\n*y* channel_mean _z_"))
     a\|b &lt;i&gt;\`x\` \*y\* channel_mean \_z\_
@@ -36,14 +36,14 @@ def escape(text: str) -> Markdown:
 
 
 def code_block(text: str, language: str = "") -> Markdown:
-    """``text`` in a fence that no line of it can close."""
+    """Return ``text`` in a code fence that is longer than any fence in it."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return Markdown(f"{fence}{language}\n{text.rstrip()}\n{fence}")
 
 
 def code_span(text: str) -> Markdown:
-    """``text`` as code within a line.
+    """Return ``text`` as inline code.
 
     >>> print(code_span("a`b"))
     `` a`b ``
@@ -56,12 +56,12 @@ def code_span(text: str) -> Markdown:
 
 
 def yaml_block(value: Any) -> Markdown:
-    """Settings and provenance as YAML; long lists are cut, since ``results.yaml`` has all of them."""
+    """Return settings or provenance as YAML; long lists are cut, since ``results.yaml`` has all items."""
     return code_block(yaml.safe_dump(shortened(value), sort_keys=False, allow_unicode=True, width=10_000), "yaml")
 
 
 def shortened(value: Any) -> Any:
-    """``value`` with its long lists cut, and how many items they had more."""
+    """Return ``value`` with its long lists cut, each with the number of items left out."""
     if isinstance(value, dict):
         return {key: shortened(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""``README.md`` of a saved adapter: a model card as the Hugging Face hub shows it, from ``model_card.md.j2``."""
+"""``README.md`` of a saved adapter: a model card for the Hugging Face hub, from ``model_card.md.j2``."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def render_model_card(
     repo_id: str | None = None,
     previews: Sequence[str] = (),
 ) -> str:
-    """The text of ``README.md``.
+    """Return the text of ``README.md``.
 
     Args:
-        adapter: trained.
+        adapter: the trained adapter.
         recipes: ``source`` and ``target``: the cache recipes that it was trained on.
-        results: its held-out scores; None where there are none, which the card then says.
-        repo_id: ``user/name`` under which it will be published; without one, the card loads it from its own folder.
-        previews: names of pictures that lie beside it.
+        results: its held-out scores; if None, the card states that there are none.
+        repo_id: ``user/name`` of the published adapter; without it, the card loads the adapter from its folder.
+        previews: names of pictures in its folder.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -75,7 +75,7 @@ _ORDER = ("model", "layer", "pooling", "data", "rows")
 
 
 def _settings(recipes: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Every setting of the two recipes by name, as text; one that a side does not have is empty."""
+    """Return every setting of the two recipes by name, as text; empty where a side does not have it."""
     sides = [_flat(recipes["source"]), _flat(recipes["target"])]
     names = sorted({**sides[0], **sides[1]}, key=lambda name: _ORDER.index(name.partition(".")[0]))
     return [(name, *(_text(side[name]) if name in side else "" for side in sides)) for name in names]  # type: ignore[misc]
@@ -114,7 +114,7 @@ def _interval(estimate: Estimate) -> Markdown:
 
 
 def _only_text(value: Any) -> str:
-    """Text of others is escaped; a number must come through the filter, so that all are written alike."""
+    """Escape text from outside; a number must come through the filter, so that all are formatted alike."""
     if isinstance(value, str):
         return escape(value)
     raise TypeError(f"{value!r} is not text: a number goes through a filter")

@@ -1,4 +1,4 @@
-"""How numbers are written, in figures, in ``FINDINGS.md`` and on the terminal: one place, so that they agree."""
+"""Formats of numbers in figures, in ``FINDINGS.md`` and on the terminal: one place, so that they agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RHO = "\N{GREEK SMALL LETTER RHO}"
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
-    """``value`` with ``digits`` decimals; counts with thousands separators.
+    """Format ``value`` with ``digits`` decimals; counts with thousands separators.
 
     >>> fixed(0.68749), fixed(-0.0001), fixed(8192), fixed(None)
     ('0.687', '0.000', '8,192', 'not measured')
@@ -25,7 +25,7 @@ def fixed(value: float | None, digits: int = 3) -> str:
 
 
 def rough(count: int) -> str:
-    """A count that was estimated, with two significant digits.
+    """Format an estimated count with two significant digits.
 
     >>> rough(1588), rough(301), rough(96)
     ('1,600', '300', '96')
@@ -34,7 +34,7 @@ def rough(count: int) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A share as per cent.
+    """Format a share as per cent.
 
     >>> percent(0.26789), percent(1.0, 0)
     ('26.8 %', '100 %')
@@ -43,7 +43,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """A p value; a permutation test has none of 0.
+    """Format a p value; never as 0, which no permutation test gives.
 
     >>> p_value(0.001), p_value(0.00004)
     ('0.001', '4e-05')
@@ -54,7 +54,7 @@ def p_value(value: float | None) -> str:
 
 
 def with_interval(estimate: Estimate | None, digits: int = 3) -> str:
-    """An estimate with its 95 % interval.
+    """Format an estimate with its 95 % interval.
 
     >>> with_interval(Estimate(0.61, 0.58, 0.642), 2)
     '0.61 (0.58 to 0.64)'
@@ -68,7 +68,7 @@ def with_interval(estimate: Estimate | None, digits: int = 3) -> str:
 
 
 def percent_with_interval(estimate: Estimate | None, digits: int = 1) -> str:
-    """A share with its 95 % interval, as per cent.
+    """Format a share with its 95 % interval, as per cent.
 
     >>> percent_with_interval(Estimate(0.268, 0.25, 0.29))
     '26.8 % (25.0 to 29.0)'

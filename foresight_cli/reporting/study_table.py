@@ -30,7 +30,7 @@ _HUB = "Its estimators are run on these latents; the posterior is sampled with a
 def write_study_table(
     rows: Sequence[StudyRow], results: Analysis, folder: Path, console: Console | None = None
 ) -> None:
-    """Print the table, and write ``study_q1.md`` and ``study_q1.csv`` into ``folder``."""
+    """Print the table, and write it as ``study_q1.md`` and ``study_q1.csv`` into ``folder``."""
     note = _TINY if results.weights == "tiny" else _HUB
     verdicts = f"The study's rule on these latents: {results.verdict.study_answer}. foresight: {results.verdict.line}."
     lines = ["# The Q1 study, beside foresight", "", note, "", " | ".join(("", *HEADER, "")).strip()]
@@ -49,8 +49,8 @@ def write_study_table(
     console.print()
     console.print(table)
     console.print()
-    for said in (verdicts, note, f"Why each number differs: {folder / 'study_q1.md'}"):
-        console.print(Padding(Text(said, "dim"), (0, 0, 0, 2)))
+    for text in (verdicts, note, f"Why each number differs: {folder / 'study_q1.md'}"):
+        console.print(Padding(Text(text, "dim"), (0, 0, 0, 2)))
 
 
 def _cells(row: StudyRow) -> tuple[str, ...]:
@@ -63,6 +63,6 @@ def _csv(rows: Sequence[StudyRow]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("section", "measure", "published", "recomputed", "foresight", "differs"))
     for row in rows:
-        found = ("" if value is None else f"{value:.9g}" for value in (row.published, row.recomputed, row.foresight))
-        writer.writerow((row.section, row.measure, *found, row.differs))
+        cells = ("" if value is None else f"{value:.9g}" for value in (row.published, row.recomputed, row.foresight))
+        writer.writerow((row.section, row.measure, *cells, row.differs))
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""The end of ``foresight report`` on a terminal: the verdict and why, in a screen."""
+"""The summary at the end of ``foresight report`` on a terminal: the verdict and its reasons, on one screen."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def print_summary(
     console: Console | None = None,
     elsewhere: Sequence[str] = (),
 ) -> None:
-    """Print the criteria, what controls score, and last, where it stays in sight, the verdict and where the report is.
+    """Print the criteria, the scores of the controls, and last, where it stays visible, the verdict and the paths.
 
-    Boxes and colours only on a terminal; no wider than the terminal, nor than 100 columns.
+    Boxes and colours only on a terminal; never wider than the terminal or 100 columns.
     """
     console = console or Console()
     width = min(console.width, MOST_WIDTH)
@@ -69,7 +69,7 @@ def print_summary(
 
 
 def _verdict(results: Analysis, boxed: bool, *, codes: bool) -> RenderableType:
-    """The answer and its reasons; with ``codes`` beside them where the table of criteria has no room for those."""
+    """Return the answer and its reasons; with their ``codes`` if the table of criteria has no room for those."""
     verdict = results.verdict
     code = {c.name: f" [{c.code}]" for c in verdict.criteria if codes and c.code}
     color = _COLORS.get(verdict.answer, "cyan")
@@ -90,8 +90,8 @@ def _verdict(results: Analysis, boxed: bool, *, codes: bool) -> RenderableType:
     if holds_up is not None:
         lines += [Text(), Text.assemble(("Held up by: ", "bold"), holds_up)]
     if verdict.study_values:
-        found = ", ".join(f"{_STUDY.get(name, name)} {fixed(value)}" for name, value in verdict.study_values.items())
-        lines += [Text(), Text(f"The Q1 study's rule would say {verdict.study_answer} ({found}).", "dim")]
+        measures = ", ".join(f"{_STUDY.get(name, name)} {fixed(value)}" for name, value in verdict.study_values.items())
+        lines += [Text(), Text(f"The Q1 study's rule would say {verdict.study_answer} ({measures}).", "dim")]
     if results.weights == "tiny":
         lines += [
             Text(),
@@ -119,15 +119,15 @@ def _pair(results: Analysis) -> RenderableType:
     if other is not None:
         names = " -> ".join(results.spaces[i].name for i in (other.source, other.target))
         r2 = other.r2.value if other.selection_r2 is None else other.selection_r2
-        lines.append(_hanging(f"outside that choice, higher there: {names} ({fixed(r2)})"))
+        lines.append(_hanging(f"not a candidate, but higher: {names} ({fixed(r2)})"))
     return Group(*lines)
 
 
 def _criteria(results: Analysis, console: Console, width: int) -> tuple[RenderableType, bool]:
-    """The criteria, as roomy a table as ``width`` allows, and whether it has their codes."""
-    found = results.verdict.criteria
+    """Return the widest table of criteria that fits into ``width``, and True if it has a column of codes."""
+    criteria = results.verdict.criteria
     kinds = [(True, 2), (True, 1), (False, 2), (False, 1)]
-    tables = [(_criteria_table(found, codes=codes, gap=gap), codes) for codes, gap in kinds]
+    tables = [(_criteria_table(criteria, codes=codes, gap=gap), codes) for codes, gap in kinds]
     without_end = console.options.update(max_width=10 * MOST_WIDTH)
     fits = (t for t in tables if Measurement.get(console, without_end, t[0]).maximum <= width)
     table, coded = next(fits, tables[-1])
@@ -139,12 +139,12 @@ def _criteria_table(criteria: Sequence[Criterion], *, codes: bool, gap: int) -> 
     numbers = Numbers()
     columns = ("Criterion", "Estimate (95 %)", "Bound", "Threshold", "Outcome", *(("Reason code",) if codes else ()))
     table = _table(*columns, gap=gap)
-    for found in criteria:
+    for criterion in criteria:
         table.add_row(
-            _first(found.name),
-            *(Text(numbers.criterion(found, part)) for part in ("estimate", "bound", "threshold")),
-            Text(found.outcome, _OUTCOMES.get(found.outcome, "")),
-            *((Text(found.code),) if codes else ()),
+            _first(criterion.name),
+            *(Text(numbers.criterion(criterion, part)) for part in ("estimate", "bound", "threshold")),
+            Text(criterion.outcome, _OUTCOMES.get(criterion.outcome, "")),
+            *((Text(criterion.code),) if codes else ()),
         )
     return table
 
@@ -166,11 +166,11 @@ def _attributes(results: Analysis) -> RenderableType | None:
     if not results.chosen.attributes:
         return None
     table = _table("Attribute", "In the target", "Through the bridge", "Share kept (95 %)", right=(1, 2), gap=1)
-    for found in results.chosen.attributes:
-        kept = kept_share(found, threshold(results, "ceiling"), fixed, with_interval)
-        table.add_row(_first(found.name), fixed(found.from_target), fixed(found.through_bridge), kept)
+    for attribute in results.chosen.attributes:
+        kept = kept_share(attribute, threshold(results, "ceiling"), fixed, with_interval)
+        table.add_row(_first(attribute.name), fixed(attribute.from_target), fixed(attribute.through_bridge), kept)
     notes = []
-    if any(found.kept_fully for found in results.chosen.attributes):
+    if any(attribute.kept_fully for attribute in results.chosen.attributes):
         notes.append("Fully: read better through the bridge than from the target itself.")
     if results.chosen.companion is not None:
         notes.append(f"Measured on the companion data {results.chosen.companion}.")
@@ -188,16 +188,18 @@ def _more_rows(results: Analysis) -> RenderableType | None:
 
 
 def _adapters(results: Analysis, adapters: Sequence[AdapterResults]) -> RenderableType | None:
-    """The adapters of one pair, named by their settings, and which to take."""
+    """Return a table of the adapters of one pair, named by their settings, and the advice which to take."""
     if not adapters:
         return None
     table = _table("Adapter", "Parameters", "R², test", "against ridge", "shuffled", right=(1, 4))
     sized = named(adapters)
-    for one in sized:
-        ridge, shuffled = one.control("ridge"), one.control("shuffled")
+    for adapter in sized:
+        ridge, shuffled = adapter.control("ridge"), adapter.control("shuffled")
         against = f"{ridge.outcome} ({fixed(ridge.r2.value)})" if ridge else "not measured"
         control = fixed(shuffled.r2.value if shuffled else None)
-        table.add_row(_first(one.label), fixed(one.own.parameters), with_interval(one.own.r2), against, control)
+        table.add_row(
+            _first(adapter.label), fixed(adapter.own.parameters), with_interval(adapter.own.r2), against, control
+        )
     text = decide(sized, least_kept(results)).text
     if pair := other_pair(results, adapters):
         text = f"None was trained for the pair of the verdict; these are of {pair}. {text}"
@@ -205,7 +207,7 @@ def _adapters(results: Analysis, adapters: Sequence[AdapterResults]) -> Renderab
 
 
 def _elsewhere(adapters: Sequence[AdapterResults], elsewhere: Sequence[str]) -> RenderableType | None:
-    """The adapters of other pairs, a line for each pair; that there are none at all."""
+    """Return a line for each other pair with adapters, or a line that there are none."""
     if not elsewhere:
         return None if adapters else _line("Adapters", "none trained yet", "dim")
     first = "of other pairs: " if adapters else "none for this pair; "
@@ -217,7 +219,7 @@ def _elsewhere(adapters: Sequence[AdapterResults], elsewhere: Sequence[str]) -> 
 
 
 def _ridge_command(results: Analysis, adapters: Sequence[AdapterResults]) -> str:
-    """What to type for ridge where that is to be taken and was not trained; ``""`` otherwise."""
+    """Return the command that trains ridge if ridge is advised and not trained; ``""`` otherwise."""
     sized = named(adapters)
     untrained = decide(sized, least_kept(results)).untrained if sized else ""
     return adapter_command(results, sized[0].pair, untrained) if untrained else ""
@@ -229,9 +231,9 @@ def _samples(count: int) -> str:
 
 def _data(results: Analysis) -> RenderableType:
     d = results.duplicates
-    said = f"{fixed(d.rows)} samples, {fixed(d.groups)} independent groups (effective n), "
-    said += f"{fixed(results.rows)} rows scored"
-    lines = [_line("Data", said)]
+    text = f"{fixed(d.rows)} samples, {fixed(d.groups)} independent groups (effective n), "
+    text += f"{fixed(results.rows)} rows scored"
+    lines = [_line("Data", text)]
     if d.exact or d.near:
         duplicates = f"{d.exact_words} left out, {d.near_words} kept together"
         lines.append(_line("", duplicates, "yellow"))
@@ -249,7 +251,7 @@ def _line(name: str, text: str, style: str = "") -> Text:
 
 
 def _hanging(text: str) -> RenderableType:
-    """More on the line above, in its column however many lines it takes."""
+    """Return text that continues the line above, indented to its column over any number of lines."""
     return Padding(Text(text, "dim"), (0, 0, 0, 13))
 
 

@@ -1,4 +1,4 @@
-"""The end of ``foresight report runs=[...]`` on a terminal: the analyses, ranked."""
+"""The summary at the end of ``foresight report runs=[...]`` on a terminal: the analyses, ranked."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from foresight_cli.reporting.summary import MOST_WIDTH
 
 
 def print_comparison(compared: Sequence[Compared], page: Path, console: Console | None = None) -> None:
-    """Print the ranked table and where the page is."""
+    """Print the ranked table and the path of the page."""
     console = console or Console()
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
     for name in ("  Analysis", "Verdict", "Criteria", "R² (95 %)", "Over the hardest control"):
         table.add_column(name)
-    for one in compared:
-        verdict, hardest = one.results.verdict, one.hardest
+    for analysis in compared:
+        verdict, hardest = analysis.results.verdict, analysis.hardest
         table.add_row(
-            Text(f"  {one.name}"),
+            Text(f"  {analysis.name}"),
             Text(verdict.line),
-            f"{fixed(one.passed)} of {fixed(len(verdict.criteria))}",
-            with_interval(one.results.chosen_pair.r2),
+            f"{fixed(analysis.passed)} of {fixed(len(verdict.criteria))}",
+            with_interval(analysis.results.chosen_pair.r2),
             Text(f"{hardest.name}: {with_interval(hardest.delta_r2)}" if hardest else "not measured"),
         )
     console.print()
@@ -37,5 +37,5 @@ def print_comparison(compared: Sequence[Compared], page: Path, console: Console 
     note = "Ranked by verdict, criteria passed and the lower bound of R²; choosing among them is not corrected for."
     console.print(Padding(Text(note, "dim"), (0, 0, 0, 2)), width=min(console.width, MOST_WIDTH))
     console.print()
-    for name, said in (("Report", str(page)), ("Next", compared[0].command)):
-        console.print(Text.assemble((f"  {name:<9}  ", "bold"), said), soft_wrap=True)
+    for name, text in (("Report", str(page)), ("Next", compared[0].command)):
+        console.print(Text.assemble((f"  {name:<9}  ", "bold"), text), soft_wrap=True)

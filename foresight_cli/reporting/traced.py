@@ -1,4 +1,4 @@
-"""Numbers on their way into a text, each kept with what it became: what a test traces back to ``results.yaml``."""
+"""Filters that format numbers and record each, so that a test can trace every number to ``results.yaml``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Safe = Callable[[str], str]
 
 
 class Numbers:
-    """The only way of a number into ``FINDINGS.md`` and ``report.html``. It keeps each value, for a test to trace.
+    """The filters through which every number enters ``FINDINGS.md`` and ``report.html``; each value is recorded.
 
     Attributes:
-        safe: makes text safe in what is written, Markdown or HTML.
-        written: every value with the text it became.
+        safe: escapes text for Markdown or HTML.
+        written: every value with its text.
     """
 
     def __init__(self, safe: Safe = Markdown) -> None:
@@ -26,7 +26,7 @@ class Numbers:
         self.written: list[tuple[float, str]] = []
 
     def filters(self) -> dict[str, Callable[..., str]]:
-        """The template's filters by name."""
+        """Return the filters of the templates, by name."""
         return {
             "number": self._one(numbers.fixed),
             "percent": self._one(numbers.percent),
@@ -36,39 +36,39 @@ class Numbers:
             "criterion": self.criterion,
         }
 
-    def criterion(self, found: Criterion, part: str) -> str:
-        """The ``estimate``, ``bound`` or ``threshold`` of a criterion, counts as counts and p values as such.
+    def criterion(self, criterion: Criterion, part: str) -> str:
+        """Return the ``estimate``, ``bound`` or ``threshold`` of a criterion, formatted by its kind.
 
-        A bound is written where it is not the estimate itself, as what the true value is above, or for FAIL below.
+        A bound is written only if it differs from the estimate: the true value is above it, or for FAIL below it.
         """
-        estimate, least = found.estimate, found.threshold
+        estimate, least = criterion.estimate, criterion.threshold
         if part == "bound":
-            if found.kind != "bound" or found.bound is None:
+            if criterion.kind != "bound" or criterion.bound is None:
                 return self.safe("")
-            sign = "≤" if found.outcome == "FAIL" else "≥"
-            return self.safe(f"{sign} {self._keep(found.bound, numbers.fixed(found.bound))}")
+            sign = "≤" if criterion.outcome == "FAIL" else "≥"
+            return self.safe(f"{sign} {self._keep(criterion.bound, numbers.fixed(criterion.bound))}")
         if part == "threshold":
             if least is None:
                 return self.safe("")
-            value = int(least) if found.kind == "count" else least
-            sign = {"p value": "≤", "count": "≥", "ceiling": "≤"}.get(found.kind, ">")
+            value = int(least) if criterion.kind == "count" else least
+            sign = {"p value": "≤", "count": "≥", "ceiling": "≤"}.get(criterion.kind, ">")
             return self.safe(f"{sign} {self._keep(least, numbers.fixed(value, 2))}")
-        if estimate is not None and found.kind == "count":
+        if estimate is not None and criterion.kind == "count":
             return self.safe(self._keep(estimate.value, numbers.fixed(round(estimate.value))))
-        if estimate is not None and found.kind == "p value":
+        if estimate is not None and criterion.kind == "p value":
             return self.safe(self._keep(estimate.value, f"p = {numbers.p_value(estimate.value)}"))
         return self._estimate(numbers.with_interval)(estimate)
 
     def limiting(self, verdict: Verdict) -> str | None:
-        """What holds up an answer, and how many groups would decide it; None where there is an answer."""
+        """Return the criterion that holds up an answer and the groups that would decide it; None if answered."""
         return limiting(verdict, lambda count: self._keep(count, numbers.fixed(count)), self.rough)
 
     def decided_by(self, groups: int) -> str:
-        """How many groups would decide a criterion."""
+        """Return a sentence with the number of groups that would decide a criterion."""
         return decided_by(groups, self.rough)
 
     def rough(self, count: int) -> str:
-        """A count that was estimated."""
+        """Format an estimated count."""
         return self._keep(count, numbers.rough(count))
 
     def _keep(self, value: float, text: str) -> str:

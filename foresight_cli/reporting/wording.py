@@ -1,4 +1,4 @@
-"""Words for numbers: the study's own bands, named so that a reader knows they are bands and not tests."""
+"""Words for numbers: the bands of the study, and phrases that several reports share."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _BANDS = {"source": ((0.5, 0.8), (0.3, 0.6)), "target": ((0.4, 0.7), (0.2, 0.5))
 
 
 def clusters_band(space: Space) -> str:
-    """``strong``, ``moderate``, ``weak`` or ``not measured``, by the study's bands.
+    """Return ``strong``, ``moderate``, ``weak`` or ``not measured``, by the study's bands.
 
-    Strong wants both scores; moderate either of them.
+    Strong needs both scores; moderate needs one of them.
     """
     if space.silhouette is None or space.knn_accuracy is None:
         return "not measured"
@@ -27,7 +27,7 @@ def clusters_band(space: Space) -> str:
 
 
 def organisation(space: Space) -> str:
-    """A verb phrase for the title of a figure."""
+    """Return a verb phrase for the title of a figure."""
     phrases = {
         "strong": "keeps the categories apart",
         "moderate": "keeps the categories partly apart",
@@ -38,7 +38,7 @@ def organisation(space: Space) -> str:
 
 
 def against(estimate: Estimate, threshold: float | None) -> str:
-    """How an estimate stands to a threshold, on its one-sided bounds: ``above``, ``below`` or ``not clearly above``."""
+    """Compare one-sided bounds of an estimate with a threshold: ``above``, ``below`` or ``not clearly above``."""
     if threshold is None:
         return ""
     least = estimate.value if estimate.lower is None else estimate.lower
@@ -47,31 +47,31 @@ def against(estimate: Estimate, threshold: float | None) -> str:
 
 
 def threshold(results: Analysis, name: str) -> float | None:
-    """A threshold of the analysis by its key in ``conf/analyze.yaml``; None where the settings have none."""
-    found = (results.settings.get("thresholds") or {}).get(name)
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+    """Return a threshold of the analysis by its key in ``conf/analyze.yaml``; None if the settings have none."""
+    value = (results.settings.get("thresholds") or {}).get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def scored_groups(verdict: Verdict) -> int | None:
-    """Independent groups that the verdict is based on; None where it has no criterion that counts them."""
+    """Return the number of independent groups behind the verdict; None if no criterion counts them."""
     counted = next((c.estimate for c in verdict.criteria if c.kind == "count"), None)
     return None if counted is None else round(counted.value)
 
 
 def limiting(verdict: Verdict, count: Callable[[int], str], estimated: Callable[[int], str]) -> str | None:
-    """What holds up an answer, and how many samples would decide it, in sentences; None where there is an answer.
+    """Return the criterion that holds up an answer, and the samples that would decide it; None if answered.
 
     Args:
-        verdict: with its criteria.
-        count: writes a count.
-        estimated: writes a count that was estimated.
+        verdict: the verdict with its criteria.
+        count: formats a count.
+        estimated: formats an estimated count.
     """
     if verdict.limiting is None:
         return None
-    found: Criterion | None = next((c for c in verdict.criteria if c.name == verdict.limiting), None)
+    criterion: Criterion | None = next((c for c in verdict.criteria if c.name == verdict.limiting), None)
     groups = scored_groups(verdict)
     you = "" if groups is None else f"; you have {count(groups)}"
-    missing = found is not None and found.outcome == "NOT MEASURED"
+    missing = criterion is not None and criterion.outcome == "NOT MEASURED"
     if verdict.groups_needed is not None and missing:
         return f"{verdict.limiting}. At least {count(verdict.groups_needed)} independent samples are needed{you}."
     if verdict.groups_needed is not None:
@@ -82,23 +82,23 @@ def limiting(verdict: Verdict, count: Callable[[int], str], estimated: Callable[
 
 
 def decided_by(groups: int, estimated: Callable[[int], str]) -> str:
-    """How many groups would decide a criterion, as a sentence."""
+    """Return a sentence with the number of groups that would decide a criterion."""
     return f"About {estimated(groups)} independent samples would decide it."
 
 
 def outlook(results: Analysis, number: Callable[[float | None], str]) -> str:
-    """How far R2 may rise with more rows, as the learning curve has it.
+    """Describe how far R2 may rise with more rows, from the learning curve.
 
     Args:
-        results: with the learning curve of the chosen pair.
-        number: writes a number.
+        results: the analysis, with the learning curve of the chosen pair.
+        number: formats a number.
     """
     curve, most = results.chosen.learning_curve, hopeful_r2(results)
     if most is not None:
         return f"with unlimited data R² might reach at most {number(most)}"
     if len(curve) < CURVE_SIZES:
         return "too few samples for a learning curve that shows whether more would raise R²"
-    return "R² is still rising with more samples, and its learning curve does not bend yet: no limit can be estimated"
+    return "R² still rises with more samples and its learning curve has not levelled off: no limit can be estimated"
 
 
 def kept_share(
@@ -107,13 +107,13 @@ def kept_share(
     number: Callable[[float | None], str],
     interval: Callable[[Estimate | None], str],
 ) -> str:
-    """What the bridge keeps of an attribute, or the bound for which it is not judged.
+    """Return the share of an attribute that the bridge keeps, or the reason why it is not judged.
 
     Args:
-        attribute: that was read through the bridge.
-        ceiling: the threshold of that bound; None where the settings have none.
-        number: writes a number.
-        interval: writes an estimate.
+        attribute: an attribute that was read through the bridge.
+        ceiling: threshold of the lower bound in the target; None if the settings have none.
+        number: formats a number.
+        interval: formats an estimate.
     """
     if attribute.retention is not None:
         better = attribute.kept_fully and attribute.through_bridge > attribute.from_target
@@ -130,10 +130,10 @@ _CONTROLS = {
     "random_network": "a small convolutional network with random weights",
     "random_init": "the source's own network, untrained",
     "label": "the categories alone",
-    "all_controls": "all of them fitted as one, which may score below the best of them",
+    "all_controls": "all of them fitted together, which may score below the best of them",
 }
 
 
 def control_meanings(controls: Sequence[Control]) -> list[tuple[str, str]]:
-    """Each control by its name in the tables, and what it is."""
+    """Return the name of each control in the tables, with an explanation."""
     return [(control.name, _CONTROLS[control.name]) for control in controls if control.name in _CONTROLS]

@@ -1,4 +1,4 @@
-"""Made-up analyses, deterministic: one with everything measured, one with all that is optional missing."""
+"""Made-up analyses, deterministic: one with everything measured, one with all optional parts missing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ POOLINGS = ("channel_mean", "flat")
 
 
 def full(layers=("8", "final"), labels=LABELS, per_label=30, seed=0):
-    """An analysis with every field filled, and the arrays its figures are drawn from."""
+    """Return an analysis with every field filled, and the arrays for its figures."""
     rng = np.random.default_rng(seed)
     n = len(labels) * per_label
     spaces = [space("source", "qwen25vl", layer, pooling, n, rng) for layer in layers for pooling in POOLINGS]
@@ -188,14 +188,14 @@ def chosen(index, labels, per_label, n, rng):
 
 
 def decodable():
-    """The full analysis, with the verdict on a flat target, as it is where there is one: every other target is."""
+    """Return the full analysis with the verdict on a flat target; every other target is flat."""
     results = full()[0]
     index = max((1, 3, 5, 7), key=lambda i: results.pairs[i].selection_r2)
     return replace(results, chosen=replace(results.chosen, index=index))
 
 
 def bare():
-    """A single pair, no labels, no attributes, no controls, nothing optional; and no arrays."""
+    """Return an analysis of a single pair without any optional part (labels, attributes, controls); and no arrays."""
     results, _ = full(layers=("final",), per_label=4)
     spaces = [
         replace(s, silhouette=None, knn_accuracy=None, knn_chance=None, intra_inter_ratio=None, mle_dimension=None,
@@ -294,6 +294,6 @@ def adapter_score(name, parameters, r2, cosine, gain):
 
 
 def chosen_keys():
-    """The cache keys of the pair that the full example's verdict is about."""
+    """Return the cache keys of the verdict's pair in the full example."""
     results, _ = full()
     return [results.chosen_source.key, results.chosen_target.key]

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def arrays(results, per_label, rng):
-    """The arrays of ``figures.safetensors``, from two spaces that share part of a made-up latent."""
+    """Return the arrays of ``figures.safetensors``, from two spaces that share part of a made-up latent."""
     n, labels = results.rows, results.labels
     codes = np.repeat(np.arange(len(labels)), per_label).astype(np.int32)
     centres = rng.standard_normal((len(labels), 6)) * 1.6
@@ -14,11 +14,11 @@ def arrays(results, per_label, rng):
     x = shared + 0.5 * rng.standard_normal((n, 6))
     y = shared @ rng.standard_normal((6, 6)) * 0.7 + 0.8 * rng.standard_normal((n, 6))
     made = {"label": codes}
-    for i, one in enumerate(results.spaces):
+    for i, space in enumerate(results.spaces):
         turn = rng.standard_normal((6, 2))
-        if one.pooling == "channel_mean" or one.side == "target":
+        if space.pooling == "channel_mean" or space.side == "target":
             made[f"tsne/{i}"] = ((centres[codes] * 5 + rng.standard_normal((n, 6)) * 2.2) @ turn).astype(np.float32)
-        power = np.arange(1, min(n, one.dimension) + 1) ** -(1.6 if one.side == "source" else 1.1)
+        power = np.arange(1, min(n, space.dimension) + 1) ** -(1.6 if space.side == "source" else 1.1)
         made[f"spectrum/{i}"] = (np.cumsum(power) / power.sum()).astype(np.float32)
     variance = rng.gamma(0.6, 1.0, 128)
     mixed = rng.standard_normal((128, 24)) @ rng.standard_normal((24, 400)) + 2 * rng.standard_normal((128, 400))

@@ -8,7 +8,7 @@ STUDY = {"r2": 0.5, "spearman": 0.6, "recall@10": 0.2, "cka": 0.4}
 
 
 def bounded(value, half=0.03, chance=None, p=None):
-    """An estimate with an interval of ``half`` to either side, and one-sided bounds."""
+    """Return an estimate with an interval of ``half`` to either side, and one-sided bounds."""
     return Estimate(value, value - half, value + half, chance, p, value - 0.84 * half, value + 1.09 * half)
 
 
@@ -25,7 +25,7 @@ def settled(name, measures, value, threshold, reason, kind):
 
 
 def verdict():
-    """PIVOT: position is lost; one criterion is unclear, the others pass."""
+    """Return PIVOT: position is lost; one criterion is unclear, the others pass."""
     r2, typical, delta, kept = (
         bounded(0.56, 0.022), bounded(0.53, 0.025), bounded(0.063, 0.021), bounded(0.237, 0.045),
     )  # fmt: skip
@@ -61,9 +61,9 @@ def verdict():
 
 
 def open_verdict():
-    """INCONCLUSIVE, with attributes waived: more samples would settle what the source adds to a control."""
+    """Return INCONCLUSIVE, with attributes waived: more samples would settle what the source adds to a control."""
     waived = Criterion("attributes survive", "worst retention of an attribute", None, 0.7, "WAIVED",
-                       "waived: whether position survives is not known")  # fmt: skip
+                       "waived: whether position survives is unknown")  # fmt: skip
     criteria = [*verdict().criteria[:-1], waived]
     return Verdict(
         answer="INCONCLUSIVE",
@@ -79,7 +79,7 @@ def open_verdict():
 
 
 def bare_verdict():
-    """INCONCLUSIVE: next to nothing was measured."""
+    """Return INCONCLUSIVE: almost nothing was measured."""
     criteria = [
         Criterion("linear probe", "held-out R2", Estimate(0.56), 0.5, "NOT MEASURED", "its interval was not measured",
                   code="not-measured"),

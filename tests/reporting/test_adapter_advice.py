@@ -1,4 +1,4 @@
-"""Which adapter is to be taken: never one that loses an attribute, or that ridge or the mean does as well as."""
+"""The choice of an adapter: never one that loses an attribute, or that ridge or the mean equals."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from foresight_cli.results import Attribute, Estimate
 @pytest.fixture
 def sized(example):
     def make(name, parameters, validation, error=0.01, r2=None, kept=(0.9,), ridge=(0.9,)):
-        """An mlp (or linear) that keeps shares of x, y ... beside a ridge of R2 0.551 and 8,320 parameters."""
+        """Return an mlp (or linear) that keeps shares of x, y ...; its ridge has R2 0.551 and 8,320 parameters."""
         kind = "linear" if name.startswith("adapter=linear") else "mlp"
-        found = example.adapter(kind, r2=validation if r2 is None else r2)
-        own = dataclasses.replace(found.scores[0], parameters=parameters)
+        results = example.adapter(kind, r2=validation if r2 is None else r2)
+        own = dataclasses.replace(results.scores[0], parameters=parameters)
         results = dataclasses.replace(
-            found, scores=[own, *found.scores[1:]], r2_validation=Estimate.of(validation, error),
+            results, scores=[own, *results.scores[1:]], r2_validation=Estimate.of(validation, error),
             attributes=attributes(kept), attributes_ridge=attributes(ridge),
         )  # fmt: skip
         return Sized(name, results)
@@ -45,9 +45,9 @@ def attributes(shares):
     ],
 )
 def test_the_smallest_within_one_standard_error_of_the_best(sized, adapters, wanted):
-    found = [sized(*one) for one in adapters]
-    assert standard_error(found[0]) == pytest.approx(0.01)
-    assert recommended(found).name == wanted
+    adapters = [sized(*values) for values in adapters]
+    assert standard_error(adapters[0]) == pytest.approx(0.01)
+    assert recommended(adapters).name == wanted
 
 
 def test_the_test_rows_do_not_choose(sized):
@@ -66,10 +66,11 @@ def test_an_adapter_that_gains_over_ridge_is_taken(sized):
 
 
 def test_equals_are_named(sized):
-    found = [sized(f"adapter=mlp adapter.lr=0.{n}", 100, 0.70 + n / 1e4) for n in range(1, 6)]
-    assert decide(found, 0.7).text.startswith(
-        "Take adapter=mlp adapter.lr=0.5 (100 parameters): the best validation R². As small, and within one standard "
-        "error too: adapter=mlp adapter.lr=0.1, adapter=mlp adapter.lr=0.2, adapter=mlp adapter.lr=0.3, .... It gains"
+    adapters = [sized(f"adapter=mlp adapter.lr=0.{n}", 100, 0.70 + n / 1e4) for n in range(1, 6)]
+    assert decide(adapters, 0.7).text.startswith(
+        "Take adapter=mlp adapter.lr=0.5 (100 parameters): the best validation R². Equally small, and also within "
+        "one standard error: adapter=mlp adapter.lr=0.1, adapter=mlp adapter.lr=0.2, adapter=mlp adapter.lr=0.3, "
+        ".... It gains"
     )
 
 
@@ -137,10 +138,10 @@ def test_where_ridge_loses_one_too_nothing_is_taken(sized):
 
 @pytest.mark.parametrize(("outcome", "verb"), [("tie", "ties with"), ("worse", "is worse than")])
 def test_nothing_is_advised_that_the_mean_predicts_as_well(sized, outcome, verb):
-    found = sized("adapter=mlp", 90_000, 0.001)
+    mlp = sized("adapter=mlp", 90_000, 0.001)
     low = {"mean": {"outcome": outcome}, "ridge": {"r2": Estimate(0.02, -0.01, 0.05)}}
-    scores = [dataclasses.replace(s, **low.get(s.name, {})) for s in found.results.scores]
-    results = dataclasses.replace(found.results, scores=scores)
+    scores = [dataclasses.replace(s, **low.get(s.name, {})) for s in mlp.results.scores]
+    results = dataclasses.replace(mlp.results, scores=scores)
     assert decide([Sized("adapter=mlp", results)], 0.7).text == (
         f"None is worth taking: adapter=mlp (90,000), the choice on the validation rows, {verb} the mean of the "
         "training rows: 0.001 (-0.038 to 0.040) of test R². Ridge (8,320) is no better than the mean of the training "
@@ -156,28 +157,30 @@ def test_names_are_the_words_that_lead_to_each(example):
         {"name": "lowrank", "rank": 4},
         {"name": "linear"},
     ]
-    adapters = [dataclasses.replace(example.adapter(one["name"]), settings={"adapter": one}) for one in settings]
-    assert [one.name for one in named(adapters)] == [
+    adapters = [dataclasses.replace(example.adapter(s["name"]), settings={"adapter": s}) for s in settings]
+    assert [adapter.name for adapter in named(adapters)] == [
         "adapter=mlp adapter.hidden=16", "adapter=mlp adapter.hidden=256", "adapter=lowrank adapter.rank=null",
         "adapter=lowrank adapter.rank=4", "adapter=linear",
     ]  # fmt: skip
-    assert [one.name for one in named(adapters[:1])] == ["adapter=mlp adapter.hidden=16"]  # not the default, 256
-    assert [one.name for one in named(adapters[1:2])] == ["adapter=mlp"]
+    assert [adapter.name for adapter in named(adapters[:1])] == [
+        "adapter=mlp adapter.hidden=16"
+    ]  # not the default, 256
+    assert [adapter.name for adapter in named(adapters[1:2])] == ["adapter=mlp"]
     rows = ["mlp hidden=16", "mlp hidden=256", "lowrank rank=null", "lowrank rank=4", "linear"]
-    assert [one.label for one in named(adapters)] == rows
+    assert [adapter.label for adapter in named(adapters)] == rows
     slow = {**settings[0], "epochs": 9, "max_parameters": 1000}
     both = [dataclasses.replace(adapters[0], settings={"adapter": {**slow, "hidden": n}}) for n in (8, 16)]
-    assert [one.label for one in named(both)] == ["mlp hidden=8", "mlp hidden=16"]
+    assert [adapter.label for adapter in named(both)] == ["mlp hidden=8", "mlp hidden=16"]
     assert named(both)[0].name == "adapter=mlp adapter.hidden=8 adapter.epochs=9 adapter.max_parameters=1000"
     assert named(both[:1])[0].label == "mlp hidden=8 epochs=9"
     seeds = [dataclasses.replace(adapters[1], settings={"adapter": settings[1], "seed": n}) for n in (0, 7)]
-    assert [one.name for one in named(seeds)] == ["adapter=mlp seed=0", "adapter=mlp seed=7"]
+    assert [adapter.name for adapter in named(seeds)] == ["adapter=mlp seed=0", "adapter=mlp seed=7"]
 
 
 def test_pairs_are_decided_one_by_one(example):
     keys = (["a", "t"], ["b", "t"], ["a", "t"])
-    found = [Sized(str(n), example.adapter(keys=pair)) for n, pair in enumerate(keys)]
-    assert [[one.name for one in pair] for pair in by_pair(found)] == [["0", "2"], ["1"]]
+    adapters = [Sized(str(n), example.adapter(keys=pair)) for n, pair in enumerate(keys)]
+    assert [[adapter.name for adapter in pair] for pair in by_pair(adapters)] == [["0", "2"], ["1"]]
 
 
 def test_the_share_to_keep_is_that_of_the_analysis(example):

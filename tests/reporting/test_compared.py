@@ -31,15 +31,15 @@ def several(example):
 
 
 def test_the_best_verdict_comes_first_then_the_lower_bound(example):
-    found = compare(several(example))
-    assert [one.folder.name for one in found] == ["two", "three", "one"]
-    assert [one.name for one in found] == ["on <b>/photos", "on shapes q1", "on shapes"]
+    compared = compare(several(example))
+    assert [analysis.folder.name for analysis in compared] == ["two", "three", "one"]
+    assert [analysis.name for analysis in compared] == ["on <b>/photos", "on shapes q1", "on shapes"]
 
 
 def test_names_take_the_folder_where_nothing_else_differs(example):
     full = example.full()[0]
-    found = compare([(Path("a/x"), full), (Path("b/y"), full), (Path("c/y"), full)])
-    assert sorted(one.name for one in found) == ["x", "y (b/y)", "y (c/y)"]
+    compared = compare([(Path("a/x"), full), (Path("b/y"), full), (Path("c/y"), full)])
+    assert sorted(analysis.name for analysis in compared) == ["x", "y (b/y)", "y (c/y)"]
 
 
 def test_names_say_what_differs(example):
@@ -48,11 +48,11 @@ def test_names_say_what_differs(example):
 
 
 def test_page(example):
-    found, kept = compare(several(example)), Numbers(escape)
+    compared, kept = compare(several(example)), Numbers(escape)
     with style():
-        figure = comparison_figure(found)
+        figure = comparison_figure(compared)
         svg = encode(figure)["svg"]
-    html = render_comparison(found, Pictures({"comparison": svg}, {"comparison": title_of(figure)}), kept)
+    html = render_comparison(compared, Pictures({"comparison": svg}, {"comparison": title_of(figure)}), kept)
     page = PageText(html)
     assert page.faults == []
     assert "<b>/photos" in page.text
@@ -60,8 +60,8 @@ def test_page(example):
     assert page.text.index("on <b>/photos") < page.text.index("on shapes q1")
     assert "the choice among these analyses is not" in page.text
     rows = re.findall(r"<tr.*?</tr>", html[html.index('aria-label="Gates"') :], flags=re.DOTALL)
-    assert len(rows) == 1 + len(found[0].results.verdict.criteria)
-    measured = [v for c in found for v in (c.results.chosen_pair.r2.value, c.results.rows, c.passed)]
+    assert len(rows) == 1 + len(compared[0].results.verdict.criteria)
+    measured = [v for c in compared for v in (c.results.chosen_pair.r2.value, c.results.rows, c.passed)]
     assert set(measured) <= {value for value, _ in kept.written}
 
 

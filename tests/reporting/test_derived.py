@@ -35,32 +35,32 @@ def test_layers_are_ordered_by_depth():
 
 def test_derived_values_by_hand(example):
     results, _ = example.full()
-    found = derived(results)
-    assert found["mle_ratio"] == pytest.approx(18.31 / 9.93)
-    assert found["twonn_ratio"] == pytest.approx(7.42 / 11.71)
-    assert found["gap_to_training"] == pytest.approx(0.8 - 0.56)
-    assert found["gain_of_last_rows"] == pytest.approx(0.56 - 0.49)
-    assert found["hopeful_r2"] == 0.729
-    assert found["row_pairs"] == 270 * 269 / 2
-    assert found["lift_10"] == pytest.approx(0.268 * 269 / 10)
-    assert found["exact_share"] == 78 / 354
+    values = derived(results)
+    assert values["mle_ratio"] == pytest.approx(18.31 / 9.93)
+    assert values["twonn_ratio"] == pytest.approx(7.42 / 11.71)
+    assert values["gap_to_training"] == pytest.approx(0.8 - 0.56)
+    assert values["gain_of_last_rows"] == pytest.approx(0.56 - 0.49)
+    assert values["hopeful_r2"] == 0.729
+    assert values["row_pairs"] == 270 * 269 / 2
+    assert values["lift_10"] == pytest.approx(0.268 * 269 / 10)
+    assert values["exact_share"] == 78 / 354
     counts = {"pairs": 8, "candidates": 8, "learning_sizes": 4, "labels": 9, "criteria": 8, "skipped": 1}
     counts |= {"source_spaces": 4, "target_spaces": 2}
-    assert {name: found[name] for name in counts} == counts
+    assert {name: values[name] for name in counts} == counts
 
 
 def test_derived_values_that_cannot_be(example):
-    found = derived(example.bare()[0])
+    values = derived(example.bare()[0])
     for name in ("mle_ratio", "twonn_ratio", "gap_to_training", "gain_of_last_rows", "hopeful_r2"):
-        assert found[name] is None
+        assert values[name] is None
 
 
 def test_names_without_what_is_shared(example):
     results, _ = example.full()
     assert names_within(results, "target") == {4: "channel_mean", 5: "flat"}
     assert names_within(results, "source")[1] == "layer 8, flat"
-    one = dataclasses.replace(results, spaces=[s for s in results.spaces if s.pooling == "flat"])
-    assert names_within(one, "source") == {0: "layer 8", 1: "final"}
+    flat = dataclasses.replace(results, spaces=[s for s in results.spaces if s.pooling == "flat"])
+    assert names_within(flat, "source") == {0: "layer 8", 1: "final"}
 
 
 def test_one_space_a_layer(example):
@@ -80,10 +80,10 @@ def test_commands_have_what_differs_from_the_defaults(example):
 def test_commands_say_where_the_data_and_the_cache_are(example):
     results, _ = example.full()
     typed = "foresight analyze max_rows=200 data=shapes data.per_category=20 weights=tiny 'cache_dir=my cache'"
-    there = dataclasses.replace(results, provenance={**results.provenance, "command": typed})
+    elsewhere = dataclasses.replace(results, provenance={**results.provenance, "command": typed})
     place = "data=shapes data.per_category=20 weights=tiny 'cache_dir=my cache'"
-    assert analyze_command(there) == f"foresight analyze {place}"
-    assert adapt_command(there) == f"foresight adapt {place} layer=8 source.pooling=flat"
+    assert analyze_command(elsewhere) == f"foresight analyze {place}"
+    assert adapt_command(elsewhere) == f"foresight adapt {place} layer=8 source.pooling=flat"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_no_r2_is_hoped_for_above_one(example):
     assert derived(results)["hopeful_r2"] == 1.0
 
 
-def stands(name, outcome, needed, groups=267):
+def held_up(name, outcome, needed, groups=267):
     counted = Criterion("sample size", "", Estimate(groups), 100, "PASS", "", "count")
     criteria = [counted, Criterion(name, "", None, 0.5, outcome, "")]
     return Verdict("INCONCLUSIVE", [], criteria, "", {}, {}, limiting=name, groups_needed=needed)
@@ -135,30 +135,30 @@ def few(groups):
 
 
 @pytest.mark.parametrize(
-    ("verdict", "said"),
+    ("verdict", "sentence"),
     [
         (
-            stands("linear probe", "UNCLEAR", 1200),
+            held_up("linear probe", "UNCLEAR", 1200),
             "linear probe. About 1,200 independent samples would decide it; you have 267.",
         ),
         (few(52), "sample size. At least 100 independent samples are needed; you have 52."),
         (
-            stands("pairing", "UNCLEAR", None),
+            held_up("pairing", "UNCLEAR", None),
             "pairing. How many samples would decide it cannot be estimated; you have 267.",
         ),
         (
-            stands("beyond controls", "NOT MEASURED", None),
+            held_up("beyond controls", "NOT MEASURED", None),
             "beyond controls. It was not measured, and more samples alone will not decide it.",
         ),
-        (dataclasses.replace(stands("a", "FAIL", None), limiting=None), None),
+        (dataclasses.replace(held_up("a", "FAIL", None), limiting=None), None),
         (
-            dataclasses.replace(stands("a", "UNCLEAR", 318), criteria=[]),
+            dataclasses.replace(held_up("a", "UNCLEAR", 318), criteria=[]),
             "a. About 320 independent samples would decide it.",
         ),
     ],
 )
-def test_what_stands_in_the_way_of_an_answer(verdict, said):
-    assert limiting(verdict, fixed, rough) == said
+def test_what_holds_up_an_answer(verdict, sentence):
+    assert limiting(verdict, fixed, rough) == sentence
 
 
 def test_groups_that_the_verdict_is_based_on(example):
@@ -172,7 +172,7 @@ def test_thresholds_come_from_the_settings(example):
 
 
 def test_the_verdicts_pair_is_the_best_of_those_that_can_be_decoded(example):
-    """Pooled targets are predicted better (R2 .54 to .56 against .41 to .44), and no candidates."""
+    """Pooled targets are predicted better (R2 .54 to .56 against .41 to .44), but are not candidates."""
     results = example.decodable()
     pair = results.chosen_pair
     assert (results.chosen_source.name, results.chosen_target.name) == (
@@ -209,7 +209,7 @@ def test_nothing_is_outside_a_choice_among_all_pairs(example):
         (
             4,
             None,
-            "R² is still rising with more samples, and its learning curve does not bend yet: no limit can be estimated",
+            "R² still rises with more samples and its learning curve has not levelled off: no limit can be estimated",
         ),
         (2, None, "too few samples for a learning curve that shows whether more would raise R²"),
         (0, None, "too few samples for a learning curve that shows whether more would raise R²"),
@@ -243,8 +243,8 @@ def test_the_share_of_an_attribute_in_words(attribute, words):
     assert kept_share(attribute, 0.3, fixed, with_interval) == words
 
 
-def test_the_control_beside_a_gate_is_called_what_it_is(example):
-    """All controls as one may score below the best of them, and still be the hardest to add to."""
+def test_the_control_of_a_gate_is_named(example):
+    """All controls together may score below the best of them, and still be the hardest to add to."""
     results, _ = example.full()
     controls = [
         Control("random_network", 0.566, 0.4, 0.4, 0.552, Estimate.of(0.02, 0.01)),
@@ -266,5 +266,5 @@ def test_only_the_controls_of_the_table_are_explained():
     names = ("random_network", "own", "all_controls")
     assert control_meanings([Control(name, 0.5, None, None, None, Estimate(0.1)) for name in names]) == [
         ("random_network", "a small convolutional network with random weights"),
-        ("all_controls", "all of them fitted as one, which may score below the best of them"),
+        ("all_controls", "all of them fitted together, which may score below the best of them"),
     ]

@@ -17,7 +17,7 @@ from foresight_cli.reporting.figures.style import NotMeasured, style
 from foresight_cli.reporting.findings import render_findings
 from foresight_cli.reporting.page import Pictures, render_page
 
-# The names that the Q1 study gave its figures; <layer> and <pooling> as the example has them.
+# The names of the figures in the Q1 study, with <layer> and <pooling> of the example.
 NAMES = [
     "vlm_tsne_layer_8",
     "vlm_tsne_layer_final",
@@ -55,9 +55,9 @@ def title(draw, results, arrays):
 
 
 def test_every_figure_is_drawn(drawn):
-    found, files = drawn
-    assert found.names == NAMES
-    assert found.left_out == {}
+    record, files = drawn
+    assert record.names == NAMES
+    assert record.left_out == {}
     assert set(files) == {f"{name}.{kind}" for name in NAMES for kind in ("png", "svg")}
 
 
@@ -117,24 +117,24 @@ def test_titles_state_the_finding(example, name, expected):
 
 def test_tsne_title(example):
     results, arrays = example.full()
-    said = title(catalogue(results)["vlm_tsne_layer_8"], results, arrays)
-    assert said == "Layer 8 channel_mean keeps the categories apart: silhouette 0.52, 5-NN accuracy 98 % (chance 11 %)"
+    text = title(catalogue(results)["vlm_tsne_layer_8"], results, arrays)
+    assert text == "Layer 8 channel_mean keeps the categories apart: silhouette 0.52, 5-NN accuracy 98 % (chance 11 %)"
 
 
 def test_rank_distribution_counts_by_hand(example):
     results, arrays = example.full()
     arrays = {**arrays, "neighborhood/ranks": np.array([1, 9, 3, 4], dtype=np.int32)}
-    said = title(FIGURES["neighborhood_rank_distribution"], results, arrays)
+    text = title(FIGURES["neighborhood_rank_distribution"], results, arrays)
     # Ranks 1 and 3 are half of four; of 269 others, the first 135 are half.
     expected = "Half of the source's nearest neighbours are among the 3 nearest of the target; by chance among 135"
-    assert said == expected
+    assert text == expected
 
 
 def test_ranks_of_identical_spaces(example):
     results, _ = example.full()
-    said = title(FIGURES["semantic_sim_ranks"], results, {"rsa/ranks": np.eye(40) / 40})
+    text = title(FIGURES["semantic_sim_ranks"], results, {"rsa/ranks": np.eye(40) / 40})
     # The closest 4 of 40 bins: 4 of 16 cells hold 40 times the share of chance.
-    assert said.startswith("The closest tenth of pairs in the source is 10.0 times as often")
+    assert text.startswith("The closest tenth of pairs in the source is 10.0 times as often")
 
 
 def test_categories_of_two_rows_by_hand(example):
@@ -142,10 +142,10 @@ def test_categories_of_two_rows_by_hand(example):
     source, target = np.full((3, 3), 6.0), np.full((3, 3), 2.0)
     source[np.diag_indices(3)], target[np.diag_indices(3)] = (2.0, 4.0, 0.0), (2.0, 2.0, 2.0)  # c has one row
     arrays = {"rsa/source_categories": source, "rsa/target_categories": target}
-    said = title(FIGURES["semantic_sim_heatmaps"], results, arrays)
+    text = title(FIGURES["semantic_sim_heatmaps"], results, arrays)
     assert (
-        said
-        == "Rows of two categories lie 2.0 times as far apart as rows of one in the source, 1.0 times in the target"
+        text == "Rows of different categories are 2.0 times as far apart in the source as rows of one category, "
+        "and 1.0 times in the target"
     )
 
 
@@ -153,14 +153,14 @@ def test_examples_count_what_is_shared(example):
     results, arrays = example.full()
     of = {"neighborhood/query": [0], "neighborhood/source": [[1, 2, 3, 4, 5]], "neighborhood/target": [[5, 1, 6, 7, 8]]}
     arrays = {**arrays, **{name: np.array(value, dtype=np.int32) for name, value in of.items()}}
-    said = title(FIGURES["neighborhood_examples"], results, arrays)
-    assert said == "In these 1 examples the spaces share 2 of 5 nearest neighbours (framed)"
+    text = title(FIGURES["neighborhood_examples"], results, arrays)
+    assert text == "In these 1 examples the spaces share 2 of 5 nearest neighbours (framed)"
 
 
 def test_what_was_not_measured_is_left_out_with_its_reason(example):
     results, arrays = example.bare()
-    found = Drawn()
-    files = dict(draw_figures(results, arrays, found))
+    record = Drawn()
+    files = dict(draw_figures(results, arrays, record))
     kept = [
         "intrinsic_dim_summary",
         "linear_probe_summary",
@@ -168,17 +168,17 @@ def test_what_was_not_measured_is_left_out_with_its_reason(example):
         "cka_heatmap",
         "cka_layer_curve",
     ]
-    assert found.names == kept
+    assert record.names == kept
     assert len(files) == 10
-    assert found.left_out == {
+    assert record.left_out == {
         "vlm_tsne_layer_final": "no t-SNE was made of this space",
         "vlm_layer_comparison": "the data has no categories to judge clusters by",
         "ltx_tsne_channel_mean": "no t-SNE was made of this space",
-        "ltx_channel_analysis": "channels are told apart only where both poolings of a video autoencoder are cached",
-        "ltx_spatial_correlation": "cells are told apart only where both poolings of a video autoencoder are cached",
+        "ltx_channel_analysis": "channels are separate only where both poolings of a video autoencoder are cached",
+        "ltx_spatial_correlation": "cells are separate only where both poolings of a video autoencoder are cached",
         "intrinsic_dim_pca": "no spectrum was kept",
         "linear_probe_training": "a learning curve needs two sizes, and the data has too few rows for them",
-        "linear_probe_components": "the principal components of the target were not told apart",
+        "linear_probe_components": "R² of the single principal components of the target was not measured",
         "linear_probe_scatter": "no held-out predictions were kept",
         "semantic_sim_scatter": "no distances were kept, or the data has no categories",
         "semantic_sim_categories": "the data has no category with enough rows",
@@ -215,17 +215,17 @@ def test_a_figure_that_fails_is_named_and_the_others_are_drawn(example, caplog):
     results, arrays = example.full(layers=("8",), per_label=6)
     broken = {**arrays, "tsne/0": np.zeros(5, dtype=np.float32)}
     wanted = ("vlm_tsne_layer_8", "neighborhood_recall_curve")
-    found = Drawn()
-    files = [found.draw(name, partial(catalogue(results)[name], results, broken)) for name in wanted]
+    record = Drawn()
+    files = [record.draw(name, partial(catalogue(results)[name], results, broken)) for name in wanted]
     assert [list(drawn) for drawn in files] == [[], ["png", "svg"]]
     reason = "too many indices for array: array is 1-dimensional, but 2 were indexed"
     line = f"figure vlm_tsne_layer_8 could not be drawn: {reason}"
-    assert found.names == ["neighborhood_recall_curve"]
-    assert found.left_out == {"vlm_tsne_layer_8": f"could not be drawn: {reason}"}
-    assert found.failures == [line]
+    assert record.names == ["neighborhood_recall_curve"]
+    assert record.left_out == {"vlm_tsne_layer_8": f"could not be drawn: {reason}"}
+    assert record.failures == [line]
     assert caplog.messages == [f"warning: {line}"]
-    assert line in render_findings(results, [], found).replace("\\", "")
-    assert line in render_page(results, [], found, Pictures({}, found.titles, {}))
+    assert line in render_findings(results, [], record).replace("\\", "")
+    assert line in render_page(results, [], record, Pictures({}, record.titles, {}))
 
 
 def test_odd_labels_are_drawn_as_they_are(example):

@@ -32,14 +32,14 @@ def cells(line):
 
 
 def tables(text):
-    """Each table as its lines."""
+    """Return each table as a list of its lines."""
     prose = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
     return [table.splitlines() for table in re.findall(r"(?:^\|.*\n)+", prose, flags=re.MULTILINE)]
 
 
 @pytest.fixture(params=["full", "bare"])
 def report(request, example, tmp_path):
-    """Results as read back from results.yaml, adapters, the text, and the numbers written into it."""
+    """Return results read back from results.yaml, adapters, the text, and the numbers written into it."""
     results, _ = getattr(example, request.param)()
     save_results(results, tmp_path / "results.yaml")
     results = load_results(tmp_path / "results.yaml")
@@ -52,11 +52,13 @@ def report(request, example, tmp_path):
 
 def test_every_number_is_a_leaf_of_the_results_or_derived(report):
     results, adapters, text, kept = report
-    known = [v for v in (*leaves(results), *leaves(adapters), *derived(results).values()) if isinstance(v, int | float)]
+    values = [
+        v for v in (*leaves(results), *leaves(adapters), *derived(results).values()) if isinstance(v, int | float)
+    ]
     assert len(kept.written) > 50
-    for value, said in kept.written:
-        assert value in known, (value, said)
-        assert said in text
+    for value, piece in kept.written:
+        assert value in values, (value, piece)
+        assert piece in text
 
 
 def test_no_number_comes_from_elsewhere(report):
@@ -65,7 +67,7 @@ def test_no_number_comes_from_elsewhere(report):
     literal = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.j2"))
     captions = " ".join(caption(name) for name in catalogue(results))
     words = " ".join(str(v) for v in leaves([results, adapters]) if isinstance(v, str))
-    allowed = numbers(" ".join([literal, captions, words, *catalogue(results), *(said for _, said in kept.written)]))
+    allowed = numbers(" ".join([literal, captions, words, *catalogue(results), *(piece for _, piece in kept.written)]))
     prose = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
     assert numbers(prose) - allowed == set()
 
@@ -92,8 +94,8 @@ def test_shape_of_the_study(report):
         "## Key Results",
         "### What would change this verdict",
         "### More than chance, more than categories",
-        "### What trivial representations score",
-        "### What the Q1 study would have said",
+        "### Scores of trivial representations",
+        "### The answer of the Q1 study's rule",
         "## Sub-experiment Summaries",
         "### E-Q1.1: Clusters in the source",
         "### E-Q1.2: Clusters in the target",
@@ -106,7 +108,7 @@ def test_shape_of_the_study(report):
         "## Trained adapters",
         "## Implications for Architecture",
         "## Data",
-        "## Figures left out",
+        "## Figures that were not drawn",
         "## Provenance",
     ):
         assert wanted in headings
@@ -143,15 +145,15 @@ def test_lines_that_matter(example):
         "| > 0.05 | UNCLEAR | control-explains:pixels |",
         "| attributes survive | worst retention of an attribute | **0.237 (0.192 to 0.282)** | ≤ 0.286 | > 0.70 | FAIL "
         "| spatial-retention:x,y |",
-        "The Q1 study's own rule would say **PROCEED**; its numbers stand below.",
+        "The Q1 study's own rule would say **PROCEED**; its numbers are below.",
         "| freely | CKA, debiased | 0.610 | 0.001 | 0.012 | 0.001 | 0.001 | 0.602 |",
         "| within categories | Neighbour recall@10 | 0.268 | 0.037 | 0.006 | 0.001 | 0.004 | 0.232 |",
         "| qwen25vl layer 8 channel_mean | ltxv final flat | Spearman \N{GREEK SMALL LETTER RHO} of distances | 0.684 "
         "| -0.002 | 0.031 | 0.001 | 0.001 | 0.667 |",
-        "- Within categories or clusters, CKA is of the rows minus the mean of theirs",
-        "- A target of which a share of 0.50 is the source's would be found by these tests with probability 99 %",
+        "- Within categories or clusters, CKA is computed after subtracting the mean of each category or cluster",
+        "- If the source explained a share of 0.50 of the target, these tests would detect it with probability 99 %",
         "- More rows: with unlimited data R² might reach at most 0.729",
-        "- Of the median sample: R² 0.530 (0.505 to 0.555); with whole neighbourhoods of both spaces held out: "
+        "- R² of the median sample: 0.530 (0.505 to 0.555); R² with whole neighbourhoods of both spaces held out: "
         "0.510 (0.480 to 0.540)",
         "| 216 | 0.560 | 0.800 |",
         "| pixels | 0.482 | 0.702 | 0.655 | 29.1 % | 0.063 (0.042 to 0.084) |",
@@ -164,7 +166,7 @@ def test_lines_that_matter(example):
         "groups, the effective n",
         "- Alike: cool gradient/0, cool gradient/1",
         "  - broken.png: not an image",
-        "- Left alone, files that are not read here: 21 .heic, 1 .txt",
+        "- Left alone, files that foresight does not read here: 21 .heic, 1 .txt",
     ):
         assert line in lines
     assert "\n> **Tiny weights.** These numbers come from two small checkpoints trained on drawn shapes" in text
@@ -175,38 +177,39 @@ def test_lines_that_matter(example):
 
 def test_a_bare_analysis_says_what_is_missing(example):
     text = render_findings(example.bare()[0], [], Drawn())
-    for said in (
+    for part in (
         "**The data cannot settle it.** For qwen25vl final channel_mean to ltxv final channel_mean, something required",
         "| beyond controls | R2 added | **not measured** |  |  | NOT MEASURED | not-measured |",
         "**Held up by:** beyond controls. It was not measured, and more samples alone will not decide it.",
         "- More rows: too few samples for a learning curve that shows whether more would raise R²",
-        "No control was measured, so nothing here says that the source does better than pixels would.",
+        "No control was measured, so nothing here shows that the source is better than plain pixels.",
         "Its four numbers were not measured.",
         "**Finding:** not measured: the data has no categories.",
         "No permutation test was made.",
-        'No attribute was measured; the criterion "attributes survive" says why.',
+        'No attribute was measured; the criterion "attributes survive" gives the reason.',
         "```bash\nforesight adapt layer=final\n```",
-        "2. **Adapter**: no size is advised, since none was trained.",
+        "2. **Adapter**: no size is advised, since no adapter was trained.",
         "then run `foresight analyze` again.",
     ):
-        assert said in text
+        assert part in text
     assert "Tiny weights" not in text
-    assert "None" not in text.replace("None was trained yet", "")
+    assert "None" not in text
     assert re.search(r"\bnan\b", text) is None
 
 
 def test_an_adapter_that_gains_nothing_is_called_so(example):
     def kept(attributes):
-        return [dataclasses.replace(one, retention=Estimate.of(0.8, 0.01)) for one in attributes]
+        return [dataclasses.replace(attribute, retention=Estimate.of(0.8, 0.01)) for attribute in attributes]
 
-    found = example.adapter(r2=0.5)
-    lossy = render_findings(example.full()[0], [found], Drawn())
+    adapter = example.adapter(r2=0.5)
+    lossy = render_findings(example.full()[0], [adapter], Drawn())
     assert (
         "2. **Adapter**: None is worth taking: adapter=mlp (49,792), the choice on the validation rows, keeps 0.24 of "
         "x, wanted 0.70. Ridge (8,320) keeps 0.22 of x, wanted 0.70. Try another layer or pooling, or more samples.\n"
     ) in lossy
-    found = dataclasses.replace(found, attributes=kept(found.attributes), attributes_ridge=kept(found.attributes_ridge))
-    text = render_findings(example.full()[0], [found], Drawn())
+    shares = {name: kept(getattr(adapter, name)) for name in ("attributes", "attributes_ridge")}
+    adapter = dataclasses.replace(adapter, **shares)
+    text = render_findings(example.full()[0], [adapter], Drawn())
     decision = (
         "Take adapter=linear (ridge, 8,320 parameters): adapter=mlp (49,792), the choice on the validation rows, is "
         "worse than ridge (8,320 parameters) on the test rows: it adds -0.051 (-0.090 to -0.012) of R²."
@@ -214,16 +217,16 @@ def test_an_adapter_that_gains_nothing_is_called_so(example):
     assert f"2. **Adapter**: {decision}\n" in text
     command = "foresight adapt weights=tiny layer=8 source.pooling=flat adapter=linear"
     assert f"\n{decision}\n\n```bash\n{command}\n```\n" in text
-    alone = dataclasses.replace(found, scores=found.scores[:2])
+    alone = dataclasses.replace(adapter, scores=adapter.scores[:2])
     best = "2. **Adapter**: Take adapter=mlp (49,792 parameters): the best validation R².\n"
     assert best in render_findings(example.full()[0], [alone], Drawn())
 
 
-def test_what_an_adapter_keeps_is_told_beside_ridge(example):
-    found = dataclasses.replace(example.adapter(), r2_per_component=[0.91, 0.43] + [0.0] * 8)
-    text = render_findings(example.full()[0], [found], Drawn())
+def test_what_an_adapter_keeps_is_compared_to_ridge(example):
+    adapter = dataclasses.replace(example.adapter(), r2_per_component=[0.91, 0.43] + [0.0] * 8)
+    text = render_findings(example.full()[0], [adapter], Drawn())
     runs = (
-        "- mlp: R² 0.744 on its training rows; 160 train, 54 val, 54 test rows; retrieval@10 of a guess 0.185; "
+        "- mlp: R² 0.744 on its training rows; 160 train, 54 val, 54 test rows; retrieval@10 by chance 0.185; "
         "2 training runs, R² 0.583, 0.571"
     )
     parts = (
@@ -232,7 +235,7 @@ def test_what_an_adapter_keeps_is_told_beside_ridge(example):
         "  - x: keeps 0.239 (0.190 to 0.281); ridge keeps 0.216 (0.170 to 0.260): tie, R² 0.020 (-0.010 to 0.050)",
     )
     assert "\n".join(f"{line}." for line in (runs, *parts)) in text
-    noisy = dataclasses.replace(found, noise_from="jpeg", noise_ceiling=0.97)
+    noisy = dataclasses.replace(adapter, noise_from="jpeg", noise_ceiling=0.97)
     ceiling = f"{runs}; the target after jpeg predicts itself with R² 0.970, the ceiling.\n"
     assert ceiling in render_findings(example.full()[0], [noisy], Drawn())
 

@@ -1,4 +1,4 @@
-"""What FINDINGS.md makes of each verdict, of what was waived, and of what stood in for missing data."""
+"""FINDINGS.md for each verdict, with waived criteria and with replacements for missing data."""
 
 import dataclasses
 
@@ -9,10 +9,10 @@ from foresight_cli.reporting.findings import render_findings
 
 
 @pytest.mark.parametrize(
-    ("answer", "said", "advice"),
+    ("answer", "headline", "advice"),
     [
         ("PROCEED", "**Yes.** A small adapter can be expected to carry", "use qwen25vl layer 8 flat as the source"),
-        ("PIVOT", "**No, not like this.**", "Not *linearly* bridgeable"),
+        ("PIVOT", "**No, not like this.**", "not *linearly* bridgeable"),
         (
             "INCONCLUSIVE",
             "**The data cannot settle it.**",
@@ -20,12 +20,12 @@ from foresight_cli.reporting.findings import render_findings
         ),
     ],
 )
-def test_answers(example, answer, said, advice):
+def test_answers(example, answer, headline, advice):
     results, _ = example.full()
     text = render_findings(
         dataclasses.replace(results, verdict=dataclasses.replace(results.verdict, answer=answer)), [], Drawn()
     )
-    assert said in text
+    assert headline in text
     assert advice in text
 
 
@@ -34,7 +34,9 @@ def test_every_criterion_passed(example):
     passed = [c for c in results.verdict.criteria if c.outcome == "PASS"]
     results = dataclasses.replace(results, verdict=dataclasses.replace(results.verdict, criteria=passed))
     text = render_findings(results, [], Drawn())
-    assert "Every criterion passes. A lower bound under its threshold, on other data, would end this verdict." in text
+    assert (
+        "Every criterion passes. A lower bound below its threshold, on other data, would change this verdict." in text
+    )
 
 
 def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
@@ -44,7 +46,7 @@ def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
     for line in (
         "**Recommendation:** INCONCLUSIVE (attributes waived)",
         "**Held up by:** beyond controls. About 490 independent samples would decide it; you have 267.",
-        "**Waived** by `verdict.*` in the config, and no part of this answer: attributes.",
+        "**Waived** by `verdict.*` in the config, and not part of this answer: attributes.",
         "| attributes survive | worst retention of an attribute | **not measured** |  | > 0.70 | WAIVED |  |",
     ):
         assert line in lines
@@ -53,30 +55,33 @@ def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
 
 def test_a_proceed_with_waivers_claims_no_more_than_it_may(example):
     results, _ = example.full()
-    found = dataclasses.replace(results.verdict, answer="PROCEED", waived=["attributes"], criteria=[])
-    text = render_findings(dataclasses.replace(results, verdict=found), [], Drawn())
+    verdict = dataclasses.replace(results.verdict, answer="PROCEED", waived=["attributes"], criteria=[])
+    text = render_findings(dataclasses.replace(results, verdict=verdict), [], Drawn())
     assert "**Recommendation:** PROCEED (attributes waived)\n" in text
     assert "every criterion that was not waived passes on its lower 95 % bound" in text
     assert "Every criterion passes that was not waived." in text
 
 
-def test_attributes_of_a_companion_are_said_to_be_so(example):
+def test_attributes_of_a_companion_are_marked(example):
     results, _ = example.full()
     chosen = dataclasses.replace(results.chosen, companion="shapes (1000 drawings)")
     text = render_findings(dataclasses.replace(results, chosen=chosen), [], Drawn())
-    said = "these are of the companion data **shapes (1000 drawings)**, through the same models.\n"
-    assert said in text
+    sentence = "these are from the companion data **shapes (1000 drawings)**, through the same models.\n"
+    assert sentence in text
     assert "companion" not in render_findings(results, [], Drawn())
 
 
-def test_without_categories_rows_change_places_within_clusters(example):
+def test_without_categories_rows_are_permuted_within_clusters(example):
     results, _ = example.full()
     chosen = dataclasses.replace(results.chosen, within_label=[])
     text = render_findings(dataclasses.replace(results, labels={}, chosen=chosen), [], Drawn())
-    assert "within categories (not measured: the data has none that tell samples apart), or within clusters" in text
+    assert "within categories (not measured: the data has no usable categories), or within clusters" in text
     assert "| within clusters | CKA, debiased | 0.610 |" in text
     assert "| within categories |" not in text
-    assert "- Within categories or clusters, CKA is of the rows minus the mean of theirs\n" in text
+    assert (
+        "- Within categories or clusters, CKA is computed after subtracting the mean of each category or cluster\n"
+        in text
+    )
 
 
 def test_the_choice_among_pairs_is_open(example):
@@ -84,7 +89,7 @@ def test_the_choice_among_pairs_is_open(example):
     choice = (
         "This pair was chosen among 4 of 8 pairs by its held-out R² (0.434) on rows set aside for choosing: only those "
         "with a flat target, because a pooled latent cannot be decoded. Every number below is from the 270 other rows.",
-        "Outside that choice, qwen25vl layer 8 flat to ltxv final channel_mean is the best, with a higher R² (0.563) "
+        "Among the other pairs, qwen25vl layer 8 flat to ltxv final channel_mean is the best, with a higher R² (0.563) "
         "on the same rows.",
     )
     assert "\n".join(choice) in text

@@ -1,4 +1,4 @@
-"""Labels in any script are drawn with the fonts that the machine has; what none of them has is said once."""
+"""Labels in any script are drawn with the fonts of the machine; characters that none of them has are reported once."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from foresight_cli.reporting.findings import render_findings
 from foresight_cli.reporting.page import Pictures, render_page
 
 PERSIAN = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
-CIRCLED = "ⒶⒷ"  # STIXGeneral, which comes with matplotlib, has them, and DejaVu Sans has not
+CIRCLED = "ⒶⒷ"  # STIXGeneral, which comes with matplotlib, has them, and DejaVu Sans does not
 
 
 @pytest.fixture
 def installed(monkeypatch):
-    """The fonts of the machine are those that come with matplotlib, or none."""
+    """Limit the fonts of the machine to some that come with matplotlib, or to none."""
     families_for.cache_clear()
 
     def only(*names):
-        found = [font for font in font_manager.fontManager.ttflist if font.name in names]
-        monkeypatch.setattr(fonts, "_installed", lambda: sorted(found, key=fonts._preference))
+        available = [font for font in font_manager.fontManager.ttflist if font.name in names]
+        monkeypatch.setattr(fonts, "_installed", lambda: sorted(available, key=fonts._preference))
 
     yield only
     families_for.cache_clear()
@@ -63,7 +63,7 @@ def test_scripts_that_the_figures_own_font_has(installed):
 
 
 def test_a_font_is_found_for_what_is_missing_and_used(installed, recwarn):
-    """In every place of a figure, and in both of its files."""
+    """Find a font for text in every place of a figure, and in both of its files."""
     installed("STIXGeneral", "STIXSizeOneSym")
     assert families_for(CIRCLED) == (("STIXGeneral",), "")
     files, lost = drawn(CIRCLED, "plain", "ascii")
@@ -88,7 +88,7 @@ def test_plain_labels_need_no_other_font(installed, monkeypatch):
 
 
 def test_a_coarse_font_is_the_last_resort(installed):
-    """As `Unifont`, which has nearly everything: here it is a font that has the letters too."""
+    """`Unifont` is such a font; here it is replaced by a font that also has the letters."""
     installed("STIXGeneral", "STIXNonUnicode")
     coarse = [font for font in fonts._installed() if font.name == "STIXGeneral"]
     assert coarse
@@ -115,23 +115,23 @@ def test_what_is_advised(characters, line):
     assert no_font(characters) == line
 
 
-def test_it_is_said_on_the_page_and_in_the_findings(installed, example):
+def test_missing_characters_are_reported_in_page_and_findings(installed, example):
     installed()
     results, arrays = example.full(layers=("8",), labels=tuple(sorted(("照片", "cat", "dog", "猫"))), per_label=6)
-    found = Drawn()
+    record = Drawn()
     for name in ("vlm_tsne_layer_8", "semantic_sim_categories", "neighborhood_by_category"):
-        assert found.draw(name, lambda name=name: catalogue(results)[name](results, arrays))
+        assert record.draw(name, lambda name=name: catalogue(results)[name](results, arrays))
     line = "no font on this machine has 照片猫, so figures show boxes there; install fonts-noto-cjk"
-    assert found.notes == [line]
-    assert render_findings(results, [], found).count(line) == 1
-    assert render_page(results, [], found, Pictures({}, found.titles, {})).count(line) == 1
+    assert record.notes == [line]
+    assert render_findings(results, [], record).count(line) == 1
+    assert render_page(results, [], record, Pictures({}, record.titles, {})).count(line) == 1
 
 
-def test_it_is_said_once_in_the_log(installed, example, tmp_path, caplog):
+def test_missing_characters_are_logged_once(installed, example, tmp_path, caplog):
     installed()
     results = example.full(layers=("8",))[0]
     named = [replace(results, data={"name": "imagefolder", "path": path}) for path in ("/照片", "/photos")]
-    write_comparison(compare([(Path(one.data["path"][1:]), one) for one in named]), tmp_path)
+    write_comparison(compare([(Path(analysis.data["path"][1:]), analysis) for analysis in named]), tmp_path)
     line = "no font on this machine has 照片, so figures show boxes there; install fonts-noto-cjk"
     assert caplog.messages == [f"warning: {line}"]
     assert (tmp_path / "report.html").read_text().count(line) == 1

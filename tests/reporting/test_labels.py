@@ -1,4 +1,4 @@
-"""Text as figures show it: whatever a user calls a category or a model."""
+"""Text in figures: any name that a user gives to a category or a model."""
 
 from __future__ import annotations
 

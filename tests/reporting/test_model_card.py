@@ -19,8 +19,8 @@ def score(name, parameters=8_320, r2=0.551, cosine=0.77, recall=0.25, gain=None,
                         outcome)  # fmt: skip
 
 
-def found(**changes):
-    """What ``foresight adapt`` may have found."""
+def adapter_results(**changes):
+    """Return example results of ``foresight adapt``."""
     results = AdapterResults(
         adapter="mlp",
         shape={},
@@ -52,7 +52,7 @@ def found(**changes):
 
 
 def parsed(text):
-    """The card as an independent reader of Markdown sees it: headings, and the cells of its tables row by row."""
+    """Parse the card with an independent Markdown parser: return headings, and the cells of its tables row by row."""
     tokens = MarkdownIt("commonmark").enable("table").parse(text.partition("\n---\n")[2])
     headings = [tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open"]
     table, rows, tables = [], [], []
@@ -74,15 +74,15 @@ def code(text):
 
 
 def test_what_it_maps_and_how_well():
-    text = render_model_card(drawn("mlp"), recipes(), found())
+    text = render_model_card(drawn("mlp"), recipes(), adapter_results())
     headings, (settings, scores, seeds) = parsed(text)
     assert headings == [
         "qwen25vl layer 8 channel_mean to ltxv final flat",
         "How to load it",
-        "From what, to what",
+        "Settings of the latents",
         "Scores on held-out rows",
-        "What it is not tested for",
-        "Its settings",
+        "Not tested",
+        "Settings of the adapter",
     ]
     assert settings == [
         ["Setting", "Source", "Target"],
@@ -99,12 +99,12 @@ def test_what_it_maps_and_how_well():
         ["rows", "90", "90"],
     ]
     assert scores == [
-        ["Predicted by", "Parameters", "R²", "Centred cosine", "Retrieval@1", "Retrieval@10", "R² this adapter adds",
-         "This adapter is"],
+        ["Predicted by", "Parameters", "R²", "Centred cosine", "Retrieval@1", "Retrieval@10",
+         "R² added by this adapter", "This adapter is"],
         ["mlp", "49,792", "0.583 (0.563 to 0.603)", "0.792", "0.080", "0.317", "", ""],
         ["mean", "128", "-0.004 (-0.024 to 0.016)", "0.000", "0.080", "0.185", "0.587 (0.561 to 0.612)", "better"],
         ["ridge", "8,320", "0.551 (0.531 to 0.571)", "0.770", "0.080", "0.250", "0.032 (-0.004 to 0.068)", "tie"],
-        ["a guess", "", "", "", "0.019", "0.185", "", ""],
+        ["chance", "", "", "", "0.019", "0.185", "", ""],
     ]  # fmt: skip
     assert seeds == [
         ["Seed", "R², test", "R², validation", "R², training", "Best epoch", "Epochs"],
@@ -112,10 +112,10 @@ def test_what_it_maps_and_how_well():
         ["8", "0.571", "0.590", "0.731", "79", "99"],
     ]
     parameters = sum(p.numel() for p in drawn("mlp").parameters())
-    for said in (
+    for part in (
         f"This adapter (mlp, {parameters:,} parameters) maps latents of one model to latents of another: rows of\n"
         "6 values of **qwen25vl layer 8 channel_mean** to rows of 4 values of **ltxv final flat**.",
-        "Of 267 groups of alike samples, none stands on both sides of the split: 160 training, 54 validation, 54 test "
+        "Of 267 groups of similar samples, none is on both sides of the split: 160 training, 54 validation, 54 test "
         "rows.",
         "R² 0.744 on its own training rows, 0.601 (0.580 to 0.620) on the validation rows.\n"
         "The target's own noise was not measured: the ceiling of R² is taken as 1.000.\n",
@@ -124,7 +124,7 @@ def test_what_it_maps_and_how_well():
         "> **Tiny weights.** Its two models are small checkpoints trained on drawn shapes",
         "hidden: 256\n",
     ):
-        assert said in text
+        assert part in text
     assert "\n\n\n" not in text
     assert "secret" not in text
 
@@ -140,13 +140,13 @@ def test_the_front_matter_is_one_of_the_hub():
 
 def test_without_scores_it_says_so():
     text = render_model_card(drawn(), recipes())
-    assert "## Scores on held-out rows\n\nNone were given when it was saved.\n\n## What" in text
+    assert "## Scores on held-out rows\n\nNo scores were given when it was saved.\n\n## Not tested" in text
     assert "Tiny weights" not in text
-    assert "Tiny weights" not in render_model_card(drawn(), recipes(), found(weights="hub"))
+    assert "Tiny weights" not in render_model_card(drawn(), recipes(), adapter_results(weights="hub"))
 
 
-def test_one_seed_has_no_table_of_its_own():
-    text = render_model_card(drawn(), recipes(), found(seeds=found().seeds[:1]))
+def test_one_seed_has_no_table():
+    text = render_model_card(drawn(), recipes(), adapter_results(seeds=adapter_results().seeds[:1]))
     assert len(parsed(text)[1]) == 2
     assert "\n\n\n" not in text
 
@@ -166,28 +166,28 @@ def test_its_snippet_runs_in_its_folder(kind, tmp_path, monkeypatch):
 def test_the_snippet_of_a_published_one(tmp_path, monkeypatch):
     text = render_model_card(drawn(), recipes(), repo_id="ada/map")
     save_adapter(drawn(), tmp_path / "ada" / "map", recipes(), card=text)
-    monkeypatch.chdir(tmp_path)  # a folder of the repository's name stands for it
+    monkeypatch.chdir(tmp_path)  # a folder with the name of the repository is used in its place
     names = {}
     exec(code(text), names)
     assert torch.equal(names["target"], drawn()(names["source"]))
     assert 'load_adapter("ada/map")  # fetched from the Hugging Face hub' in text
 
 
-def test_a_rank_that_was_found_stands_for_the_one_not_given():
+def test_a_rank_that_was_chosen_is_in_the_settings():
     text = render_model_card(drawn("lowrank"), recipes())
     assert "```yaml\nname: lowrank\nmax_parameters: 10000000\nrank: 3\n```" in text
 
 
 def test_previews_are_shown():
     text = render_model_card(drawn(), recipes(), previews=["previews.png", "previews.gif"])
-    assert "\n\n![previews.png](previews.png)\n\n![previews.gif](previews.gif)\n\n## What" in text
+    assert "\n\n![previews.png](previews.png)\n\n![previews.gif](previews.gif)\n\n## Not tested" in text
 
 
 def test_names_of_others_break_no_table_and_make_no_markup():
     named = {"name": NASTY, NASTY: NASTY, "empty": "", "list": [1, NASTY], "none": None}
     nasty = recipe().to_dict() | {"layer": NASTY, "pooling": NASTY, "model": named, "data": {"name": NASTY}}
-    results = found(scores=[score(NASTY, 1, outcome=NASTY)], rows={NASTY: 3}, seeds=[])
-    plain = parsed(render_model_card(drawn(), recipes(), found()))
+    results = adapter_results(scores=[score(NASTY, 1, outcome=NASTY)], rows={NASTY: 3}, seeds=[])
+    plain = parsed(render_model_card(drawn(), recipes(), adapter_results()))
     headings, tables = parsed(render_model_card(drawn(), {"source": nasty, "target": nasty}, results))
     shown = NASTY.replace("\n", " ")
     assert headings[1:] == plain[0][1:]
@@ -204,4 +204,4 @@ def test_names_of_others_break_no_table_and_make_no_markup():
 
 def test_a_number_without_the_filter_is_refused():
     with pytest.raises(TypeError, match="5 is not text: a number goes through a filter"):
-        render_model_card(drawn(), recipes(), found(scores=[dataclasses.replace(score("mlp"), name=5)]))
+        render_model_card(drawn(), recipes(), adapter_results(scores=[dataclasses.replace(score("mlp"), name=5)]))

@@ -37,11 +37,11 @@ def numbers(text):
 
 @pytest.fixture(scope="module")
 def drawn(example):
-    """The full example's figures: what became of each, and the SVG files."""
+    """Draw the full example's figures: return the record of drawing, and the SVG files."""
     results, arrays = example.full()
-    found = Drawn()
-    files = dict(draw_figures(results, arrays, found))
-    return found, {name[:-4]: data for name, data in files.items() if name.endswith(".svg")}
+    record = Drawn()
+    files = dict(draw_figures(results, arrays, record))
+    return record, {name[:-4]: data for name, data in files.items() if name.endswith(".svg")}
 
 
 @pytest.fixture(params=["full", "bare"])
@@ -52,18 +52,18 @@ def page(request, example, tmp_path, drawn):
     full = request.param == "full"
     adapters = [example.adapter(), example.adapter("linear", r2=0.551)] if full else []
     kept = Numbers(escape)
-    found, svg = drawn
-    pictures = Pictures(svg, found.titles) if full else Pictures()
-    html = render_page(results, adapters, found if full else Drawn(), pictures, kept)
+    record, svg = drawn
+    pictures = Pictures(svg, record.titles) if full else Pictures()
+    html = render_page(results, adapters, record if full else Drawn(), pictures, kept)
     return SimpleNamespace(results=results, adapters=adapters, html=html, kept=kept, text=PageText(html))
 
 
 def test_every_number_is_a_leaf_of_the_results_or_derived(page):
-    found = [page.results, page.adapters]
-    known = [v for v in (*leaves(found), *derived(page.results).values()) if isinstance(v, int | float)]
+    objects = [page.results, page.adapters]
+    values = [v for v in (*leaves(objects), *derived(page.results).values()) if isinstance(v, int | float)]
     assert len(page.kept.written) > 40
-    for value, said in page.kept.written:
-        assert value in known, (value, said)
+    for value, written in page.kept.written:
+        assert value in values, (value, written)
 
 
 def test_no_number_comes_from_elsewhere(page):
@@ -72,7 +72,7 @@ def test_no_number_comes_from_elsewhere(page):
     names = ["cka_heatmap", "comparison", *re.findall(r'id="fig-(\w+)"', page.html)]
     captions = " ".join(caption(name) for name in names)
     words = " ".join(str(v) for v in leaves([page.results, page.adapters]) if isinstance(v, str))
-    allowed = numbers(" ".join([literal, captions, words, *names, *(said for _, said in page.kept.written)]))
+    allowed = numbers(" ".join([literal, captions, words, *names, *(written for _, written in page.kept.written)]))
     assert len(numbers(page.text.text)) > 30
     assert numbers(page.text.text) - allowed == set()
 
@@ -121,7 +121,7 @@ def test_gates_of_the_full_example(example):
 
 
 @pytest.mark.parametrize("waived", [False, True])
-def test_verdict_is_said_first_with_what_was_waived(example, waived):
+def test_the_verdict_comes_first_with_what_was_waived(example, waived):
     results, _ = example.full()
     if waived:
         results = dataclasses.replace(results, verdict=example.open_verdict())
@@ -146,9 +146,9 @@ def test_hostile_text_stays_text(example):
         warnings=list(HOSTILE),
         provenance={**results.provenance, "command": HOSTILE[0]},
     )
-    found = Drawn()
-    svg = {n[:-4]: d for n, d in draw_figures(results, arrays, found) if n.endswith(".svg")}
-    html = render_page(results, [], found, Pictures(svg, found.titles))
+    record = Drawn()
+    svg = {n[:-4]: d for n, d in draw_figures(results, arrays, record) if n.endswith(".svg")}
+    html = render_page(results, [], record, Pictures(svg, record.titles))
     assert "<script" not in html.lower()
     page = PageText(html)
     assert page.faults == []
@@ -174,9 +174,9 @@ def test_previews_are_shown_small(example, tmp_path):
 
 
 def test_colours_follow_the_theme_and_letters_are_kept_once(drawn):
-    found, svg = drawn
+    record, svg = drawn
     figures = Figures()
-    pages = [figures.inline(name, data, found.titles[name]) for name, data in svg.items()]
+    pages = [figures.inline(name, data, record.titles[name]) for name, data in svg.items()]
     body = "".join(pages)
     assert len(pages) == len(svg) > 20
     assert set(re.findall(r"#[0-9a-f]{6}\b", body)) <= {"#fefefe", "#121212"}
@@ -190,17 +190,17 @@ def test_colours_follow_the_theme_and_letters_are_kept_once(drawn):
     assert all(str(figures.sprite()).count(letter) == 1 for letter in letters)
 
 
-def contrast(one, other):
+def contrast(first, second):
     def luminance(colour):
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    high, low = sorted((luminance(first), luminance(second)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 
 
-def test_what_is_drawn_in_dark_stands_out(drawn):
+def test_dark_colours_have_enough_contrast(drawn):
     figures = Figures()
     for name, data in drawn[1].items():
         figures.inline(name, data, name)
@@ -210,14 +210,14 @@ def test_what_is_drawn_in_dark_stands_out(drawn):
 
 
 def test_the_choice_among_pairs_is_open(example):
-    """The pair of the verdict is in the table that is not folded away, however many are better elsewhere."""
+    """The pair of the verdict is in the open table, even if many other pairs are better."""
     results = example.decodable()
     better = [p for p in results.pairs if results.spaces[p.target].pooling != "flat"] * 4
     results = dataclasses.replace(results, pairs=[*results.pairs, *better])
     html = render_page(results, [], Drawn(), Pictures())
     assert (
         "chosen among 4 of 24 pairs by its held-out R² (0.434) on rows set aside for choosing: only those with a flat "
-        "target, because a pooled latent cannot be decoded. Outside that choice, qwen25vl layer 8 flat → ltxv final "
+        "target, because a pooled latent cannot be decoded. Among the other pairs, qwen25vl layer 8 flat → ltxv final "
         "channel_mean is the best, with a higher R² (0.563) on the same rows."
     ) in PageText(html).text
     rows = html.partition("R² for choosing</th>")[2].partition("<tbody>")[2].partition("</tbody>")[0].split("<tr")[1:]

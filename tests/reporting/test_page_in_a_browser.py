@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """The pages as files: of a full example, of one with hostile names, of one with next to nothing, and of several."""
+    """Write the pages: of a full example, of hostile names, of a nearly empty example, and of several analyses."""
     folder = tmp_path_factory.mktemp("pages")
     made = {"full": example.full(), "hostile": example.full(labels=HOSTILE), "bare": example.bare()}
     for name, (results, arrays) in made.items():
@@ -54,7 +54,7 @@ def browser():
 
 @pytest.fixture
 def opened(browser, files):
-    """``opened(name, width, scheme)``: the page, and what it said and asked for."""
+    """Return ``opened(name, width, scheme)``, which returns the page with its console messages and requests."""
     contexts = []
 
     def open_page(name, width=1280, scheme="light"):
@@ -67,11 +67,11 @@ def opened(browser, files):
         )
         contexts.append(context)
         page = context.new_page()
-        page.said, page.asked = [], []
-        page.on("console", lambda message: page.said.append(message.text))
-        page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.on("dialog", lambda dialog: page.said.append(dialog.message))
-        page.on("request", lambda request: page.asked.append(request.url))
+        page.messages, page.requested = [], []
+        page.on("console", lambda message: page.messages.append(message.text))
+        page.on("pageerror", lambda error: page.messages.append(str(error)))
+        page.on("dialog", lambda dialog: page.messages.append(dialog.message))
+        page.on("request", lambda request: page.requested.append(request.url))
         page.goto((files / f"{name}.html").as_uri())
         return page
 
@@ -84,9 +84,9 @@ def opened(browser, files):
 @pytest.mark.parametrize("width", [390, 1280])
 def test_opens_without_a_fault_or_a_request_and_fits_its_width(opened, name, width):
     page = opened(name, width)
-    assert page.said == []
-    assert [url for url in page.asked if not url.startswith("data:")] == [page.url]
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert page.messages == []
+    assert [url for url in page.requested if not url.startswith("data:")] == [page.url]
+    page.evaluate("document.querySelectorAll('details').forEach(element => element.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -95,9 +95,9 @@ def test_opens_without_a_fault_or_a_request_and_fits_its_width(opened, name, wid
 def test_axe_finds_nothing(opened, name, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = opened(name, scheme=scheme)
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    found = axe.Axe().run(page).response["violations"]
-    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
+    page.evaluate("document.querySelectorAll('details').forEach(element => element.open = true)")
+    violations = axe.Axe().run(page).response["violations"]
+    assert [(violation["id"], violation["nodes"][0]["html"][:200]) for violation in violations] == []
 
 
 def test_links_lead_to_their_sections_and_folds_open(opened):
@@ -138,7 +138,7 @@ def test_theme_follows_the_reader(opened):
 
 def test_hostile_names_stay_text(opened):
     page = opened("hostile")
-    assert page.said == []
+    assert page.messages == []
     assert page.locator("script").count() == 0
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    page.evaluate("document.querySelectorAll('details').forEach(element => element.open = true)")
     assert page.evaluate("document.querySelectorAll('b, i, marquee').length") == 0

@@ -52,32 +52,32 @@ def printed(results, adapters, *, width, terminal):
 
 
 def test_plain_where_it_is_not_a_terminal(example):
-    said = printed(example.bare()[0], [], width=80, terminal=False)
-    assert "\x1b" not in said
-    assert "\n".join(line.rstrip() for line in said.splitlines()) + "\n" == BARE
+    output = printed(example.bare()[0], [], width=80, terminal=False)
+    assert "\x1b" not in output
+    assert "\n".join(line.rstrip() for line in output.splitlines()) + "\n" == BARE
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("kind", ["full", "bare"])
 def test_no_wider_than_the_terminal(example, width, kind):
-    said = printed(getattr(example, kind)()[0], [example.adapter()], width=width, terminal=False)
-    lines = [line.rstrip() for line in said.splitlines() if "webbrowser" not in line]  # a command stays in one piece
+    output = printed(getattr(example, kind)()[0], [example.adapter()], width=width, terminal=False)
+    lines = [line.rstrip() for line in output.splitlines() if "webbrowser" not in line]  # a command stays in one piece
     assert max(cell_len(line) for line in lines) <= min(width, 100)
 
 
 def test_verdict_in_a_coloured_box_on_a_terminal(example):
     results, _ = example.full()
-    said = printed(results, [example.adapter()], width=80, terminal=True)
-    assert "\x1b[1;7;31m  PIVOT  " in said
-    assert "╭" in said
+    output = printed(results, [example.adapter()], width=80, terminal=True)
+    assert "\x1b[1;7;31m  PIVOT  " in output
+    assert "╭" in output
     for answer, color in (("PROCEED", "32"), ("INCONCLUSIVE", "33"), ("OTHER", "36")):
         other = dataclasses.replace(results, verdict=dataclasses.replace(results.verdict, answer=answer))
         assert f"\x1b[1;7;{color}m  {answer}  " in printed(other, [], width=80, terminal=True)
 
 
-def test_what_a_user_wants_to_know_is_said(example):
-    said = printed(example.full()[0], [example.adapter()], width=100, terminal=False)
-    lines = [" ".join(line.split()) for line in said.splitlines()]
+def test_the_summary_has_every_part(example):
+    output = printed(example.full()[0], [example.adapter()], width=100, terminal=False)
+    lines = [" ".join(line.split()) for line in output.splitlines()]
     for line in (
         "Best pair qwen25vl layer 8 flat -> ltxv final channel_mean",
         "best of 8 by R² (0.563) on rows set aside for choosing",
@@ -107,14 +107,13 @@ def test_what_a_user_wants_to_know_is_said(example):
 
 
 def test_the_choice_among_pairs_is_open(example):
-    said = printed(example.decodable(), [], width=100, terminal=False)
-    lines = [line.strip() for line in said.splitlines()]
+    output = printed(example.decodable(), [], width=100, terminal=False)
+    lines = [line.strip() for line in output.splitlines()]
     at = lines.index("Best pair  qwen25vl final channel_mean -> ltxv final flat")
-    assert lines[at + 1 : at + 5] == [
+    assert lines[at + 1 : at + 4] == [
         "best of 4 of 8 by R² (0.434) on rows set aside for choosing: flat targets only, as no",
         "pooled latent can be decoded",
-        "outside that choice, higher there: qwen25vl layer 8 flat -> ltxv final channel_mean",
-        "(0.563)",
+        "not a candidate, but higher: qwen25vl layer 8 flat -> ltxv final channel_mean (0.563)",
     ]
 
 
@@ -132,15 +131,15 @@ def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
     chosen = dataclasses.replace(results.chosen, companion="shapes (1000 drawings)")
     results = dataclasses.replace(results, verdict=example.open_verdict(), chosen=chosen)
     lines = printed(results, [], width=80, terminal=False).splitlines()
-    said = [line.strip() for line in lines]
-    assert "INCONCLUSIVE (attributes waived)" in said
-    assert "Held up by: beyond controls. About 490 independent samples would decide it;" in said
-    assert "Measured on the companion data shapes (1000 drawings)." in said
-    assert "attributes survive   not measured                       > 0.70      WAIVED" in said
+    texts = [line.strip() for line in lines]
+    assert "INCONCLUSIVE (attributes waived)" in texts
+    assert "Held up by: beyond controls. About 490 independent samples would decide it;" in texts
+    assert "Measured on the companion data shapes (1000 drawings)." in texts
+    assert "attributes survive   not measured                       > 0.70      WAIVED" in texts
     assert "  INCONCLUSIVE (attributes waived)  " in printed(results, [], width=80, terminal=True)
 
 
-def test_codes_stand_beside_the_reasons_where_the_table_has_no_room(example):
+def test_codes_are_beside_the_reasons_if_the_table_has_no_room(example):
     results, _ = example.full()
     narrow, wide = (printed(results, [], width=width, terminal=False) for width in (80, 100))
     assert ("Reason code" in narrow, "Reason code" in wide) == (False, True)
@@ -150,7 +149,7 @@ def test_codes_stand_beside_the_reasons_where_the_table_has_no_room(example):
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_no_cell_of_the_criteria_is_cut_or_broken(example, width):
-    """The widest rows there are: negative intervals and the longest outcome."""
+    """The widest possible rows: negative intervals and the longest outcome."""
     results, _ = example.full()
     estimate = dataclasses.replace(results.verdict.criteria[5].estimate, value=-0.111, low=-0.222, high=-0.333)
     criteria = [

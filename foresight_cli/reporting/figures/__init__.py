@@ -1,7 +1,7 @@
-"""The study's figures, under the study's names, and those that show what the study did not look at.
+"""The figures of the study, under the study's names, and further figures that the study does not have.
 
 ``vlm`` and ``ltx`` in a name mean the source and the target, whatever the models are: the study looked at a VLM and at
-LTX-Video. One function draws one figure: ``draw(results, arrays) -> Figure``, its title stating what the numbers say.
+LTX-Video. One function draws one figure: ``draw(results, arrays) -> Figure``, and its title states the finding.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ FIGURES: dict[str, Draw] = {
 
 @dataclass
 class Drawn:
-    """What became of each figure.
+    """The figures drawn so far, and those that could not be drawn.
 
     Attributes:
-        names: of the figures drawn, in the order of the study.
-        left_out: why the others were not, by name.
-        titles: what each figure found, by name.
+        names: names of the figures drawn, in the order of the study.
+        left_out: why the others were not drawn, by name.
+        titles: the finding that each figure states, by name.
         failures: a line for each figure that an error kept from being drawn.
         lost: characters that no font on this machine has.
     """
@@ -80,13 +80,13 @@ class Drawn:
 
     @property
     def notes(self) -> list[str]:
-        """What a reader must know of the figures: which failed, and characters that show as boxes."""
+        """Warnings for the reader: figures that failed, and characters that show as boxes."""
         return [*self.failures, *([no_font(self.lost)] if self.lost else [])]
 
     def draw(self, name: str, make: Callable[[], Figure]) -> dict[str, bytes]:
-        """PNG and SVG of the figure that ``make`` gives, by extension; {} where it cannot be drawn.
+        """Return the PNG and SVG of the figure that ``make`` draws, by extension; {} if it cannot be drawn.
 
-        One that cannot be drawn costs neither the others nor the results.
+        A figure that fails stops neither the other figures nor the results.
         """
         try:
             with style():
@@ -108,16 +108,16 @@ class Drawn:
 
 
 def catalogue(results: Analysis) -> dict[str, Draw]:
-    """Every figure of an analysis: name -> the function that draws it."""
+    """Return every figure of an analysis: name -> the function that draws it."""
     maps: dict[str, Draw] = {n: partial(clusters.tsne, index=i) for n, i in clusters.tsne_names(results).items()}
     first = {name: draw for name, draw in maps.items() if name.startswith("vlm_")}
     return {**first, **{k: FIGURES[k] for k in ("vlm_layer_comparison",)}, **maps, **FIGURES}
 
 
 def draw_figures(results: Analysis, arrays: Arrays, drawn: Drawn) -> Iterator[tuple[str, bytes]]:
-    """Draw all that was measured: file names (``cka_heatmap.png`` ...) with their bytes, one figure at a time.
+    """Draw all that was measured: yield file names (``cka_heatmap.png`` ...) with their bytes, one figure at a time.
 
-    ``drawn`` is filled on the way.
+    ``drawn`` is filled while this runs.
     """
     for name, draw in catalogue(results).items():
         files = drawn.draw(name, partial(draw, results, arrays))

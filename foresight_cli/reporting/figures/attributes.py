@@ -1,4 +1,4 @@
-"""What of position, size and colour survives a linear bridge."""
+"""Attributes such as position, size and colour: the share that survives a linear bridge."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from foresight_cli.results import Analysis
 
 
 def attribute_retention(results: Analysis, arrays: Arrays) -> Figure:
-    """R2 of each attribute from source, target and bridge; beside it, the share that the bridge keeps."""
-    found = results.chosen.attributes
-    if not found:
+    """Draw the R2 of each attribute from source, target and bridge, and the share that the bridge keeps."""
+    attributes = results.chosen.attributes
+    if not attributes:
         raise NotMeasured("no attribute was measured")
-    shown = sorted(found, key=lambda a: (a.retention.value if a.retention else 2.0, a.name))[:MOST_CATEGORIES]
+    shown = sorted(attributes, key=lambda a: (a.retention.value if a.retention else 2.0, a.name))[:MOST_CATEGORIES]
     judged = [a for a in shown if a.retention]
     title = "No attribute can be read well enough from the target itself"
     if judged:
@@ -44,7 +44,7 @@ def attribute_retention(results: Analysis, arrays: Arrays) -> Figure:
     looks = (("from_source", "s", SERIES[2], "source"), ("from_target", "D", TARGET, "true target"),
              ("through_bridge", "o", SOURCE, "through the bridge"))  # fmt: skip
     for field, mark, colour, name in looks:
-        # R2 has no lower bound: a hopeless probe must not squeeze the rest.
+        # R2 has no lower bound: one very bad probe must not squeeze the others.
         left.plot([max(-0.2, getattr(a, field)) for a in shown], range(len(shown)), mark, color=colour, label=name)
     rows_down(left, [shorten(a.name, 24) for a in shown])
     left.axvline(0.0, color="#888888", linewidth=0.9)

@@ -25,7 +25,7 @@ _MARKS = {"cka": "o", "spearman": "s", "recall": "^"}
 
 
 def calibrated_scores(results: Analysis, arrays: Arrays) -> Figure:
-    """Calibrated CKA, Spearman and recall of each pair; hollow where chance may explain them."""
+    """Draw calibrated CKA, Spearman and recall of each pair; hollow where chance may explain them."""
     pairs = [pair for pair in ranked(results) if pair.tests]
     if not pairs:
         raise NotMeasured("no permutation test was made")
@@ -39,10 +39,10 @@ def calibrated_scores(results: Analysis, arrays: Arrays) -> Figure:
     ax = figure.add_subplot()
     values = []
     for colour, measure in zip(SERIES, _NAMES, strict=False):
-        found = [(row, t) for row, pair in enumerate(shown) for t in pair.tests if t.measure == measure]
-        values += [test.calibrated for _, test in found]
+        tests = [(row, t) for row, pair in enumerate(shown) for t in pair.tests if t.measure == measure]
+        values += [test.calibrated for _, test in tests]
         for clear in (True, False):
-            some = [(t.calibrated, row) for row, t in found if (t.p_corrected <= 0.05) == clear]
+            some = [(t.calibrated, row) for row, t in tests if (t.p_corrected <= 0.05) == clear]
             if some:
                 ax.plot(*zip(*some, strict=True), _MARKS[measure], color=colour, markersize=6, alpha=0.9,
                         markerfacecolor=colour if clear else "white", clip_on=False)  # fmt: skip
@@ -53,7 +53,7 @@ def calibrated_scores(results: Analysis, arrays: Arrays) -> Figure:
         text.set_fontweight("bold" if pair is results.chosen_pair else "normal")
     ax.axvline(0.0, color="#888888", linewidth=0.9)
     ax.set_xlim(min(-0.01, nice_limits(values)[0]), nice_limits(values)[1])
-    ax.set_xlabel("calibrated score: 0 is what 5 % of the nulls exceed, 1 equal spaces")
+    ax.set_xlabel("calibrated score: 0 = exceeded by 5 % of the nulls, 1 = equal spaces")
     rest = f" The best {MOST_PAIRS} of {len(pairs)} pairs." if len(pairs) > MOST_PAIRS else ""
     ax.set_title(f"Hollow: corrected p above 0.05. Bold: the pair of the verdict.{rest}", color=NOTE)
     grid(ax, "x")

@@ -1,4 +1,4 @@
-"""E-Q1.2: the channels of the target, and how its cells vary together over space."""
+"""E-Q1.2: the channels of the target, and the correlation of its cells over space."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMED = 10
 
 
 def ltx_channel_analysis(results: Analysis, arrays: Arrays) -> Figure:
-    """Variance of each channel, ranked, and the correlation of every two."""
+    """Draw the variance of each channel, ranked, and the correlation of every two."""
     variance, correlation = need(arrays, "channels/variance", "channels/correlation")
     if not variance.sum() > 0:
         raise NotMeasured("the target's channels do not vary")
@@ -52,7 +52,7 @@ def ltx_channel_analysis(results: Analysis, arrays: Arrays) -> Figure:
 
 
 def ltx_spatial_correlation(results: Analysis, arrays: Arrays) -> Figure:
-    """How alike cells of the target are that lie some steps apart, and where it varies."""
+    """Draw the correlation of the target's cells by distance, and the variance of each cell."""
     apart = need(arrays, "spatial/autocorrelation")[0]
     variance = arrays.get("spatial/variance")
     step = [float(v) for v in (apart[0, 1:2].tolist() + apart[1:2, 0].tolist())]

@@ -27,7 +27,7 @@ from foresight_cli.results import Analysis, Pair
 
 
 def cka_heatmap(results: Analysis, arrays: Arrays) -> Figure:
-    """Debiased CKA of every source layer and pooling against every target."""
+    """Draw the debiased CKA of every source layer and pooling against every target."""
     sources, targets = _paired(results)
     matrix = np.full((len(sources), len(targets)), np.nan)
     for pair in results.pairs:
@@ -61,9 +61,9 @@ def _by_chance(pair: Pair) -> bool:
 
 
 def _critical(results: Analysis) -> float | None:
-    """The largest CKA that a pair would have to exceed to be beyond chance, all pairs looked at together."""
-    found = [t.critical for p in results.pairs for t in p.tests if t.measure == "cka" and t.critical is not None]
-    return max(found, default=None)
+    """Return the CKA that a pair must exceed to be beyond chance, corrected for all pairs together."""
+    limits = [t.critical for p in results.pairs for t in p.tests if t.measure == "cka" and t.critical is not None]
+    return max(limits, default=None)
 
 
 def _best_title(results: Analysis) -> str:
@@ -81,7 +81,7 @@ def _curve_title(results: Analysis) -> str:
 
 
 def _controls(results: Analysis) -> list[tuple[float, str]]:
-    """The debiased CKA of each control that has one, and its name."""
+    """Return the debiased CKA of each control that has one, with its name."""
     return [(control.cka, control.name) for control in results.controls if control.cka is not None]
 
 
@@ -91,7 +91,7 @@ def _place(results: Analysis, pair: Pair) -> str:
 
 
 def _paired(results: Analysis) -> tuple[list[int], list[int]]:
-    """Sources and targets that stand in a pair, in the order of a reader."""
+    """Return the sources and targets that are part of a pair, in reading order."""
     sources = {pair.source for pair in results.pairs}
     targets = {pair.target for pair in results.pairs}
     return (
@@ -101,7 +101,7 @@ def _paired(results: Analysis) -> tuple[list[int], list[int]]:
 
 
 def cka_vlm_self_similarity(results: Analysis, arrays: Arrays) -> Figure:
-    """CKA of the source's layers with each other."""
+    """Draw the CKA of the source's layers with each other."""
     indices = results.layer_similarity_spaces
     if len(indices) < 2:
         raise NotMeasured("the source has one layer only")
@@ -127,7 +127,7 @@ def cka_vlm_self_similarity(results: Analysis, arrays: Arrays) -> Figure:
 
 
 def cka_layer_curve(results: Analysis, arrays: Arrays) -> Figure:
-    """Debiased CKA by layer, with intervals, beside the biased estimate, its null and the controls."""
+    """Draw debiased CKA by layer, with intervals, the biased estimate, its null and the controls."""
     sources, targets = _paired(results)
     poolings = list(dict.fromkeys(results.spaces[i].pooling for i in sources))
     colours = dict(zip(targets, SERIES * (1 + len(targets) // len(SERIES)), strict=False))
@@ -163,7 +163,7 @@ def _limits(results: Analysis) -> tuple[float, float]:
 
 
 def _line(panel: Axes, results: Analysis, where: tuple[list[str], str, int], colour: str) -> list[Rule]:
-    """The curves of one target in one panel; what to write at their ends."""
+    """Draw the curves of one target in one panel; return the labels for their ends."""
     layers, pooling, target = where
     spaces = results.spaces
     pairs = {

@@ -1,4 +1,4 @@
-"""E-Q1.1 and E-Q1.2: how each space groups the categories."""
+"""E-Q1.1 and E-Q1.2: clusters of the categories in each space."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from foresight_cli.results import Analysis, Space
 
 
 def tsne(results: Analysis, arrays: Arrays, index: int) -> Figure:
-    """t-SNE of the space at ``index``, coloured by category."""
+    """Draw a t-SNE map of the space at ``index``, coloured by category."""
     points = need(arrays, f"tsne/{index}")[0]
     space = results.spaces[index]
     labels = sorted_labels(results)
@@ -75,9 +75,9 @@ def _by_category(ax: Axes, points: Any, codes: Any, results: Analysis) -> None:
     look: dict[str, Any] = {"linewidths": 0, "rasterized": len(points) > MOST_VECTOR}
     for place, code in enumerate(shown):
         colour, marker = category_style(place)
-        mine = points[codes == code]
+        members = points[codes == code]
         name = shorten(labels[code], 16 if len(shown) > 24 else 22)
-        ax.scatter(mine[:, 0], mine[:, 1], s=17, color=colour, marker=marker, alpha=0.8, label=name, **look)
+        ax.scatter(members[:, 0], members[:, 1], s=17, color=colour, marker=marker, alpha=0.8, label=name, **look)
     rest = points[~np.isin(codes, shown)]
     if len(rest):
         name = "no label" if len(shown) == len(labels) else "others"
@@ -85,7 +85,7 @@ def _by_category(ax: Axes, points: Any, codes: Any, results: Analysis) -> None:
 
 
 def vlm_layer_comparison(results: Analysis, arrays: Arrays) -> Figure:
-    """Silhouette and 5-NN accuracy of the categories, by layer of the source."""
+    """Draw silhouette and 5-NN accuracy of the categories, by layer of the source."""
     measured = [
         (i, s) for i, s in spaces_of(results, "source") if s.silhouette is not None or s.knn_accuracy is not None
     ]
@@ -104,10 +104,10 @@ def vlm_layer_comparison(results: Analysis, arrays: Arrays) -> Figure:
         ends = []
         for colour, pooling in zip(SERIES, poolings, strict=False):
             line = [(layers.index(s.layer), getattr(s, score)) for _, s in measured if s.pooling == pooling]
-            known = [(x, y) for x, y in line if y is not None]
-            if known:
-                ax.plot(*zip(*known, strict=True), color=colour, marker="o", markersize=4, zorder=3)
-                ends.append(Rule(known[-1][1], pooling, colour))
+            measured_line = [(x, y) for x, y in line if y is not None]
+            if measured_line:
+                ax.plot(*zip(*measured_line, strict=True), color=colour, marker="o", markersize=4, zorder=3)
+                ends.append(Rule(measured_line[-1][1], pooling, colour))
         ax.set_xticks(range(len(layers)), [layer.removeprefix("layer ") for layer in layers])
         ax.set_xlim(-0.3, len(layers) - 0.7)
         chances = [s.knn_chance for _, s in measured if s.knn_chance is not None]
@@ -122,14 +122,14 @@ def vlm_layer_comparison(results: Analysis, arrays: Arrays) -> Figure:
 
 
 def tsne_names(results: Analysis) -> dict[str, int]:
-    """Names of the t-SNE figures, and the space each shows: a layer of the source, a pooling of the target."""
+    """Return the names of the t-SNE figures, each with its space: a layer of the source or a pooling of the target."""
     names = {f"vlm_tsne_{_slug(layer_name(s.layer))}": i for i, s in one_pooling(spaces_of(results, "source"))}
     for index, space in spaces_of(results, "target"):
-        names[f"ltx_tsne_{_slug(space.pooling)}"] = index  # the deepest layer comes last, and stays
+        names[f"ltx_tsne_{_slug(space.pooling)}"] = index  # the deepest layer comes last, and is kept
     return names
 
 
 def _slug(text: str) -> str:
-    """``layer 8`` as part of a file's name, the way the study wrote it: ``layer_8``, ``layer_final``."""
+    """Return ``layer 8`` as part of a file name, as the study wrote it: ``layer_8``, ``layer_final``."""
     text = "layer_final" if text == "final" else text
     return "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "_" for c in text)

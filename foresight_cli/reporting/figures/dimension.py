@@ -1,4 +1,4 @@
-"""E-Q1.3: how many dimensions each space uses."""
+"""E-Q1.3: the intrinsic dimension of each space."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ESTIMATORS: tuple[tuple[str, Callable[[Space], float | None], str], ...] = (
 
 
 def intrinsic_dim_pca(results: Analysis, arrays: Arrays) -> Figure:
-    """Cumulative share of variance against the number of principal components."""
+    """Draw the cumulative share of variance against the number of principal components."""
     pair = results.chosen_pair
     spaces = [*spaces_of(results, "source"), *spaces_of(results, "target")]
     spectra = [(i, s, arrays[f"spectrum/{i}"]) for i, s in spaces if arrays.get(f"spectrum/{i}", np.empty(0)).size]
@@ -85,17 +85,18 @@ def _pca_title(source: Space, target: Space) -> str:
 
 
 def intrinsic_dim_summary(results: Analysis, arrays: Arrays) -> Figure:
-    """Every estimator of dimension, for every space."""
+    """Draw every estimate of the dimension of every space."""
     spaces = [*spaces_of(results, "source"), *spaces_of(results, "target")]
     figure = new_figure(_summary_title(results), 1.8 + 0.27 * len(spaces))
     ax = figure.add_subplot()
     values = []
     for row, (_, space) in enumerate(spaces):
-        found = [(read(space), marker, colour) for (_, read, marker), colour in zip(ESTIMATORS, SERIES, strict=False)]
-        known = [(float(v), marker, colour) for v, marker, colour in found if v is not None and v > 0]
-        values += [v for v, _, _ in known]
-        ax.hlines(row, min(v for v, _, _ in known), max(v for v, _, _ in known), color="#DDDDDD", linewidth=1.0)
-        for value, marker, colour in known:
+        looks = zip(ESTIMATORS, SERIES, strict=False)
+        estimates = [(read(space), marker, colour) for (_, read, marker), colour in looks]
+        dots = [(float(v), marker, colour) for v, marker, colour in estimates if v is not None and v > 0]
+        values += [v for v, _, _ in dots]
+        ax.hlines(row, min(v for v, _, _ in dots), max(v for v, _, _ in dots), color="#DDDDDD", linewidth=1.0)
+        for value, marker, colour in dots:
             ax.plot(value, row, marker=marker, color=colour, markersize=6, linestyle="none", alpha=0.9)
     pair = results.chosen_pair
     names = [f"{space.side}: {short_name(space)}" for _, space in spaces]
@@ -121,7 +122,7 @@ def _summary_title(results: Analysis) -> str:
     by_twonn = ratio(target.twonn_dimension, source.twonn_dimension)
     by_mle = ratio(target.mle_dimension, source.mle_dimension)
     if by_twonn is None or by_mle is None:
-        return "How many dimensions each space uses, by every estimator measured"
+        return "The dimension of each space, by every estimator measured"
     agree = (by_twonn > 1) == (by_mle > 1)
     lead = "The target has" if agree else "The estimators disagree: the target has"
     return f"{lead} {fixed(by_twonn, 1)} times the source's dimension by Two-NN, {fixed(by_mle, 1)} times by MLE"

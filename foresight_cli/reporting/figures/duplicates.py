@@ -1,4 +1,4 @@
-"""Samples that are the same, or nearly."""
+"""Samples that are the same or nearly the same."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MOST_BESIDE = 6
 
 
 def duplicates(results: Analysis, arrays: Arrays) -> Figure:
-    """Some sets of samples that are alike, one a row, as they would have been counted several times."""
+    """Draw some sets of duplicates, one set a row: samples that would have been counted several times."""
     sets, pictures = need(arrays, "duplicates/set", "duplicates/thumbnails")
-    found = results.duplicates
+    summary = results.duplicates
     title = (
-        f"{found.exact_words} left out and {found.near_words} kept together: "
-        f"{fixed(found.rows)} samples are {fixed(found.groups)} independent groups"
+        f"{summary.exact_words} left out and {summary.near_words} kept together: "
+        f"{fixed(summary.rows)} samples are {fixed(summary.groups)} independent groups"
     )
     rows = [pictures[sets == number][:MOST_BESIDE] for number in np.unique(sets)]
     if not rows:
@@ -35,8 +35,8 @@ def duplicates(results: Analysis, arrays: Arrays) -> Figure:
             left, top = x * (size + GAP), y * (size + GAP)
             ax.imshow(picture, extent=(left, left + size, top + size, top))
         ids = results.duplicates.examples[int(np.unique(sets)[y])]
-        said = "\n".join(shorten(id_, 28) for id_ in ids[:2])
-        ax.annotate(said, (len(row) * (size + GAP), y * (size + GAP) + size / 2), va="center", fontsize=8, color=NOTE)
+        label = "\n".join(shorten(id_, 28) for id_ in ids[:2])
+        ax.annotate(label, (len(row) * (size + GAP), y * (size + GAP) + size / 2), va="center", fontsize=8, color=NOTE)
     ax.set_xlim(0, wide)
     ax.set_ylim(high, 0)
     ax.set_aspect("equal")

@@ -1,4 +1,4 @@
-"""E-Q1.6, looked at: pictures with their nearest neighbours in both spaces."""
+"""E-Q1.6, examples: pictures with their nearest neighbours in both spaces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Picture = np.ndarray[Any, np.dtype[Any]]
 
 
 def neighborhood_examples(results: Analysis, arrays: Arrays) -> Figure:
-    """Pictures with their nearest neighbours in both spaces; what both chose is framed."""
+    """Draw pictures with their nearest neighbours in both spaces; neighbours in both are framed."""
     names = ("neighborhood/query", "neighborhood/source", "neighborhood/target", "thumbnails")
     query, source, target, pictures = need(arrays, *names)
     count, k = min(MOST_QUERIES, len(query)), source.shape[1]
@@ -55,7 +55,7 @@ def neighborhood_examples(results: Analysis, arrays: Arrays) -> Figure:
 
 
 def _lefts(k: int, size: int) -> list[int]:
-    """Left edges of the query and of both rows of ``k`` neighbours."""
+    """Return the left edges of the query and of both rows of ``k`` neighbours."""
     lefts = [0]
     for place in range(1, 2 * k + 1):
         lefts.append(lefts[-1] + size + (WIDE_GAP if place in (1, 1 + k) else GAP))

@@ -1,7 +1,7 @@
-"""Fonts for labels in scripts that the figures' own font has no letters of: found on the machine where labels need it.
+"""Fonts for labels in scripts that the figures' own font lacks, taken from those installed on this machine.
 
-matplotlib falls back from one family to the next letter by letter. Which families to name depends on what is written,
-and on what is installed.
+matplotlib falls back from one family to the next letter by letter. The families to name depend on the text
+and on the installed fonts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BASE = "DejaVu Sans"
 BOXES = ("Last Resort", "LastResort", "Adobe Blank")
 """Fonts that have a box or nothing for every character."""
 COARSE = ("Unifont", "Unifont Upper")
-"""Fonts of nearly every character that look coarse: taken where no other has it."""
+"""Fonts with nearly every character that look coarse: used only where no other font has a character."""
 SHOWN = 20
 
 PACKAGES = (
@@ -31,11 +31,11 @@ PACKAGES = (
     ("fonts-symbola", ((0x2190, 0x2BFF), (0x1F000, 0x1FAFF))),
     ("fonts-noto-core", ((0, 0x10FFFF),)),
 )  # fmt: skip
-"""Debian's packages, and the first and last code points that each is good for; the first that fits is advised."""
+"""Debian packages, and the first and last code point that each is for; the first that fits is advised."""
 
 
 def lay_out(figure: Figure) -> str:
-    """Lay ``figure`` out, with more fonts named for texts that need them; returns the characters that no font has."""
+    """Lay ``figure`` out, with more fonts for texts that need them; return the characters that no font has."""
     figure.draw_without_rendering()  # ticks have their labels from here on
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
     needed = foreign("".join(text.get_text() for text in texts))
@@ -49,7 +49,7 @@ def lay_out(figure: Figure) -> str:
 
 
 def no_font(characters: Iterable[str]) -> str:
-    """One line for characters that no font on this machine has.
+    """Return one line about characters that no font on this machine has.
 
     Example:
         >>> no_font("片照")
@@ -62,7 +62,7 @@ def no_font(characters: Iterable[str]) -> str:
 
 
 def foreign(text: str) -> str:
-    """The characters of ``text`` that `BASE` has no letter of, each once, in order."""
+    """Return the characters of ``text`` that `BASE` lacks, each once, in order."""
     if text.isascii():
         return ""
     own = _letters(font_manager.findfont(BASE), 0)
@@ -72,7 +72,7 @@ def foreign(text: str) -> str:
 
 @cache
 def families_for(characters: str) -> tuple[tuple[str, ...], str]:
-    """The fewest families of this machine's fonts, roughly, that have ``characters``; and those that none has."""
+    """Return few font families that together have ``characters`` (greedy choice), and the characters that none has."""
     left, families = set(characters), list[str]()
     for coarse in (False, True):
         fonts = [font for font in _installed() if font.name.startswith(COARSE) == coarse]
@@ -88,11 +88,11 @@ def families_for(characters: str) -> tuple[tuple[str, ...], str]:
 
 @cache
 def _installed() -> list[FontEntry]:
-    """Every font that may be fallen back to, plain ones first; those installed since matplotlib made its list too."""
+    """Return every fallback font, plain ones first; also fonts installed since matplotlib made its list."""
     manager = font_manager.fontManager
-    known = {font.fname for font in manager.ttflist}
+    listed = {font.fname for font in manager.ttflist}
     for path in font_manager.findSystemFonts():
-        if path not in known:
+        if path not in listed:
             with suppress(Exception):  # a bitmap font, or a damaged one
                 manager.addfont(path)
     fonts = [font for font in manager.ttflist if font.name != BASE and not font.name.startswith(BOXES)]
@@ -106,7 +106,7 @@ def _preference(font: FontEntry) -> tuple[bool, bool, int, str]:
 
 @cache
 def _letters(path: str, index: int) -> frozenset[int]:
-    """The code points that a font has a letter of; none where it cannot be read."""
+    """Return the code points that a font has; empty if it cannot be read."""
     try:
         return frozenset(_face(path, index).get_charmap())
     except Exception:

@@ -1,4 +1,4 @@
-"""A matrix as coloured cells, each with its value where that can be read."""
+"""A matrix as coloured cells, with the values written in where there is room."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def heatmap(
 
 
 def colour_bar(ax: Axes, image: AxesImage, label: str) -> Any:
-    """The scale of ``image`` beside ``ax``."""
+    """Add the colour scale of ``image`` next to ``ax``."""
     figure: Any = ax.get_figure()
     bar = figure.colorbar(image, ax=ax, fraction=0.05, pad=0.02, aspect=24)
     bar.set_label(label, fontsize=8.5)

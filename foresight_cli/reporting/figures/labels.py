@@ -1,4 +1,4 @@
-"""Text as figures show it: on one line, without control characters, cut to the room there is."""
+"""Text for figures: on one line, without control characters, cut to the available width."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from foresight_cli.reporting.derived import layer_name
 from foresight_cli.results import Space
 
 JOINERS = "\u200c\u200d"
-"""Characters that shape their neighbours, in Persian and Hindi and among emoji."""
+"""Joiners that change the shape of neighbouring characters, in Persian, Hindi and emoji."""
 SELECTORS = "\ufe0e\ufe0f"
-"""Characters that choose between an emoji's plain and coloured form: figures have one form."""
+"""Variation selectors between an emoji's plain and coloured form: figures have only one form."""
 
 
 def space_name(space: Space, width: int) -> str:
-    """The name of a space cut to ``width``, as :func:`shorten` does: layer and pooling are kept, the model is cut."""
+    """Return the name of a space, cut to ``width`` like :func:`shorten`, but with layer and pooling kept whole."""
     tail = f" {layer_name(space.layer)} {space.pooling}"
     return shorten(space.name.removesuffix(tail), max(width - len(tail), 6)) + clean(tail)
 
 
 def balanced(title: str, width: int = 76) -> str:
-    """``title`` in as few lines as ``width`` allows, all about as long."""
+    """Break ``title`` into as few lines as ``width`` allows, all of about the same length."""
     words = clean(title)
     lines = len(textwrap.wrap(words, width))
     while width > 1 and len(textwrap.wrap(words, width - 1)) == lines:
@@ -32,13 +32,13 @@ def balanced(title: str, width: int = 76) -> str:
 
 
 def clean(text: str) -> str:
-    """``text`` on one line, without control characters; letters and their accents in one, where Unicode has them so."""
+    """Return ``text`` on one line, without control characters, with accents composed into their letters (NFC)."""
     composed = unicodedata.normalize("NFC", text)
     return "".join(c if c.isprintable() or c in JOINERS else " " for c in composed if c not in SELECTORS)
 
 
 def shorten(text: str, width: int = 22) -> str:
-    """``text`` cut to the room of ``width`` Latin letters with an ellipsis; a Chinese character takes that of two.
+    """Cut ``text`` to the room of ``width`` Latin letters, with an ellipsis; a Chinese character counts as two.
 
     >>> shorten("a category with a long name", 12)
     'a category …'

@@ -1,4 +1,4 @@
-"""E-Q1.6: whether the nearest neighbours of a picture are the same in both spaces."""
+"""E-Q1.6: nearest neighbours of a picture that both spaces share."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from foresight_cli.results import Analysis
 
 
 def neighborhood_recall_curve(results: Analysis, arrays: Arrays) -> Figure:
-    """Recall@k and Jaccard@k against k, with chance."""
-    found = results.chosen_pair.neighborhood
-    if not found:
+    """Draw Recall@k and Jaccard@k against k, with chance."""
+    neighborhoods = results.chosen_pair.neighborhood
+    if not neighborhoods:
         raise NotMeasured("no neighbourhoods: the data has too few rows")
-    first = found[0]
+    first = neighborhoods[0]
     lift = ratio(first.recall.value, first.expected)
     times = "" if lift is None else f", {fixed(lift, 1)} times chance"
     figure = new_figure(f"Of {first.k} nearest neighbours {percent_with_interval(first.recall)} are shared{times}", 3.8)
     ax = figure.add_subplot()
-    hoods = sorted({h.k: h for h in found}.values(), key=lambda h: h.k)
+    hoods = sorted({h.k: h for h in neighborhoods}.values(), key=lambda h: h.k)
     ks = [h.k for h in hoods]
     ends = [
         _curve(ax, ks, [100 * h.expected for h in hoods], "chance", NOTE, (0, (4, 3))),
@@ -69,7 +69,7 @@ def _curve(ax: Axes, ks: list[int], values: list[float], name: str, colour: str,
 
 
 def neighborhood_by_category(results: Analysis, arrays: Arrays) -> Figure:
-    """Recall@k of each category, beside chance and beside neighbours drawn from the category alone."""
+    """Draw Recall@k of each category, with chance and with neighbours drawn from the category alone."""
     categories, hoods = results.chosen.categories, results.chosen_pair.neighborhood
     if not categories or not hoods:
         raise NotMeasured("the data has no categories")
@@ -88,15 +88,15 @@ def neighborhood_by_category(results: Analysis, arrays: Arrays) -> Figure:
     ax.plot([100 * c.recall for c in shown], rows, "o", color=SOURCE, markersize=6, label=f"recall@{first.k}")
     # Spaces that share the category and nothing else: k of the category's other m - 1 rows at random.
     alone = [100 * min(1.0, first.k / (c.rows - 1)) if c.rows > 1 else None for c in shown]
-    known = [(value, row) for value, row in zip(alone, rows, strict=True) if value is not None]
-    if known:
+    category_ticks = [(value, row) for value, row in zip(alone, rows, strict=True) if value is not None]
+    if category_ticks:
         ax.plot(
-            *zip(*known, strict=True),
+            *zip(*category_ticks, strict=True),
             "|",
             color="#111111",
             markersize=10,
             markeredgewidth=1.6,
-            label="what the category alone would give",
+            label="expected from the category alone",
         )
     rows_down(ax, [f"{shorten(c.label, 30)} ({c.rows})" for c in shown])
     overall = 100 * first.recall.value
@@ -115,10 +115,10 @@ def neighborhood_by_category(results: Analysis, arrays: Arrays) -> Figure:
 
 
 def neighborhood_rank_distribution(results: Analysis, arrays: Arrays) -> Figure:
-    """At which rank of the target the source's nearest neighbour is found."""
+    """Draw the distribution of the rank in the target of the source's nearest neighbour."""
     ranks = np.sort(np.asarray(need(arrays, "neighborhood/ranks")[0], dtype=float))
     others = max(results.rows - 1, int(ranks[-1]), 1)
-    median = int(ranks[(len(ranks) - 1) // 2])  # the least rank that half of the rows reach
+    median = int(ranks[(len(ranks) - 1) // 2])  # the smallest rank that covers half of the rows
     title = (
         f"Half of the source's nearest neighbours are among the {fixed(median)} nearest of the target; "
         f"by chance among {fixed((others + 1) // 2)}"

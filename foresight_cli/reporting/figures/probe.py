@@ -1,4 +1,4 @@
-"""E-Q1.4: how much of the target a linear probe of the source predicts."""
+"""E-Q1.4: the share of the target that a linear probe of the source predicts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from foresight_cli.results import Analysis
 
 
 def linear_probe_training(results: Analysis, arrays: Arrays) -> Figure:
-    """The learning curve: held-out and training R2 against the number of rows."""
+    """Draw the learning curve: held-out and training R2 against the number of rows."""
     curve = results.chosen.learning_curve
     if len(curve) < 2:
         raise NotMeasured("a learning curve needs two sizes, and the data has too few rows for them")
@@ -67,10 +67,10 @@ def linear_probe_training(results: Analysis, arrays: Arrays) -> Figure:
 
 
 def linear_probe_components(results: Analysis, arrays: Arrays) -> Figure:
-    """Held-out R2 of each of the target's first principal components, and how much of its variance they carry."""
+    """Draw the held-out R2 of each of the target's first principal components, and their share of its variance."""
     r2 = results.chosen.pc_r2
     if len(r2) < 2:
-        raise NotMeasured("the principal components of the target were not told apart")
+        raise NotMeasured("R² of the single principal components of the target was not measured")
     good = sum(value > 0.5 for value in r2)
     title = f"{good} of the target's {len(r2)} largest directions are read with R² above 0.5; the largest of all with "
     figure = new_figure(f"{title}{fixed(r2[0], 2)}", 3.6)
@@ -95,7 +95,7 @@ def linear_probe_components(results: Analysis, arrays: Arrays) -> Figure:
 
 
 def linear_probe_scatter(results: Analysis, arrays: Arrays) -> Figure:
-    """Predicted against true scores of the target's first principal components, held out."""
+    """Draw predicted against true scores of the target's first principal components, held out."""
     true, predicted = need(arrays, "probe/true", "probe/predicted")
     count = min(4, true.shape[1])
     r2 = results.chosen.pc_r2[:count]
@@ -125,7 +125,7 @@ def _true_against_predicted(ax: Axes, true: Matrix, predicted: Matrix) -> None:
 
 
 def linear_probe_summary(results: Analysis, arrays: Arrays) -> Figure:
-    """Held-out R2 of every pair, both ways, beside what the controls reach."""
+    """Draw the held-out R2 of every pair, both ways, with that of the controls."""
     pairs = sorted(enumerate(results.pairs), key=lambda item: -item[1].r2.value)
     rows = len(pairs) + len(results.controls)
     figure = new_figure(_summary_title(results), 1.75 + 0.235 * rows)
@@ -184,9 +184,9 @@ def linear_probe_summary(results: Analysis, arrays: Arrays) -> Figure:
 
 def _summary_title(results: Analysis) -> str:
     r2, least, control = results.chosen_pair.r2, threshold(results, "r2"), best_control_r2(results)
-    stands = against(r2, least)
+    side = against(r2, least)
     title = f"The source predicts R² {with_interval(r2, 2)} of the target"
-    title += f", {stands} the threshold of {fixed(least, 2)}" if least is not None else ""
+    title += f", {side} the threshold of {fixed(least, 2)}" if least is not None else ""
     return title + (f"; the best control reaches {fixed(control, 2)}" if control is not None else "")
 
 
@@ -195,6 +195,6 @@ def _direction(results: Analysis) -> str:
 
 
 def _r2_limits(values: list[float], include: tuple[float, ...]) -> tuple[float, float]:
-    """R2 has no lower bound: a hopeless fit must not squeeze the rest of the plot."""
+    """Return limits of an R2 axis, cut below: R2 has no lower bound, and one very bad fit must not squeeze the plot."""
     low, high = nice_limits([max(v, -0.5) for v in values], include=include)
     return low, min(high, 1.03)

@@ -1,4 +1,4 @@
-"""E-Q1.5: whether what is alike in one space is alike in the other."""
+"""E-Q1.5: agreement of the distances between rows in both spaces."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from foresight_cli.results import Analysis, Category
 
 MOST_POINTS = 20_000
 MOST_BESIDE = 16
-"""More categories than this: one heatmap above the other, so that labels can be read."""
+"""With more categories than this, one heatmap is above the other, so that labels can be read."""
 
 
 def semantic_sim_scatter(results: Analysis, arrays: Arrays) -> Figure:
-    """Distances of pairs of rows in both spaces."""
+    """Draw the distances of pairs of rows in both spaces."""
     source, target = (np.asarray(a, dtype=float)[:MOST_POINTS] for a in need(arrays, "rsa/source", "rsa/target"))
     rho = results.chosen_pair.spearman
     judged = "" if rho.p_value is None else f"; by chance with p = {p_value(rho.p_value)}"
@@ -57,7 +57,7 @@ def semantic_sim_scatter(results: Analysis, arrays: Arrays) -> Figure:
 
 
 def semantic_sim_categories(results: Analysis, arrays: Arrays) -> Figure:
-    """Agreement of distances within each category."""
+    """Draw the agreement of distances within each category."""
     measured = [c for c in results.chosen.categories if c.spearman is not None]
     if not measured:
         raise NotMeasured("the data has no category with enough rows")
@@ -81,13 +81,13 @@ def semantic_sim_categories(results: Analysis, arrays: Arrays) -> Figure:
 
 
 def _ends(categories: list[Category]) -> list[Category]:
-    """At most 40: the best and the worst."""
+    """Return at most 40 categories: the best and the worst."""
     half = MOST_CATEGORIES // 2
     return categories if len(categories) <= MOST_CATEGORIES else [*categories[:half], *categories[-half:]]
 
 
 def semantic_sim_heatmaps(results: Analysis, arrays: Arrays) -> Figure:
-    """Mean distances between categories, in both spaces."""
+    """Draw the mean distances between categories, in both spaces."""
     source, target = need(arrays, "rsa/source_categories", "rsa/target_categories")
     labels = sorted_labels(results)
     if not labels or len(labels) != len(source):
@@ -97,11 +97,11 @@ def semantic_sim_heatmaps(results: Analysis, arrays: Arrays) -> Figure:
     upper = np.triu_indices(len(order), 1)
     matrices = [_relative(m[np.ix_(order, order)], upper) for m in (source, target)]
     apart = [_between_over_within(m, upper) for m in matrices]
-    title = "How far apart the categories lie in the source, and in the target"
+    title = "Distances between the categories in the source and in the target"
     if apart[0] is not None and apart[1] is not None:
         title = (
-            f"Rows of two categories lie {fixed(apart[0], 1)} times as far apart as rows of one in the source, "
-            f"{fixed(apart[1], 1)} times in the target"
+            f"Rows of different categories are {fixed(apart[0], 1)} times as far apart in the source as rows of one "
+            f"category, and {fixed(apart[1], 1)} times in the target"
         )
     stacked = len(order) > MOST_BESIDE
     figure = new_figure(title, 13.5 if stacked else 5.2, square=True)
@@ -134,19 +134,19 @@ def semantic_sim_heatmaps(results: Analysis, arrays: Arrays) -> Figure:
 
 
 def _relative(distances: Matrix, upper: tuple[Matrix, Matrix]) -> Matrix:
-    """Distances between categories as a multiple of their mean, so that both spaces share a scale."""
+    """Return distances between categories as a multiple of their mean, so that both spaces share a scale."""
     mean = float(distances[upper].mean()) if len(distances) > 1 else 0.0
     return distances / mean if mean > 0 else distances
 
 
 def _between_over_within(distances: Matrix, upper: tuple[Matrix, Matrix]) -> float | None:
-    """Mean distance between categories over that within; None where no category has two rows."""
+    """Return mean distance between categories / mean distance within; None where no category has two rows."""
     within = distances.diagonal()[distances.diagonal() > 0]
     return float(distances[upper].mean() / within.mean()) if len(within) and len(distances) > 1 else None
 
 
 def semantic_sim_ranks(results: Analysis, arrays: Arrays) -> Figure:
-    """How often a rank of distance in the source meets each rank in the target."""
+    """Draw how often each rank of distance in the source meets each rank in the target."""
     ranks = np.asarray(need(arrays, "rsa/ranks")[0], dtype=float)
     bins = len(ranks)
     lift = ranks / (ranks.sum() or 1.0) * bins * bins
@@ -163,7 +163,7 @@ def semantic_sim_ranks(results: Analysis, arrays: Arrays) -> Figure:
     ax.invert_yaxis()
     ax.plot([0, 100], [0, 100], color="#111111", linewidth=0.8, linestyle=(0, (4, 3)))
     ax.set(xlabel="rank of the distance in the target (%)", ylabel="rank in the source (%)")
-    ax.set_title(f"Line: ranks that agree. Spearman's {RHO} is how tightly pairs follow it.", color=NOTE)
+    ax.set_title(f"Line: ranks that agree. Spearman's {RHO} measures how closely pairs follow it.", color=NOTE)
     ax.set_aspect("equal")
     bar = colour_bar(ax, image, "pairs, as a multiple of chance")
     bar.set_ticks([-3, -2, -1, 0, 1, 2, 3], labels=["≤ 1/8", "1/4", "1/2", "1", "2", "4", "≥ 8"])

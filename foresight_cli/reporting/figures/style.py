@@ -1,4 +1,4 @@
-"""How every figure looks: 900 px wide, the finding as its title, lines labelled where they are drawn."""
+"""The style of every figure: 900 px wide, the finding as its title, lines labelled where they are drawn."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ CATEGORIES = ("#332288", "#E69F00", "#44AA99", "#CC3311", "#4FA8D8", "#117733", 
 MARKERS = ("o", "s", "^", "D", "v")  # 9 colours and 5 markers: 45 categories that differ without colour vision too
 MOST_CATEGORIES = 40
 OTHER = "#BBBBBB"
-ON_DARK, ON_LIGHT = "#FEFEFE", "#121212"  # of text on coloured cells; other greys follow the theme of a page
+ON_DARK, ON_LIGHT = "#FEFEFE", "#121212"  # text on coloured cells; other greys follow the theme of a page
 MOST_VECTOR = 2000
-"""Points of a scatter that are drawn one by one, so that they follow the theme too; more become a picture."""
+"""Most points of a scatter that are drawn as vectors, which follow the theme; more become a picture."""
 
 _RC: dict[Any, Any] = {
-    "text.parse_math": False,  # a label with dollars is a label
+    "text.parse_math": False,  # a label with dollar signs is no formula
     "svg.hashsalt": "foresight",
     "figure.dpi": DPI,
     "font.family": [BASE],
@@ -67,13 +67,13 @@ _RC: dict[Any, Any] = {
 
 
 class NotMeasured(Exception):
-    """A figure cannot be drawn because what it shows was not measured; the text says why."""
+    """Raised when a figure cannot be drawn because its content was not measured; the text gives the reason."""
 
 
 _WHY = {
     "tsne": "no t-SNE was made of this space",
-    "channels": "channels are told apart only where both poolings of a video autoencoder are cached",
-    "spatial": "cells are told apart only where both poolings of a video autoencoder are cached",
+    "channels": "channels are separate only where both poolings of a video autoencoder are cached",
+    "spatial": "cells are separate only where both poolings of a video autoencoder are cached",
     "probe": "no held-out predictions were kept",
     "rsa": "no distances were kept, or the data has no categories",
     "neighborhood/ranks": "no ranks of neighbours were kept",
@@ -85,11 +85,11 @@ _WHY = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw and save figures inside this; global settings come back as they were."""
+    """Set the style for figures drawn and saved in this context; global settings are restored afterwards."""
     finder = logging.getLogger("matplotlib.font_manager")  # warns of fonts that have no bold letters
     level = finder.level
     with mpl.rc_context(_RC), warnings.catch_warnings():
-        # Characters that no font has show as boxes; encode() tells which, and the report says so once.
+        # Characters that no font has show as boxes; encode() returns them, and the report names them once.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font", category=UserWarning)
         finder.setLevel(logging.ERROR)
         try:
@@ -99,7 +99,7 @@ def style() -> Iterator[None]:
 
 
 def encode(figure: Figure, lost: set[str] | None = None) -> dict[str, bytes]:
-    """PNG and SVG of a figure, by extension; the same bytes at every run. Call inside :func:`style`.
+    """Return the PNG and SVG of a figure, by extension; the same bytes at every run. Call inside :func:`style`.
 
     Characters that no font on this machine has are added to ``lost``.
     """
@@ -117,7 +117,7 @@ def encode(figure: Figure, lost: set[str] | None = None) -> dict[str, bytes]:
 
 
 def need(arrays: Arrays, *names: str) -> list[np.ndarray[Any, np.dtype[Any]]]:
-    """The arrays called ``names``.
+    """Return the arrays called ``names``.
 
     Raises:
         NotMeasured: the analysis kept no array of that name.
@@ -129,7 +129,7 @@ def need(arrays: Arrays, *names: str) -> list[np.ndarray[Any, np.dtype[Any]]]:
 
 
 def new_figure(title: str, height: float, *, square: bool = False) -> Figure:
-    """An empty figure of the report's width; ``title`` states the finding. ``square``: its axes keep their aspect."""
+    """Return an empty figure of the report's width; ``title``: the finding; ``square``: axes keep their aspect."""
     engine = ConstrainedLayoutEngine(w_pad=0.07, h_pad=0.07, compress=square)
     figure = Figure(figsize=(WIDTH, height), layout=engine)
     figure.suptitle(balanced(title), x=0.012, ha="left", fontsize=11.5, fontweight="bold", color="#111111")
@@ -137,17 +137,17 @@ def new_figure(title: str, height: float, *, square: bool = False) -> Figure:
 
 
 def title_of(figure: Figure) -> str:
-    """The finding that ``figure`` states, on one line."""
+    """Return the finding that ``figure`` states, on one line."""
     return " ".join(figure.get_suptitle().split())
 
 
 def sorted_labels(results: Analysis) -> list[str]:
-    """The categories, in the order that the arrays count them in."""
+    """Return the categories, in the order used by the arrays."""
     return sorted(results.labels)
 
 
 def category_style(index: int) -> tuple[str, str]:
-    """Colour and marker of the category at ``index``."""
+    """Return colour and marker of the category at ``index``."""
     return CATEGORIES[index % len(CATEGORIES)], MARKERS[index % len(MARKERS)]
 
 
@@ -162,9 +162,9 @@ class Rule:
 
 
 def label_right(ax: Axes, rules: Sequence[Rule], *, draw: bool = True) -> None:
-    """Draw ``rules`` across ``ax`` and their labels beside it, moved apart where they would touch.
+    """Draw ``rules`` across ``ax`` with their labels at its right, moved apart where they would touch.
 
-    Set the limits of the y axis first. ``draw=False`` writes the labels alone (of curves that end there).
+    Set the limits of the y axis first. ``draw=False`` writes only the labels (for curves that end there).
     """
     low, high = ax.get_ylim()
     figure: Any = ax.get_figure()
@@ -209,7 +209,7 @@ def label_right(ax: Axes, rules: Sequence[Rule], *, draw: bool = True) -> None:
 
 
 def label_top(ax: Axes, rules: Sequence[Rule]) -> None:
-    """Draw ``rules`` up ``ax`` with their labels on top; set the limits of the x axis first."""
+    """Draw vertical ``rules`` in ``ax`` with their labels on top; set the limits of the x axis first."""
     low, high = ax.get_xlim()
     ordered = sorted(rules, key=lambda rule: rule.value)
     for i, rule in enumerate(ordered):
@@ -238,13 +238,13 @@ def rows_down(ax: Axes, names: Sequence[str]) -> None:
 
 
 def grid(ax: Axes, axis: Literal["x", "y"] = "y") -> None:
-    """Faint lines behind the data."""
+    """Draw faint lines behind the data."""
     ax.grid(True, axis=axis, color="#E6E6E6", linewidth=0.7, zorder=0)
     ax.set_axisbelow(True)
 
 
 def log_ticks(ax: Axes, values: Sequence[float]) -> None:
-    """A logarithmic x axis whose ticks are exactly ``values``, written as plain numbers."""
+    """Make the x axis logarithmic, with ticks at exactly ``values``, written as plain numbers."""
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(FixedLocator(list(values)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
@@ -253,7 +253,7 @@ def log_ticks(ax: Axes, values: Sequence[float]) -> None:
 
 
 def ticks_1_2_5(low: float, high: float) -> list[float]:
-    """1, 2, 5, 10, 20 ... within ``[low, high]``; powers of ten alone where there would be many.
+    """Return 1, 2, 5, 10, 20 ... within ``[low, high]``; only powers of ten over more than four decades.
 
     >>> ticks_1_2_5(1, 50)
     [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]
@@ -265,7 +265,7 @@ def ticks_1_2_5(low: float, high: float) -> list[float]:
 
 
 def nice_limits(values: Sequence[float | None], *, include: Sequence[float] = (0.0,)) -> tuple[float, float]:
-    """Limits that hold ``values`` and ``include`` with a little room."""
+    """Return axis limits that contain ``values`` and ``include`` with a little room."""
     finite = [v for v in (*values, *include) if v is not None and np.isfinite(v)]
     low, high = min(finite), max(finite)
     room = 0.06 * ((high - low) or 1.0)

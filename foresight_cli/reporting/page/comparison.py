@@ -19,19 +19,19 @@ def render_comparison(
     numbers_kept: Numbers | None = None,
     notes: Sequence[str] = (),
 ) -> str:
-    """The text of the page: a ranked table, every gate of every analysis, and the reasons.
+    """Return the HTML of the page: a ranked table, every gate of every analysis, and the reasons.
 
-    ``notes`` are lines on what is wrong with its figure.
+    ``notes`` are warnings about its figure, one a line.
     """
     kept, figures = numbers_kept or Numbers(escape), Figures()
     environment = page_environment(kept)
     environment.globals |= {"figure": partial(shown_figure, figures, pictures), "more": lambda names: []}
-    names = [criterion.name for one in compared for criterion in one.results.verdict.criteria]
+    names = [criterion.name for analysis in compared for criterion in analysis.results.verdict.criteria]
     body = environment.get_template("comparison.html.j2").render(
         compared=compared,
         notes=notes,
         count=len(compared),
         criteria=list(dict.fromkeys(names)),
-        tiny=any(one.results.weights == "tiny" for one in compared),
+        tiny=any(analysis.results.weights == "tiny" for analysis in compared),
     )
     return whole_page(f"{len(compared)} analyses side by side", body, figures)

@@ -1,4 +1,4 @@
-"""Figures inside a page: their colours follow its theme, their letters are kept once, and no two ids are the same."""
+"""Figures inside a page: colours follow the page's theme, letters are stored once, and all ids are unique."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 DARK_PAPER = "#15191e"
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _KEPT = ("#fefefe", "#121212")
-"""Of text on a heatmap's cells, whose colours do not change with the page's."""
+"""Colours of text on a heatmap's cells, which do not change with the theme of the page."""
 
 
 class Figures:
@@ -29,12 +29,12 @@ class Figures:
         self.colours: set[str] = set()
 
     def inline(self, name: str, data: bytes, label: str) -> Markup:
-        """The figure ``data`` (an SVG of matplotlib) as an element of the page.
+        """Return the figure ``data`` (an SVG of matplotlib) as an element of the page.
 
         Args:
-            name: of the figure; starts its ids.
-            data: the file.
-            label: what a reader who cannot see it is told.
+            name: name of the figure; its ids begin with it.
+            data: bytes of the SVG file.
+            label: text for a screen reader.
         """
         root = ElementTree.fromstring(data)
         for parent in list(root.iter()):
@@ -57,12 +57,12 @@ class Figures:
         return Markup(_text(root))
 
     def sprite(self) -> Markup:
-        """The letters of all figures; once in the page, before them."""
+        """Return the letters of all figures, to be put in the page once, before the figures."""
         letters = "".join(text for _, text in sorted(self.glyphs.items()))
         return Markup(f'<svg class="sprite" aria-hidden="true" focusable="false"><defs>{letters}</defs></svg>')
 
     def palette(self) -> tuple[Markup, Markup]:
-        """CSS declarations of every colour, for light paper and for dark."""
+        """Return CSS declarations of every colour, for the light theme and for the dark theme."""
         ordered = sorted(self.colours)
         light = "".join(f"--c{colour[1:]}:{colour};" for colour in ordered)
         return Markup(light), Markup("".join(f"--c{colour[1:]}:{on_dark(colour)};" for colour in ordered))
@@ -84,22 +84,22 @@ class Figures:
                 target = own.get(value[1:], value[1:]) if value.startswith("#") else ""
                 element.set("href", f"#{target}" if target else "".join(value.split()))
             elif key in ("style", "clip-path"):
-                value = re.sub(r"url\(#([\w.-]+)\)", lambda found: f"url(#{own.get(found[1], found[1])})", value)
+                value = re.sub(r"url\(#([\w.-]+)\)", lambda match: f"url(#{own.get(match[1], match[1])})", value)
                 element.set(key, _COLOUR.sub(self._variable, value))
             elif key == "d":
                 element.set(key, " ".join(value.split()))
 
-    def _variable(self, found: re.Match[str]) -> str:
-        if found[0] in _KEPT:
-            return found[0]
-        self.colours.add(found[0])
-        return f"var(--c{found[0][1:]})"
+    def _variable(self, match: re.Match[str]) -> str:
+        if match[0] in _KEPT:
+            return match[0]
+        self.colours.add(match[0])
+        return f"var(--c{match[0][1:]})"
 
 
 def on_dark(colour: str) -> str:
-    """A colour of the light page as it is on dark paper.
+    """Return the dark theme's colour for a colour of the light theme.
 
-    Greys and pale colours trade light for dark; strong ones become lighter until they stand out as text does.
+    Greys and pale colours are inverted; strong ones become lighter until they have the contrast of text.
 
     >>> on_dark("#ffffff"), on_dark("#111111"), on_dark("#0072b2")
     ('#15191e', '#dcdee1', '#0089d6')
@@ -123,9 +123,9 @@ def _hex(*rgb: float) -> str:
     return "#" + "".join(f"{round(255 * min(1.0, max(0.0, part))):02x}" for part in rgb)
 
 
-def _contrast(one: Iterable[float], other: Iterable[float]) -> float:
-    """Source: WCAG 2.2, relative luminance and contrast ratio."""
-    high, low = sorted((_luminance(one), _luminance(other)), reverse=True)
+def _contrast(first: Iterable[float], second: Iterable[float]) -> float:
+    """Return the contrast ratio of two colours. Source: WCAG 2.2, relative luminance and contrast ratio."""
+    high, low = sorted((_luminance(first), _luminance(second)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 
 

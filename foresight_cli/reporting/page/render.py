@@ -30,12 +30,12 @@ from foresight_cli.results import AdapterResults, Analysis
 
 @dataclass(frozen=True)
 class Pictures:
-    """What the page shows besides numbers.
+    """The pictures of the page.
 
     Attributes:
-        svg: figures by name.
-        titles: what each figure found, by name.
-        decoded: previews by an adapter's name, WebP.
+        svg: figures, by name.
+        titles: the finding that each figure states, by name.
+        decoded: previews as WebP, by the name of the adapter.
     """
 
     svg: Mapping[str, bytes] = field(default_factory=dict)
@@ -50,7 +50,7 @@ def render_page(
     pictures: Pictures,
     numbers_kept: Numbers | None = None,
 ) -> str:
-    """The text of ``report.html``; a figure is shown where ``pictures`` has it."""
+    """Return the text of ``report.html``, with the figures that ``pictures`` has."""
     kept = numbers_kept or Numbers(escape)
     figures = Figures()
     environment = page_environment(kept)
@@ -65,7 +65,7 @@ def render_page(
 
 
 def whole_page(title: str, body: str, figures: Figures) -> str:
-    """``body`` as a page of its own, with its style and the letters of its figures."""
+    """Return a complete page around ``body``, with its style and the letters of its figures."""
     light, dark = figures.palette()
     environment = page_environment(Numbers(escape))
     style = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
@@ -75,7 +75,7 @@ def whole_page(title: str, body: str, figures: Figures) -> str:
 
 
 def page_environment(kept: Numbers) -> Environment:
-    """Templates that escape all text, and take a number through a filter of ``kept`` only."""
+    """Return a template environment that escapes all text and takes numbers only through a filter of ``kept``."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -90,7 +90,7 @@ def page_environment(kept: Numbers) -> Environment:
 
 
 def shown_figure(figures: Figures, pictures: Pictures, name: str) -> dict[str, Any] | None:
-    """A figure for the template ``shown``; None where it was not drawn."""
+    """Return a figure for the template macro ``shown``; None if it was not drawn."""
     if name not in pictures.svg:
         return None
     title = pictures.titles.get(name) or caption(name)
@@ -98,10 +98,10 @@ def shown_figure(figures: Figures, pictures: Pictures, name: str) -> dict[str, A
 
 
 def as_webp(path: Path, quality: int = 88) -> bytes:
-    """A picture for the page: a tenth of its PNG's size, so that the page stays one that can be sent.
+    """Return a picture as WebP: a tenth of its PNG's size, so that the page is small enough to be sent.
 
     Raises:
-        OSError: ``path`` cannot be read, or is no picture.
+        OSError: ``path`` cannot be read, or is not a picture.
     """
     with Image.open(path) as picture:
         buffer = io.BytesIO()
@@ -118,14 +118,14 @@ def _yaml(value: Any) -> str:
 
 
 def _with_code(text: str) -> Markup:
-    """``text`` with its commands as code."""
+    """Return ``text`` with its commands as code."""
     return Markup("").join(
         Markup("<code>{}</code>").format(piece) if command else piece for piece, command in with_commands(text)
     )
 
 
 def _only_text(value: Any) -> Any:
-    """A number must come through a filter, so that all are written alike and can be traced."""
+    """Check that ``value`` is text: a number must come through a filter, so that it is formatted and traced."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return numbers.NOT_MEASURED
     if isinstance(value, str):
