@@ -1,1 +1,1 @@
-"""What to type next: commands that run as they are printed, built from settings and from what was typed."""
+"""Commands to type next: they run as printed, and are built from settings and from the typed words."""

@@ -1,4 +1,4 @@
-"""Why the cache has no latents for a side of a bridge, and what to type to have them."""
+"""Messages for latents that are not in the cache: the reason, and the command that extracts them."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from foresight_cli.suggest.words import (
 from foresight_cli.text_settings import shell_line
 
 NOT_ASKED = ("name", "label", "device_map")
-"""Settings of a model that no latents depend on."""
+"""Settings of a model that do not change its latents."""
 NOUNS = {"video": "clips", "precomputed": "rows"}
-"""What the samples of a dataset are called, by its name; else pictures."""
+"""Noun for the samples of a dataset, by its name; otherwise pictures."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Miss:
 
     Attributes:
         side: ``source`` or ``target``.
-        space: what was asked for.
+        space: the requested model, layers and poolings.
         same_name: cached entries of a model of that name.
-        same_model: those of the very model and settings, whatever their data, layers and poolings.
+        same_model: those of the same model and settings, on any data, in any layers and poolings.
     """
 
     side: str
@@ -57,13 +57,13 @@ class Miss:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the latents were looked for.
+    """The cache and the data in which the latents were searched.
 
     Attributes:
         data: settings of the dataset; None for any.
-        identity: of that dataset, where it was opened.
+        identity: of that dataset, if it was opened.
         cache_dir: root of the cache.
-        others: data that the other side is cached on.
+        others: entries of the other side, whose data may be used.
     """
 
     data: DataConfig | None
@@ -73,7 +73,7 @@ class Place:
 
 
 def explain(misses: Sequence[Miss], place: Place) -> str:
-    """One line for one or both sides: the reason, and the command or the setting that helps."""
+    """Return one line for one or both sides: the reason, and the command or setting that helps."""
     reasons, commands, settings = [], [], []
     for miss in misses:
         reason, setting = _reason(miss, place)
@@ -90,25 +90,25 @@ def explain(misses: Sequence[Miss], place: Place) -> str:
 
 
 def _no_row(miss: Miss, place: Place) -> str:
-    """Why a file of latents cannot be extracted on the data: it lacks rows of samples; empty if it can be."""
+    """Return why a file of latents cannot be extracted on the data: it lacks rows of samples. Empty if it can."""
     if place.data is None or place.data.name == "precomputed":
         return ""
     try:
         ids = [sample.id for sample in open_dataset(place.data).samples]
     except ForesightError:
-        return ""  # the extraction itself says what is the matter
+        return ""  # the extraction itself reports the problem
     return _lacking(miss, ids, skip=skips_undecodable(place.data))
 
 
 def _lacking(miss: Miss, ids: Sequence[str], *, skip: bool = False) -> str:
-    """The same of samples with these ``ids``; with ``skip`` some may lack a row, but not all."""
+    """Do the same for samples with these ``ids``; with ``skip`` some may lack a row, but not all."""
     if not isinstance(miss.space.model, PrecomputedConfig):
         return ""
     try:
-        known = set(Precomputed(miss.space.model).ids)
+        ids_in_file = set(Precomputed(miss.space.model).ids)
     except ForesightError:
         return ""
-    lacking = [sample_id for sample_id in ids if sample_id not in known]
+    lacking = [sample_id for sample_id in ids if sample_id not in ids_in_file]
     if not lacking or (skip and len(lacking) < len(ids)):
         return ""
     path = shown_path(miss.space.model.path)
@@ -116,43 +116,43 @@ def _lacking(miss: Miss, ids: Sequence[str], *, skip: bool = False) -> str:
 
 
 def other_data(source: Miss, target: Miss, cache_dir: str) -> str:
-    """One line for two models that are cached, but on no dataset in common: the target is to follow the source."""
+    """Return a line for two models that are cached on no common dataset, with the command for the target."""
     entry, other = source.same_model[0], target.same_model[0]
-    on = " or ".join(dict.fromkeys(" ".join(data_of(one)) for one in source.same_model))
-    instead = " or ".join(dict.fromkeys(" ".join(data_of(one)) for one in target.same_model))
+    on = " or ".join(dict.fromkeys(" ".join(data_of(cached)) for cached in source.same_model))
+    instead = " or ".join(dict.fromkeys(" ".join(data_of(cached)) for cached in target.same_model))
     text = f"source={source.space.model.name} is cached on {on}, target={target.space.model.name} on {instead}"
-    missing, there = (target, entry)
-    if entry.recipe.data["name"] == "precomputed" != target.space.model.name:  # it has no pictures
-        missing, there = (source, other)
-    place = Place(None, None, cache_dir, [there])
-    if fault := _lacking(missing, read_samples(there.path).ids):
+    missing, extracted = (target, entry)
+    if entry.recipe.data["name"] == "precomputed" != target.space.model.name:  # a file of latents has no pictures
+        missing, extracted = (source, other)
+    place = Place(None, None, cache_dir, [extracted])
+    if fault := _lacking(missing, read_samples(extracted.path).ids):
         return f"{text}, and {fault}"
     return f"{text}. Type: {extract_line(replace(missing, same_model=()), place)}"
 
 
 def _reason(miss: Miss, place: Place) -> tuple[str, str | None]:
-    """Why there is none, and the settings that would find some; None where only an extraction helps."""
+    """Return why there are no latents, and the settings that would find some; None if only an extraction helps."""
     if miss.same_model:
         return _other_data_or_layers(miss, place), None
     asked = asdict(miss.space.model)
     trained = [entry for entry in miss.same_name if ("init" in entry.recipe.model) == (asked.get("init") == "random")]
-    known = [(entry, found[0]) for entry in trained if (found := settings_of(entry)) is not None]
-    nearest = min(known, key=lambda one: (len(_differing(asked, one[1])), one[0].path.name), default=None)
+    candidates = [(entry, settings[0]) for entry in trained if (settings := settings_of(entry)) is not None]
+    nearest = min(candidates, key=lambda values: (len(_differing(asked, values[1])), values[0].path.name), default=None)
     if nearest is None or isinstance(miss.space.model, PrecomputedConfig):
-        return _absent(miss), None
+        return _no_latents(miss), None
     differing = _differing(asked, nearest[1])
     if not differing:
         checkpoint = asked.get("checkpoint")
         changed = f"{checkpoint} has changed since it was extracted ({day_of(nearest[0])})"
         return f"{miss.side}={miss.space.model.name}: {changed}", None
     key = f"{miss.side}.model.{differing[0]}"
-    here, there = (as_override("", one.get(differing[0]))[1:] for one in (asked, _shown(nearest[1])))
+    asked_for, in_cache = (as_override("", values.get(differing[0]))[1:] for values in (asked, _shown(nearest[1])))
     words = " ".join(_setting_words(miss.side, asked, nearest[1], differing))
-    return f"{key}={here} here, the cache has {there}", words
+    return f"{key}={asked_for} here, the cache has {in_cache}", words
 
 
 def _setting_words(side: str, asked: Settings, cached: Settings, differing: Sequence[str]) -> list[str]:
-    """What to give for the cached settings: ``weights=tiny`` where that says them all."""
+    """Return the words for the cached settings: only ``weights=tiny`` if that sets them all."""
     if str(cached.get("checkpoint", "")).startswith("tiny:"):
         dtype = "auto" if asked.get("dtype") == "auto" else cached.get("dtype")
         rest = model_words({**cached, "label": None, "dtype": dtype}, "tiny", side)
@@ -163,7 +163,7 @@ def _setting_words(side: str, asked: Settings, cached: Settings, differing: Sequ
 
 
 def _differing(asked: Settings, cached: Settings) -> list[str]:
-    """The settings in which a cached model is another, those that a user types most first."""
+    """Return the settings in which a cached model differs, in the order of the schema."""
     same_file = place_of(cached.get("checkpoint")) == place_of(asked.get("checkpoint"))
     keys = [
         key
@@ -177,21 +177,21 @@ def _shown(settings: Settings) -> Settings:
     return {key: shown_path(value) if key in PLACES else value for key, value in settings.items()}
 
 
-def _absent(miss: Miss) -> str:
+def _no_latents(miss: Miss) -> str:
     layers, poolings = miss.space.layers, miss.space.poolings
     asked = f"layer={','.join(layers) if layers else 'all'} pooling={','.join(poolings) if poolings else 'all'}"
     return f"{miss.side}={miss.space.model.name} {asked}: no such latents in the cache"
 
 
 def _other_data_or_layers(miss: Miss, place: Place) -> str:
-    """The model is cached as asked for: on other data, or in other layers and poolings."""
+    """Return the reason for a model that is cached, but on other data, or in other layers and poolings."""
     name = f"{miss.side}={miss.space.model.name}"
     identity = place.identity
     on_data = miss.same_model
     if identity is not None:
         on_data = [e for e in on_data if canonical_json(e.recipe.data) == canonical_json(dict(identity))]
     if on_data or identity is None or place.data is None:
-        return _absent(miss)
+        return _no_latents(miss)
     asked = asdict(place.data)
     for entry in miss.same_model:
         settings = settings_of(entry)
@@ -204,12 +204,12 @@ def _other_data_or_layers(miss: Miss, place: Place) -> str:
                 return f"{where} has {now:,} {noun}, the cache has {then:,} (extracted {day_of(entry)})"
             return f"the {noun} in {where} have changed since they were extracted ({day_of(entry)})"
     cached = " or ".join(dict.fromkeys(" ".join(data_of(entry)) for entry in miss.same_model))
-    here = " ".join(data_words(asked))
-    return f"{name} is cached on {cached}, and not on {here}"
+    asked_words = " ".join(data_words(asked))
+    return f"{name} is cached on {cached}, and not on {asked_words}"
 
 
 def place_of(path: Any) -> str | None:
-    """A file or folder, whichever way its path is written; a hub id as it is."""
+    """Return the resolved path of a file or folder, and a hub id unchanged."""
     if path is None:
         return None
     whole = Path(str(path)).expanduser()
@@ -217,13 +217,13 @@ def place_of(path: Any) -> str | None:
 
 
 def data_of(entry: Entry) -> list[str]:
-    """The words for the dataset that an entry is on."""
+    """Return the words for the dataset of an entry."""
     settings = settings_of(entry)
     return [f"data={entry.recipe.data.get('name')}"] if settings is None else data_words(settings[1])
 
 
 def day_of(entry: Entry) -> str:
-    """The day on which an entry was completed, for example 2026-11-30."""
+    """Return the day on which an entry was completed, for example 2026-11-30."""
     try:
         return date.fromtimestamp((entry.path / "manifest.json").stat().st_mtime).isoformat()
     except OSError:
@@ -231,7 +231,7 @@ def day_of(entry: Entry) -> str:
 
 
 def extract_line(miss: Miss, place: Place) -> str:
-    """The extraction of what is missing, on the data that was named, or that the other side is cached on."""
+    """Return the command that extracts what is missing, on the named data or on that of the other side."""
     settings = asdict(miss.space.model)
     weights = weights_for(settings)
     first, *changed = model_words(settings, weights)
@@ -251,13 +251,13 @@ def _poolings(miss: Miss) -> list[str]:
     return [f"pooling={next(iter(poolings))}" if len(poolings) == 1 else "pooling=all"]
 
 
-def _cached(miss: Miss, what: str) -> list[str]:
-    """The layers or poolings of the same model that are cached on other data."""
-    return list(dict.fromkeys(getattr(entry.recipe, what) for entry in by_depth(miss.same_model)))
+def _cached(miss: Miss, field: str) -> list[str]:
+    """Return the layers or poolings of the same model that are cached on other data."""
+    return list(dict.fromkeys(getattr(entry.recipe, field) for entry in by_depth(miss.same_model)))
 
 
 def by_depth(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries with their layers in the network's order; ``final`` is the last."""
+    """Return the entries sorted by layer in the network's order; ``final`` is the last."""
 
     def depth(entry: Entry) -> tuple[bool, int]:
         layer = entry.recipe.layer
@@ -271,10 +271,10 @@ def _on(miss: Miss, place: Place, model: Settings) -> list[str]:
         data = asdict(place.data)
     else:
         others = {canonical_json(entry.recipe.data): entry for entry in [*miss.same_model, *place.others]}
-        found = settings_of(next(iter(others.values()))) if len(others) == 1 else None
-        if found is None:
+        settings = settings_of(next(iter(others.values()))) if len(others) == 1 else None
+        if settings is None:
             return []
-        data = found[1]
+        data = settings[1]
     if data["name"] == "precomputed" != model["name"]:
         return []
     return [] if data == data_defaults("shapes") else data_words(data, model)

@@ -1,4 +1,4 @@
-"""The ``foresight extract`` command that makes a cache entry again, from what the entry says of itself."""
+"""The ``foresight extract`` command that recreates a cache entry, from its manifest or recipe."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from foresight_cli.text_settings import shell_line
 
 
 def extract_command(entry: Entry, cache_dir: str, on: Entry | None = None) -> str | None:
-    """What to type to make ``entry`` again; None where the entry does not tell enough, as of a checkpoint's folder.
+    """Return the command that recreates ``entry``; None if its settings are unknown (say, a checkpoint's folder).
 
-    With ``on``, it is the same model over the data of that entry.
+    With ``on``, the command takes the same model over the data of that entry.
 
-    No command extracts some samples of a dataset, as ``analyze`` does for its controls; it does so again by itself.
+    ``analyze`` extracts its controls on some samples of a dataset; no command does that, so the result is then None.
     """
     recipe = entry.recipe
     if ONLY in recipe.data:
@@ -42,7 +42,7 @@ def extract_command(entry: Entry, cache_dir: str, on: Entry | None = None) -> st
     model, data = settings
     if on is not None:
         data = (settings_of(on) or settings)[1]
-    if "revision" in recipe.model:  # the branch may have moved on since
+    if "revision" in recipe.model:  # the branch may have changed since
         model = {**model, "revision": recipe.model["revision"]}
     weights = _weights(model)
     first, *changed = model_words(model, weights)
@@ -53,10 +53,10 @@ def extract_command(entry: Entry, cache_dir: str, on: Entry | None = None) -> st
 
 
 def settings_of(entry: Entry) -> tuple[Settings, Settings] | None:
-    """The settings of model and data that lead to ``entry``; None where they are not known.
+    """Return the settings of model and data that lead to ``entry``; None if they are unknown.
 
-    They are those in its manifest, or in the one that was set aside with a bad shard. Without either, they are read
-    off the recipe, and only trusted if they lead to that very recipe.
+    They come from its manifest, or from the one that was set aside with a bad shard. Without either, they are read
+    from the recipe, and only used if they lead to exactly that recipe.
     """
     return _from_manifest(entry) or _from_recipe(entry.recipe)
 
@@ -64,27 +64,27 @@ def settings_of(entry: Entry) -> tuple[Settings, Settings] | None:
 def _from_manifest(entry: Entry) -> tuple[Settings, Settings] | None:
     for name in ("manifest.json", ASIDE_MANIFEST):
         try:
-            said = json.loads((entry.path / name).read_bytes())
-            if said["key"] == entry.recipe.key:
-                model, data = said["provenance"]["model"], said["provenance"]["data"]
+            manifest = json.loads((entry.path / name).read_bytes())
+            if manifest["key"] == entry.recipe.key:
+                model, data = manifest["provenance"]["model"], manifest["provenance"]["data"]
                 if model["name"] in GROUPS["model"] and data["name"] in GROUPS["data"]:
-                    return {**model, "label": said["provenance"].get("label")}, dict(data)
+                    return {**model, "label": manifest["provenance"].get("label")}, dict(data)
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return None
 
 
 def _from_recipe(recipe: Recipe) -> tuple[Settings, Settings] | None:
-    """The settings that lead to ``recipe``; None where they cannot be read off it."""
+    """Return the settings that lead to ``recipe``; None if it does not contain them."""
     from foresight_cli.data import open_dataset
     from foresight_cli.models import open_model
 
     name, source = str(recipe.model["name"]), str(recipe.data.get("name"))
-    elsewhere = recipe.model.get("checkpoint") == "local" or name == "precomputed" or source != "shapes"
-    if name not in GROUPS["model"] or elsewhere:  # where the files lie is in no recipe
+    has_files = recipe.model.get("checkpoint") == "local" or name == "precomputed" or source != "shapes"
+    if name not in GROUPS["model"] or has_files:  # no recipe has the path of the files
         return None
-    model = {**model_defaults(name, _weights(recipe.model)), **_known("model", recipe.model)}
-    data = {**data_defaults(source), **_known("data", recipe.data)}
+    model = {**model_defaults(name, _weights(recipe.model)), **_settings_in("model", recipe.model)}
+    data = {**data_defaults(source), **_settings_in("data", recipe.data)}
     drawn = re.fullmatch(r"sample, seed (\d+)", str(recipe.model.get("posterior")))
     if drawn:
         model |= {"sample": True, "seed": int(drawn[1])}
@@ -97,10 +97,10 @@ def _from_recipe(recipe: Recipe) -> tuple[Settings, Settings] | None:
     return (model, data) if (made, drawings) == (fixed, recipe.data) else None
 
 
-def _known(group: str, said: Settings) -> Settings:
-    """What a recipe says under the names of settings."""
-    names = {field.name for field in fields(GROUPS[group][said["name"]])}
-    return {key: value for key, value in said.items() if key in names}
+def _settings_in(group: str, identity: Settings) -> Settings:
+    """Return the fields of a recipe that have the names of settings."""
+    names = {field.name for field in fields(GROUPS[group][identity["name"]])}
+    return {key: value for key, value in identity.items() if key in names}
 
 
 def _weights(model: Mapping[str, Any]) -> str:

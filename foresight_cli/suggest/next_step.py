@@ -1,4 +1,4 @@
-"""What to type after a stage: the other model over the same data, the analysis of both, or the report."""
+"""The command to type after a stage: the other model on the same data, the analysis of both, or the report."""
 
 from __future__ import annotations
 
@@ -32,47 +32,47 @@ from foresight_cli.suggest.words import (
 from foresight_cli.text_settings import shell_line
 
 CONTROLS = ("pixels", "histogram", "random_network")
-"""Made by analyze for itself: no side of a bridge that a user has in mind."""
+"""Controls that analyze makes itself: a user does not want them as a side of a bridge."""
 KINDS = {"ltxv": "autoencoder", "autoencoder": "autoencoder", "precomputed": "file"}
-"""Of models that are no encoders."""
+"""Kind of each model that is not an encoder."""
 PARTNERS = {
     "encoder": ("autoencoder", "file", "encoder"),
     "autoencoder": ("encoder", "file", "autoencoder"),
     "file": ("encoder", "autoencoder", "file"),
 }
-"""Which kind of model to look for beside one, the likeliest first."""
+"""Kinds of model to look for as the other side of each kind, the likeliest first."""
 SOURCE_FIRST = ("encoder", "file", "autoencoder")
-"""Of a bridge between two kinds, the earlier is the source; between two of one kind, what was extracted earlier."""
+"""Of two kinds, the earlier in this list is the source; of two models of one kind, the one extracted earlier."""
 LEAST_TO_CHOOSE = 28
-"""Independent samples that leave `LEAST_GROUPS` after 30 % are set aside for choosing among layers and poolings."""
+"""Least independent samples that leave `LEAST_GROUPS` when 30 % are set aside to choose a layer and pooling."""
 
 
 def after_extract(config: ExtractConfig, entries: Sequence[Entry]) -> str:
-    """The next command; a sentence where it would need what only the user knows, as the other model's folder.
+    """Return the next command; a sentence if it needs what only the user knows, for example the other model's folder.
 
     Args:
-        config: what was extracted.
-        entries: that came of it.
+        config: of the extraction.
+        entries: that it made.
     """
     own, settings = entries[0], asdict(config.model)
     cached = [e for e in complete_entries(cache_root(config.cache_dir), quiet=True) if ONLY not in e.recipe.data]
     if own.recipe.model["name"] in CONTROLS:
-        return "extract a model on the same data. analyze measures this one by itself, as a control"
-    if "init" in own.recipe.model:  # a control too, of the network as it was trained
+        return "extract a model on the same data. analyze makes and measures this model itself, as a control"
+    if "init" in own.recipe.model:  # also a control, of the trained network
         trained = _trained_twin(own, cached)
         if trained is None:
-            return "the same command without model.init=random. These are its control, which analyze then finds"
+            return "the same command without model.init=random. These latents are its control; analyze will find them"
         own, settings = trained, {**settings, "init": "pretrained", "init_seed": 0}
-    found = _partner(own, cached)
-    if found is None:
+    match = _partner(own, cached)
+    if match is None:
         return _extract_other(config, own)
-    partner, others = found
+    partner, others = match
     settings = _without_needless_dtype(settings, own, cached)
     if config.data.name == "precomputed" and read_samples(own.path) != read_samples(partner.path):
         return _extract_on(config, (settings_of(partner) or ({}, {}))[1])
     least = _least_groups(own, partner, cached)
     if _groups(own) < least:
-        return f"the same with more samples: analyze needs {least} independent ones at least"
+        return f"the same with more samples: analyze needs at least {least} independent ones"
     source, target = (others, settings) if _order(partner) <= _order(own) else (settings, others)
     data: Settings | None = asdict(config.data)
     if _is_default(config):
@@ -82,12 +82,12 @@ def after_extract(config: ExtractConfig, entries: Sequence[Entry]) -> str:
 
 
 def report_command(folder: Path, stage: str, outputs: str = "outputs") -> str:
-    """``foresight report`` for what a run wrote into ``folder``, which is named where it would not be found.
+    """Return the ``foresight report`` line for the results in ``folder``, which it names if report would not find it.
 
     Args:
         folder: of a run, or of the jobs of a sweep.
         stage: that wrote it.
-        outputs: where reports look by themselves.
+        outputs: folder in which report searches by default.
     """
     if folder.absolute().is_relative_to(Path(outputs, stage).absolute()):
         return "foresight report"
@@ -97,7 +97,7 @@ def report_command(folder: Path, stage: str, outputs: str = "outputs") -> str:
 
 
 def _extract_on(config: ExtractConfig, data: Settings) -> str:
-    """The extraction of ``config`` again, with the samples, labels and groups that another file lists."""
+    """Return the extraction of ``config`` with the samples, labels and groups that another file lists."""
     model = asdict(config.model)
     words = [*model_words(model, "hub"), *data_words(data, model)]
     words += (
@@ -116,7 +116,7 @@ def _order(entry: Entry) -> int:
 
 
 def _partner(own: Entry, cached: Sequence[Entry]) -> tuple[Entry, Settings] | None:
-    """The likeliest other side of a bridge from or to ``own`` on the same data, with its model's settings."""
+    """Find the likeliest other side of a bridge from or to ``own`` on the same data, and its model's settings."""
     data, checkpoint = canonical_json(own.recipe.data), _checkpoint(own)
     others = [
         entry
@@ -135,7 +135,7 @@ def _partner(own: Entry, cached: Sequence[Entry]) -> tuple[Entry, Settings] | No
 
 
 def _without_needless_dtype(settings: Settings, entry: Entry, cached: Sequence[Entry]) -> Settings:
-    """``settings`` of ``entry`` without its dtype, where the cache holds the same model in no other: auto finds it."""
+    """Return ``settings`` of ``entry``, with dtype auto if the cache holds the same model in no other dtype."""
     if "dtype" not in settings:
         return settings
     dtypes = {other.recipe.model.get("dtype") for other in cached if _checkpoint(other) == _checkpoint(entry)}
@@ -143,7 +143,7 @@ def _without_needless_dtype(settings: Settings, entry: Entry, cached: Sequence[E
 
 
 def _checkpoint(entry: Entry) -> tuple[object, ...]:
-    """What tells models apart, whatever settings they were run with."""
+    """Return the fields that identify a model, whatever settings it was run with."""
     model = entry.recipe.model
     return tuple(model.get(key) for key in ("name", "checkpoint", "sha256", "revision"))
 
@@ -151,12 +151,12 @@ def _checkpoint(entry: Entry) -> tuple[object, ...]:
 def _made_at(entry: Entry) -> float:
     try:
         return (entry.path / "manifest.json").stat().st_mtime
-    except OSError:  # a store that tells no times
+    except OSError:  # a store without file times
         return 0.0
 
 
 def _lead_to(entry: Entry, settings: Settings) -> bool:
-    """Whether a command with these settings of the model would find ``entry``: its files are there, and unchanged."""
+    """Check whether a command with these model settings would find ``entry``: its files exist, and are unchanged."""
     try:
         model = open_model(GROUPS["model"][settings["name"]](**settings))
         made = {**model.recipe(entry.recipe.layer), **model.identity(reach_hub=False)}
@@ -166,7 +166,7 @@ def _lead_to(entry: Entry, settings: Settings) -> bool:
 
 
 def _trained_twin(own: Entry, cached: Sequence[Entry]) -> Entry | None:
-    """The entry of the network that ``own`` is the untrained control of."""
+    """Find the entry of the trained network of which ``own`` is the untrained control."""
     left_out = ("init", "init_seed", "sha256")  # of local files, the hash of a trained network is over the weights too
 
     def rest(entry: Entry) -> dict[str, object]:
@@ -179,28 +179,28 @@ def _trained_twin(own: Entry, cached: Sequence[Entry]) -> Entry | None:
 
 
 def _groups(entry: Entry) -> int:
-    """Independent samples at most: groups with a sample that was not left out."""
+    """Count the groups with a sample that was not left out: at most as many samples are independent."""
     table = read_samples(entry.path)
     skipped = {str(pair[0]) for pair in entry.manifest()["skipped"]}
     return len({group for sample, group in zip(table.ids, table.groups, strict=True) if sample not in skipped})
 
 
 def _least_groups(own: Entry, partner: Entry, cached: Sequence[Entry]) -> int:
-    """How many independent samples the analysis of two models needs."""
+    """Return how many independent samples the analysis of two models needs."""
     data = canonical_json(own.recipe.data)
     on_data = [entry for entry in cached if canonical_json(entry.recipe.data) == data]
-    counts = [sum(_checkpoint(entry) == _checkpoint(one) for entry in on_data) for one in (own, partner)]
+    counts = [sum(_checkpoint(entry) == _checkpoint(side) for entry in on_data) for side in (own, partner)]
     return LEAST_GROUPS if max(counts) == 1 else LEAST_TO_CHOOSE
 
 
 def _only_data(own: Entry, partner: Entry, cached: Sequence[Entry]) -> bool:
-    """Whether the two models are cached on no other data, so that analyze needs not be told."""
+    """Check whether the two models are cached on no other data, so that analyze needs no ``data=``."""
     names = {own.recipe.model["name"], partner.recipe.model["name"]}
     return len({canonical_json(e.recipe.data) for e in cached if e.recipe.model["name"] in names}) == 1
 
 
 def _data_of_both(own: Entry, partner: Entry, cached: Sequence[Entry]) -> Settings | None:
-    """The user's data on which the same two models are cached: drawn shapes are then its companion set, no more."""
+    """Find user data on which the same two models are cached: the drawn shapes are then only its companion set."""
     for entry in cached:
         data = entry.recipe.data
         if entry.recipe.model == own.recipe.model and data.get("name") != "shapes":
@@ -215,7 +215,7 @@ def _data_of_both(own: Entry, partner: Entry, cached: Sequence[Entry]) -> Settin
 
 
 def _is_still(identity: Settings, settings: Settings) -> bool:
-    """Whether the dataset of ``settings`` is there, and is the one that was extracted."""
+    """Check whether the dataset of ``settings`` exists, and is the one that was extracted."""
     try:
         dataset = open_dataset(GROUPS["data"][settings["name"]](**settings))
         return canonical_json(dataset.identity()) == canonical_json(identity)
@@ -228,7 +228,7 @@ def _is_default(config: ExtractConfig) -> bool:
 
 
 def _extract_other(config: ExtractConfig, own: Entry) -> str:
-    """The command for the other of the two models that foresight was made for, or words where it may be any."""
+    """Return the command for the other model of the default pair, or a sentence if it may be any model."""
     name, checkpoint = str(own.recipe.model["name"]), str(own.recipe.model.get("checkpoint", "local"))
     if isinstance(config.data, PrecomputedDataConfig):
         path = as_override("data.path", shown_path(config.data.path))
@@ -236,7 +236,7 @@ def _extract_other(config: ExtractConfig, own: Entry) -> str:
         return f"extract the other file's rows of the same ids, with {shell_line(words)}"
     if checkpoint == "local":  # the hub may be out of reach
         place = stage_words("extract", cache_dir=config.cache_dir)
-        beside = f" (and {shell_line(place)})" if place else ""
+        beside = f" (with {shell_line(place)})" if place else ""
         return f"extract the other model on the same data{beside}, then analyze both"
     other = "qwen25vl" if KINDS.get(name) == "autoencoder" else "ltxv"
     words = [f"model={other}", *(["layer=all"] if other == "qwen25vl" else []), "pooling=all"]

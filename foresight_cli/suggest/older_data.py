@@ -1,4 +1,4 @@
-"""Layers and poolings that are cached on an older state of the data alone, and the line that extracts them again."""
+"""Layers and poolings that are only cached on an older state of the data, and the line that extracts them again."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from foresight_cli.suggest.words import shown_path
 
 
 def older_data(side: Miss, chosen: Sequence[Entry], data: DataConfig | None, cache_dir: str) -> list[str]:
-    """One line for what a side lacks since its files were added to, removed or changed; none if it lacks nothing.
+    """Return a line for the latents that a side lacks since its files changed; an empty list if it lacks nothing.
 
     Args:
-        side: what was asked for, with every entry of its model.
+        side: the requested side, with every entry of its model.
         chosen: the entries that are used, all on one state of the data.
-        data: the dataset as it was typed; None where the entries name it.
+        data: settings of the dataset as typed; None to take those of the entries.
         cache_dir: root of the cache.
     """
     used = {(entry.recipe.layer, entry.recipe.pooling) for entry in chosen}
@@ -49,7 +49,7 @@ def older_data(side: Miss, chosen: Sequence[Entry], data: DataConfig | None, cac
 
 
 def _same_files(entry: Entry, other: Entry) -> bool:
-    """Whether two entries are on two states of the same files, read with the same settings."""
+    """Check whether two entries are on two states of the same files, read with the same settings."""
     first, second = entry.recipe.data, other.recipe.data
     if first.get("sha256") == second.get("sha256") or canonical_json(_settings(first)) != canonical_json(
         _settings(second)

@@ -1,4 +1,4 @@
-"""The commands for two models: ``analyze`` and ``adapt`` with every setting that leads to their latents."""
+"""Commands for two models: ``analyze`` and ``adapt`` with every setting that leads to their latents."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def analyze_command(
     cache_dir: str,
     more: Sequence[str] = (),
 ) -> str:
-    """``foresight analyze`` of two models on one dataset, whatever layers and poolings of them are cached.
+    """Return the ``foresight analyze`` line for two models on one dataset, with all cached layers and poolings.
 
     Args:
-        source: settings of its model.
-        target: settings of its model.
-        data: settings of the dataset; None for the one that both models are cached on.
+        source: settings of the source model.
+        target: settings of the target model.
+        data: settings of the dataset; None for the only one that both models are cached on.
         cache_dir: root of the cache.
         more: words to end with.
     """
-    source, target = ({**model, "label": None} for model in (source, target))  # the cache knows it
+    source, target = ({**model, "label": None} for model in (source, target))  # stored in the cache
     weights = weights_for(source, target)
     words = [word for side, model in (("source", source), ("target", target)) for word in model_words(
         model, weights, side)]  # fmt: skip
@@ -35,7 +35,7 @@ def analyze_command(
 
 
 def typed_for_both(typed: Sequence[str]) -> list[str]:
-    """Of the words typed after ``foresight analyze``, those that ``adapt`` needs to find the same latents."""
+    """Return the words typed after ``foresight analyze`` that ``adapt`` needs to find the same latents."""
     kept = ("source", "target", "data", "weights", "cache_dir", "device")
     below = ("source.model.", "target.model.", "data.")
 

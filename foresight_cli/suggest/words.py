@@ -1,4 +1,4 @@
-"""The words of a command line that lead to given settings: what differs from the defaults of ``conf/``, no more."""
+"""Words of a command line for given settings: only what differs from the defaults of ``conf/``."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ PLACES = ("path", "checkpoint")
 
 
 def model_defaults(name: str, weights: str) -> Settings:
-    """The settings of ``model=name`` in ``conf/``; None for what a user must give."""
+    """Return the settings of ``model=name`` in ``conf/``; None for a setting that the user must give."""
     tree = OmegaConf.create({"weights": _read(f"weights/{weights}.yaml"), "model": _read(f"model/{name}.yaml")})
     return _plain(tree)["model"]
 
 
 def data_defaults(name: str, model: Mapping[str, Any] | None = None) -> Settings:
-    """The settings of ``data=name`` in ``conf/``; None for what a user must give.
+    """Return the settings of ``data=name`` in ``conf/``; None for a setting that the user must give.
 
     Args:
         name: of the dataset.
@@ -45,10 +45,10 @@ def data_defaults(name: str, model: Mapping[str, Any] | None = None) -> Settings
 
 
 def model_words(settings: Mapping[str, Any], weights: str, side: str | None = None) -> list[str]:
-    """``model=vision model.checkpoint=vit``, or for one side ``source=vision source.model.checkpoint=vit``.
+    """Return ``model=vision model.checkpoint=vit``, or for one side ``source=vision source.model.checkpoint=vit``.
 
     Args:
-        settings: of the model, its name among them.
+        settings: of the model, with its name.
         weights: the option of ``weights=`` in the same command.
         side: ``source`` or ``target`` of ``analyze`` and ``adapt``, whose default model is left out; None: ``extract``.
     """
@@ -61,56 +61,56 @@ def model_words(settings: Mapping[str, Any], weights: str, side: str | None = No
 
 
 def data_words(settings: Mapping[str, Any], model: Mapping[str, Any] | None = None) -> list[str]:
-    """``data=imagefolder data.path=photos``.
+    """Return ``data=imagefolder data.path=photos``.
 
     Args:
-        settings: of the dataset, its name among them.
+        settings: of the dataset, with its name.
         model: settings of the model in the same ``extract``; None in other stages.
     """
     name = str(settings["name"])
     return [f"data={name}", *_changed("data", settings, data_defaults(name, model))]
 
 
-def _changed(key: str, settings: Mapping[str, Any], at_first: Settings) -> list[str]:
-    """The overrides from the defaults to ``settings``, in the order in which ``conf/`` has them."""
-    ordered = {**{name: settings[name] for name in at_first if name in settings}, **settings}
-    return changed_settings(key, shown(ordered), shown(at_first))
+def _changed(key: str, settings: Mapping[str, Any], defaults: Settings) -> list[str]:
+    """Return the overrides that change the defaults to ``settings``, in the order of ``conf/``."""
+    ordered = {**{name: settings[name] for name in defaults if name in settings}, **settings}
+    return changed_settings(key, shown(ordered), shown(defaults))
 
 
 def weights_for(*models: Mapping[str, Any]) -> str:
-    """The option of ``weights=`` under which the settings of ``models`` need the fewest words.
+    """Return the option of ``weights=`` under which the settings of ``models`` need the fewest words.
 
-    ``tiny`` changes the default of ``model.dtype`` too, but says something else: it is only for tiny checkpoints.
+    ``tiny`` also changes the default of ``model.dtype``, but its name would mislead: it is only for tiny checkpoints.
     """
     tiny = [model for model in models if str(model.get("checkpoint", "")).startswith("tiny:")]
     return min(WEIGHTS if tiny else WEIGHTS[:1], key=lambda w: sum(len(model_words(model, w)) for model in models))
 
 
 def weights_words(weights: str) -> list[str]:
-    """``weights=tiny``; nothing for the default."""
+    """Return ``weights=tiny``, or nothing for the default."""
     return [f"weights={weights}"] if weights != WEIGHTS[0] else []
 
 
 def layer_words(key: str, layers: Sequence[str]) -> list[str]:
-    """``layer=4`` where the group has that option, else ``layer.index=9``, or ``layer.index=[5,9]`` for several."""
+    """Return ``layer=4`` if the group has that option, else ``layer.index=9``, or ``layer.index=[5,9]`` for several."""
     if len(layers) > 1:
         return [f"{key}.index=[{','.join(layers)}]"]
     return [f"{key}={layers[0]}" if layers[0] in config_groups()["layer"] else f"{key}.index={layers[0]}"]
 
 
 def stage_words(stage: str, **settings: Any) -> list[str]:
-    """``cache_dir=DIR``, ``rows_per_shard=4``: settings at the top of a stage, where they are not its defaults."""
+    """Return the words for settings of a stage that differ from its defaults: ``cache_dir=DIR rows_per_shard=4``."""
     base = _read(f"{stage}.yaml")
     return [as_override(key, value) for key, value in settings.items() if value != base[key]]
 
 
 def changed_line(stage: str, overrides: Sequence[str], words: Sequence[str]) -> str:
-    """Make the line that a user typed again, with ``words`` in place of what they set.
+    """Return the line that a user typed, with ``words`` in place of what they set.
 
     Args:
         stage: the command.
         overrides: Hydra's, of the job.
-        words: overrides; one that chooses another option of a group takes the place of the settings of the first.
+        words: overrides; one that chooses another option of a group also removes the settings of the first option.
     """
     keys = {word.partition("=")[0] for word in words}
     groups = tuple(f"{key}." for key in keys if "." not in key)
@@ -121,17 +121,17 @@ def changed_line(stage: str, overrides: Sequence[str], words: Sequence[str]) -> 
 
 
 def words_of(stage: str, overrides: Sequence[str]) -> list[str]:
-    """What a user typed after ``foresight STAGE``, from Hydra's ``overrides``."""
+    """Return the words that a user typed after ``foresight STAGE``, from Hydra's ``overrides``."""
     return shlex.split(as_typed(stage, overrides))[2:]
 
 
 def shown(settings: Mapping[str, Any]) -> Settings:
-    """``settings`` with files and folders below the working directory as a user there would type them."""
+    """Return ``settings`` with files and folders below the working directory relative to it, as a user types them."""
     return {key: shown_path(value) if key in PLACES else value for key, value in settings.items()}
 
 
 def shown_path(value: Any) -> Any:
-    """A path below the working directory, relative to it; anything else as it is."""
+    """Return a path below the working directory relative to it, and any other value unchanged."""
     if not isinstance(value, str) or not value.startswith("/"):
         return value
     try:

@@ -1,4 +1,4 @@
-"""The command that makes an entry again: typed as it stands, it leads to that entry's key."""
+"""Tests of the command that recreates an entry: typed as printed, it leads to that entry's key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SMALL = ("data.per_category=1", "data.size=32")
 
 
 def recipes(words) -> list[Recipe]:
-    """What ``foresight extract`` would make of ``words``, on a hub that knows one revision."""
+    """Return the recipes that ``foresight extract`` makes from ``words``, on a hub with one revision."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = extract_config(compose("extract", for_hydra("extract", list(words))))
     return list(planned(config, open_dataset(config.data), open_model(config.model)).values())
@@ -44,7 +44,7 @@ def provenance(words) -> dict:
 
 @pytest.fixture(autouse=True)
 def _hub(monkeypatch):
-    """A hub where every checkpoint is at one revision."""
+    """Replace the hub by one where every checkpoint is at one revision."""
     one_commit(monkeypatch, COMMIT)
 
 
@@ -78,17 +78,17 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("said", CASES)
-def test_it_leads_back_to_the_entry(tmp_path, said):
-    (recipe,) = recipes(CASES[said])
+@pytest.mark.parametrize("line", CASES)
+def test_it_leads_back_to_the_entry(tmp_path, line):
+    (recipe,) = recipes(CASES[line])
     entry = Entry.create(tmp_path, recipe)
     commands = [extract_command(entry, "outputs/cache")]  # from the recipe alone
-    text = json.dumps({"key": recipe.key, "provenance": provenance(CASES[said])})
+    text = json.dumps({"key": recipe.key, "provenance": provenance(CASES[line])})
     for name in (".corrupt-manifest.json", "manifest.json"):
         (entry.path / name).write_text(text)
         commands.append(extract_command(entry, "outputs/cache"))
-    assert {tuple(shlex.split(command or "")) for command in commands} == {("foresight", "extract", *shlex.split(said))}
-    assert [other.key for other in recipes(shlex.split(said))] == [recipe.key]
+    assert {tuple(shlex.split(command or "")) for command in commands} == {("foresight", "extract", *shlex.split(line))}
+    assert [other.key for other in recipes(shlex.split(line))] == [recipe.key]
 
 
 def test_another_cache_folder_is_named(tmp_path):
@@ -100,7 +100,7 @@ def test_another_cache_folder_is_named(tmp_path):
     )
 
 
-def test_pictures_lie_where_the_manifest_says(run, tmp_path):
+def test_the_path_of_pictures_comes_from_the_manifest(run, tmp_path):
     from PIL import Image
 
     (tmp_path / "my pictures").mkdir()
@@ -117,7 +117,7 @@ def test_pictures_lie_where_the_manifest_says(run, tmp_path):
     result = run(*shlex.split(command or "")[1:])
     assert result.stdout.splitlines()[1] == "pixels: 1 of 1 layers x poolings already in the cache"
     (folder / "manifest.json").unlink()
-    assert extract_command(entry, "outputs/cache") is None  # no recipe says where the pictures lie
+    assert extract_command(entry, "outputs/cache") is None  # no recipe has the path of the pictures
 
 
 def test_a_folder_of_weights_is_known_from_the_manifest_alone(tmp_path):
@@ -139,7 +139,7 @@ def test_a_manifest_of_another_entry_is_not_believed(tmp_path):
     text = json.dumps({"key": other.key, "provenance": provenance(("model=pixels", "data.seed=1", *SMALL))})
     (entry.path / "manifest.json").write_text(text)
     command = extract_command(entry, "outputs/cache") or ""
-    assert [found.key for found in recipes(shlex.split(command)[2:])] == [recipe.key]
+    assert [again.key for again in recipes(shlex.split(command)[2:])] == [recipe.key]
 
 
 @pytest.mark.parametrize("edit", [{"resize": "other"}, {"name": "unknown"}, {"resolution": "x"}])

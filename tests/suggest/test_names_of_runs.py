@@ -1,4 +1,4 @@
-"""What tells the runs of one folder apart: the words that a sweep varied, and the pair that an adapter is for."""
+"""Tests of the names of runs: by the words that a sweep varied, and by the pair of an adapter."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def analysis():
 
 def test_a_row_of_a_sweep_is_named_by_what_was_varied(tmp_path, analysis):
     (tmp_path / "multirun.yaml").write_text("{}")
-    found = []
+    analyses = []
     for number, (layer, path) in enumerate([("2", "effnet.npz"), ("2", "squeeze.npz"), ("final", "effnet.npz")]):
         place = tmp_path / str(number) / ".hydra"
         place.mkdir(parents=True)
         typed = ["model@source.model=vision", f"source.layer.index={layer}", f"target.model.path='{path}'"]
         (place / "overrides.yaml").write_text(yaml.safe_dump(typed))
-        found.append((place.parent, analysis))
-    assert {one.name for one in compare(found)} == {
+        analyses.append((place.parent, analysis))
+    assert {row.name for row in compare(analyses)} == {
         "source.layer.index=2 target.model.path=effnet.npz",
         "source.layer.index=2 target.model.path=squeeze.npz",
         "source.layer.index=final target.model.path=effnet.npz",

@@ -1,4 +1,4 @@
-"""Whole sessions: every command that a stage prints is typed as it was printed, and ends with status 0."""
+"""Tests of whole sessions: every command that a stage prints runs as printed, and ends with status 0."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.suggest.printed_lines import Session, commands
 
 @pytest.fixture
 def session(run) -> Session:
-    """A user in an empty folder."""
+    """Return the session of a user in an empty folder."""
     return Session(run)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch) -> None:
-    """Reports that draw nothing, adapters trained for two epochs: what takes the time and changes no line."""
+    """Draw no figures and train adapters for two epochs: that saves time and changes no printed line."""
     monkeypatch.setattr("foresight_cli.report.draw_figures", lambda *_: iter(()))
     trained = fit.train
 
@@ -37,7 +37,7 @@ def quick(monkeypatch) -> None:
 
 @pytest.fixture
 def latents(tmp_path) -> Callable[..., None]:
-    """Writes files of latents of the same 40 samples, each a noisy linear image of the same factors."""
+    """Return a function that writes latents of the same 40 samples, each a noisy linear image of the same factors."""
 
     def write(*names: str, ids=None, width: int = 6) -> None:
         factors = np.random.default_rng(0).normal(size=(len(ids or range(40)), 4))
@@ -52,7 +52,7 @@ def latents(tmp_path) -> Callable[..., None]:
 
 @pytest.fixture
 def photos(tmp_path) -> Path:
-    """32 pictures in two folders, in a folder whose name wants quotes."""
+    """Write 32 pictures in two folders, in a folder whose name needs quotes."""
     folder = tmp_path / "my photos, été"
     rng = np.random.default_rng(0)
     for number in range(32):
@@ -65,7 +65,7 @@ def photos(tmp_path) -> Path:
 
 @pytest.fixture
 def vit(tmp_path) -> None:
-    """A small ViT in the folder ``vit``."""
+    """Write a small ViT into the folder ``vit``."""
     NETWORKS["vit"].write(tmp_path / "vit")
 
 
@@ -84,8 +84,8 @@ def test_two_files_of_latents(session, latents):
         "foresight report",
         f"foresight adapt {pair} layer=final",
     ]
-    said = session.outputs[f"foresight analyze {pair}"]
-    assert "\na final channel_mean -> b final channel_mean: R2 " in said
+    printed = session.outputs[f"foresight analyze {pair}"]
+    assert "\na final channel_mean -> b final channel_mean: R2 " in printed
     assert "# a to b: Latent Space Alignment - Findings" in session.outputs["foresight report"]
 
 
@@ -124,11 +124,11 @@ def test_a_network_of_ones_own_and_a_file(session, vit, photos, latents):
     latents("other features.npz", ids=[f"{'ab'[i % 2]}/{i}.png" for i in range(32)])
     on = "data=imagefolder \"data.path='my photos, été'\""
     vision = "model.checkpoint=vit model.dtype=float32 model.tokens=cls"
-    said = session.type(f"foresight extract model=vision {vision} layer.index=2 {on}")
-    assert "Next: extract the other model on the same data" in said
+    printed = session.type(f"foresight extract model=vision {vision} layer.index=2 {on}")
+    assert "Next: extract the other model on the same data" in printed
     file = "foresight extract model=precomputed 'model.path=other features.npz'"
-    said = session.type(f"{file} {on} \"cache_dir='elsewhere, too'\"")
-    assert "Next: extract the other model on the same data (and \"cache_dir='elsewhere, too'\"), then" in said
+    printed = session.type(f"{file} {on} \"cache_dir='elsewhere, too'\"")
+    assert "Next: extract the other model on the same data (with \"cache_dir='elsewhere, too'\"), then" in printed
     pair = "source=vision source.model.checkpoint=vit source.model.tokens=cls target=precomputed "
     pair += f"'target.model.path=other features.npz' {on}"
     assert session.follow(f"{file} {on}") == [
@@ -142,7 +142,7 @@ def test_a_network_of_ones_own_and_a_file(session, vit, photos, latents):
 
 @pytest.fixture
 def saved_dataset(tmp_path, photos) -> None:
-    """The pictures as a dataset that ``datasets`` saved, in the folder ``set #1``."""
+    """Save the pictures with ``datasets`` in the folder ``set #1``."""
     datasets = pytest.importorskip("datasets")
     rows = {"image": [str(path) for path in sorted(photos.rglob("*.png"))], "x": [float(i) for i in range(32)]}
     features = datasets.Features({"image": datasets.Image(), "x": datasets.Value("float32")})
@@ -151,7 +151,7 @@ def saved_dataset(tmp_path, photos) -> None:
 
 @pytest.fixture
 def autoencoder(tmp_path) -> None:
-    """A small autoencoder in the folder ``vaes/small``."""
+    """Write a small autoencoder into the folder ``vaes/small``."""
     from diffusers import AutoencoderTiny
 
     torch.manual_seed(0)
@@ -202,6 +202,6 @@ def test_a_run_elsewhere_is_named(session, latents):
         f"foresight adapt {pair} adapter=linear",
         f"foresight analyze {pair}",
     ]
-    said = session.type(f"foresight analyze {pair} permutations=19 'hydra.run.dir=my runs/1'")
-    assert commands(said) == ["foresight report 'run=my runs/1'"]
-    assert session.follow(*commands(said))[0] == "foresight report 'run=my runs/1'"
+    printed = session.type(f"foresight analyze {pair} permutations=19 'hydra.run.dir=my runs/1'")
+    assert commands(printed) == ["foresight report 'run=my runs/1'"]
+    assert session.follow(*commands(printed))[0] == "foresight report 'run=my runs/1'"
