@@ -1,4 +1,4 @@
-"""What a fitted adapter is worth on rows that it has not seen, as results and in a table on the terminal."""
+"""The held-out results of a fitted adapter, and their table on the terminal."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from foresight_cli.training.pairs import Pairs, moments
 log = logging.getLogger(__name__)
 
 LEARNED = 2000
-"""Probes of attributes, and the principal axes of the target, are learned from at most so many training rows."""
+"""Probes of attributes, and the principal axes of the target, are learned from at most this many training rows."""
 CEILING = 0.3
-"""The lower bound of R2 from the true target must reach this for a share that is kept; the verdict's own default."""
+"""Least lower bound of R2 from the true target for an attribute to be judged; the default of the verdict."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What was measured, and the run that is kept: its adapter, and its predictions of the test rows."""
+    """The results, and the run that is kept: its adapter, and its predictions of the test rows."""
 
     results: AdapterResults
     kept: Fitted
@@ -40,7 +40,7 @@ class Scored:
     held: Held
 
     def predicted(self, rows: Sequence[int]) -> torch.Tensor:
-        """Its predictions of some of the test rows ``[m, d2]``, raw."""
+        """Return its predictions of some of the test rows ``[m, d2]``, raw."""
         return self.fit.shift[list(rows)] + self.held.mean
 
 
@@ -53,25 +53,25 @@ def held_out_results(
     fitted: Sequence[Fitted],
     shuffled: Fitted,
 ) -> Scored:
-    """Everything that is measured of an adapter, and the run to keep: the best on the validation rows.
+    """Measure an adapter, and return the results with the run to keep: the best on the validation rows.
 
     Args:
         config: of the stage.
         paired: the data.
         split: its rows by part.
         parts: its pairs by part.
-        ridge: of the training pairs; None if it was too large.
+        ridge: fitted on the training pairs; None if it was too large.
         fitted: the adapter, once for each seed.
-        shuffled: the same kind, fitted on pairs that do not belong together.
+        shuffled: the same kind of adapter, fitted on shuffled pairs.
     """
     x, y = moments(parts.train.blocks())
     held = _held(parts.test, split.codes[split.test.numpy()], y.mean)
     validation = _held(parts.validation, parts.validation_codes, y.mean)
-    runs = [Fit.of(_map(one), held) for one in fitted]
-    checked = [Fit.of(_map(one), validation) for one in fitted]
+    runs = [Fit.of(_map(fit), held) for fit in fitted]
+    checked = [Fit.of(_map(fit), validation) for fit in fitted]
     seeds = [
-        SeedScore(one.seed, run.r2, check.r2, _train_r2(one, parts.train), len(one.epochs), one.best)
-        for one, run, check in zip(fitted, runs, checked, strict=True)
+        SeedScore(fit.seed, run.r2, check.r2, _train_r2(fit, parts.train), len(fit.epochs), fit.best)
+        for fit, run, check in zip(fitted, runs, checked, strict=True)
     ]
     kept = max(range(len(fitted)), key=lambda i: (seeds[i].r2_validation, -i))
     d1, d2 = parts.train.dims
@@ -153,11 +153,11 @@ def _name(label: str, entry: Entry) -> str:
 
 
 def print_adapter(results: AdapterResults, folder: Path) -> None:
-    """The adapter beside what it has to beat, a line each, and what it keeps of each attribute."""
+    """Print a line for the adapter and for each baseline, and for what it keeps of each attribute."""
     own = results.scores[0]
     for score in results.scores:
         low, high = score.r2.low, score.r2.high
-        against = f"  against it: {score.outcome}" if score.outcome else f"  [{low:.3f}, {high:.3f}]"
+        against = f"  adapter against this: {score.outcome}" if score.outcome else f"  [{low:.3f}, {high:.3f}]"
         recall = "  ".join(f"{k}: {share:.2f}" for k, share in score.recall.items())
         log.info("  %-9s held-out R2 %6.3f  cosine %6.3f  retrieval@k %s%s", score.name, score.r2.value, score.cosine,
                  recall, against)  # fmt: skip
@@ -167,21 +167,21 @@ def print_adapter(results: AdapterResults, folder: Path) -> None:
         log.info("  the target after %s predicts itself with R2 %.3f, the ceiling: %s reaches %.2f of it",
                  results.noise_from, results.noise_ceiling, results.adapter,
                  own.r2.value / results.noise_ceiling)  # fmt: skip
-    if said := training_advice(results):
-        log.warning("  %s", said)
+    if advice := training_advice(results):
+        log.warning("  %s", advice)
     log.info("%s: %d parameters, R2 %.3f on its training rows -> %s", results.adapter, own.parameters,
              results.r2_train, folder / "adapter.safetensors")  # fmt: skip
 
 
 def training_advice(results: AdapterResults) -> str | None:
-    """What to change where training went nowhere, or was cut short; None where it did neither."""
+    """Return what to change if training failed or stopped too early; None if it did neither."""
     settings = results.settings["adapter"]
     if "lr" not in settings:
         return None
     if results.r2_validation.value < 0:
         return (
-            f"R2 {results.r2_validation.value:.3g} on the validation rows is worse than their mean: nothing was "
-            f"learned that carries over. Try adapter.lr={settings['lr'] / 10:g}, more rows, or adapter=linear"
+            f"R2 {results.r2_validation.value:.3g} on the validation rows is worse than their mean: what was "
+            f"learned does not generalise. Try adapter.lr={settings['lr'] / 10:g}, more rows, or adapter=linear"
         )
     last = sum(seed.best_epoch == settings["epochs"] for seed in results.seeds)
     if last:
@@ -193,7 +193,7 @@ def training_advice(results: AdapterResults) -> str | None:
 
 
 def _attributes(results: AdapterResults) -> Iterator[str]:
-    """What the adapter keeps of each attribute, and whether ridge keeps as much."""
+    """Yield a line for each attribute: the share that the adapter keeps, and whether ridge keeps as much."""
     linear = {ridge.name: ridge.retention for ridge in results.attributes_ridge}
     gains = {more.name: more for more in results.attribute_gains}
     for kept in results.attributes:
@@ -202,12 +202,12 @@ def _attributes(results: AdapterResults) -> Iterator[str]:
             yield f"{kept.name}: not judged, hardly readable from the target itself (R2 {kept.from_target:.2f}{least})"
             continue
         share = f"{kept.retention.value:.2f} [{kept.retention.low:.2f}, {kept.retention.high:.2f}]"
-        said = f"{kept.name}: kept fully, {share}" if kept.kept_fully else f"{kept.name}: keeps {share}"
+        line = f"{kept.name}: kept fully, {share}" if kept.kept_fully else f"{kept.name}: keeps {share}"
         if kept.through_bridge > kept.from_target:
-            said += f" (R2 {kept.through_bridge:.2f}, better than {kept.from_target:.2f} from the target itself)"
+            line += f" (R2 {kept.through_bridge:.2f}, better than {kept.from_target:.2f} from the target itself)"
         ridge, more = linear.get(kept.name), gains.get(kept.name)
         if results.adapter == "linear" or ridge is None or more is None:
-            yield said
+            yield line
         else:
             gain = f"{more.gain.value:+.2f} [{more.gain.low:+.2f}, {more.gain.high:+.2f}]"
-            yield f"{said}; ridge {ridge.value:.2f}; R2 {gain} against ridge: {more.outcome}"
+            yield f"{line}; ridge {ridge.value:.2f}; R2 {gain} against ridge: {more.outcome}"

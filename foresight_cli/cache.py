@@ -1,4 +1,4 @@
-"""``foresight cache ls | verify | gc``: what the latent cache holds, whether its bytes are whole, and what could go."""
+"""``foresight cache ls | verify | gc``: list the latent cache, check its bytes, delete what is not needed."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from foresight_cli.suggest.extract_again import extract_command
 
 @dataclass(frozen=True)
 class Selection:
-    """Which entries ``gc`` is to delete, besides or in place of what nobody needs.
+    """The entries that the user names for ``gc`` to delete.
 
     Attributes:
-        keys: first digits of their keys.
-        older_than: seconds since their manifest was written; None for any age.
+        keys: first digits of the keys of the entries.
+        older_than: least age in seconds, counted from when the manifest was written; None for any age.
     """
 
     keys: tuple[str, ...]
@@ -49,13 +49,13 @@ class Selection:
 
 
 def run(cfg: DictConfig) -> None:
-    """The stage's entry point."""
+    """Run the stage: list, check or clean the cache."""
     selection = Selection(_keys(cfg["keys"], str(cfg.cache_dir)), _seconds(cfg.older_than))
     if cfg.action != "gc" and (cfg.delete or not selection.empty):
         raise UsageError("--yes, keys= and older_than= are for foresight cache gc")
     root = cache_root(str(cfg.cache_dir))
     if not root.is_dir():
-        raise ForesightError(f"no cache at {root}: run foresight extract first, or say where it is with cache_dir=DIR")
+        raise ForesightError(f"no cache at {root}: run foresight extract first, or give its folder with cache_dir=DIR")
     if cfg.action == "ls":
         ls(root)
     elif cfg.action == "verify":
@@ -66,10 +66,10 @@ def run(cfg: DictConfig) -> None:
         raise UsageError(f"action={cfg.action}: choose one of ls, verify, gc")
 
 
-def _keys(given: Any, cache_dir: str) -> tuple[str, ...]:
-    if not isinstance(given, ListConfig):
-        raise UsageError(f"keys={given}: it must be a list, as keys=[ab12,cd34]")
-    keys = tuple(str(key).lower() for key in given)
+def _keys(value: Any, cache_dir: str) -> tuple[str, ...]:
+    if not isinstance(value, ListConfig):
+        raise UsageError(f"keys={value}: give a list, for example keys=[ab12,cd34]")
+    keys = tuple(str(key).lower() for key in value)
     for key in keys:
         if not re.fullmatch("[0-9a-f]{4,16}", key):
             raise UsageError(
@@ -79,26 +79,26 @@ def _keys(given: Any, cache_dir: str) -> tuple[str, ...]:
     return keys
 
 
-def _seconds(given: Any) -> float | None:
-    if given is None:
+def _seconds(value: Any) -> float | None:
+    if value is None:
         return None
-    match = re.fullmatch(r"(\d+)([dh])", str(given))
+    match = re.fullmatch(r"(\d+)([dh])", str(value))
     if match is None:
-        raise UsageError(f"older_than={given}: write days or hours, as 30d or 12h")
+        raise UsageError(f"older_than={value}: give days or hours, for example 30d or 12h")
     return int(match[1]) * (DAY if match[2] == "d" else 3600)
 
 
 def ls(root: Path) -> None:
-    """Print one line for each entry under ``root``, and what they take together."""
+    """Print one line for each entry under ``root``, and their number and total size."""
     console = Console()
     on_terminal = console.is_terminal
     if not on_terminal:
-        console.width = 100_000  # a pipe has no edge to cut words at
+        console.width = 100_000  # a pipe has no width at which to cut words
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("key", "model", "label", "layer", "pooling", "data", "rows", "size", "state"):
         right, least = column in ("rows", "size"), 8 if column == "key" else None
         table.add_column(column, justify="right" if right else "left", no_wrap=True, min_width=least)
-    table.add_column("checkpoint")  # the one to be cut where the terminal is narrow
+    table.add_column("checkpoint")  # the column that is cut where the terminal is narrow
     if not on_terminal:
         table.add_column("path", no_wrap=True)
     count = total = 0
@@ -116,15 +116,15 @@ def ls(root: Path) -> None:
 
 
 def _line(folder: Path) -> tuple[Any, ...]:
-    """The size of an entry's latents in bytes, then the words of its line after the key."""
+    """Return the size of an entry's latents in bytes, then the cells of its line after the key."""
     try:
         entry = Entry.open(folder)
     except ForesightError:
         model, layer, pooling, _ = folder.parts[-4:]
         return 0, model, layer.removeprefix("layer-"), pooling, "", "", "", "unreadable", ""
-    recipe, files, there = entry.recipe, entry.shard_files(), dict(states(folder))
-    size = sum(there[file.name].size for file in files.values() if file.name in there)
-    sealed = "manifest.json" in there and len(files) == recipe.shards
+    recipe, files, files_now = entry.recipe, entry.shard_files(), dict(states(folder))
+    size = sum(files_now[file.name].size for file in files.values() if file.name in files_now)
+    sealed = "manifest.json" in files_now and len(files) == recipe.shards
     filling = ", being filled" if not sealed and held(folder) else ""
     return (
         size,
@@ -140,7 +140,7 @@ def _line(folder: Path) -> tuple[Any, ...]:
 
 
 def _rows(entry: Entry) -> int:
-    """Rows that are there; of a manifest that cannot be read, what there should be."""
+    """Return the number of rows in the entry; if its manifest cannot be read, the number it should have."""
     with suppress(ForesightError, OSError, ValueError, KeyError, TypeError):
         return entry.recipe.rows - len(entry.manifest()["skipped"])
     return entry.recipe.rows
@@ -150,21 +150,21 @@ def verify(root: Path) -> None:
     """Check every byte of every entry under ``root``.
 
     Raises:
-        ForesightError: how many entries are damaged; each is named on its own line before.
+        ForesightError: some entries are damaged; each is printed on a line before.
     """
     checked = damaged = 0
     for folder in sorted(folders(root), key=by_layer):
-        said, whole = _verified(folder, root)
-        print(f"{folder}: {said}", flush=True)
+        text, whole = _verified(folder, root)
+        print(f"{folder}: {text}", flush=True)
         checked, damaged = checked + 1, damaged + (not whole)
     if not checked:
-        print(f"{root}: there are no entries to check")
+        print(f"{root}: no entries to check")
     if damaged:
-        raise ForesightError(f"{damaged} of {checked} entries are damaged: the lines above say what to type")
+        raise ForesightError(f"{damaged} of {checked} entries are damaged: see the lines above for what to type")
 
 
 def _verified(folder: Path, root: Path) -> tuple[str, bool]:
-    """What there is to say of an entry, and whether all that is there is whole."""
+    """Return the text on an entry, and whether all of its files that exist are whole."""
     try:
         entry = Entry.open(folder)
     except ForesightError as error:
@@ -172,13 +172,13 @@ def _verified(folder: Path, root: Path) -> tuple[str, bool]:
             if other := other_format((folder / "recipe.json").read_bytes()):
                 return f"not checked: {other}", True
         return f"{error}. To delete it: {cache_line('gc --yes', str(root))}", False
-    found = faults(entry)
-    if found:
+    problems = faults(entry)
+    if problems:
         command = extract_command(entry, str(root))
-        again = f"Type: {command}" if command else "Type the same extract again"
-        if ONLY in entry.recipe.data:  # made by analyze, of the rows that it drew
-            again = "The same analyze makes it anew"
-        return f"{'; '.join(found)}. {again}", False
+        again = f"Type: {command}" if command else "Run the same extract again"
+        if ONLY in entry.recipe.data:  # made by analyze, for the rows that it drew
+            again = "Run the same analyze to recreate it"
+        return f"{'; '.join(problems)}. {again}", False
     if entry.complete:
         return "whole", True
     have = entry.recipe.shards - len(entry.missing())
@@ -188,32 +188,32 @@ def _verified(folder: Path, root: Path) -> tuple[str, bool]:
 
 
 def gc(root: Path, selection: Selection, *, yes: bool) -> None:
-    """Print what could go from the cache under ``root`` and why, or delete it.
+    """Print what could be deleted from the cache under ``root`` and why, or delete it.
 
     Args:
-        root: of the cache.
-        selection: entries to delete; where it is empty, what nobody needs.
-        yes: delete.
+        root: folder of the cache.
+        selection: entries to delete; if empty, what no run needs.
+        yes: delete; otherwise only print.
 
     Raises:
-        ForesightError: a key that no entry has, or several; the disk refuses to delete.
+        ForesightError: a key matches no entry or several, or the disk refuses to delete.
     """
-    found = leftovers(root) if selection.empty else named(root, selection.keys, selection.older_than)
-    count, total = _go_through(list(found), root, yes=yes)
+    items = leftovers(root) if selection.empty else named(root, selection.keys, selection.older_than)
+    count, total = _go_through(list(items), root, yes=yes)
     things = f"{count} {'thing' if count == 1 else 'things'}, {decimal(total)}"
     if yes:
         print(f"deleted {things}")
     elif count:
-        print(f"{things} could go. Add --yes to delete")
+        print(f"{things} can be deleted. Add --yes to delete")
     else:
-        more = ". Complete entries go only by name: keys=[ab12] or older_than=30d" if selection.empty else ""
+        more = ". To delete complete entries, name them: keys=[ab12] or older_than=30d" if selection.empty else ""
         print(f"nothing to delete{more}")
 
 
-def _go_through(found: Iterable[Removable | Kept], root: Path, *, yes: bool) -> tuple[int, int]:
-    """Print each line, and delete with ``yes``; how many things go or would go, and their bytes."""
+def _go_through(items: Iterable[Removable | Kept], root: Path, *, yes: bool) -> tuple[int, int]:
+    """Print a line for each item, and delete it with ``yes``; return the number of items to delete, and their bytes."""
     count = total = 0
-    for item in found:
+    for item in items:
         kept = item if isinstance(item, Kept) else remove(item, root) if yes else None
         if kept:
             print(f"{kept.path}: left alone, {kept.reason}", flush=True)

@@ -82,7 +82,7 @@ class CacheAction(StrEnum):
 )
 def cache(
     action: Annotated[
-        CacheAction, typer.Argument(help="ls: list the entries. verify: check every hash. gc: list what could go.")
+        CacheAction, typer.Argument(help="ls: list the entries. verify: check every hash. gc: list what to delete.")
     ],
     overrides: Overrides = None,
     yes: Annotated[bool, typer.Option("--yes", help="With gc: delete what it lists.")] = False,

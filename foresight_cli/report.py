@@ -1,6 +1,6 @@
-"""``foresight report``: an analysis as a page, figures, ``FINDINGS.md``, ``results.yaml`` and a summary.
+"""``foresight report``: write an analysis as a page, figures, ``FINDINGS.md``, ``results.yaml`` and a summary.
 
-The results of any run are read back by `load_results`; `newest` finds the folder of the newest one:
+`load_results` reads the results of any run; `newest` finds the folder of the newest run:
 
     from foresight_cli.report import load_results, newest
     results = load_results(newest())
@@ -45,21 +45,21 @@ PREVIEWS = "previews.png"
 
 
 def run(cfg: DictConfig, asked: Sequence[Path]) -> None:
-    """The stage's entry point; ``asked`` are the folders of the analyses."""
+    """Run the stage; ``asked`` are the folders of the analyses."""
     config = report_config(cfg)
     folder = Path(HydraConfig.get().runtime.output_dir)
-    found: list[Analysis] = [load_results(analysis / RESULTS) for analysis in asked]
+    analyses: list[Analysis] = [load_results(analysis / RESULTS) for analysis in asked]
     several = len(asked) > 1
     log.info("report on %s", f"{len(asked)} analyses" if several else asked[0])
-    here = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    shown_folder = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     if several:
-        compared = compare(list(zip(asked, found, strict=True)))
+        compared = compare(list(zip(asked, analyses, strict=True)))
         write_comparison(compared, folder)
-        best, said = compared[0].results, json_text([one.results for one in compared])
+        best, printed = compared[0].results, json_text([item.results for item in compared])
         if config.format == "text":
-            print_comparison(compared, here / PAGE)
+            print_comparison(compared, shown_folder / PAGE)
     else:
-        best, said = found[0], json_text(found[0])
+        best, printed = analyses[0], json_text(analyses[0])
         trained = newest_adapters(Path(config.outputs_dir), best)
         drawn = write_report(asked[0], best, trained, folder)
         if config.format == "text":
@@ -67,24 +67,24 @@ def run(cfg: DictConfig, asked: Sequence[Path]) -> None:
             chosen = [best.chosen_source.key, best.chosen_target.key]
             shown = adapters[0].provenance["keys"] if adapters else chosen
             elsewhere = other_adapters(Path(config.outputs_dir), shown)
-            print_summary(best, adapters, here / PAGE, len(drawn.names), elsewhere=elsewhere)
+            print_summary(best, adapters, shown_folder / PAGE, len(drawn.names), elsewhere=elsewhere)
     if config.format == "json":
-        _print_to_pipe(said)
+        _print_to_pipe(printed)
     _stop_at(best.verdict, config.fail_on)
 
 
 def _stop_at(verdict: Verdict, fail_on: str | None) -> None:
-    """Raise where a pipeline is not to go on with ``verdict``."""
+    """Raise an error if a pipeline should stop at ``verdict``."""
     refused = {"pivot": ("PIVOT",), "inconclusive": ("PIVOT", "INCONCLUSIVE"), None: ()}[fail_on]
     if verdict.answer in refused:
         raise VerdictRefused(f"{verdict.line}, and fail_on={fail_on} stops here")
 
 
 def _print_to_pipe(text: str) -> None:
-    """Print ``text``; a reader that has seen enough, as ``head``, is no error."""
+    """Print ``text``; it is no error if the reader stops reading early, as ``head`` does."""
     try:
         print(text, flush=True)
-    except BrokenPipeError:  # nothing more can be written there, also not when Python exits
+    except BrokenPipeError:  # else Python would fail again when it flushes stdout at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -96,7 +96,7 @@ def write_comparison(compared: Sequence[Compared], folder: Path) -> None:
     """
     drawn, svg = Drawn(), dict[str, bytes]()
     with _writing(folder):
-        (folder / TABLE).write_bytes(results_csv((one.name, one.results) for one in compared).encode())
+        (folder / TABLE).write_bytes(results_csv((item.name, item.results) for item in compared).encode())
         for kind, data in drawn.draw("comparison", partial(comparison_figure, compared)).items():
             (folder / "figures" / f"comparison.{kind}").write_bytes(data)
             svg |= {"comparison": data} if kind == "svg" else {}
@@ -119,13 +119,13 @@ def _writing(folder: Path) -> Iterator[None]:
 def write_report(
     analysis: Path, results: Analysis, trained: Sequence[tuple[Path, AdapterResults]], folder: Path
 ) -> Drawn:
-    """Write ``report.html``, ``FINDINGS.md``, ``results.*`` and ``figures/``; says which figures were drawn.
+    """Write ``report.html``, ``FINDINGS.md``, ``results.*`` and ``figures/``; return the figures that were drawn.
 
     Args:
         analysis: folder of the analysis.
-        results: what it found.
-        trained: adapters, each with its folder, where its previews may lie.
-        folder: where the report goes.
+        results: its results.
+        trained: adapters, each with its folder, which may hold its previews.
+        folder: to write the report to.
 
     Raises:
         ForesightError: the arrays cannot be read, or ``folder`` cannot be written to.
@@ -135,7 +135,7 @@ def write_report(
         arrays = load_arrays(analysis / ARRAYS)
     else:
         log.warning("warning: %s has no %s, so figures that need it are left out", analysis, ARRAYS)
-    adapters = [found for _, found in trained]
+    adapters = [adapter for _, adapter in trained]
     drawn, svg = Drawn(), {}
     with _writing(folder):
         (folder / RESULTS).write_bytes((analysis / RESULTS).read_bytes())
@@ -158,9 +158,9 @@ def _warn_of_boxes(drawn: Drawn) -> None:
 
 
 def _previews(trained: Sequence[tuple[Path, AdapterResults]]) -> dict[str, bytes]:
-    """What each adapter's predictions look like, WebP, by its name; those that cannot be read are left out."""
+    """Return the previews of each adapter's predictions as WebP, by its name; unreadable files are left out."""
     decoded = {}
-    names = [one.label for one in named([results for _, results in trained])]
+    names = [adapter.label for adapter in named([results for _, results in trained])]
     for name, (folder, _) in zip(names, trained, strict=True):
         path = folder / PREVIEWS
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""What earlier runs left under the outputs folder: analyses, and the adapters trained for them."""
+"""Earlier runs under the outputs folder: analyses, and the adapters trained for them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ log = logging.getLogger(__name__)
 
 RESULTS, TABLE = "results.yaml", "results.csv"
 SWEEP = "multirun.yaml"
-"""What Hydra leaves in the folder of a sweep."""
+"""File that Hydra writes into the folder of a sweep."""
 KINDS = {"analyze": "Analysis", "adapt": "AdapterResults"}
-"""What the results of each stage are."""
+"""Kind of the results of each stage."""
 MOST_PAIRS = 5
-"""Pairs with other adapters that are named; of more, their number."""
+"""At most this many pairs with other adapters are listed; the rest are only counted."""
 
 
 def asked_for(config: ReportConfig) -> list[Path]:
-    """The folders of the analyses that ``foresight report`` is to be about.
+    """Return the folders of the analyses for ``foresight report``.
 
     Raises:
-        ForesightError: there is none.
+        ForesightError: no analysis.
     """
     if config.run is not None:
         return [analysis_in(Path(config.run))]
@@ -36,26 +36,26 @@ def asked_for(config: ReportConfig) -> list[Path]:
 
 
 def newest_analysis(outputs: Path) -> Path:
-    """The folder of the newest analysis under ``outputs``.
+    """Return the folder of the newest analysis under ``outputs``.
 
     Raises:
-        ForesightError: there is none.
+        ForesightError: no analysis.
     """
-    found = next(_of_kind("Analysis", outputs / "analyze"), None)
-    if found is None:
+    path = next(_of_kind("Analysis", outputs / "analyze"), None)
+    if path is None:
         raise ForesightError(f"no analysis under {outputs}: run foresight analyze first")
-    return found.parent
+    return path.parent
 
 
 def newest(outputs_dir: str | Path = "outputs", stage: str = "analyze") -> Path:
-    """The folder of the newest run of a stage, jobs of sweeps among them, by when its results were written.
+    """Return the folder of the newest run of a stage, by when its results were written; jobs of sweeps count too.
 
     Args:
-        outputs_dir: where the runs are.
+        outputs_dir: folder of the runs.
         stage: ``analyze``; ``adapt``, for a folder that `load_adapter` takes; or ``report``.
 
     Raises:
-        ForesightError: there is none.
+        ForesightError: no run of that stage.
         ValueError: another stage.
     """
     outputs = Path(outputs_dir)
@@ -71,10 +71,10 @@ def newest(outputs_dir: str | Path = "outputs", stage: str = "analyze") -> Path:
 
 
 def newest_analyses(outputs: Path) -> list[Path]:
-    """The folder of the newest analysis under ``outputs``; all of its sweep, where it was made in one.
+    """Return the folder of the newest analysis under ``outputs``; for a job of a sweep, all its jobs.
 
     Raises:
-        ForesightError: there is none.
+        ForesightError: no analysis.
     """
     newest = newest_analysis(outputs)
     sweep = newest.parent
@@ -82,7 +82,7 @@ def newest_analyses(outputs: Path) -> list[Path]:
 
 
 def analysis_of(outputs: Path, keys: Sequence[str]) -> Path | None:
-    """The folder of the newest analysis under ``outputs`` that measured the latents named by ``keys``, if any."""
+    """Return the folder of the newest analysis under ``outputs`` of the latents with these ``keys``, or None."""
     for path in _of_kind("Analysis", outputs / "analyze"):
         try:
             results: Analysis = load_results(path)
@@ -94,27 +94,27 @@ def analysis_of(outputs: Path, keys: Sequence[str]) -> Path | None:
 
 
 def analyses_under(folder: Path) -> list[Path]:
-    """The analyses in ``folder`` itself, or anywhere under it, in the order of their names.
+    """Return the analyses in ``folder`` itself, or anywhere under it, in the order of their names.
 
     Raises:
-        ForesightError: there is none.
+        ForesightError: no analysis.
     """
     if (folder / RESULTS).is_file():
         return [analysis_in(folder)]
-    found = sorted((path.parent for path in _of_kind("Analysis", folder)), key=_by_number)
-    if not found:
+    folders = sorted((path.parent for path in _of_kind("Analysis", folder)), key=_by_number)
+    if not folders:
         raise ForesightError(f"runs: no analysis in {folder}. Give folders that foresight analyze wrote")
-    return found
+    return folders
 
 
 def _by_number(folder: Path) -> tuple[str, int, str]:
-    """Jobs of a sweep by number: 10 comes after 9."""
+    """Return a sort key that orders the jobs of a sweep by number: 10 comes after 9."""
     name = folder.name
     return (str(folder.parent), int(name) if name.isdecimal() else -1, name)
 
 
 def analysis_in(folder: Path) -> Path:
-    """``folder``, once it is known to hold an analysis.
+    """Check that ``folder`` holds an analysis, and return it.
 
     Raises:
         ForesightError: it does not.
@@ -133,10 +133,10 @@ def analysis_in(folder: Path) -> Path:
 
 
 def newest_adapters(outputs: Path, results: Analysis) -> list[tuple[Path, AdapterResults]]:
-    """The newest results of each adapter and its settings, all between the same two spaces; with their folders.
+    """Return the newest results for each adapter and settings, all between the same two spaces; with their folders.
 
-    They are of the chosen pair of ``results``; where none was trained for that one, of the pair of the newest adapter
-    from a source, or from a target if there is no such.
+    They are for the chosen pair of ``results``. If no adapter was trained for it, they are for the pair of the newest
+    adapter from a source; without one, from a target.
     """
     keys = {space.key for space in results.spaces}
     sources = {space.key for space in results.spaces if space.side == "source"}
@@ -154,18 +154,18 @@ def newest_adapters(outputs: Path, results: Analysis) -> list[tuple[Path, Adapte
 
 
 def other_adapters(outputs: Path, shown: Sequence[str]) -> list[str]:
-    """For each pair other than that of the keys ``shown``, the newest first: how many adapters it has, and where."""
+    """Return a line for each pair other than that of the keys ``shown``, newest first, on its adapters."""
     pairs: dict[tuple[str, ...], list[tuple[Path, AdapterResults]]] = {}
     for folder, trained in _trained(outputs):
         if (pair := _pair_of(trained)) != tuple(shown):
             pairs.setdefault(pair, []).append((folder, trained))
     lines = []
-    for found in list(pairs.values())[:MOST_PAIRS]:
-        folder, newest = found[0]
-        places = {path.parent if (path.parent / SWEEP).is_file() else path for path, _ in found}
+    for adapters in list(pairs.values())[:MOST_PAIRS]:
+        folder, newest = adapters[0]
+        places = {path.parent if (path.parent / SWEEP).is_file() else path for path, _ in adapters}
         place = folder.parent if (folder.parent / SWEEP).is_file() else folder
         where = f"{place}" if len(places) == 1 else f"the newest in {place}"
-        lines.append(f"{len(found)} for {newest.source} -> {newest.target} ({where})")
+        lines.append(f"{len(adapters)} for {newest.source} -> {newest.target} ({where})")
     if len(pairs) > MOST_PAIRS:
         more = len(pairs) - MOST_PAIRS
         lines.append(f"and of {more} more pair{'s' if more > 1 else ''}, in {outputs / 'adapt'}")
@@ -173,7 +173,7 @@ def other_adapters(outputs: Path, shown: Sequence[str]) -> list[str]:
 
 
 def _trained(outputs: Path, *, warn: bool = False) -> Iterator[tuple[Path, AdapterResults]]:
-    """Every adapter under ``outputs`` with its folder, the newest first; of those that cannot be read, a warning."""
+    """Yield every adapter under ``outputs`` with its folder, newest first; warn of those that cannot be read."""
     for path in _of_kind("AdapterResults", outputs / "adapt"):
         try:
             yield path.parent, load_results(path)
@@ -187,18 +187,18 @@ def _pair_of(adapter: AdapterResults) -> tuple[str, ...]:
 
 
 def _of_kind(kind: str, folder: Path) -> Iterator[Path]:
-    """``results.yaml`` of a kind anywhere under ``folder``, newest first."""
+    """Find every ``results.yaml`` of a kind anywhere under ``folder``, newest first."""
     return (path for path in _newest_first(folder, RESULTS) if _is_kind(kind, path))
 
 
 def _newest_first(folder: Path, name: str) -> list[Path]:
-    """The files of that name anywhere under ``folder``; names of folders tell no order, since sweeps are apart."""
+    """Return the files of that name anywhere under ``folder``, newest first by their time, since names do not order."""
     paths = (path for path in folder.rglob(name) if path.is_file())
     return sorted(paths, key=lambda path: (-path.stat().st_mtime_ns, str(path)))
 
 
 def _is_kind(kind: str, path: Path) -> bool:
-    """The first lines tell, so that a folder of many large results is looked through quickly."""
+    """Check the kind in the first lines only, so that a folder of many large results is searched quickly."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             return f"kind: {kind}" in (line.strip() for line, _ in zip(file, range(5), strict=False))

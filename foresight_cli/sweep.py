@@ -1,4 +1,4 @@
-"""What ``foresight adapt -m`` ends with: all its adapters in one table and one figure, and which one to take."""
+"""The end of ``foresight adapt -m``: one table and one figure of all its adapters, and advice on which to take."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REFUSED = "refused.txt"
-"""In the folder of a job that could not be done: why. The others go on."""
+"""File in the folder of a job that failed: its reason. The other jobs continue."""
 
 
 Job = tuple[list[str], AdapterResults]
-"""What was typed after ``foresight adapt``, and what came of it."""
+"""The words typed after ``foresight adapt``, and the results."""
 
 WIDE, NARROW = 120, 90
-"""Columns of a terminal: with fewer, intervals stand below their numbers; with fewer still, one is only in the file."""
+"""Columns of a terminal: under ``WIDE``, intervals go below the numbers; under ``NARROW``, one is only in the file."""
 
 
 class SweepEnd(Callback):  # type: ignore[misc]
-    """Hydra calls it; ``conf/adapt.yaml`` names it."""
+    """A callback that Hydra calls; ``conf/adapt.yaml`` names it."""
 
     def on_job_start(self, config: Any, **kwargs: Any) -> None:
-        """A folder that is used again forgets why its job was refused."""
+        """Delete the reason of an earlier refusal in a folder that is used again."""
         (Path(config.hydra.runtime.output_dir) / REFUSED).unlink(missing_ok=True)
 
     def on_job_end(self, config: Any, job_return: JobReturn, **kwargs: Any) -> None:
-        """A job of a sweep that broke down shows its traceback and counts as refused.
+        """Print the traceback of a job of a sweep that failed, and count it as refused.
 
-        Left to Hydra, it would end the sweep before the table: one adapter that does not fit in memory would hide all.
+        Hydra itself would end the sweep before the table: one adapter that does not fit in memory would hide all.
         """
         if config.hydra.mode != RunMode.MULTIRUN or job_return.status != JobStatus.FAILED:
             return
@@ -56,15 +56,15 @@ class SweepEnd(Callback):  # type: ignore[misc]
             job_return.return_value  # noqa: B018  (it raises what the job raised)
         except Exception as error:
             folder = Path(config.hydra.runtime.output_dir)
-            log.exception("%s broke down", folder.name)
+            log.exception("%s failed", folder.name)
             write_atomic(folder / REFUSED, f"{type(error).__name__}: {error}".splitlines()[0].encode())
         job_return.status, job_return.return_value = JobStatus.COMPLETED, math.nan
 
     def on_multirun_end(self, config: Any, **kwargs: Any) -> None:
-        """Print the table, and write ``sweep.md`` and ``sweep.png`` beside the jobs' folders.
+        """Print the table, and write ``sweep.md`` and ``sweep.png`` next to the jobs' folders.
 
         Raises:
-            SystemExit: some job was refused; with status 1.
+            SystemExit: a job was refused; the status is 1.
         """
         folder = Path(config.hydra.sweep.dir).absolute()
         summarise(folder)
@@ -76,7 +76,7 @@ class SweepEnd(Callback):  # type: ignore[misc]
 
 
 def summarise(folder: Path) -> None:
-    """Table, figure and advice for each pair of spaces of the sweep in ``folder``; nothing where no job was done."""
+    """Print and write table, figure and advice for each pair of spaces of a sweep; nothing if no job has finished."""
     from rich.console import Console
 
     from foresight_cli.reporting.adapter_advice import decide
@@ -99,7 +99,7 @@ def summarise(folder: Path) -> None:
         bars = ["|" + "---|" * len(HEADER)]
         lines += [f"## {pair.title}", "", _row(HEADER), *bars, *map(_row, rows), "", advice.text, ""]
         if pair.repeated:
-            again = f"{pair.repeated} of its jobs asked for the same as another, and have no row."
+            again = f"{pair.repeated} of its jobs had the same settings as another, and have no row."
             console.print(again, soft_wrap=True, highlight=False)
             lines += [again, ""]
         if advice.untrained:
@@ -122,7 +122,7 @@ def summarise(folder: Path) -> None:
 
 
 def _table(title: str, rows: list[tuple[str, ...]], width: int) -> Table:
-    """For a terminal ``width`` wide; intervals go below their numbers where they do not fit, and numbers stay whole."""
+    """Return a table for a terminal ``width`` wide; intervals that do not fit go below their numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -131,9 +131,9 @@ def _table(title: str, rows: list[tuple[str, ...]], width: int) -> Table:
     if width < WIDE:
         rows = [(row[0], *(re.sub(r" (\(|±|validation|attribute)", r"\n\1", cell) for cell in row[1:])) for row in rows]
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, padding=(0, 1, 0, 0))
-    for place, column in enumerate(rows[0]):
-        justify: Literal["left", "right"] = "right" if place == 1 else "left"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=0 < place < 5)
+    for position, column in enumerate(rows[0]):
+        justify: Literal["left", "right"] = "right" if position == 1 else "left"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=0 < position < 5)
     for row in rows[1:]:
         table.add_row(*row)
     return table
@@ -148,10 +148,10 @@ class SweptPair:
     """The adapters of a sweep between the same two spaces: R2 can only be compared on the same target.
 
     Attributes:
-        title: the pair; with the words that tell it from another of the same name.
-        adapters: in the order of the jobs; of jobs that asked for the same, the first.
-        typed: the words after ``foresight adapt`` of its first job.
-        repeated: jobs that asked for the same as another.
+        title: the pair, with the words that distinguish it from another of the same name.
+        adapters: in the order of the jobs; of jobs with the same settings, the first.
+        typed: words typed after ``foresight adapt`` for its first job.
+        repeated: number of jobs with the same settings as another.
     """
 
     title: str
@@ -161,44 +161,44 @@ class SweptPair:
 
 
 def _pairs(jobs: Sequence[Job]) -> list[SweptPair]:
-    """The pairs of the sweep in the order of its jobs."""
+    """Return the pairs of the sweep in the order of its jobs."""
     from foresight_cli.reporting.adapter_advice import by_pair
     from foresight_cli.reporting.adapter_names import Sized, named
 
     typed = {id(results): words for words, results in jobs}
     common = set.intersection(*(set(words) for words, _ in jobs))
     pairs = []
-    for found in by_pair([Sized("", results) for _, results in jobs]):
-        words = [typed[id(one.results)] for one in found]
-        own = named([one.results for one in found])
+    for swept in by_pair([Sized("", results) for _, results in jobs]):
+        words = [typed[id(item.results)] for item in swept]
+        own = named([item.results for item in swept])
         shared = set.intersection(*map(set, words))
         adapters: dict[str, Sized] = {}
-        for one, its in zip(own, words, strict=True):
-            more = [word for word in its if word not in shared and not _in_name(word)]
-            name, row = (" ".join([text, *([shell_line(more)] if more else [])]) for text in (one.name, one.row))
-            adapters.setdefault(name, Sized(name, one.results, row))
-        first = found[0].results
+        for item, job_words in zip(own, words, strict=True):
+            more = [word for word in job_words if word not in shared and not _in_name(word)]
+            name, row = (" ".join([text, *([shell_line(more)] if more else [])]) for text in (item.name, item.row))
+            adapters.setdefault(name, Sized(name, item.results, row))
+        first = swept[0].results
         telling = [word for word in words[0] if word in shared - common and not _in_name(word)]
-        pairs.append((f"{first.source} to {first.target}", telling, list(adapters.values()), words[0], len(found)))
+        pairs.append((f"{first.source} to {first.target}", telling, list(adapters.values()), words[0], len(swept)))
     titles = [title for title, *_ in pairs]
     return [
         SweptPair(
             title if titles.count(title) == 1 else f"{title} ({' '.join(telling)})",
             adapters,
-            its,
+            job_words,
             asked - len(adapters),
         )
-        for title, telling, adapters, its, asked in pairs
+        for title, telling, adapters, job_words, asked in pairs
     ]
 
 
 def _in_name(word: str) -> bool:
-    """Whether a word is about the adapter, whose name has it already."""
+    """Check whether a word is about the adapter, so that its name contains it already."""
     return re.match(r"[+~]*(adapter[=.]|seed=|split=)", word) is not None
 
 
 def _least_kept(pair: SweptPair) -> float:
-    """The share of each attribute that an adapter must keep: as the newest analysis of the pair has it."""
+    """Return the share of each attribute that an adapter must keep, as set in the newest analysis of the pair."""
     from foresight_cli.reporting.adapter_advice import least_kept
     from foresight_cli.runs import RESULTS, analysis_of
 
@@ -207,34 +207,34 @@ def _least_kept(pair: SweptPair) -> float:
 
 
 def _across(pairs: Sequence[SweptPair]) -> list[str]:
-    """For each target that several sources were bridged to, which of them does best on the validation rows."""
+    """Return a line for each target with several sources: the best source on the validation rows."""
     from foresight_cli.reporting.adapter_advice import best_of, standard_error
     from foresight_cli.reporting.numbers import fixed
 
-    def source(one: Sized) -> str:
-        return f"{one.results.source} {fixed(one.results.r2_validation.value)}"
+    def source(item: Sized) -> str:
+        return f"{item.results.source} {fixed(item.results.r2_validation.value)}"
 
     targets: dict[str, list[Sized]] = {}
     for pair in pairs:
         targets.setdefault(pair.adapters[0].pair[-1], []).append(best_of(pair.adapters))
     lines = []
-    for found in targets.values():
-        if len(found) < 2:
+    for sized in targets.values():
+        if len(sized) < 2:
             continue
-        first, *others = sorted(found, key=lambda one: -one.results.r2_validation.value)
+        first, *others = sorted(sized, key=lambda item: -item.results.r2_validation.value)
         best, error = first.results.r2_validation.value, standard_error(first)
-        near = sum(one.results.r2_validation.value >= best - error for one in others)
+        near = sum(item.results.r2_validation.value >= best - error for item in others)
         rest = ", ".join(map(source, others[:4])) + (f" and {len(others) - 4} more" if len(others) > 4 else "")
         tie = f" Within one standard error of it: {near} of the others." if near else ""
         lines.append(
-            f"Of {len(found)} sources for {first.results.target}, the best validation R² is of {first.results.source}: "
+            f"Of {len(sized)} sources for {first.results.target}, {first.results.source} has the best validation R²: "
             f"{fixed(best)} ± {fixed(error)}, by {first.name} ({rest}).{tie}"
         )
     return lines
 
 
 def _jobs(folder: Path) -> Iterator[Job]:
-    """What was typed for each job that is done, and its results, in the order of the jobs."""
+    """Yield the words typed for each finished job, and its results, in the order of the jobs."""
     import yaml
 
     from foresight_cli.suggest.words import words_of
@@ -243,8 +243,8 @@ def _jobs(folder: Path) -> Iterator[Job]:
     for place in sorted(places, key=lambda path: (len(path.name.partition("_")[0]), path.name)):
         try:
             results: AdapterResults = load_results(place / "results.yaml")
-            said = yaml.safe_load((place / ".hydra/overrides.yaml").read_text(encoding="utf-8"))
+            overrides = yaml.safe_load((place / ".hydra/overrides.yaml").read_text(encoding="utf-8"))
         except (ForesightError, OSError, yaml.YAMLError) as error:
             log.warning("warning: left out of the table: %s", error)
             continue
-        yield words_of("adapt", said), results
+        yield words_of("adapt", overrides), results

@@ -13,12 +13,12 @@ example = SimpleNamespace(**run_path(str(Path(__file__).parent / "reporting/exam
 
 def trained(validation, best, **adapter):
     seeds = [SeedScore(i, 0.1, validation, 0.1, 20, epoch) for i, epoch in enumerate(best)]
-    found = dataclasses.replace(example.adapter("mlp"), seeds=seeds, r2_validation=Estimate.of(validation, 0.01))
-    return dataclasses.replace(found, settings={**found.settings, "adapter": adapter})
+    results = dataclasses.replace(example.adapter("mlp"), seeds=seeds, r2_validation=Estimate.of(validation, 0.01))
+    return dataclasses.replace(results, settings={**results.settings, "adapter": adapter})
 
 
 @pytest.mark.parametrize(
-    ("results", "said"),
+    ("results", "advice"),
     [
         (trained(0.5, [9, 12], lr=1e-3, epochs=20), None),
         (
@@ -27,17 +27,17 @@ def trained(validation, best, **adapter):
         ),
         (
             trained(-143990.4, [1, 20], lr=1.0, epochs=20),
-            "R2 -1.44e+05 on the validation rows is worse than their mean: nothing was learned that carries over. "
+            "R2 -1.44e+05 on the validation rows is worse than their mean: what was learned does not generalise. "
             "Try adapter.lr=0.1, more rows, or adapter=linear",
         ),
         (trained(-0.5, [0]), None),  # a closed form has neither rate nor epochs
     ],
 )
-def test_what_to_change_in_training(results, said):
-    assert training_advice(results) == said
+def test_advice_on_training(results, advice):
+    assert training_advice(results) == advice
 
 
-def test_what_is_kept_of_each_attribute_is_a_share_or_the_bound_that_kept_it_from_being_judged(caplog):
+def test_each_attribute_has_the_share_kept_or_the_reason_why_it_is_not_judged(caplog):
     attributes = [
         Attribute("x", 0.4, 0.92, 0.22, Estimate(0.239, 0.19, 0.281), 0.9),
         Attribute("size", 0.9, 0.66, 0.85, Estimate(1.29, 0.97, 1.67), 0.6),

@@ -1,4 +1,4 @@
-"""``foresight cache ls`` and ``foresight cache verify``."""
+"""Tests of ``foresight cache ls`` and ``foresight cache verify``."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def the_entry() -> Path:
 
 def on_a_terminal(folder: Path, columns: int, *words: str) -> list[str]:
     """Return the lines that ``foresight`` prints on a terminal with the given number of columns."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    our_end, their_end = pty.openpty()
+    fcntl.ioctl(their_end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     env = {key: value for key, value in user_env(TERM="xterm").items() if key != "COLUMNS"}
     command = [sys.executable, "-m", "foresight_cli", *words]
-    with subprocess.Popen(command, cwd=folder, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
+    with subprocess.Popen(command, cwd=folder, env=env, stdin=their_end, stdout=their_end, stderr=their_end) as process:
+        os.close(their_end)
         shown = b""
         try:
-            while data := os.read(ours, 4096):
+            while data := os.read(our_end, 4096):
                 shown += data
         except OSError:  # the other end is closed
             pass
-    os.close(ours)
+    os.close(our_end)
     assert process.returncode == 0, shown
     return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()
 
@@ -56,14 +56,14 @@ def test_cache_before_anything_is_extracted(run):
     assert (result.exit_code, result.stderr) == (
         1,
         "foresight cache: no cache at outputs/cache: run foresight extract first, "
-        "or say where it is with cache_dir=DIR\n",
+        "or give its folder with cache_dir=DIR\n",
     )
 
 
 # --- ls
 
 
-def test_ls_in_a_pipe_tells_full_paths_and_the_total(run):
+def test_ls_in_a_pipe_prints_full_paths_and_the_total(run):
     run("extract", *PIXELS, "pooling=all")
     head, *lines, total = run("cache", "ls").stdout.splitlines()
     assert head.split() == [
@@ -165,7 +165,7 @@ def test_verify_names_the_shard_with_a_flipped_bit_until_it_is_redone(run):
             f"{entry}: shard 2 is missing: its bytes had changed on the disk, and it was set aside. "
             f"Type: {EXTRACT} rows_per_shard=4\n"
         )
-        assert result.stderr == "foresight cache: 1 of 1 entries are damaged: the lines above say what to type\n"
+        assert result.stderr == "foresight cache: 1 of 1 entries are damaged: see the lines above for what to type\n"
     assert "pixels: shard 2 committed, 16 of 16 " in run(*f"{EXTRACT} rows_per_shard=4".split()[1:]).stdout
     result = run("cache", "verify")
     assert (result.exit_code, result.stdout) == (0, f"{entry}: whole\n")
@@ -183,7 +183,7 @@ def test_verify_cannot_name_a_command_for_pictures_of_an_unknown_folder(run, tmp
     command = "foresight extract model=pixels layer=final pooling=channel_mean data=imagefolder data.path=p"
     assert run("cache", "verify").stdout == f"{missing} Type: {command}\n"
     (entry / ".corrupt-manifest.json").unlink()
-    assert run("cache", "verify").stdout == f"{missing} Type the same extract again\n"
+    assert run("cache", "verify").stdout == f"{missing} Run the same extract again\n"
 
 
 def test_verify_of_an_entry_being_filled(run):
@@ -210,8 +210,8 @@ def test_verify_continues_after_a_recipe_that_cannot_be_read(run):
     assert second == f"{flat}: whole"
     (mean / "recipe.json").write_text('{"format": 2}')
     result = run("cache", "verify")
-    says = "not checked: of format 2; this foresight reads format 1"
-    assert (result.exit_code, result.stdout) == (0, f"{mean}: {says}\n{flat}: whole\n")
+    reason = "not checked: of format 2; this foresight reads format 1"
+    assert (result.exit_code, result.stdout) == (0, f"{mean}: {reason}\n{flat}: whole\n")
 
 
 def test_verify_names_every_fault_of_an_entry(run):
@@ -234,4 +234,4 @@ def test_verify_names_every_fault_of_an_entry(run):
 def test_a_folder_that_is_not_a_cache_is_not_called_whole(run, tmp_path):
     (tmp_path / "nowhere").mkdir()
     done = run("cache", "verify", "cache_dir=nowhere")
-    assert done.output == "nowhere: there are no entries to check\n"
+    assert done.output == "nowhere: no entries to check\n"

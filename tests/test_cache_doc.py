@@ -1,4 +1,4 @@
-"""docs/cache.md against the files that are written: it names exactly the fields that exist."""
+"""Tests that docs/cache.md names exactly the fields of the files that are written."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def latent_file(tmp_path) -> str:
 
 @pytest.fixture
 def two_templates(tmp_path) -> str:
-    """A checkpoint with different chat templates of tokenizer and processor, and a token before every text."""
+    """Return a checkpoint with different chat templates of tokenizer and processor, and a token before every text."""
     folder = Path(shutil.copytree(TINY / "qwen25vl", tmp_path / "two", ignore=shutil.ignore_patterns("*.safetensors")))
     template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
     (folder / "tokenizer.json").unlink()
@@ -95,7 +95,7 @@ def _hub(monkeypatch):
 
 @pytest.fixture
 def unscaled(tmp_path) -> str:
-    """The config of an autoencoder whose pipeline does not read its scaling_factor."""
+    """Return the config of an autoencoder whose pipeline does not read its scaling_factor."""
     statistics = {"latent_channels": 16, "latents_mean": [0.0] * 16, "latents_std": [1.0] * 16}
     (tmp_path / "glm").mkdir()
     (tmp_path / "glm/config.json").write_text(json.dumps({"_class_name": "AutoencoderKL", **statistics}))

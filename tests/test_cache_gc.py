@@ -1,4 +1,4 @@
-"""``foresight cache gc``: leftovers that it lists and deletes, and entries that it deletes only by name."""
+"""Tests of ``foresight cache gc``: it deletes leftovers, and complete entries only if they are named."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEPT: list[Path] = []
 
 @pytest.fixture
 def cache(run, tmp_path_factory) -> Path:
-    """A cache of two complete entries, extracted once for all tests."""
+    """Return a cache of two complete entries, extracted once for all tests."""
     if KEPT:
         shutil.copytree(KEPT[0], "outputs/cache")
     else:
@@ -48,7 +48,7 @@ def size(folder: Path) -> float:
 
 def test_a_whole_cache(cache, run):
     before = files(cache)
-    message = "nothing to delete. Complete entries go only by name: keys=[ab12] or older_than=30d\n"
+    message = "nothing to delete. To delete complete entries, name them: keys=[ab12] or older_than=30d\n"
     assert run("cache", "gc").stdout == message
     assert run("cache", "gc", "--yes").stdout == "deleted 0 things, 0 bytes\n"
     assert files(cache) == before
@@ -69,7 +69,7 @@ def test_it_lists_first_and_deletes_with_yes(cache, run):
     listed = run("cache", "gc")
     assert (listed.exit_code, listed.stdout.splitlines()) == (
         0,
-        [*lines, f"2 things, {total:.1f} kB could go. Add --yes to delete"],
+        [*lines, f"2 things, {total:.1f} kB can be deleted. Add --yes to delete"],
     )
     assert files(cache) == before
     deleted = run("cache", "gc", "--yes")
@@ -82,7 +82,7 @@ def test_complete_entries_go_by_key(cache, run):
     mean, flat = sorted(cache.glob("*/*/*/*"))
     words = ("cache", "gc", f"keys=[{flat.name[:4].upper()}]")
     line = f"{flat}: {size(flat):.1f} kB, complete, written less than a day ago"
-    assert run(*words).stdout == f"{line}\n1 thing, {size(flat):.1f} kB could go. Add --yes to delete\n"
+    assert run(*words).stdout == f"{line}\n1 thing, {size(flat):.1f} kB can be deleted. Add --yes to delete\n"
     assert run(*words, "--yes").stdout == f"deleted {line}\ndeleted 1 thing, {line.split()[1]} kB\n"
     assert list(cache.glob("*/*/*/*")) == [mean]
     result = run(*words)
@@ -101,7 +101,7 @@ def test_complete_entries_go_by_age(cache, run):
     for age in ("4d", "96h"):
         assert run("cache", "gc", f"older_than={age}").stdout.splitlines() == [
             f"{flat}: {size(flat):.1f} kB, complete, written 5 days ago",
-            f"1 thing, {size(flat):.1f} kB could go. Add --yes to delete",
+            f"1 thing, {size(flat):.1f} kB can be deleted. Add --yes to delete",
         ]
     assert run("cache", "gc", "older_than=6d").stdout == "nothing to delete\n"
     assert run("cache", "gc", "older_than=4d", "--yes").exit_code == 0
@@ -125,7 +125,7 @@ def test_keys_reach_the_stage_as_they_were_typed(keys):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (
             "keys=[ab1]",
@@ -135,19 +135,19 @@ def test_keys_reach_the_stage_as_they_were_typed(keys):
             "keys=[abcg]",
             "keys=[abcg]: give the first 4 to 16 hexadecimal digits of a key. To see them: foresight cache ls",
         ),
-        ("keys=abcd", "keys=abcd: it must be a list, as keys=[ab12,cd34]"),
-        ("keys=", "keys=None: it must be a list, as keys=[ab12,cd34]"),
-        ("older_than=30", "older_than=30: write days or hours, as 30d or 12h"),
-        ("older_than=-3d", "older_than=-3d: write days or hours, as 30d or 12h"),
-        ("older_than=1w", "older_than=1w: write days or hours, as 30d or 12h"),
+        ("keys=abcd", "keys=abcd: give a list, for example keys=[ab12,cd34]"),
+        ("keys=", "keys=None: give a list, for example keys=[ab12,cd34]"),
+        ("older_than=30", "older_than=30: give days or hours, for example 30d or 12h"),
+        ("older_than=-3d", "older_than=-3d: give days or hours, for example 30d or 12h"),
+        ("older_than=1w", "older_than=1w: give days or hours, for example 30d or 12h"),
     ],
 )
-def test_a_selection_that_cannot_be_read(words, says):
+def test_a_selection_that_cannot_be_read(words, message):
     key, _, value = words.partition("=")
     plain = {"action": "gc", "cache_dir": "outputs/cache", "keys": [], "older_than": None}
     with pytest.raises(UsageError) as caught:
         run_stage(OmegaConf.create({**plain, key: yaml.safe_load(value)}))
-    assert str(caught.value) == says
+    assert str(caught.value) == message
 
 
 FILLING = """

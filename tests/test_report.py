@@ -12,7 +12,7 @@ example = SimpleNamespace(**run_path(str(Path(__file__).parent / "reporting" / "
 
 
 def analysis(folder, results=None, arrays=None, at=None):
-    """An analysis in ``folder``, last changed ``at`` seconds."""
+    """Write an analysis into ``folder``, last changed at ``at`` seconds."""
     path = Path(folder)
     path.mkdir(parents=True)
     save_results(results or example.bare()[0], path / "results.yaml")
@@ -22,10 +22,10 @@ def analysis(folder, results=None, arrays=None, at=None):
     return path
 
 
-def adapter(folder, found, at):
+def adapter(folder, results, at):
     path = Path(folder)
     path.mkdir(parents=True)
-    save_results(found, path / "results.yaml")
+    save_results(results, path / "results.yaml")
     os.utime(path / "results.yaml", (at, at))
 
 
@@ -106,14 +106,14 @@ def test_adapters_of_the_chosen_pair_are_shown_the_newest_of_each(run):
     assert shown == ["0.222", "0.444"]
 
 
-def test_adapters_of_another_pair_where_there_is_none_of_the_chosen_one(run):
+def test_adapters_of_another_pair_if_the_chosen_one_has_none(run):
     folder = analysis("outputs/analyze/a")
     results = load_results(folder / "results.yaml")
     other = [results.chosen_target.key, results.chosen_source.key]  # the way back, of the same latents
     for number, (r2, hidden) in enumerate([(0.333, 64), (0.444, 256)]):
         settings = {"adapter": {"name": "mlp", "hidden": hidden}}
-        found = dataclasses.replace(example.adapter(r2=r2, keys=other), settings=settings)
-        adapter(f"outputs/adapt/{number}", found, 1000 + number)
+        trained = dataclasses.replace(example.adapter(r2=r2, keys=other), settings=settings)
+        adapter(f"outputs/adapt/{number}", trained, 1000 + number)
     done = run("report", "hydra.run.dir=out")
     assert done.exit_code == 0, done.output
     text = Path("out/FINDINGS.md").read_text(encoding="utf-8")
@@ -132,8 +132,8 @@ def test_without_arrays_the_rest_is_reported(run):
     (folder / "figures.safetensors").unlink()
     done = run("report", "hydra.run.dir=out")
     assert done.exit_code == 0, done.output
-    said = f"warning: {folder} has no figures.safetensors, so figures that need it are left out\n"
-    assert said in done.output
+    message = f"warning: {folder} has no figures.safetensors, so figures that need it are left out\n"
+    assert message in done.output
     assert files("out") == REPORT
 
 
@@ -146,8 +146,8 @@ def failure(run, *args):
 def test_no_analysis(run):
     assert failure(run) == "foresight report: no analysis under outputs: run foresight analyze first\n"
     Path("outputs/analyze").mkdir(parents=True)
-    said = failure(run, "outputs_dir=outputs/analyze")
-    assert said == "foresight report: no analysis under outputs/analyze: run foresight analyze first\n"
+    message = failure(run, "outputs_dir=outputs/analyze")
+    assert message == "foresight report: no analysis under outputs/analyze: run foresight analyze first\n"
 
 
 def test_run_without_an_analysis(run):
@@ -165,16 +165,16 @@ def test_run_without_an_analysis(run):
 def test_an_analysis_that_is_not_whole(run):
     folder = analysis("outputs/analyze/a")
     (folder / "results.yaml").write_text("schema: 1\nkind: Analysis\n")
-    said = f"foresight report: {folder / 'results.yaml'} is not whole: 'source'\n"
-    assert failure(run) == said
+    message = f"foresight report: {folder / 'results.yaml'} is not whole: 'source'\n"
+    assert failure(run) == message
 
 
 def test_arrays_that_are_not_whole(run):
     folder = analysis("outputs/analyze/a")
     (folder / "figures.safetensors").write_bytes(b"short")
-    said = failure(run)
-    assert f"foresight report: cannot read {folder / 'figures.safetensors'}: " in said
-    assert "Traceback" not in said
+    message = failure(run)
+    assert f"foresight report: cannot read {folder / 'figures.safetensors'}: " in message
+    assert "Traceback" not in message
 
 
 def test_a_folder_that_cannot_be_written(run):

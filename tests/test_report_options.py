@@ -53,10 +53,10 @@ def test_json_alone_on_standard_output(shell, tmp_path):
     analysis(tmp_path / "outputs/analyze/a", judged("PIVOT"))
     done = shell("report", "format=json")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["verdict"]["answer"] == "PIVOT"
-    assert said["pairs"][0]["selection_r2"] is None
-    assert said["pairs"][0]["r2"]["value"] == 0.56
+    printed = json.loads(done.stdout)
+    assert printed["verdict"]["answer"] == "PIVOT"
+    assert printed["pairs"][0]["selection_r2"] is None
+    assert printed["pairs"][0]["r2"]["value"] == 0.56
     assert done.stderr == "report on outputs/analyze/a\n"
 
 
@@ -101,7 +101,7 @@ def test_a_sweep_is_shown_side_by_side(run):
 
 
 @pytest.mark.parametrize(
-    ("args", "status", "said"),
+    ("args", "status", "message"),
     [
         (["runs=[a,nowhere]"], 1, "runs: no analysis in nowhere. Give folders that foresight analyze wrote"),
         (["runs=[]"], 2, "runs=[]: name at least two analyses, or the folder of a sweep"),
@@ -110,8 +110,8 @@ def test_a_sweep_is_shown_side_by_side(run):
         (["fail_on=never"], 2, "fail_on=never: choose one of pivot, inconclusive"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line(run, args, status, said):
+def test_a_usage_error_is_one_line(run, args, status, message):
     analysis("a", judged("PIVOT"))
     done = run("report", *args)
     assert done.exit_code == status
-    assert done.output == f"foresight report: {said}\n"
+    assert done.output == f"foresight report: {message}\n"

@@ -20,9 +20,9 @@ __all__ = ["cached", "made"]
 
 
 def sized(name, parameters, validation, error=0.01, r2=None):
-    found = example.adapter("mlp", r2=validation if r2 is None else r2)
-    own = dataclasses.replace(found.scores[0], parameters=parameters)
-    results = dataclasses.replace(found, scores=[own, *found.scores[1:]], r2_validation=Estimate.of(validation, error))
+    base = example.adapter("mlp", r2=validation if r2 is None else r2)
+    own = dataclasses.replace(base.scores[0], parameters=parameters)
+    results = dataclasses.replace(base, scores=[own, *base.scores[1:]], r2_validation=Estimate.of(validation, error))
     return Sized(name, results)
 
 
@@ -41,16 +41,16 @@ def test_the_table():
 
 
 def test_the_figure_is_the_same_at_every_run():
-    found = [sized("adapter=mlp", 100, 0.50), sized("adapter=query", 9000, 0.505), sized("adapter=linear", 900, 0.4)]
+    items = [sized("adapter=mlp", 100, 0.50), sized("adapter=query", 9000, 0.505), sized("adapter=linear", 900, 0.4)]
     with style():
-        assert encode(sizes_figure(found, decide(found, 0.2))) == encode(sizes_figure(found, decide(found, 0.2)))
+        assert encode(sizes_figure(items, decide(items, 0.2))) == encode(sizes_figure(items, decide(items, 0.2)))
 
 
 def test_the_figure_names_the_first_two_of_a_size_and_marks_the_advised():
-    found = [sized("adapter=mlp source.pooling=flat adapter.lr=0.1", 100, 0.40, r2=0.7), sized("adapter=mlp", 100, 0.3),
+    items = [sized("adapter=mlp source.pooling=flat adapter.lr=0.1", 100, 0.40, r2=0.7), sized("adapter=mlp", 100, 0.3),
              sized("adapter=mlp adapter.lr=1", 100, 0.2), sized("adapter=query", 9000, 0.405, r2=0.5)]  # fmt: skip
     with style():
-        figure = sizes_figure(found, decide(found, 0.2))
+        figure = sizes_figure(items, decide(items, 0.2))
     (panel,) = figure.axes
     assert panel.get_xscale() == "log"
     words = [text.get_text() for text in panel.texts]
@@ -62,16 +62,16 @@ def test_the_figure_names_the_first_two_of_a_size_and_marks_the_advised():
     (circle,) = [line for line in panel.lines if line.get_markersize() == 13]
     assert [*circle.get_xdata(), *circle.get_ydata()] == [100, 0.7]
     bars = [line for line in panel.lines if len(line.get_ydata()) == 2][:4]
-    assert [tuple(bar.get_ydata()) for bar in bars] == [(one.own.r2.low, one.own.r2.high) for one in found]
+    assert [tuple(bar.get_ydata()) for bar in bars] == [(item.own.r2.low, item.own.r2.high) for item in items]
     x = [bar.get_transform().transform((100, 0.5))[0] for bar in bars[:3]]
     assert [round((b - a) * 72 / figure.dpi, 6) for a, b in itertools.pairwise(x)] == [9, 9]  # points apart
 
 
 def test_the_figure_circles_nothing_where_nothing_is_advised():
-    found = [sized("adapter=mlp", 100, 0.60)]
-    advice = decide(found, 0.7)
+    items = [sized("adapter=mlp", 100, 0.60)]
+    advice = decide(items, 0.7)
     with style():
-        figure = sizes_figure(found, advice)
+        figure = sizes_figure(items, advice)
     assert title_of(figure) == advice.text
     assert title_of(figure).startswith("None is worth taking: adapter=mlp (100), the choice on the validation rows, ")
     assert [line for line in figure.axes[0].lines if line.get_markersize() == 13] == []
@@ -100,14 +100,14 @@ def test_a_sweep_ends_in_one_table_and_one_figure(cached, tmp_path):
         "Take adapter=lowrank adapter.rank=46 or less, or raise adapter.max_parameters="
     )
     assert result.output.splitlines()[-1].endswith(f"left out, 0_linear: {refusal}")
-    said = (folder / "sweep.md").read_text()
+    text = (folder / "sweep.md").read_text()
     results = load_results(folder / "1_lowrank/results.yaml")
-    assert f"| lowrank | {results.scores[0].parameters:,} | {results.r2_validation.value:.3f} ± " in said
+    assert f"| lowrank | {results.scores[0].parameters:,} | {results.r2_validation.value:.3f} ± " in text
     decision = (
         f"None is worth taking: adapter=lowrank adapter.max_parameters=12000 ({results.scores[0].parameters:,}), the "
         "choice on the validation rows, keeps "
     )
-    assert decision in said
+    assert decision in text
     assert decision in result.output
     assert (folder / "sweep.png").read_bytes().startswith(b"\x89PNG")
     assert not (folder / "0_linear/adapter.safetensors").exists()
@@ -120,7 +120,7 @@ def test_a_sweep_ends_in_one_table_and_one_figure(cached, tmp_path):
     assert "| linear |" not in (folder / "sweep.md").read_text()
 
 
-def test_a_job_that_breaks_down_hides_none_of_the_others(cached, tmp_path, monkeypatch):
+def test_a_job_that_fails_hides_none_of_the_others(cached, tmp_path, monkeypatch):
     from foresight_cli import adapt
 
     def fit(config, *rest):
@@ -132,40 +132,40 @@ def test_a_job_that_breaks_down_hides_none_of_the_others(cached, tmp_path, monke
     monkeypatch.setattr(adapt, "_fit", fit)
     result = cached("adapt", "-m", *PAIR, "adapter=linear,lowrank")
     assert result.exit_code == 1
-    assert "\n0_linear broke down\nTraceback (most recent call last):\n" in result.stdout
+    assert "\n0_linear failed\nTraceback (most recent call last):\n" in result.stdout
     assert ", in fit\n" in result.stdout
     assert "\nMemoryError: 2 TB\nmore\n" in result.stdout
     assert result.stdout.splitlines()[-1].endswith("left out, 0_linear: MemoryError: 2 TB")
     (folder,) = tmp_path.glob("outputs/adapt/multirun/*/*")
-    said = (folder / "sweep.md").read_text()
-    assert "| lowrank |" in said
-    assert "| linear |" not in said
+    text = (folder / "sweep.md").read_text()
+    assert "| lowrank |" in text
+    assert "| linear |" not in text
 
 
 def three_jobs(folder):
-    """Two sources of one target, and one of another; the first is worth nothing, all keep 0.9 of x."""
+    """Write three jobs: two sources of one target, and one of another; the first learns nothing, all keep 0.9 of x."""
     spaces = [("qwen25vl layer 4 flat", "k4", "t1", 0.01), ("qwen25vl layer 8 flat", "k8", "t1", 0.65),
               ("qwen25vl layer 8 flat", "k8", "t2", 0.9)]  # fmt: skip
     for number, (source, from_key, to_key, r2) in enumerate(spaces):
         place = folder / f"{number}_mlp"
         (place / ".hydra").mkdir(parents=True)
-        found = keeping(example.adapter("mlp", source, f"ltxv {to_key}", r2=r2, keys=[from_key, to_key]))
-        save_results(found, place / "results.yaml")
+        results = keeping(example.adapter("mlp", source, f"ltxv {to_key}", r2=r2, keys=[from_key, to_key]))
+        save_results(results, place / "results.yaml")
         words = [f"layer@source.layer='{from_key[1]}'", f"pooling@target.pooling={to_key}", "adapter=mlp", "seed=7"]
         (place / ".hydra/overrides.yaml").write_text(yaml.safe_dump(words))
 
 
 def keeping(results, own=0.9, ridge=0.9):
-    """``results`` with other shares of the attribute x that the adapter and ridge keep."""
+    """Return ``results`` with other shares of the attribute x that the adapter and ridge keep."""
 
     def kept(attributes, share):
-        return [dataclasses.replace(one, retention=Estimate.of(share, 0.01)) for one in attributes]
+        return [dataclasses.replace(attribute, retention=Estimate.of(share, 0.01)) for attribute in attributes]
 
     return dataclasses.replace(results, attributes=kept(results.attributes, own),
                                attributes_ridge=kept(results.attributes_ridge, ridge))  # fmt: skip
 
 
-def test_a_figure_that_fails_takes_no_table_with_it(tmp_path, monkeypatch, caplog):
+def test_a_figure_that_fails_leaves_the_tables(tmp_path, monkeypatch, caplog):
     def fail(*_):
         raise MemoryError("no room")
 
@@ -198,7 +198,7 @@ def test_each_pair_of_a_sweep_has_its_table_figure_and_decision(tmp_path, capsys
         "## qwen25vl layer 8 flat to ltxv t2",
         "Take adapter=mlp (49,792 parameters): the best validation R². It gains 0.349 (0.310 to 0.388) of test R² over "
         "ridge (8,320 parameters).",
-        "Of 2 sources for ltxv t1, the best validation R² is of qwen25vl layer 8 flat: 0.660 ± 0.020, by "
+        "Of 2 sources for ltxv t1, qwen25vl layer 8 flat has the best validation R²: 0.660 ± 0.020, by "
         "adapter=mlp (qwen25vl layer 4 flat 0.020).",
     ]
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["sweep-2.png", "sweep-3.png", "sweep.png"]
@@ -213,7 +213,7 @@ def test_the_objective_of_a_sweeper_is_the_validation_r2(cached, tmp_path, monke
     assert [job.return_value for job in seen] == [pytest.approx(load_results(path).r2_validation.value, rel=1e-8)]
 
 
-def test_a_sweep_over_sizes_is_told_by_size(cached, tmp_path):
+def test_a_sweep_over_sizes_is_named_by_size(cached, tmp_path):
     typed(cached, "adapt", "-m", *PAIR, "adapter.hidden=4,8", "adapter.epochs=2", "seeds=1")
     (path,) = tmp_path.glob("outputs/adapt/multirun/*/*/sweep.md")
     assert "| mlp hidden=4 |" in path.read_text()
@@ -221,7 +221,7 @@ def test_a_sweep_over_sizes_is_told_by_size(cached, tmp_path):
 
 
 def test_optuna_maximises_the_validation_r2(cached, tmp_path, shell):
-    """In a process of its own: the plugin warns of what its libraries no longer like."""
+    """Run in a separate process: the plugin raises deprecation warnings of its libraries."""
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     sweeper = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=1")
     space = ("hydra.sweeper.direction=maximize", "adapter.hidden=choice(4,8)", "adapter.epochs=3", "seeds=1")

@@ -69,4 +69,4 @@ def test_a_damaged_one_is_made_by_analyze(tmp_path):
     file.write_bytes(b"damaged")
     message, good = _verified(entry.path, tmp_path)
     assert not good
-    assert message.endswith(". The same analyze makes it anew")
+    assert message.endswith(". Run the same analyze to recreate it")
