@@ -1,11 +1,11 @@
-"""PROCEED, PIVOT or INCONCLUSIVE: every criterion must pass on its bound; nothing buys off a failure.
+"""PROCEED, PIVOT or INCONCLUSIVE: every criterion must pass by its bound; no other criterion makes up for a failure.
 
-PROCEED wants PASS everywhere: each criterion has one chance in twenty to pass wrongly, and so has the whole, whichever
-of them should have failed (an intersection-union test, Berger 1982). PIVOT wants a decisive criterion whose *upper*
-bound, at 5 % shared by three, stays below its threshold even with what more rows may still bring. All else is
-INCONCLUSIVE, and so is a verdict that lacks a required measure; attributes alone may be missing from a PIVOT. What the
-user waives may be missing, and is named beside the answer; what was measured all the same still counts. Thresholds are
-policy (``thresholds.*``), bounds are statistics.
+PROCEED requires PASS everywhere: each criterion passes wrongly with a probability of at most 5 %, and so does the
+whole, whichever of them should have failed (an intersection-union test, Berger 1982). PIVOT requires a decisive
+criterion whose *upper* bound, at 5 % shared by three, stays below its threshold even with the possible gain of more
+rows. Everything else is INCONCLUSIVE, also a verdict without a required measure; only attributes may be missing from a
+PIVOT. A criterion that the user waives may be missing, and is named with the answer; if it was measured, it still
+counts. Thresholds are policy (``thresholds.*``), bounds are statistics.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ STUDY_THRESHOLDS = {"r2": 0.5, "spearman": 0.6, "recall@10": 0.2, "cka": 0.4}
 def judge(
     evidence: Evidence, thresholds: Thresholds, waivers: Waivers, *, study_values: Mapping[str, float]
 ) -> Verdict:
-    """The verdict on one pair of spaces.
+    """Return the verdict on one pair of spaces.
 
     Args:
-        evidence: what was measured.
-        thresholds: policy.
-        waivers: criteria that the user gives up.
-        study_values: the Q1 study's four numbers on these data, computed its way; empty to leave its rule out.
+        evidence: the measures.
+        thresholds: set by policy.
+        waivers: criteria that the user does not require.
+        study_values: the Q1 study's four numbers on these data, by its methods; empty to leave its rule out.
     """
     criteria = [
         sample_size(evidence.groups, thresholds.min_groups),
@@ -88,7 +88,7 @@ def _answer(criteria: Sequence[Criterion]) -> str:
 
 
 def _limiting(criteria: Sequence[Criterion]) -> Criterion | None:
-    """What is missing altogether first, then what needs the most samples."""
+    """Return the first criterion that was not measured, or else the one that needs the most samples."""
     open_ones = [c for c in criteria if c.outcome in (UNCLEAR, NOT_MEASURED)]
     missing = [c for c in open_ones if c.outcome == NOT_MEASURED]
     return missing[0] if missing else max(open_ones, key=lambda c: c.groups_needed or math.inf, default=None)

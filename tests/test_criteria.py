@@ -1,4 +1,4 @@
-"""Every criterion with every outcome: its message, its bound, its code and how many samples would settle it."""
+"""Tests of every criterion with every outcome: its message, bound, code and number of samples needed."""
 
 from dataclasses import replace
 
@@ -19,14 +19,14 @@ from tests.evidence_made import CONTROLS, control, estimate, evidence, permuted
 WITH_THE_PROBE = "but the linear probe is still rising with more samples, and may raise this with it"
 
 
-def said(criterion):
+def summary(criterion):
     return criterion.outcome, criterion.reason, criterion.bound, criterion.code, criterion.groups_needed
 
 
 def test_sample_size():
-    assert said(sample_size(100, 100)) == ("PASS", "100 groups", 100, "", None)
-    reason = "99 groups are too few to judge; at least 100 are wanted"
-    assert said(sample_size(99, 100)) == ("NOT MEASURED", reason, 99, "few-groups", 100)
+    assert summary(sample_size(100, 100)) == ("PASS", "100 groups", 100, "", None)
+    reason = "99 groups are too few to judge; at least 100 are needed"
+    assert summary(sample_size(99, 100)) == ("NOT MEASURED", reason, 99, "few-groups", 100)
     assert sample_size(99, 100).kind == "count"
 
 
@@ -40,15 +40,15 @@ def test_sample_size():
             0.31,
             0.3,
             "UNCLEAR",
-            "CKA 0.600 stays at 0.310 when samples are paired wrongly: it says nothing about them",
+            "CKA 0.600 stays at 0.310 when samples are paired wrongly: it is not about the samples",
             "pairing-survives",
         ),
     ],
 )
 def test_pairing(cka, left, most, outcome, reason, code):
-    found = pairing(evidence(cka=estimate(cka), shifted_cka=left))
-    assert said(found) == (outcome, reason, left, code, None)
-    assert (found.kind, found.threshold) == ("ceiling", most)
+    result = pairing(evidence(cka=estimate(cka), shifted_cka=left))
+    assert summary(result) == (outcome, reason, left, code, None)
+    assert (result.kind, result.threshold) == ("ceiling", most)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_pairing(cka, left, most, outcome, reason, code):
             0.8,
             (
                 "FAIL",
-                "p = 0.051: no more than chance, and 80% likely to be seen if there were enough",
+                "p = 0.051: no more than chance; a real bridge would be found with probability 80%",
                 0.051,
                 "chance",
                 None,
@@ -71,7 +71,7 @@ def test_pairing(cka, left, most, outcome, reason, code):
             0.79,
             (
                 "UNCLEAR",
-                "p = 0.4: chance explains it, though only 79% likely to be seen if there were enough",
+                "p = 0.4: no more than chance, but a real bridge would be found with probability 79% only",
                 0.4,
                 "chance",
                 None,
@@ -81,9 +81,9 @@ def test_pairing(cka, left, most, outcome, reason, code):
     ],
 )
 def test_dependence(tests, power, expected):
-    found = dependence(evidence(tests=tests, power=power, r2=estimate(0.0)), 0.5)
-    assert said(found) == expected
-    assert (found.kind, found.threshold) == ("p value", 0.05)
+    result = dependence(evidence(tests=tests, power=power, r2=estimate(0.0)), 0.5)
+    assert summary(result) == expected
+    assert (result.kind, result.threshold) == ("p value", 0.05)
 
 
 def test_dependence_looks_at_cka_and_neighbours_and_not_at_distances():
@@ -94,10 +94,10 @@ def test_dependence_looks_at_cka_and_neighbours_and_not_at_distances():
 
 
 def test_dependence_does_not_fail_what_the_probe_finds():
-    """Massive columns without meaning drown CKA and neighbours; the probe standardises them away."""
-    found = dependence(evidence(tests=permuted(0.4), power=1.0), 0.5)
-    reason = "p = 0.4: no more than chance in CKA and neighbours, which the linear probe does not bear out"
-    assert said(found) == ("UNCLEAR", reason, 0.4, "chance", None)
+    """Check massive columns without meaning: they hide CKA and neighbours, but the probe standardises them."""
+    result = dependence(evidence(tests=permuted(0.4), power=1.0), 0.5)
+    reason = "p = 0.4: no more than chance in CKA and neighbours, but the linear probe finds more"
+    assert summary(result) == ("UNCLEAR", reason, 0.4, "chance", None)
 
 
 def test_dependence_takes_the_corrected_p_value():
@@ -106,27 +106,27 @@ def test_dependence_takes_the_corrected_p_value():
 
 
 def test_linear_probe():
-    found = predicts(evidence(r2=estimate(0.3)), 0.5)
-    assert said(found)[:2] == ("FAIL", "0.300 (0.200 to 0.400), below 0.5")
-    assert (found.name, found.code) == ("linear probe", "unpredictable")
+    result = predicts(evidence(r2=estimate(0.3)), 0.5)
+    assert summary(result)[:2] == ("FAIL", "0.300 (0.200 to 0.400), below 0.5")
+    assert (result.name, result.code) == ("linear probe", "unpredictable")
     assert predicts(evidence(r2=estimate(0.3), hope=0.2), 0.5).outcome == "UNCLEAR"
 
 
 def test_typical_samples_must_keep_half_of_what_is_wanted():
     assert typical_samples(evidence(typical=estimate(0.36)), 0.5).outcome == "PASS"
-    found = typical_samples(evidence(typical=estimate(0.125, 0.0625)), 0.5)
+    result = typical_samples(evidence(typical=estimate(0.125, 0.0625)), 0.5)
     reason = "0.125 (0.062 to 0.188), below 0.25"
-    assert said(found) == ("FAIL", reason, 0.1875, "few-samples-explain", None)
-    assert found.threshold == 0.25
+    assert summary(result) == ("FAIL", reason, 0.1875, "few-samples-explain", None)
+    assert result.threshold == 0.25
 
 
 def test_unseen_neighbourhoods_must_keep_half_of_what_is_wanted():
     assert unseen_neighborhoods(evidence(unseen=estimate(0.36)), 0.5).outcome == "PASS"
-    found = unseen_neighborhoods(evidence(unseen=estimate(0.125, 0.0625)), 0.5)
+    result = unseen_neighborhoods(evidence(unseen=estimate(0.125, 0.0625)), 0.5)
     reason = "0.125 (0.062 to 0.188), below 0.25"
-    assert said(found) == ("FAIL", reason, 0.1875, "repeats-explain", None)
-    missing = "there are too few samples for neighbourhoods to hold out"
-    assert said(unseen_neighborhoods(evidence(unseen=None), 0.5)) == (
+    assert summary(result) == ("FAIL", reason, 0.1875, "repeats-explain", None)
+    missing = "too few samples to hold out neighbourhoods"
+    assert summary(unseen_neighborhoods(evidence(unseen=None), 0.5)) == (
         "NOT MEASURED",
         missing,
         None,
@@ -139,9 +139,9 @@ def test_unseen_neighbourhoods_must_keep_half_of_what_is_wanted():
 
 
 def test_every_control_is_beaten():
-    found = beyond_controls(evidence(), 0.05, waived=False)
+    result = beyond_controls(evidence(), 0.05, waived=False)
     reason = "what the source adds to pixels (R2 0.300 by itself): 0.300 (0.200 to 0.400), above 0.05"
-    assert (found.outcome, found.reason, found.code) == ("PASS", reason, "")
+    assert (result.outcome, result.reason, result.code) == ("PASS", reason, "")
 
 
 @pytest.mark.parametrize(
@@ -154,21 +154,21 @@ def test_every_control_is_beaten():
 )
 def test_the_hardest_control_is_named(delta, hope, outcome, ending):
     controls = [control("pixels", 0.8, delta, 0.03125), *(control(name) for name in CONTROLS[1:])]
-    found = beyond_controls(evidence(controls=controls, hope=hope), 0.05, waived=False)
+    result = beyond_controls(evidence(controls=controls, hope=hope), 0.05, waived=False)
     reason = f"what the source adds to pixels (R2 0.800 by itself): {ending}"
-    assert (found.outcome, found.reason, found.code) == (outcome, reason, "control-explains:pixels")
+    assert (result.outcome, result.reason, result.code) == (outcome, reason, "control-explains:pixels")
 
 
 def test_the_control_with_the_worst_outcome_counts_not_the_one_with_the_lowest_estimate():
     controls = [control("pixels", delta=0.10, half=0.02), control("histogram", delta=0.12, half=0.1)]
-    found = beyond_controls(evidence(controls=[*controls, *map(control, CONTROLS[2:])]), 0.05, waived=False)
-    assert (found.outcome, found.code) == ("UNCLEAR", "control-explains:histogram")
+    result = beyond_controls(evidence(controls=[*controls, *map(control, CONTROLS[2:])]), 0.05, waived=False)
+    assert (result.outcome, result.code) == ("UNCLEAR", "control-explains:histogram")
 
 
-def test_a_control_that_nobody_requires_counts_too():
+def test_a_control_that_is_not_required_counts_too():
     controls = [*map(control, CONTROLS), control("random_init", 0.69, 0.0, 0.01)]
-    found = beyond_controls(evidence(controls=controls), 0.05, waived=False)
-    assert (found.outcome, found.code) == ("FAIL", "control-explains:random_init")
+    result = beyond_controls(evidence(controls=controls), 0.05, waived=False)
+    assert (result.outcome, result.code) == ("FAIL", "control-explains:random_init")
 
 
 @pytest.mark.parametrize(
@@ -180,14 +180,14 @@ def test_a_control_that_nobody_requires_counts_too():
     ],
 )
 def test_controls_that_are_missing(measured, labelled, reason):
-    known = evidence(controls=[control(name) for name in measured], labelled=labelled)
-    found = beyond_controls(known, 0.05, waived=False)
-    assert said(found) == ("NOT MEASURED", reason, None, "not-measured", None)
+    measures = evidence(controls=[control(name) for name in measured], labelled=labelled)
+    result = beyond_controls(measures, 0.05, waived=False)
+    assert summary(result) == ("NOT MEASURED", reason, None, "not-measured", None)
 
 
 def test_waived_controls():
-    found = beyond_controls(evidence(controls=[], labelled=False), 0.05, waived=True)
-    assert said(found) == ("WAIVED", "waived, and there is no other control", None, "", None)
+    result = beyond_controls(evidence(controls=[], labelled=False), 0.05, waived=True)
+    assert summary(result) == ("WAIVED", "waived, and no other control was measured", None, "", None)
     labels = evidence(controls=[control("label", 0.69, 0.0, 0.01)])
     assert beyond_controls(labels, 0.05, waived=True).code == "control-explains:label"
     assert beyond_controls(evidence(controls=[]), 0.05, waived=True).reason == "the controls label were not measured"
@@ -243,13 +243,13 @@ BOTH = "categories and clusters of the target"
 )
 def test_beyond_categories(by_label, by_cluster, expected):
     labels = [] if by_label is None else permuted(by_label)
-    given = evidence(within_label=labels, within_clusters=permuted(by_cluster), labelled=bool(labels))
-    found = beyond_categories(given, waived=False)
-    assert said(found) == expected
-    assert found.kind == "p value"
+    measures = evidence(within_label=labels, within_clusters=permuted(by_cluster), labelled=bool(labels))
+    result = beyond_categories(measures, waived=False)
+    assert summary(result) == expected
+    assert result.kind == "p value"
 
 
 def test_categories_untested_or_waived():
     untested = beyond_categories(evidence(within_label=[], within_clusters=[]), waived=False)
-    assert said(untested) == ("NOT MEASURED", "no permutation test was made", None, "not-measured", None)
-    assert said(beyond_categories(evidence(), waived=True)) == ("WAIVED", "waived", None, "", None)
+    assert summary(untested) == ("NOT MEASURED", "no permutation test was made", None, "not-measured", None)
+    assert summary(beyond_categories(evidence(), waived=True)) == ("WAIVED", "waived", None, "", None)

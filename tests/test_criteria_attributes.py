@@ -1,4 +1,4 @@
-"""Whether position, size and the like survive the bridge: the criterion with the most to say."""
+"""Tests of the criterion on attributes: position, size and others through the bridge."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def judged(*attributes, waived=False, **more):
     return attributes_survive(evidence(attributes=list(attributes), **more), 0.7, ceiling=0.3, waived=waived)
 
 
-def said(criterion):
+def summary(criterion):
     return criterion.outcome, criterion.reason, criterion.code
 
 
@@ -52,7 +52,7 @@ def said(criterion):
             [],
             (
                 "NOT MEASURED",
-                "the data has no attributes (x, y, size ...), so whether position survives is not known",
+                "the data has no attributes (x, y, size ...), so whether position survives is unknown",
                 "attributes-not-measured",
             ),
         ),
@@ -68,68 +68,68 @@ def said(criterion):
     ],
 )
 def test_attributes_survive(attributes, expected):
-    assert said(judged(*attributes)) == expected
+    assert summary(judged(*attributes)) == expected
 
 
 def test_what_more_rows_may_bring_keeps_an_attribute_from_being_lost():
-    found = judged(attribute("x", 0.5), hope=0.2)
+    result = judged(attribute("x", 0.5), hope=0.2)
     reason = (
         "x keeps 0.500 (0.400 to 0.600), below 0.7 but the linear probe is still rising with more samples, and may "
         "raise this with it"
     )
-    assert said(found) == ("UNCLEAR", reason, "spatial-retention:x")
-    assert found.groups_needed is None
+    assert summary(result) == ("UNCLEAR", reason, "spatial-retention:x")
+    assert result.groups_needed is None
     few = judged(attribute("x", 0.5), hope=None, learning_sizes=2)
     reason = "x keeps 0.500 (0.400 to 0.600), below 0.7 with too few samples to tell whether more would raise it"
-    assert said(few) == ("UNCLEAR", reason, "spatial-retention:x")
+    assert summary(few) == ("UNCLEAR", reason, "spatial-retention:x")
 
 
 def test_a_share_is_at_most_one():
-    """The probe of the true target is overfitted, and the bridge's smooth prediction easier to read."""
+    """Check a share above one: the probe of the true target overfits, and the smooth prediction is easier to read."""
     size = Attribute("size", 0.9, 0.611, 0.944, Estimate(1.546, 1.255, 2.019, 0.0, None, 1.3, 2.1), 0.55)
     assert size.retention == Estimate(1.0, 1.0, 1.0, 0.0, None, 1.0, 1.0)
-    found = judged(size, attribute("x", 0.95))
-    assert found.reason == "x keeps 0.950 (0.850 to 1.000), above 0.7"
-    found = judged(size)
-    assert said(found) == (
+    result = judged(size, attribute("x", 0.95))
+    assert result.reason == "x keeps 0.950 (0.850 to 1.000), above 0.7"
+    result = judged(size)
+    assert summary(result) == (
         "PASS",
         "size is kept fully: 1.000 (1.000 to 1.000), above 0.7; it is read better through the bridge (R2 0.944) than "
         "from the target (R2 0.611)",
         "",
     )
-    assert (found.estimate.value, found.bound) == (1.0, 1.0)
+    assert (result.estimate.value, result.bound) == (1.0, 1.0)
 
 
 def test_a_share_of_one_that_is_not_certain_does_not_pass():
     wide = Attribute("size", 0.9, 0.4, 0.41, Estimate(1.02, 0.5, 1.5, 0.0, None, 0.6, 1.6), 0.35)
     reason = "size keeps 1.000 (0.500 to 1.000), too close to 0.7 to call"
-    assert said(judged(wide)) == ("UNCLEAR", reason, "attribute-retention:size")
+    assert summary(judged(wide)) == ("UNCLEAR", reason, "attribute-retention:size")
 
 
 WHY = {"y": "only 12 of 300 samples have it"}
 
 
 def test_an_attribute_that_could_not_be_measured_keeps_from_passing():
-    found = judged(attribute("x"), unmeasured=WHY)
+    result = judged(attribute("x"), unmeasured=WHY)
     reason = "x keeps 0.900 (0.800 to 1.000), above 0.7; y was not measured: only 12 of 300 samples have it"
-    assert said(found) == ("UNCLEAR", reason, "attributes-not-measured")
+    assert summary(result) == ("UNCLEAR", reason, "attributes-not-measured")
     lost = judged(attribute("x", 0.0), unmeasured=WHY)
     assert (lost.outcome, lost.code) == ("FAIL", "spatial-retention:x")
 
 
 def test_nothing_could_be_measured():
     reason = "y was not measured: only 12 of 300 samples have it"
-    assert said(judged(unmeasured=WHY)) == ("NOT MEASURED", reason, "attributes-not-measured")
+    assert summary(judged(unmeasured=WHY)) == ("NOT MEASURED", reason, "attributes-not-measured")
 
 
 def test_waived():
-    assert said(judged(waived=True)) == ("WAIVED", "waived: whether position survives is not known", "")
+    assert summary(judged(waived=True)) == ("WAIVED", "waived: whether position survives is unknown", "")
     assert judged(attribute("x"), unmeasured=WHY, waived=True).outcome == "PASS"
     assert judged(attribute("x", 0.0), waived=True).outcome == "FAIL"  # what is known is not waived away
 
 
-def test_attributes_of_a_companion_are_said_to_be_so():
-    found = judged(attribute("x"), companion="shapes (1000 drawings)")
-    assert found.reason == (
+def test_the_companion_data_of_attributes_are_named():
+    result = judged(attribute("x"), companion="shapes (1000 drawings)")
+    assert result.reason == (
         "x keeps 0.900 (0.800 to 1.000), above 0.7; measured on the companion data shapes (1000 drawings)"
     )

@@ -1,4 +1,4 @@
-"""A bound against a threshold: when it passes, when it fails, and how many samples would settle it."""
+"""Tests of a bound against a threshold: when it passes, when it fails, and how many samples are needed."""
 
 import math
 from dataclasses import replace
@@ -13,24 +13,24 @@ from foresight_cli.results import Estimate
 from tests.evidence_made import estimate
 
 
-def judged(found, threshold=0.5, *, hope=0.0, groups=300):
-    return above("a", "b", found, threshold, code="low", hope=hope, groups=groups)
+def judged(estimated, threshold=0.5, *, hope=0.0, groups=300):
+    return above("a", "b", estimated, threshold, code="low", hope=hope, groups=groups)
 
 
-def said(criterion):
+def summary(criterion):
     return criterion.outcome, criterion.reason, criterion.bound, criterion.code, criterion.groups_needed
 
 
 def test_bounds_are_at_95_percent_and_at_5_percent_shared_by_three():
-    found = Estimate.of(1.0, 0.1)
-    assert found.low == pytest.approx(1 - 0.1 * norm.isf(0.025), abs=1e-4)
-    assert found.high == pytest.approx(1 + 0.1 * norm.isf(0.025), abs=1e-4)
-    assert found.lower == pytest.approx(1 - 0.1 * norm.isf(0.05), abs=1e-4)
-    assert found.upper == pytest.approx(1 + 0.1 * norm.isf(0.05 / 3), abs=1e-4)
+    estimated = Estimate.of(1.0, 0.1)
+    assert estimated.low == pytest.approx(1 - 0.1 * norm.isf(0.025), abs=1e-4)
+    assert estimated.high == pytest.approx(1 + 0.1 * norm.isf(0.025), abs=1e-4)
+    assert estimated.lower == pytest.approx(1 - 0.1 * norm.isf(0.05), abs=1e-4)
+    assert estimated.upper == pytest.approx(1 + 0.1 * norm.isf(0.05 / 3), abs=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("found", "hope", "outcome"),
+    ("estimated", "hope", "outcome"),
     [
         (estimate(0.75, 0.125), 0.0, ("PASS", "0.750 (0.625 to 0.875), above 0.5", 0.625, "", None)),
         (estimate(0.25, 0.125), 0.0, ("FAIL", "0.250 (0.125 to 0.375), below 0.5", 0.375, "low", None)),
@@ -71,8 +71,8 @@ def test_bounds_are_at_95_percent_and_at_5_percent_shared_by_three():
         (Estimate(0.75, 0.7, 0.8), 0.0, ("NOT MEASURED", "its interval was not measured", None, "not-measured", None)),
     ],
 )
-def test_above(found, hope, outcome):
-    assert said(judged(found, hope=hope)) == outcome
+def test_above(estimated, hope, outcome):
+    assert summary(judged(estimated, hope=hope)) == outcome
 
 
 def test_pass_and_fail_look_at_the_one_sided_bounds_and_not_at_the_interval():
@@ -82,11 +82,11 @@ def test_pass_and_fail_look_at_the_one_sided_bounds_and_not_at_the_interval():
 
 
 def test_a_bound_on_the_threshold_is_unclear():
-    assert said(judged(estimate(0.75, 0.25)))[0::4] == ("UNCLEAR", 301)
+    assert summary(judged(estimate(0.75, 0.25)))[0::4] == ("UNCLEAR", 301)
     assert judged(estimate(0.25, 0.25)).outcome == "UNCLEAR"
 
 
-def test_a_hope_helps_nobody_to_pass():
+def test_a_hope_does_not_help_to_pass():
     assert judged(estimate(0.55, 0.1), hope=1.0).outcome == "UNCLEAR"
 
 
@@ -108,7 +108,7 @@ def test_no_number_of_groups_decides_an_estimate_on_the_threshold(value):
     ],
 )
 def test_no_number_of_groups_decides_what_more_samples_may_still_raise_above(value, hope, needed):
-    """An estimate below the threshold ends there with more samples only if what they may add leaves it there."""
+    """Check that an estimate stays below the threshold only if the possible gain leaves it there."""
     assert judged(estimate(value, 0.5), hope=hope).groups_needed == needed
 
 
@@ -117,12 +117,12 @@ def test_no_number_of_groups_decides_what_more_samples_may_still_raise_above(val
     error=st.floats(0.01, 0.5),
     groups=st.integers(100, 5000),
 )
-def test_so_many_groups_would_settle_it(value, error, groups):
-    """With errors that shrink as one over the root of the groups, the bound clears the threshold there, not before."""
-    found = judged(Estimate.of(value, error), groups=groups)
-    if found.outcome == "PASS" or found.groups_needed is None:
+def test_the_number_of_groups_needed_is_exact(value, error, groups):
+    """Check that the bound clears the threshold there and not before, with errors that fall as 1/sqrt(groups)."""
+    estimated = judged(Estimate.of(value, error), groups=groups)
+    if estimated.outcome == "PASS" or estimated.groups_needed is None:
         return
     for share, outcome in ((1.001, "PASS"), (0.99, "UNCLEAR")):
-        n = found.groups_needed * share
+        n = estimated.groups_needed * share
         if n > groups:
             assert judged(Estimate.of(value, error * math.sqrt(groups / n))).outcome == outcome

@@ -1,4 +1,4 @@
-"""PROCEED, PIVOT or INCONCLUSIVE: one weak criterion is never bought off."""
+"""Tests of the answer PROCEED, PIVOT or INCONCLUSIVE: nothing makes up for one weak criterion."""
 
 import pytest
 
@@ -19,16 +19,16 @@ CRITERIA = [
 ]
 
 
-def verdict(given=None, **changes):
-    return judge(evidence(**changes), THRESHOLDS, waivers(**(given or {})), study_values=STUDY)
+def verdict(waived=None, **changes):
+    return judge(evidence(**changes), THRESHOLDS, waivers(**(waived or {})), study_values=STUDY)
 
 
-def test_proceed_wants_every_criterion():
-    said = verdict()
-    assert (said.answer, said.line, said.reasons) == ("PROCEED", "PROCEED", ["every criterion passes"])
-    assert [c.name for c in said.criteria] == CRITERIA
-    assert {c.outcome for c in said.criteria} == {"PASS"}
-    assert (said.waived, said.limiting, said.groups_needed) == ([], None, None)
+def test_proceed_requires_every_criterion():
+    result = verdict()
+    assert (result.answer, result.line, result.reasons) == ("PROCEED", "PROCEED", ["every criterion passes"])
+    assert [c.name for c in result.criteria] == CRITERIA
+    assert {c.outcome for c in result.criteria} == {"PASS"}
+    assert (result.waived, result.limiting, result.groups_needed) == ([], None, None)
 
 
 def pixels(delta, half=0.01):
@@ -79,32 +79,32 @@ WEAK = [
     (
         {"attributes": []},
         "INCONCLUSIVE",
-        "attributes survive: the data has no attributes (x, y, size ...), so whether position survives is not known",
+        "attributes survive: the data has no attributes (x, y, size ...), so whether position survives is unknown",
     ),
-    ({"groups": 99}, "INCONCLUSIVE", "sample size: 99 groups are too few to judge; at least 100 are wanted"),
+    ({"groups": 99}, "INCONCLUSIVE", "sample size: 99 groups are too few to judge; at least 100 are needed"),
     (
         {"shifted_cka": 0.5},
         "INCONCLUSIVE",
-        "pairing: CKA 0.600 stays at 0.500 when samples are paired wrongly: it says nothing about them",
+        "pairing: CKA 0.600 stays at 0.500 when samples are paired wrongly: it is not about the samples",
     ),
     (
         {"tests": permuted(0.3)},
         "INCONCLUSIVE",
-        "dependence: p = 0.3: no more than chance in CKA and neighbours, which the linear probe does not bear out",
+        "dependence: p = 0.3: no more than chance in CKA and neighbours, but the linear probe finds more",
     ),
     (
         {"tests": permuted(0.3), "power": 0.5},
         "INCONCLUSIVE",
-        "dependence: p = 0.3: chance explains it, though only 50% likely to be seen if there were enough",
+        "dependence: p = 0.3: no more than chance, but a real bridge would be found with probability 50% only",
     ),
     ({"tests": []}, "INCONCLUSIVE", "dependence: no permutation test was made"),
 ]
 
 
 @pytest.mark.parametrize(("change", "answer", "reason"), WEAK, ids=[reason for *_, reason in WEAK])
-def test_one_weak_criterion_is_never_bought_off(change, answer, reason):
-    said = verdict(**change)
-    assert (said.answer, said.reasons) == (answer, [reason])
+def test_nothing_makes_up_for_one_weak_criterion(change, answer, reason):
+    result = verdict(**change)
+    assert (result.answer, result.reasons) == (answer, [reason])
 
 
 LOST = {"r2": estimate(0.0)}
@@ -119,16 +119,16 @@ def test_a_failure_among_evidence_that_is_missing_is_not_a_pivot(missing):
 
 
 def test_attributes_alone_may_be_missing_from_a_pivot():
-    said = verdict(**LOST, attributes=[])
-    assert said.answer == "PIVOT"
-    assert [reason.partition(":")[0] for reason in said.reasons] == ["linear probe", "attributes survive"]
+    result = verdict(**LOST, attributes=[])
+    assert result.answer == "PIVOT"
+    assert [reason.partition(":")[0] for reason in result.reasons] == ["linear probe", "attributes survive"]
 
 
 def test_a_pivot_is_not_held_back_by_what_is_unclear():
     assert verdict(**LOST, within_label=permuted(0.3)).answer == "PIVOT"
 
 
-# --- what stands in the way
+# --- the limiting criterion
 
 
 @pytest.mark.parametrize(
@@ -140,26 +140,26 @@ def test_a_pivot_is_not_held_back_by_what_is_unclear():
         ({"within_label": permuted(0.3)}, "beyond categories", None),
         ({"r2": estimate(0.75, 0.5), "within_label": permuted(0.3)}, "beyond categories", None),
         ({"r2": estimate(0.75, 0.375), "typical": estimate(0.5, 0.3)}, "linear probe", 675),
-        ({"shifted_cka": 0.5, "r2": estimate(0.75, 0.5)}, "pairing", None),  # no number is known: it comes first
+        ({"shifted_cka": 0.5, "r2": estimate(0.75, 0.5)}, "pairing", None),  # without a number: it comes first
         ({"controls": [], "r2": estimate(0.75, 0.5)}, "beyond controls", None),  # what is missing comes first
         ({"attributes": [], "within_label": permuted(0.3)}, "attributes survive", None),
     ],
 )
 def test_what_limits_an_open_verdict(change, limiting, needed):
-    said = verdict(**change)
-    assert (said.answer, said.limiting, said.groups_needed) == ("INCONCLUSIVE", limiting, needed)
+    result = verdict(**change)
+    assert (result.answer, result.limiting, result.groups_needed) == ("INCONCLUSIVE", limiting, needed)
 
 
 def test_nothing_limits_a_verdict_that_is_an_answer():
-    said = verdict(**LOST, within_label=permuted(0.3))
-    assert (said.answer, said.limiting, said.groups_needed) == ("PIVOT", None, None)
+    result = verdict(**LOST, within_label=permuted(0.3))
+    assert (result.answer, result.limiting, result.groups_needed) == ("PIVOT", None, None)
 
 
-# --- what the user gives up
+# --- waived criteria
 
 
 @pytest.mark.parametrize(
-    ("given", "missing", "line"),
+    ("waived", "missing", "line"),
     [
         ({"attributes": "waived"}, {"attributes": []}, "PROCEED (attributes waived)"),
         (
@@ -175,43 +175,43 @@ def test_nothing_limits_a_verdict_that_is_an_answer():
         ),
     ],
 )
-def test_what_is_waived_may_be_missing_and_is_said(given, missing, line):
+def test_a_waived_criterion_may_be_missing_and_is_named(waived, missing, line):
     assert verdict(**missing).answer == "INCONCLUSIVE"
-    assert verdict(given, **missing).line == line
+    assert verdict(waived, **missing).line == line
 
 
 @pytest.mark.parametrize(
-    ("given", "change"),
+    ("waived", "change"),
     [
         ({"attributes": "waived"}, {"attributes": [attribute("x", 0.0)]}),
         ({"controls": "waived"}, {"controls": pixels(0.0)}),
     ],
 )
-def test_evidence_against_a_bridge_cannot_be_waived_away(given, change):
-    assert verdict(given, **change).answer == "PIVOT"
+def test_evidence_against_a_bridge_cannot_be_waived_away(waived, change):
+    assert verdict(waived, **change).answer == "PIVOT"
 
 
 def test_a_waiver_helps_no_other_criterion():
-    said = verdict({"attributes": "waived"}, **LOST, attributes=[])
-    assert said.line == "PIVOT (attributes waived)"
-    assert said.reasons == ["linear probe: 0.000 (-0.100 to 0.100), below 0.5"]
+    result = verdict({"attributes": "waived"}, **LOST, attributes=[])
+    assert result.line == "PIVOT (attributes waived)"
+    assert result.reasons == ["linear probe: 0.000 (-0.100 to 0.100), below 0.5"]
 
 
 # --- the study's own rule
 
 
 @pytest.mark.parametrize("key", STUDY)
-def test_the_study_wants_all_four_above_their_thresholds(key):
+def test_the_study_requires_all_four_above_their_thresholds(key):
     at = {**STUDY, key: STUDY_THRESHOLDS[key]}
-    said = judge(evidence(), THRESHOLDS, waivers(), study_values=at)
-    assert (said.study_answer, said.study_values, said.answer) == ("no PROCEED", at, "PROCEED")
+    result = judge(evidence(), THRESHOLDS, waivers(), study_values=at)
+    assert (result.study_answer, result.study_values, result.answer) == ("no PROCEED", at, "PROCEED")
 
 
-def test_the_study_may_say_otherwise():
-    said = verdict(attributes=[attribute("x", 0.0)])
-    assert (said.study_answer, said.answer) == ("PROCEED", "PIVOT")
+def test_the_study_may_answer_otherwise():
+    result = verdict(attributes=[attribute("x", 0.0)])
+    assert (result.study_answer, result.answer) == ("PROCEED", "PIVOT")
 
 
-def test_without_the_studys_numbers_it_says_nothing():
-    said = judge(evidence(), THRESHOLDS, waivers(), study_values={})
-    assert (said.study_answer, said.study_values) == ("no PROCEED", {})
+def test_without_the_studys_numbers_its_rule_is_left_out():
+    result = judge(evidence(), THRESHOLDS, waivers(), study_values={})
+    assert (result.study_answer, result.study_values) == ("no PROCEED", {})

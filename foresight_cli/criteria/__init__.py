@@ -1,4 +1,4 @@
-"""The criteria of the verdict: each holds one piece of evidence against one threshold, on a bound, not on a value."""
+"""The criteria of the verdict: each compares one piece of evidence with a threshold, by its bound and not its value."""
 
 from foresight_cli.criteria.bound import FAIL, NOT_MEASURED, PASS, SEVERITY, UNCLEAR, WAIVED, above
 from foresight_cli.criteria.checks import (

@@ -1,4 +1,4 @@
-"""An estimate held against a threshold: on its bound, not on its value."""
+"""The comparison of an estimate with a threshold, by its bound and not its value."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def above(
     outlook: str = RISING,
     groups: int,
 ) -> Criterion:
-    """PASS if the lower bound is above ``threshold``, FAIL if the upper one plus ``hope`` is below it, else UNCLEAR.
+    """Return PASS if the lower bound is above ``threshold``, FAIL if upper bound + ``hope`` is below it, else UNCLEAR.
 
     Args:
         name: of the criterion.
-        measures: what it looks at.
+        measures: the measure, in words.
         estimate: with its one-sided bounds.
-        threshold: policy.
-        code: of an outcome that is no PASS.
-        hope: what more rows may add to the estimate; None if unknown; the criterion then cannot fail.
-        outlook: ends the reason of a criterion that only ``hope`` keeps from failing.
+        threshold: set by policy.
+        code: of an outcome other than PASS.
+        hope: what more rows may add to the estimate; None if unknown: the criterion then cannot fail.
+        outlook: end of the reason if only ``hope`` keeps the criterion from failing.
         groups: independent groups behind the estimate.
     """
     lower, upper = estimate.lower, estimate.upper
@@ -62,9 +62,9 @@ def above(
 
 
 def _groups_needed(estimate: Estimate, threshold: float, hope: float | None, groups: int) -> int | None:
-    """How many groups until a bound clears the threshold: the standard error falls as 1/sqrt(groups).
+    """Return the number of groups at which a bound clears the threshold: the standard error falls as 1/sqrt(groups).
 
-    None where none would: the estimate is below the threshold, and ``hope`` may still raise it above.
+    None if no number does: the estimate is below the threshold, and ``hope`` may still raise it above.
     """
     assert estimate.lower is not None
     assert estimate.upper is not None

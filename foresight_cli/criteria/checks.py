@@ -1,4 +1,4 @@
-"""Each criterion of the verdict: one piece of evidence against one threshold."""
+"""The criteria of the verdict: each compares one piece of evidence with one threshold."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ POSITION = ("x", "y", "position")
 
 
 def _outlook(evidence: Evidence, *, probe: bool = False) -> str:
-    """Why a criterion that is below its threshold may still pass with more samples; ``probe``: the linear probe's own.
+    """Return why a criterion below its threshold may still pass with more samples; ``probe``: for the linear probe.
 
-    The other criteria have no learning curve: what the probe's R2 may gain is added to each of them.
+    The other criteria have no learning curve: the possible gain of the probe's R2 is added to each of them.
     """
     if evidence.learning_sizes < CURVE_SIZES:
         return "with too few samples to tell whether more would raise it"
@@ -28,30 +28,30 @@ def _outlook(evidence: Evidence, *, probe: bool = False) -> str:
 
 
 def sample_size(groups: int, least: int) -> Criterion:
-    """At least ``least`` independent groups."""
+    """Require at least ``least`` independent groups."""
     measures = "independent groups of samples"
     if groups >= least:
         return Criterion("sample size", measures, Estimate(groups), least, PASS, f"{groups} groups", "count", groups)
-    reason = f"{groups} groups are too few to judge; at least {least} are wanted"
+    reason = f"{groups} groups are too few to judge; at least {least} are needed"
     return Criterion(
         "sample size", measures, Estimate(groups), least, NOT_MEASURED, reason, "count", groups, "few-groups", least
     )
 
 
 def pairing(evidence: Evidence) -> Criterion:
-    """Give each target row to another sample: if the likeness stays, it is not about the samples."""
+    """Assign each target row to another sample: a similarity that remains is not about the samples."""
     name, measures = "pairing", "debiased CKA left when each target goes to another sample"
     value, left = evidence.pair.cka.value, evidence.shifted_cka
     most = max(0.5 * value, 0.1)
     shown = f"CKA {value:.3f} falls to {left:.3f}"
     if left <= most:
         return Criterion(name, measures, Estimate(left), most, PASS, shown, "ceiling", left)
-    reason = f"CKA {value:.3f} stays at {left:.3f} when samples are paired wrongly: it says nothing about them"
+    reason = f"CKA {value:.3f} stays at {left:.3f} when samples are paired wrongly: it is not about the samples"
     return Criterion(name, measures, Estimate(left), most, UNCLEAR, reason, "ceiling", left, "pairing-survives")
 
 
 def dependence(evidence: Evidence, threshold: float) -> Criterion:
-    """More is shared than chance explains, by the p value that is corrected for all pairs and measures."""
+    """Require that more is shared than by chance, by the p value corrected for all pairs and measures."""
     name, measures = "dependence", "permutation test over all pairs, CKA and neighbours, p value"
     tests = [test for test in evidence.pair.tests if test.measure in DEPENDENCE]
     if not tests:
@@ -63,16 +63,18 @@ def dependence(evidence: Evidence, threshold: float) -> Criterion:
         return Criterion(name, measures, Estimate(p), ALPHA, PASS, f"p = {p:.3g}: more than chance", "p value", p)
     reach = math.inf if evidence.pair.r2.upper is None else evidence.pair.r2.upper + (evidence.hope or 0.0)
     if evidence.power >= ENOUGH_POWER and reach < threshold:
-        reason = f"p = {p:.3g}: no more than chance, and {evidence.power:.0%} likely to be seen if there were enough"
+        reason = f"p = {p:.3g}: no more than chance; a real bridge would be found with probability {evidence.power:.0%}"
         return Criterion(name, measures, Estimate(p), ALPHA, FAIL, reason, "p value", p, "chance")
-    reason = f"p = {p:.3g}: chance explains it, though only {evidence.power:.0%} likely to be seen if there were enough"
-    if evidence.power >= ENOUGH_POWER:  # a few massive features can drown what a probe still finds
-        reason = f"p = {p:.3g}: no more than chance in CKA and neighbours, which the linear probe does not bear out"
+    reason = (
+        f"p = {p:.3g}: no more than chance, but a real bridge would be found with probability {evidence.power:.0%} only"
+    )
+    if evidence.power >= ENOUGH_POWER:  # a few massive features can hide what a probe still finds
+        reason = f"p = {p:.3g}: no more than chance in CKA and neighbours, but the linear probe finds more"
     return Criterion(name, measures, Estimate(p), ALPHA, UNCLEAR, reason, "p value", p, "chance")
 
 
 def predicts(evidence: Evidence, threshold: float) -> Criterion:
-    """The source predicts the target on held-out rows."""
+    """Require that the source predicts the target on held-out rows."""
     measures = "held-out R2, source to target (ceiling 1: the target's own noise is not measured)"
     return above(
         "linear probe",
@@ -87,7 +89,7 @@ def predicts(evidence: Evidence, threshold: float) -> Criterion:
 
 
 def typical_samples(evidence: Evidence, threshold: float) -> Criterion:
-    """Half of what is wanted is there for the median sample, too, and not for a few far out alone."""
+    """Require half of the threshold for the median sample, so that a few outliers are not enough."""
     return above(
         "typical samples",
         "held-out R2 of the median sample",
@@ -101,10 +103,10 @@ def typical_samples(evidence: Evidence, threshold: float) -> Criterion:
 
 
 def unseen_neighborhoods(evidence: Evidence, threshold: float) -> Criterion:
-    """Half of what is wanted is left where neighbourhoods are held out whole: inputs that repeat explain the rest."""
+    """Require half of the threshold with whole neighbourhoods held out: repeated inputs explain the rest."""
     name, measures = "unseen neighbourhoods", "held-out R2, whole neighbourhoods held out"
     if evidence.unseen is None:
-        reason = "there are too few samples for neighbourhoods to hold out"
+        reason = "too few samples to hold out neighbourhoods"
         return Criterion(name, measures, None, threshold / 2, NOT_MEASURED, reason, code="not-measured")
     return above(
         name,
@@ -119,7 +121,7 @@ def unseen_neighborhoods(evidence: Evidence, threshold: float) -> Criterion:
 
 
 def beyond_controls(evidence: Evidence, threshold: float, *, waived: bool) -> Criterion:
-    """The source adds to every control; the one that it adds least to, for certain, is the one that counts."""
+    """Require that the source adds to every control; the control with the worst outcome counts."""
     name, measures = "beyond controls", "R2 that the source adds to the hardest control"
     controls = evidence.controls
     required = [] if waived else list(REQUIRED_CONTROLS)
@@ -129,7 +131,7 @@ def beyond_controls(evidence: Evidence, threshold: float, *, waived: bool) -> Cr
         reason = f"the controls {', '.join(missing)} were not measured"
         return Criterion(name, measures, None, threshold, NOT_MEASURED, reason, code="not-measured")
     if not controls:
-        return Criterion(name, measures, None, threshold, WAIVED, "waived, and there is no other control")
+        return Criterion(name, measures, None, threshold, WAIVED, "waived, and no other control was measured")
     gain = partial(above, name, measures, code="", hope=evidence.hope, outlook=_outlook(evidence))
     judged = [(c, gain(c.delta_r2, threshold, groups=evidence.groups)) for c in controls]
     hardest, worst = min(judged, key=lambda f: (SEVERITY.index(f[1].outcome), f[0].delta_r2.value))
@@ -150,9 +152,9 @@ def beyond_controls(evidence: Evidence, threshold: float, *, waived: bool) -> Cr
 
 
 def beyond_categories(evidence: Evidence, *, waived: bool) -> Criterion:
-    """Rows that change places within a category lose something, and rows within a cluster of the target as well.
+    """Require that a permutation of rows within categories, and within clusters of the target, loses similarity.
 
-    The clusters stand in for categories that nobody gave, or that are finer than those given.
+    The clusters take the place of categories that are missing, or that are finer than those of the data.
     """
     name, measures = (
         "beyond categories",
@@ -161,16 +163,16 @@ def beyond_categories(evidence: Evidence, *, waived: bool) -> Criterion:
     if waived:
         return Criterion(name, measures, None, ALPHA, WAIVED, "waived", "p value")
     kinds = {"categories": evidence.within_label, "clusters of the target": evidence.within_clusters}
-    found = {whose: _smallest_p(tests) for whose, tests in kinds.items() if tests}
-    if "clusters of the target" not in found:
+    p_values = {whose: _smallest_p(tests) for whose, tests in kinds.items() if tests}
+    if "clusters of the target" not in p_values:
         return Criterion(
             name, measures, None, ALPHA, NOT_MEASURED, "no permutation test was made", "p value", code="not-measured"
         )
-    whose = max(found, key=lambda kind: found[kind])
-    p = found[whose]
+    whose = max(p_values, key=lambda kind: p_values[kind])
+    p = p_values[whose]
     more = "" if evidence.labelled else " (the data has no categories that tell samples apart)"
     if p <= ALPHA:
-        shared = f"p = {p:.3g}: more is shared than {' and '.join(found)}{more}"
+        shared = f"p = {p:.3g}: more is shared than {' and '.join(p_values)}{more}"
         return Criterion(name, measures, Estimate(p), ALPHA, PASS, shared, "p value", p)
     reason = f"p = {p:.3g}: within {whose}, the two spaces share no more than chance{more}"
     return Criterion(name, measures, Estimate(p), ALPHA, UNCLEAR, reason, "p value", p, "categories-explain")
@@ -181,12 +183,12 @@ def _smallest_p(tests: Sequence[PermutationTest]) -> float:
 
 
 def attributes_survive(evidence: Evidence, threshold: float, *, ceiling: float, waived: bool) -> Criterion:
-    """Every attribute that the target holds is still read from the target as predicted from the source.
+    """Require that every attribute of the target can still be read from the target as predicted from the source.
 
     Args:
         evidence: with the attributes.
         threshold: the share of each that must be kept.
-        ceiling: an attribute is judged where the lower bound of its R2 from the target reaches this.
+        ceiling: an attribute is judged if the lower bound of its R2 from the target reaches this.
         waived: whether attributes may be missing.
     """
     name, measures = "attributes survive", "smallest share of an attribute kept through the bridge"
@@ -197,18 +199,18 @@ def attributes_survive(evidence: Evidence, threshold: float, *, ceiling: float, 
     unread = f"as the lower bound of R2 from the target itself is below {ceiling:.3g}: {unread}" if unread else ""
     if not judged:
         if waived:
-            return Criterion(name, measures, None, threshold, WAIVED, "waived: whether position survives is not known")
-        reason = left_out or "the data has no attributes (x, y, size ...), so whether position survives is not known"
+            return Criterion(name, measures, None, threshold, WAIVED, "waived: whether position survives is unknown")
+        reason = left_out or "the data has no attributes (x, y, size ...), so whether position survives is unknown"
         if unread:
             reason = f"no attribute is judged, {unread}" + (f"; {left_out}" if left_out else "")
         return Criterion(name, measures, None, threshold, NOT_MEASURED, reason, code="attributes-not-measured")
     groups = evidence.attribute_groups or evidence.groups
     share = partial(above, name, measures, code="", hope=evidence.hope, outlook=_outlook(evidence))
-    found = [(a, share(kept, threshold, groups=groups)) for a, kept in judged]
+    criteria = [(a, share(kept, threshold, groups=groups)) for a, kept in judged]
     attribute, worst = min(
-        found, key=lambda f: (SEVERITY.index(f[1].outcome), f[1].estimate.value if f[1].estimate else 0)
+        criteria, key=lambda f: (SEVERITY.index(f[1].outcome), f[1].estimate.value if f[1].estimate else 0)
     )
-    lost = [a.name for a, criterion in found if criterion.outcome == FAIL]
+    lost = [a.name for a, criterion in criteria if criterion.outcome == FAIL]
     reason = _kept(attribute, worst)
     reason += f"; lost: {', '.join(lost)}" if lost else ""
     reason += f"; not judged, {unread}" if unread else ""
@@ -217,7 +219,7 @@ def attributes_survive(evidence: Evidence, threshold: float, *, ceiling: float, 
     outcome = UNCLEAR if left_out and worst.outcome == PASS and not waived else worst.outcome
     of_position = any(a in POSITION for a in lost or [attribute.name])
     code = f"{'spatial' if of_position else 'attribute'}-retention:{','.join(lost) or attribute.name}"
-    if worst.outcome == PASS:  # what is left open is what was not measured
+    if worst.outcome == PASS:  # only the unmeasured attributes are open
         code = "" if outcome == PASS else "attributes-not-measured"
     return Criterion(
         name, measures, worst.estimate, threshold, outcome, reason, "bound", worst.bound, code, worst.groups_needed
@@ -225,7 +227,7 @@ def attributes_survive(evidence: Evidence, threshold: float, *, ceiling: float, 
 
 
 def _kept(attribute: Attribute, worst: Criterion) -> str:
-    """What the attribute that suffers most keeps; at a share of 1 also why it is no more."""
+    """Return the share of the attribute that loses most; for a share of 1, also why it is not more."""
     if not (attribute.kept_fully and worst.outcome == PASS):
         return f"{attribute.name} keeps {worst.reason}"
     through, direct = attribute.through_bridge, attribute.from_target
@@ -234,7 +236,7 @@ def _kept(attribute: Attribute, worst: Criterion) -> str:
 
 
 def _unread(attribute: Attribute) -> str:
-    """An attribute that is not judged, with the bound that decided."""
+    """Return the name of an attribute that is not judged, with the bound that decided."""
     if attribute.target_lower is None:
         return attribute.name
     return f"{attribute.name} (R2 {attribute.from_target:.3f}, lower bound {attribute.target_lower:.3f})"

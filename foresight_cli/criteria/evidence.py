@@ -1,4 +1,4 @@
-"""What the criteria of the verdict look at."""
+"""The evidence for the criteria of the verdict."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from foresight_cli.results import CURVE_SIZES, Attribute, Control, Estimate, Pai
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the criteria look at.
+    """The measures that the criteria use.
 
     Attributes:
         pair: the chosen pair, with bounds and permutation tests.
-        groups: independent groups that were scored.
+        groups: number of independent groups that were scored.
         within_label: its permutation tests within categories.
-        labelled: whether the data has categories; else they are clusters of the target.
-        controls: what trivial representations score, and what the source adds to them.
-        attributes: what survives the bridge.
+        labelled: whether the data has categories.
+        controls: scores of trivial representations, and what the source adds to them.
+        attributes: with the share of each that the bridge keeps.
         unmeasured: attributes that could not be measured, with the reason.
-        companion: the data that the attributes are of, if not the scored data.
+        companion: name of the data with the attributes, if not the scored data.
         hope: how much R2 may still rise with more rows; None if unknown.
-        learning_sizes: sizes that the learning curve was measured at; of fewer than three there is no ``hope``.
-        attribute_groups: independent groups behind the attributes, if they are the companion data's.
-        typical: the median over samples of each one's own held-out R2.
+        learning_sizes: number of sizes in the learning curve; with fewer than three there is no ``hope``.
+        attribute_groups: independent groups behind the attributes, if these are from the companion data.
+        typical: median over samples of the held-out R2 of each sample.
         unseen: held-out R2 with whole neighbourhoods held out; None with too few of them.
         within_clusters: permutation tests within clusters of the target.
-        shifted_cka: debiased CKA with each target row given to another sample.
-        power: chance that the permutation tests find a target that shares as much as is wanted.
+        shifted_cka: debiased CKA with each target row assigned to another sample.
+        power: probability that the permutation tests detect a target that shares the required amount.
     """
 
     pair: Pair
