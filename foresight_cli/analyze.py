@@ -157,7 +157,7 @@ def _sampled(
             inputs.sources[s], inputs.targets[t], max_rows=config.max_rows, seed=config.seed
         ),
         companion=lambda s, t: companion_set(opened.entries, (s, t), config),
-        more_controls=lambda s: untrained(opened.entries.source[s], inputs.known.ids, config.cache_dir),
+        more_controls=lambda s: untrained(opened.entries.source[s], inputs.samples.ids, config.cache_dir),
     )
     spaces, scored = [*assessed.sources, *assessed.targets], assessed.scored
     described = describe(assessed, config)

@@ -56,9 +56,9 @@ def test_near_duplicates_are_found_among_all_rows(tmp_path, monkeypatch, copies,
     assert len(ids) == ROWS
     assert all(drawn.group_of[ids[i]] == drawn.group_of[ids[i - copies]] for i in range(copies - 1))
     assert drawn.group_of[ids[copies - 1]] != drawn.group_of[ids[-1]]
-    assert len(drawn.inputs.known) in (199, 200)
+    assert len(drawn.inputs.samples) in (199, 200)
     assert drawn.inputs.rows.alike.near_in == whole.inputs.rows.alike.near_in == [2 * copies, 2 * (copies - 1)]
-    assert len(whole.inputs.known) == ROWS
+    assert len(whole.inputs.samples) == ROWS
 
 
 @pytest.mark.parametrize("poolings", [1, 2])
@@ -70,7 +70,7 @@ def test_the_same_rows_are_drawn_and_set_aside(tmp_path, monkeypatch, poolings):
     chosen = []
     for inputs in (read.inputs for read in both(tmp_path, monkeypatch)):
         assert len(inputs.sources) == poolings
-        rows, ids = inputs.rows, inputs.known.ids
+        rows, ids = inputs.rows, inputs.samples.ids
         chosen.append(([ids[i] for i in rows.score], [ids[i] for i in rows.select]))
     assert chosen[0] == chosen[1]
     assert bool(chosen[0][1]) == (poolings == 2)

@@ -1,4 +1,4 @@
-"""An adapter beside what it has to beat: the mean, ridge, the nearest training pair, itself on shuffled pairs."""
+"""Scores of an adapter and of its baselines: the mean, ridge, the nearest training pair, itself on shuffled pairs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ASKED_AT_ONCE = 512
 
 @dataclass(frozen=True)
 class Way:
-    """A way to predict the target: its name, what it has learned, and what it gives on the test rows, run by run."""
+    """A way to predict the target: its name, its number of parameters, and its fit on the test rows for each run."""
 
     name: str
     parameters: int
@@ -24,34 +24,37 @@ class Way:
 
 
 def scores_of(ours: Way, others: Sequence[Way], held: Held) -> list[AdapterScore]:
-    """Ours first, then each of the others with what ours gains over it; retrieval and cosine are those of one run."""
-    found = [_score(ours, held, None)]
-    return found + [_score(way, held, gain(ours.fits, way.fits[0], held)) for way in others]
+    """Return the score of ours, then of each other with our gain over it; retrieval and cosine are of the first run."""
+    scores = [_score(ours, held, None)]
+    return scores + [_score(way, held, gain(ours.fits, way.fits[0], held)) for way in others]
 
 
 def nearest_pair(train: Pairs, x: Moments) -> Predict:
-    """Copies the target of the training row whose source is nearest, columns standardised; reads pairs in blocks."""
+    """Return a map that copies the target of the training row with the nearest source; reads the pairs in blocks.
+
+    Distances are between standardised columns.
+    """
     scale = torch.where(x.variance > 0, x.variance.sqrt(), 1.0)
 
     def predict(rows: torch.Tensor) -> torch.Tensor:
-        asked = (rows - x.mean) / scale
+        queries = (rows - x.mean) / scale
         least = torch.full((len(rows),), torch.inf, dtype=torch.float64)
         copied = torch.zeros(len(rows), train.dims[1], dtype=torch.float64)
-        for known, target in train.blocks():
-            offered = (known - x.mean) / scale
+        for source, target in train.blocks():
+            offered = (source - x.mean) / scale
             norms = offered.square().sum(dim=1)
-            for part in torch.arange(len(asked)).split(ASKED_AT_ONCE):
-                distance, place = (norms - 2 * asked[part] @ offered.T).min(dim=1)
+            for part in torch.arange(len(queries)).split(ASKED_AT_ONCE):
+                distance, position = (norms - 2 * queries[part] @ offered.T).min(dim=1)
                 nearer = distance < least[part]
                 least[part[nearer]] = distance[nearer]
-                copied[part[nearer]] = target[place[nearer]]
+                copied[part[nearer]] = target[position[nearer]]
         return copied
 
     return predict
 
 
 def mean_of(y: Moments) -> Predict:
-    """The training mean, whatever the source."""
+    """Return a map that predicts the training mean for every row."""
     return lambda rows: y.mean.expand(len(rows), -1)
 
 

@@ -1,4 +1,4 @@
-"""From spaces to a verdict: the evidence that every criterion asks for, gathered on held-out rows."""
+"""From spaces to a verdict: the evidence for every criterion, measured on held-out rows."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ FindControls = Callable[[int], Mapping[str, torch.Tensor]]
 
 @dataclass(frozen=True)
 class Assessment:
-    """What was measured, and the verdict on it.
+    """The measures, and the verdict on them.
 
     Attributes:
         scored: the scored rows.
-        sources: on them.
-        targets: on them.
+        sources: on the scored rows.
+        targets: on the scored rows.
         pairs: every source with every target, sources first.
         index: of the pair that the verdict is about.
         probe: of that pair.
         learning_curve: of that pair.
-        r2_limit: what its R2 may come to with more rows; None if that is not known.
-        evidence: what the verdict rests on.
+        r2_limit: R2 that it might reach with more rows; None if unknown.
+        evidence: for the verdict.
         verdict: on the evidence.
     """
 
@@ -79,18 +79,18 @@ def assess(
     """Measure, choose the pair, and judge it.
 
     Args:
-        inputs: the spaces and what is known of their rows.
+        inputs: the spaces and their rows.
         config: seed, folds, permutations, neighbours, thresholds, waivers.
         study_values: the Q1 study's four numbers for a source and a target; None to leave them out.
-        brief: measure only what the verdict looks at.
-        more_controls: finds controls ``[n, d]`` of a source, on every row, as its own network untrained.
-        companion: finds latents of a source and a target on data that has attributes; asked if these rows have none.
+        brief: measure only what the verdict uses.
+        more_controls: finds controls ``[n, d]`` of a source, on every row, for example its network with random weights.
+        companion: finds latents of a source and a target on data that has attributes; called if these rows have none.
 
     Raises:
-        ForesightError: there are too few samples to measure anything, or a space is constant.
+        ForesightError: too few samples to measure anything, or a constant space.
     """
     scored, rows = inputs.scored, inputs.rows
-    _refuse_few(scored, len(inputs.known))
+    _refuse_few(scored, len(inputs.samples))
     sources, targets = (
         [space.rows(rows.score, rows.one_of_each) for space in side] for side in (inputs.sources, inputs.targets)
     )
@@ -110,13 +110,13 @@ def assess(
     source, target, probe = sources[s], targets[t], probes[s][t]
     by_label, by_cluster = _within(source, target, scored, k, config)
     curve = bridge.learning_curve(probe, source, target, scored.groups, folds, config.seed)
-    found = measured_attributes(probe, source, target, scored, folds, config)
+    carried = measured_attributes(probe, source, target, scored, folds, config)
     other = companion(s, t) if companion is not None and not scored.attributes else None
     if other is not None:
-        found = measured_attributes(None, other.source, other.target, other.scored, None, config)
-    given = {**inputs.controls, **(more_controls(s) if more_controls else {})}
-    held = {name: values.double()[list(rows.score)] for name, values in given.items()}
-    controls = control_results(held, source, target, scored, folds, config)
+        carried = measured_attributes(None, other.source, other.target, other.scored, None, config)
+    control_values = {**inputs.controls, **(more_controls(s) if more_controls else {})}
+    control_rows = {name: values.double()[list(rows.score)] for name, values in control_values.items()}
+    controls = control_results(control_rows, source, target, scored, folds, config)
     limit = bridge.hopeful_limit(curve)
     cka = tests.measures.index("cka")
     evidence = Evidence(
@@ -126,8 +126,8 @@ def assess(
         within_clusters=by_cluster,
         labelled=bool(by_label),
         controls=controls,
-        attributes=found.attributes,
-        unmeasured=found.unmeasured,
+        attributes=carried.attributes,
+        unmeasured=carried.unmeasured,
         companion=other.name if other else None,
         attribute_groups=len(set(other.scored.groups)) if other else None,
         learning_sizes=len(curve),
@@ -137,7 +137,7 @@ def assess(
         shifted_cka=float(tests.shifted[cka, s, t]),
         power=tests.power(config.thresholds.r2, s, t),
     )
-    said = study_values(s, t) if study_values else {}
+    study = study_values(s, t) if study_values else {}
     return Assessment(
         scored=scored,
         sources=sources,
@@ -148,7 +148,7 @@ def assess(
         learning_curve=curve,
         r2_limit=limit,
         evidence=evidence,
-        verdict=judge(evidence, config.thresholds, config.verdict, study_values=said),
+        verdict=judge(evidence, config.thresholds, config.verdict, study_values=study),
     )
 
 
@@ -170,13 +170,13 @@ def _refuse_constant(spaces: Sequence[Representation]) -> None:
             linear_cka(alone, alone)
         except ForesightError:
             raise ForesightError(
-                f"{space.name}: all rows but one are the same, or all are equally far apart, so that no space is more "
-                "like it than another and nothing can be measured"
+                f"{space.name}: all rows but one are the same, or all are equally far apart, so no space is more "
+                "similar to it than another and nothing can be measured"
             ) from None
 
 
 def _selection(inputs: Inputs, config: AnalyzeConfig) -> np.ndarray | None:
-    """Held-out R2 of every cell ``[S, T]`` on the rows set aside for choosing; None if there is nothing to choose."""
+    """Return the held-out R2 of every cell ``[S, T]`` on the rows set aside to choose; None if no choice is needed."""
     aside = inputs.rows.select
     if not aside:
         return None
@@ -187,7 +187,7 @@ def _selection(inputs: Inputs, config: AnalyzeConfig) -> np.ndarray | None:
 
 
 def _choose(measured: Sequence[Pair], targets: Sequence[Representation]) -> int:
-    """The pair that the verdict is about: the best by the rows set aside, of those that it may be."""
+    """Return the index of the pair for the verdict: of the candidates, the best on the rows set aside."""
     poolings = [targets[i % len(targets)].pooling for i in range(len(measured))]
     return max(candidates(poolings), key=lambda i: measured[i].selection_r2 or 0.0)
 
@@ -195,15 +195,15 @@ def _choose(measured: Sequence[Pair], targets: Sequence[Representation]) -> int:
 def _within(
     source: Representation, target: Representation, scored: Scored, k: int, config: AnalyzeConfig
 ) -> tuple[list[PermutationTest], list[PermutationTest]]:
-    """Tests within the data's categories, none where these tell nothing apart, and within clusters of the target."""
+    """Return tests within the data's categories (none without shared ones) and within clusters of the target."""
     x, y = source.independent.space, target.independent.space
 
     def tests(x: Space, y: Space, labels: Sequence[object]) -> list[PermutationTest]:
         near = min(k, len(x) - 2)
-        found = dependence([x], [y], k=near, permutations=config.permutations, labels=list(labels), seed=config.seed)
-        return found.tests(0, 0)
+        tested = dependence([x], [y], k=near, permutations=config.permutations, labels=list(labels), seed=config.seed)
+        return tested.tests(0, 0)
 
-    # Without rows that have no label: what they share could be categories, which permuting them would break up.
+    # Rows without a label are left out: they may share categories, which a permutation among them would break up.
     labels = scored.independent.labels
     rows = categorised(labels)
     by_label: list[PermutationTest] = []

@@ -1,4 +1,4 @@
-"""Which attributes of the samples survive the bridge, on the rows that have them."""
+"""Attributes of the samples through the bridge, on the rows that have them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from foresight_cli.metrics.probe import LinearProbe, linear_probe
 from foresight_cli.results import Attribute
 
 LEAST_VALUES = 50
-"""An attribute known of fewer rows is not judged."""
+"""An attribute with values on fewer rows is not judged."""
 
 
 @dataclass(frozen=True)
 class MeasuredAttributes:
-    """Attributes as results have them, and those that could not be measured, with the reason."""
+    """The attributes that were measured, and those that could not be, with the reason."""
 
     attributes: list[Attribute]
     unmeasured: dict[str, str]
@@ -35,50 +35,50 @@ def measured_attributes(
     folds: Sequence[Fold] | None,
     config: AnalyzeConfig,
 ) -> MeasuredAttributes:
-    """Each attribute of ``rows`` through the bridge from source to target.
+    """Measure each attribute of ``rows`` through the bridge from source to target.
 
     Args:
-        probe: of the pair in ``folds``; None to make one.
+        probe: of the pair in ``folds``; None to fit one.
         source: on ``rows``.
         target: on ``rows``.
-        rows: what is known of them.
+        rows: their ids, labels, groups and attributes.
         folds: of the probe.
         config: seed, folds and thresholds.
     """
-    known, unmeasured = _enough(rows, config.folds)
-    if not known:
+    measurable, unmeasured = _enough(rows, config.folds)
+    if not measurable:
         return MeasuredAttributes([], unmeasured)
     if probe is None or folds is None:
         folds = pairs.folds_of(rows.groups, config.folds, config.seed)
         probe = linear_probe(source.space, target.space, groups=list(rows.groups), folds=folds)
-    found = bridge.attribute_retention(
+    attributes = bridge.attribute_retention(
         probe.carried,
         source,
         target,
-        known,
+        measurable,
         rows.groups,
         folds,
         ceiling=config.thresholds.ceiling,
         seed=config.seed,
     )
-    left_out = known.keys() - {attribute.name for attribute in found}
-    unmeasured |= dict.fromkeys(sorted(left_out), "no fold has enough samples that have it on both sides")
-    return MeasuredAttributes(found, unmeasured)
+    left_out = measurable.keys() - {attribute.name for attribute in attributes}
+    unmeasured |= dict.fromkeys(sorted(left_out), "no fold has enough training and test samples with a value")
+    return MeasuredAttributes(attributes, unmeasured)
 
 
 def _enough(rows: Scored, folds: int) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    known: dict[str, torch.Tensor] = {}
+    measurable: dict[str, torch.Tensor] = {}
     unmeasured: dict[str, str] = {}
     for name, column in rows.attributes.items():
-        there = torch.isfinite(column).nonzero().flatten().tolist()
-        groups = len({rows.groups[i] for i in there})
-        if len(there) < LEAST_VALUES or groups < 2 * folds:
+        rows_with_value = torch.isfinite(column).nonzero().flatten().tolist()
+        groups = len({rows.groups[i] for i in rows_with_value})
+        if len(rows_with_value) < LEAST_VALUES or groups < 2 * folds:
             unmeasured[name] = (
-                f"{len(there)} of the {len(column)} scored samples have it, in {groups} groups; "
+                f"{len(rows_with_value)} of the {len(column)} scored samples have it, in {groups} groups; "
                 f"{LEAST_VALUES} samples in {2 * folds} groups are needed"
             )
-        elif column[there].min() == column[there].max():
+        elif column[rows_with_value].min() == column[rows_with_value].max():
             unmeasured[name] = "it is the same for all samples"
         else:
-            known[name] = column
-    return known, unmeasured
+            measurable[name] = column
+    return measurable, unmeasured

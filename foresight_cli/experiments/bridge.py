@@ -1,4 +1,4 @@
-"""What a linear bridge from source to target carries: attributes, and what more rows would bring."""
+"""Measures of the linear bridge from source to target: attributes, learning curve, typical and unseen samples."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from foresight_cli.metrics.validation import centre
 from foresight_cli.results import CURVE_SIZES, Attribute, Estimate, LearningPoint
 
 LEAST_TRAINING = 10
-"""A fold in which fewer training rows have an attribute is passed over."""
+"""A fold in which fewer training rows have an attribute is skipped."""
 FLAT, BENT = 0.01, 0.8
-"""A last step of the learning curve below ``FLAT`` is none; one above ``BENT`` of the step before is no bend."""
+"""If its last step is below ``FLAT``, a learning curve has levelled off; above ``BENT`` of the step before, it is not
+yet bending."""
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 
 
@@ -35,12 +36,11 @@ def attribute_retention(
     ceiling: float,
     seed: int,
 ) -> list[Attribute]:
-    """Can each attribute be read from the target as predicted from the source, by the probe of the true target?
+    """Measure how well the probe of the true target reads each attribute from the target predicted from the source.
 
-    One that no fold has enough rows of is left out.
-
-    In each fold, on training rows: a probe source -> attribute and a probe target -> attribute; on test rows each is
-    scored, and the target's probe is applied to what the bridge carried over.
+    In each fold, two probes are fitted on training rows: source -> attribute and target -> attribute. On test rows each
+    is scored, and the target's probe is also applied to the prediction of the bridge. An attribute for which no fold
+    has enough rows is left out.
 
     Args:
         carried: the held-out prediction of the target's principal coordinates ``[n, r]``, NaN in rows never tested.
@@ -49,22 +49,22 @@ def attribute_retention(
         attributes: ``[n]`` by name, NaN where a sample has none.
         groups: of the rows.
         folds: those that ``carried`` was predicted in.
-        ceiling: the lower bound of R2 from the true target must reach it, or nothing is said about the bridge.
+        ceiling: least lower bound of R2 from the true target; below it the bridge is not judged on the attribute.
         seed: of the resampling.
     """
     scored: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in attributes}
     for train, test in folds:
-        known = {name: torch.isfinite(column) for name, column in attributes.items()}
-        for rows in _same_rows(known, train):
-            kept = torch.from_numpy(train)[known[rows[0]][train]]
+        has_value = {name: torch.isfinite(column) for name, column in attributes.items()}
+        for rows in _same_rows(has_value, train):
+            kept = torch.from_numpy(train)[has_value[rows[0]][train]]
             if len(kept) < LEAST_TRAINING:
                 continue
             probes = [RidgeFactor(source.values[kept], standardize=True)]
             probes.append(RidgeFactor(target.rotated[kept], standardize=False))
             for name in rows:
-                asked = torch.from_numpy(test)[known[name][test]]
-                spaces = (source.values[asked], target.rotated[asked], carried[asked])
-                scored[name].append(_score(probes, spaces, attributes[name].double(), kept, asked))
+                tested = torch.from_numpy(test)[has_value[name][test]]
+                spaces = (source.values[tested], target.rotated[tested], carried[tested])
+                scored[name].append(_score(probes, spaces, attributes[name].double(), kept, tested))
     return [retained(name, parts, groups, ceiling, len(folds), seed) for name, parts in scored.items() if parts]
 
 
@@ -76,7 +76,7 @@ def learning_curve(
     folds: Sequence[Fold],
     seed: int,
 ) -> list[LearningPoint]:
-    """Held-out R2 of the ridge bridge with an eighth, a quarter, a half and all of the training groups.
+    """Return the held-out R2 of the ridge bridge with 1/8, 1/4, 1/2 and all of the training groups.
 
     ``whole`` is the probe with all of them, in the same folds.
     """
@@ -98,11 +98,11 @@ def learning_curve(
 
 
 def hopeful_limit(points: Sequence[LearningPoint]) -> float | None:
-    """R2 with rows without end, if what is missing shrinks only as one over their root: as much as may be hoped for.
+    """Return the highest R2 to expect from unlimited rows, if the rest shrinks as 1/sqrt(n); None if unknown.
 
-    Errors of estimation shrink as 1/n once n is large, and slower before: the two largest sizes, continued with the
-    slower law, end above the truth rather than below. A curve that falls ends where it is; of one that has not begun to
-    bend (its last step is nearly as high as the one before) the end is unknown: None.
+    Errors of estimation shrink as 1/n once n is large, and slower before: extrapolating the two largest sizes by the
+    slower law gives too much rather than too little. A falling curve is taken to end at its last value. The end of a
+    curve that is not yet bending (its last step is nearly as high as the one before) is unknown.
     """
     if len(points) < CURVE_SIZES:
         return None
@@ -115,10 +115,10 @@ def hopeful_limit(points: Sequence[LearningPoint]) -> float | None:
 
 
 def typical(probe: LinearProbe, target: Representation, groups: Sequence[str]) -> Estimate:
-    """The median over groups of each tested sample's own R2, against the centre that half of the samples agree on.
+    """Return the median over groups of the R2 of each tested sample, measured against the median of the samples.
 
-    A few samples far out (blank frames, broken files) can carry a whole R2, which most of the variance is: the median
-    sample then has none. The interval is that of a median, by order statistics.
+    A few outliers (blank frames, broken files) can hold most of the variance, and so alone produce a high R2: the
+    median sample then has none. The interval is that of a median, by order statistics.
     """
     coordinates = target.rotated.numpy()
     total = np.square(coordinates[probe.tested] - np.median(coordinates, axis=0)).sum(axis=1)
@@ -128,8 +128,8 @@ def typical(probe: LinearProbe, target: Representation, groups: Sequence[str]) -
     g = len(values)
 
     def at(quantile: float) -> float:
-        place = (g - 1) / 2 + quantile * math.sqrt(g) / 2
-        return float(values[int(np.clip(round(place), 0, g - 1))])
+        position = (g - 1) / 2 + quantile * math.sqrt(g) / 2
+        return float(values[int(np.clip(round(position), 0, g - 1))])
 
     return Estimate(float(np.median(values)), at(-1.96), at(1.96), 0.0, None, at(-1.645), at(2.128))
 
@@ -137,26 +137,26 @@ def typical(probe: LinearProbe, target: Representation, groups: Sequence[str]) -
 def unseen_neighborhoods(
     source: Representation, target: Representation, groups: Sequence[str], folds: int, seed: int
 ) -> Estimate | None:
-    """Held-out R2 where whole neighbourhoods of both spaces are held out, and not samples; None with too few of them.
+    """Return the held-out R2 when whole neighbourhoods of both spaces are held out; None with too few of them.
 
-    Inputs that repeat without anybody saying so (frames, crops, many pictures of one thing) lie close together in both
-    spaces. Held out one by one they are predicted from each other; held out together, only what all samples share is.
+    Inputs that repeat in undeclared groups (frames, crops, many pictures of one thing) are close together in both
+    spaces. Held out one by one, they are predicted from each other; held out together, only by what all samples share.
     """
     codes = np.unique(np.asarray(groups), return_inverse=True)[1]
     first = np.unique(codes, return_index=True)[1]
     scaled = [space.rotated[first] / space.rotated.square().sum().sqrt() for space in (source, target)]
-    found = clusters(torch.cat([part[:, :COMPONENTS] for part in scaled], dim=1), seed)
-    if len(np.unique(found)) < 2 * folds:
+    row_clusters = clusters(torch.cat([part[:, :COMPONENTS] for part in scaled], dim=1), seed)
+    if len(np.unique(row_clusters)) < 2 * folds:
         return None
-    neighborhoods = found[codes]
+    neighborhoods = row_clusters[codes]
     probe = linear_probe(source.space, target.space, groups=neighborhoods, folds=folds, seed=seed)
     return Estimate.of(probe.r2, probe.r2_standard_error, chance=0.0)
 
 
-def _same_rows(known: dict[str, torch.Tensor], train: np.ndarray) -> list[list[str]]:
-    """Names of attributes known of the same training rows: they share one decomposition."""
+def _same_rows(has_value: dict[str, torch.Tensor], train: np.ndarray) -> list[list[str]]:
+    """Group the names of attributes with values on the same training rows: they share one decomposition."""
     together: dict[bytes, list[str]] = {}
-    for name, rows in known.items():
+    for name, rows in has_value.items():
         together.setdefault(rows[train].numpy().tobytes(), []).append(name)
     return list(together.values())
 
@@ -182,15 +182,15 @@ def _score(
 def retained(
     name: str, parts: Sequence[dict[str, np.ndarray]], groups: Sequence[str], ceiling: float, folds: int, seed: int
 ) -> Attribute:
-    """What is left of an attribute, from squared errors of its probes on the held-out rows of each fold.
+    """Return an attribute with its retention, from squared errors of its probes on held-out rows.
 
     Args:
         name: of the attribute.
-        parts: of each fold, by what the probe read: ``source``, ``target``, ``bridge``; ``total`` about the training
-            mean, and ``rows``, indices into ``groups``.
+        parts: squared errors of each fold: ``source``, ``target``, ``bridge`` by what the probe read, ``total`` about
+            the training mean; and ``rows``, indices into ``groups``.
         groups: of the rows.
-        ceiling: the lower bound of R2 from the true target must reach it for a retention.
-        folds: how many there were.
+        ceiling: least lower bound of R2 from the true target for a retention.
+        folds: number of folds.
         seed: of the resampling.
     """
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

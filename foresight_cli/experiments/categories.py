@@ -1,4 +1,4 @@
-"""Categories that a likeness must go beyond: the data's own, and clusters that stand in for those nobody gave."""
+"""Categories within which the spaces are compared: those of the data, or clusters if the data has none."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ROWS_PER_CLUSTER = 10
 
 
 def categorised(labels: Sequence[str | None]) -> list[int]:
-    """The rows that measures of categories are of: those with a label that another row has too.
+    """Return the rows that measures of categories use: those with a label that another row has too.
 
-    None where there are not two such labels: nothing is told apart then.
+    Empty if fewer than two labels are shared: they cannot distinguish rows.
     """
     counts = Counter(label for label in labels if label is not None)
     shared = {label for label, count in counts.items() if count > 1}
@@ -28,7 +28,7 @@ def categorised(labels: Sequence[str | None]) -> list[int]:
 
 
 def category_rows(labels: Sequence[str | None]) -> CategoryRows:
-    """How many rows measures of categories are of, and how many are left out of them, for what reason."""
+    """Count the rows that measures of categories use, and those left out, with the reason."""
     counts = Counter(label for label in labels if label is not None)
     shared = [label for label, count in counts.items() if count > 1]
     reason = None
@@ -49,16 +49,17 @@ def category_rows(labels: Sequence[str | None]) -> CategoryRows:
 
 
 def clusters(coordinates: torch.Tensor, seed: int) -> np.ndarray:
-    """Clusters ``[n]`` of principal coordinates ``[n, r]``, about ten rows each.
+    """Return clusters ``[n]`` of principal coordinates ``[n, r]``, of about ten rows each.
 
-    Many small ones: a cluster that holds a part of one category is as good as the category, one that spans two is not.
-    Made of the target alone, rows of a source that is independent of it may change places within them.
+    Many small clusters are better than few large ones: a part of one category is as good as the category, but a cluster
+    that spans two is not. They are made from the target alone, so that a permutation within them stays valid for a
+    source that is independent of the target.
 
     Source: ``sklearn.cluster.KMeans`` on the first 50 components.
     """
     number = max(2, len(coordinates) // ROWS_PER_CLUSTER)
     rows = coordinates[:, :COMPONENTS].cpu().numpy()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different rows than clusters: fewer clusters then
-        found: np.ndarray = KMeans(number, n_init=1, random_state=seed).fit_predict(rows)
-    return found
+        warnings.simplefilter("ignore", ConvergenceWarning)  # raised if there are fewer distinct rows than clusters
+        assigned: np.ndarray = KMeans(number, n_init=1, random_state=seed).fit_predict(rows)
+    return assigned

@@ -1,4 +1,4 @@
-"""More on the one pair that the verdict is about."""
+"""Further measures of the one pair that the verdict is about."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STUDY_KS = (1, 5, 10, 20, 50, 100)
 
 @dataclass(frozen=True)
 class Description:
-    """What is measured on the chosen pair alone.
+    """Measures of the chosen pair alone.
 
     Attributes:
         chosen: the measures that no other pair has.
@@ -33,29 +33,29 @@ class Description:
     pair: Pair
 
 
-def describe(found: Assessment, config: AnalyzeConfig) -> Description:
-    """Everything more on the pair that the verdict is about."""
-    source, target = found.chosen
-    pair, rows = found.pairs[found.index], found.scored
+def describe(assessment: Assessment, config: AnalyzeConfig) -> Description:
+    """Measure what only the pair of the verdict has."""
+    source, target = assessment.chosen
+    pair, rows = assessment.pairs[assessment.index], assessment.scored
     x, y, alone = source.independent, target.independent, rows.independent
     low, high = spearman_interval(x.distances, y.distances, seed=config.seed)
     chosen = ChosenPair(
-        index=found.index,
-        pc_r2=[float(v) for v in found.probe.r2_per_component[:50]],
+        index=assessment.index,
+        pc_r2=[float(v) for v in assessment.probe.r2_per_component[:50]],
         kendall=_kendall(x, y, config.seed),
         mantel=_mantel(x, y, config),
-        within_label=list(found.evidence.within_label),
-        within_clusters=list(found.evidence.within_clusters),
+        within_label=list(assessment.evidence.within_label),
+        within_clusters=list(assessment.evidence.within_clusters),
         procrustes=procrustes_disparity(x.rotated, y.rotated, components=100),
         categories=_categories(x, y, alone.labels, pair.neighborhood[0].k, config.seed),
-        learning_curve=found.learning_curve,
-        r2_limit=found.r2_limit,
-        r2_typical=found.evidence.typical,
-        r2_unseen=found.evidence.unseen,
-        shifted_cka=found.evidence.shifted_cka,
-        power=found.evidence.power,
-        attributes=list(found.evidence.attributes),
-        companion=found.evidence.companion,
+        learning_curve=assessment.learning_curve,
+        r2_limit=assessment.r2_limit,
+        r2_typical=assessment.evidence.typical,
+        r2_unseen=assessment.evidence.unseen,
+        shifted_cka=assessment.evidence.shifted_cka,
+        power=assessment.evidence.power,
+        attributes=list(assessment.evidence.attributes),
+        companion=assessment.evidence.companion,
     )
     more = replace(
         pair,
@@ -91,13 +91,13 @@ def _categories(
         return []
     shared = _shared_neighbors(source, target, k, seed)
     square = [square_distances(space) for space in (source, target)]
-    found = []
+    categories = []
     for code, name in enumerate(names):
         rows = np.flatnonzero(codes == code)
         i, j = np.triu_indices(len(rows), 1)
         distances = [s[rows[i], rows[j]] for s in square]
         enough = len(rows) >= 5 and all(float(d.std()) > 0 for d in distances)
-        found.append(
+        categories.append(
             Category(
                 label=name,
                 rows=len(rows),
@@ -107,7 +107,7 @@ def _categories(
                 target_distance=float(distances[1].mean()) if len(rows) > 1 else None,
             )
         )
-    return found
+    return categories
 
 
 def _shared_neighbors(source: Representation, target: Representation, k: int, seed: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The arrays that the figures of the chosen pair are drawn from; named in :mod:`foresight_cli.results.arrays`."""
+"""The arrays for the figures of the chosen pair; :mod:`foresight_cli.results.arrays` has their names."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def arrays_of(
     predicted: np.ndarray | None,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """Distances, neighbours and examples on one row of each group, predictions on every row.
+    """Return distances, neighbours and examples on one row of each group, and predictions on every row.
 
     Args:
         source: on the scored rows.
         target: on the scored rows.
         labels: of one row of each group.
         predicted: held-out predictions of the target ``[n, d]``, in its principal axes.
-        seed: of what is drawn for show.
+        seed: of the random examples.
     """
     x, y = source.independent, target.independent
     n = len(x.values)
     rng = np.random.default_rng(seed)
     codes, names = label_codes(labels)
-    some = np.sort(rng.permutation(n * (n - 1) // 2)[:4000])
-    i, j = _rows_of_pairs(some, n)
+    sampled = np.sort(rng.permutation(n * (n - 1) // 2)[:4000])
+    i, j = _rows_of_pairs(sampled, n)
     arrays = {
-        "rsa/source": x.distances[some].numpy(),
-        "rsa/target": y.distances[some].numpy(),
+        "rsa/source": x.distances[sampled].numpy(),
+        "rsa/target": y.distances[sampled].numpy(),
         "rsa/same": (codes[i] == codes[j]) & (codes[i] >= 0),
         "rsa/ranks": _rank_grid(x, y),
         "neighborhood/ranks": _nearest_ranks(x, y, rng),
@@ -57,18 +57,18 @@ def arrays_of(
 
 
 def neighbor_lists(source: Representation, target: Representation, k: int, seed: int) -> list[torch.Tensor]:
-    """The k nearest neighbours ``[n, k]`` of every row, in each space."""
+    """Return the k nearest neighbours ``[n, k]`` of every row, in each space."""
     rng = np.random.default_rng(seed)
     return [nearest_neighbors(side.space.distances(), k, rng).indices.cpu() for side in (source, target)]
 
 
 def square_distances(space: Representation) -> torch.Tensor:
-    """The distances of ``space`` as a square ``[n, n]``."""
+    """Return the distances of ``space`` as a square ``[n, n]``."""
     return squareform(space.distances, len(space.values))
 
 
 def _rank_grid(source: Representation, target: Representation, cells: int = 40) -> np.ndarray:
-    """Share of pairs by their distance's rank in both spaces; independent spaces give a flat grid."""
+    """Return the share of pairs by the rank of their distance in both spaces; independent spaces give a flat grid."""
     cell = sum(size * _cell_of(side.ranks, cells) for side, size in ((source, cells), (target, 1)))
     assert isinstance(cell, torch.Tensor)
     counts = torch.bincount(cell, minlength=cells * cells).double()
@@ -76,7 +76,7 @@ def _rank_grid(source: Representation, target: Representation, cells: int = 40) 
 
 
 def _cell_of(scores: torch.Tensor, cells: int) -> torch.Tensor:
-    """The number of the cell ``[p]``, of ``cells`` with equally many pairs each; a run of ties is in its middle one."""
+    """Return the cell ``[p]`` of each pair, of ``cells`` with equally many pairs; ties are in their middle cell."""
     first = torch.arange(1, cells) * len(scores) // cells
     limits = torch.from_numpy(np.partition(scores.numpy(), first.numpy()))[first]
     lowest, highest = (torch.bucketize(scores, limits, out_int32=True, right=right) for right in (False, True))
@@ -84,7 +84,7 @@ def _cell_of(scores: torch.Tensor, cells: int) -> torch.Tensor:
 
 
 def _rows_of_pairs(pairs: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Both rows i < j of pairs by their number among all ``n (n - 1) / 2``, as ``torch.triu_indices`` counts them."""
+    """Return both rows i < j of pairs by their number among all ``n (n - 1) / 2``, as in ``torch.triu_indices``."""
     rows = np.arange(n)
     first = rows * n - rows * (rows + 1) // 2  # the number of the pair (i, i + 1)
     i = np.searchsorted(first[:-1], pairs, side="right") - 1
@@ -92,7 +92,7 @@ def _rows_of_pairs(pairs: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _nearest_ranks(source: Representation, target: Representation, rng: np.random.Generator) -> np.ndarray:
-    """Rank in the target of each row's nearest neighbour in the source; 1 is best."""
+    """Return the rank in the target of each row's nearest neighbour in the source; 1 is best."""
     near = nearest_neighbors(source.space.distances(), 1, rng).indices
     space = target.space.distances()
     rows = torch.arange(len(near), device=near.device).split(512)
@@ -112,7 +112,7 @@ def _category_distances(space: Representation, codes: np.ndarray, count: int) ->
 
 
 def _examples(source: Representation, target: Representation, codes: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Six queries, of different categories where there are any, with their five neighbours in each space, as rows."""
+    """Return six queries, of different categories if possible, with their five neighbours in each space, as rows."""
     k = min(5, len(codes) - 2)
     queries = np.array(_one_of_each_first(codes, seed)[:EXAMPLES])
     lists = neighbor_lists(source, target, k, seed)
@@ -124,7 +124,7 @@ def _examples(source: Representation, target: Representation, codes: np.ndarray,
 
 
 def _one_of_each_first(codes: np.ndarray, seed: int) -> list[int]:
-    """All rows in a seeded order, but one of each category before any second one."""
+    """Return all rows in a seeded order, with one row of each category before any second one."""
     order = np.random.default_rng(seed).permutation(len(codes)).tolist()
     first: dict[int, int] = {}
     for row in order:

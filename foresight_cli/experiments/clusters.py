@@ -1,4 +1,4 @@
-"""E-Q1.1 and E-Q1.2: how categories sit in each space, and what the target's channels and cells do."""
+"""E-Q1.1 and E-Q1.2: separation of the categories in each space, and statistics of the target's channels and cells."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from foresight_cli.metrics import knn_accuracy, silhouette
 from foresight_cli.results.arrays import stored
 
 LEAST_MAPPED = 7
-"""Fewer rows leave t-SNE a perplexity below 2: their first two principal components are shown."""
+"""With fewer rows the perplexity of t-SNE would be below 2: the first two principal components are shown instead."""
 ROUNDING = 1e-12
-"""A standard deviation, of values around 1, that is rounding and nothing else."""
+"""A standard deviation up to this, for values around 1, is only rounding."""
 
 
 @dataclass(frozen=True)
 class ClusterScores:
-    """See :class:`foresight_cli.results.Space`; None where there are not two categories of two rows."""
+    """Scores of :class:`foresight_cli.results.Space`; None without two categories of at least two rows."""
 
     silhouette: float | None
     knn_accuracy: float | None
@@ -33,27 +33,27 @@ class ClusterScores:
 def cluster_scores(
     space: Representation, labels: Sequence[str | None], groups: Sequence[str], seed: int
 ) -> ClusterScores:
-    """Silhouette, grouped 5-NN accuracy and the ratio of distances within and between categories.
+    """Return silhouette, grouped 5-NN accuracy and the ratio of distances within and between categories.
 
-    Of the rows whose category another row has too: long-tailed data has others, and some rows have no label.
+    Only rows whose category another row has too are used: long-tailed data has others, and some rows have no label.
     """
     rows = categorised(labels)
     if not rows:
         return ClusterScores(None, None, None, None)
     codes, _ = label_codes([labels[row] for row in rows])
-    some = space if len(rows) == len(labels) else space.rows(rows)
+    labelled = space if len(rows) == len(labels) else space.rows(rows)
     own_groups = [groups[row] for row in rows]
-    within, between = _mean_distances(some, codes)
+    within, between = _mean_distances(labelled, codes)
     return ClusterScores(
-        silhouette=silhouette(some.space, codes.tolist()),
-        knn_accuracy=_knn_accuracy(some, codes, own_groups, seed),
+        silhouette=silhouette(labelled.space, codes.tolist()),
+        knn_accuracy=_knn_accuracy(labelled, codes, own_groups, seed),
         knn_chance=float(np.bincount(codes).max() / len(codes)),
         intra_inter_ratio=within / between if between > 0 else None,
     )
 
 
 def _knn_accuracy(space: Representation, codes: np.ndarray, groups: Sequence[str], seed: int) -> float | None:
-    """5-NN accuracy; None where too few groups have a category for five folds of them."""
+    """Return the 5-NN accuracy; None if too few groups have a category for five folds."""
     try:
         return knn_accuracy(space.space, codes.tolist(), k=5, folds=5, groups=list(groups), seed=seed)
     except ForesightError:
@@ -61,7 +61,7 @@ def _knn_accuracy(space: Representation, codes: np.ndarray, groups: Sequence[str
 
 
 def label_codes(labels: Sequence[str | None]) -> tuple[np.ndarray, list[str]]:
-    """Each row's index into the sorted categories ``[n]``, -1 for none; and the categories."""
+    """Return each row's index into the sorted categories ``[n]``, -1 for none; and the categories."""
     names = sorted({label for label in labels if label is not None})
     index = {name: i for i, name in enumerate(names)}
     return np.array([-1 if label is None else index[label] for label in labels]), names
@@ -75,10 +75,10 @@ def _mean_distances(space: Representation, codes: np.ndarray) -> tuple[float, fl
 
 
 def tsne(space: Representation, seed: int) -> np.ndarray:
-    """Two t-SNE coordinates a row ``[n, 2]`` (perplexity 30, of 50 principal components); a picture, not evidence.
+    """Return t-SNE coordinates ``[n, 2]`` (perplexity 30, of 50 principal components); a picture, not evidence.
 
-    The rows are brought to a common scale first: scikit-learn works in single precision, and crashes on squares of
-    distances that overflow there. A space of one column is its own picture, on a line; so are a few rows, on two axes.
+    The rows are scaled first: scikit-learn works in single precision, and crashes on squares of distances that overflow
+    there. A space of one column, or of few rows, is shown by its principal components instead.
 
     Raises:
         ForesightError: a value is not finite.
@@ -94,23 +94,23 @@ def tsne(space: Representation, seed: int) -> np.ndarray:
 
 
 def _standardized(rows: np.ndarray) -> np.ndarray:
-    """``rows [n, d]`` centred, over the standard deviation of all their values; zeros where they are all the same."""
+    """Return ``rows [n, d]`` centred, over the standard deviation of all values; zeros if all rows are equal."""
     largest = np.abs(rows).max(initial=0.0)
     if not np.isfinite(largest):
         raise ForesightError("its values are not finite")
     if largest == 0:
         return rows
-    rows = rows / largest  # so that no square overflows, or comes to nothing
+    rows = rows / largest  # so that no square overflows or underflows
     rows = rows - rows.mean(axis=0)
     deviation = rows.std()
     return rows / deviation if deviation > ROUNDING else np.zeros_like(rows)
 
 
 def channel_arrays(flat: Representation, channels: int) -> dict[str, np.ndarray]:
-    """Variance and correlation of a target's channels, and autocorrelation over its cells.
+    """Return variance and correlation of a target's channels, and autocorrelation over its cells.
 
     Args:
-        flat: the target with ``pooling=flat``, a grid ``[C, T, h, w]`` laid out channel by channel.
+        flat: the target with ``pooling=flat``, a grid ``[C, T, h, w]`` stored channel by channel.
         channels: C.
 
     Returns:
@@ -119,7 +119,7 @@ def channel_arrays(flat: Representation, channels: int) -> dict[str, np.ndarray]
     """
     n = len(flat.values)
     grid = flat.values.view(n, channels, -1)
-    centred = grid - grid.mean(dim=0)  # what varies between pictures, not what a cell always holds
+    centred = grid - grid.mean(dim=0)  # only what varies between pictures
     variance = centred.square().mean(dim=(0, 2))
     by_channel = centred.transpose(0, 1).flatten(1)
     correlation = torch.corrcoef(by_channel).nan_to_num(0.0)
@@ -133,7 +133,7 @@ def channel_arrays(flat: Representation, channels: int) -> dict[str, np.ndarray]
 
 
 def _autocorrelation(cells: torch.Tensor) -> torch.Tensor:
-    """Mean over channels of the correlation between cells ``dy`` rows and ``dx`` columns apart, ``[h, w]``."""
+    """Return the mean over channels of the correlation of cells ``dy`` rows and ``dx`` columns apart ``[h, w]``."""
     h, w = cells.shape[2:]
     lags = torch.empty(h, w, dtype=cells.dtype)
     for dy in range(h):

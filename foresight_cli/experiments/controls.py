@@ -1,4 +1,4 @@
-"""What a representation without a network scores against the chosen target, and what the source adds to it."""
+"""Scores of the controls against the chosen target, and what the source adds to each."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from foresight_cli.results import Control, Estimate
 from foresight_cli.sample_size import LEAST_GROUPS
 
 LEAST_TRAINING = 10
-"""A fold with fewer labelled rows to learn from is passed over."""
+"""A fold with fewer labelled training rows is skipped."""
 TOGETHER = "all_controls"
-"""The controls side by side: each by itself may fall short of what they explain between them."""
+"""All controls joined column by column: together they may explain more than each by itself."""
 
 
 def control_results(
@@ -34,9 +34,9 @@ def control_results(
     folds: Sequence[Fold],
     config: AnalyzeConfig,
 ) -> list[Control]:
-    """One result for each control, one for the categories where there are any, and one for all of them together.
+    """Return a result for each control, for the categories if the data has any, and for all of them together.
 
-    That for the categories is of the rows that have one, source and target likewise.
+    The result for the categories uses only the rows that have one.
 
     Args:
         controls: ``[n, d]`` by name, on the scored rows.
@@ -52,14 +52,14 @@ def control_results(
         spaces["label"] = one_hot(rows.categories)
     if len(spaces) > 1:
         spaces[TOGETHER] = torch.cat([side_by_side(values) for values in spaces.values()], dim=1)
-    some = _Part.of(labelled, source, target, rows, folds) if 0 < len(labelled) < len(rows.labels) else None
+    labelled_part = _Part.of(labelled, source, target, rows, folds) if 0 < len(labelled) < len(rows.labels) else None
     whole = _Part(source, target, rows, folds)
     scores = []
     for name, values in spaces.items():
         if name == "label" and len(labelled) < len(rows.labels):
-            # What the source knows of rows without a label may be their category: it would seem to add to the label.
-            if some is not None:
-                scores.append(_score(name, values[labelled], some, config))
+            # On rows without a label, the source may predict the category: that would look like a gain over the label.
+            if labelled_part is not None:
+                scores.append(_score(name, values[labelled], labelled_part, config))
         else:
             scores.append(_score(name, values, whole, config))
     return scores
@@ -67,7 +67,7 @@ def control_results(
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows that controls are scored on, and the folds among them."""
+    """Rows that controls are scored on, and their folds."""
 
     source: Representation
     target: Representation
@@ -78,11 +78,11 @@ class _Part:
     def of(
         cls, index: Sequence[int], source: Representation, target: Representation, rows: Scored, folds: Sequence[Fold]
     ) -> _Part | None:
-        """The rows ``index`` of all; None where they are too few to test on in a fold."""
-        place = np.full(len(rows.labels), -1)
-        place[list(index)] = np.arange(len(index))
-        among = [(place[train], place[test]) for train, test in folds]
-        kept = [(train[train >= 0], test[test >= 0]) for train, test in among]
+        """Return the part with the rows ``index``; None if they are too few for a fold."""
+        position = np.full(len(rows.labels), -1)
+        position[list(index)] = np.arange(len(index))
+        renumbered = [(position[train], position[test]) for train, test in folds]
+        kept = [(train[train >= 0], test[test >= 0]) for train, test in renumbered]
         kept = [(train, test) for train, test in kept if len(train) >= LEAST_TRAINING and len(test)]
         some = rows.take(index)
         if not kept or len(set(some.groups)) < LEAST_GROUPS:
@@ -108,7 +108,7 @@ def _score(name: str, values: torch.Tensor, part: _Part, config: AnalyzeConfig) 
 
 
 def _or_none(measure: Callable[[], float]) -> float | None:
-    """Categories of one row each, or a single one, are equally far apart: there is no likeness to measure."""
+    """Return the measure; None if it is undefined: one category, or one row for each, has only equal distances."""
     try:
         value = measure()
     except ForesightError:

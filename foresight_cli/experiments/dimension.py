@@ -1,4 +1,4 @@
-"""E-Q1.3: how many directions each space uses. It sizes an adapter and warns; it never enters the verdict."""
+"""E-Q1.3: number of directions that each space uses. It sizes an adapter and warns; the verdict does not use it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from foresight_cli.metrics import effective_rank, mle_dimension, participation_r
 
 @dataclass(frozen=True)
 class Dimensions:
-    """See :class:`foresight_cli.results.Space`; ``unmeasured`` are those that are None, with the reason."""
+    """Dimensions of :class:`foresight_cli.results.Space`; ``unmeasured`` has the reason for each that is None."""
 
     mle: float | None
     twonn: float | None
@@ -26,7 +26,7 @@ class Dimensions:
 
 
 def dimensions(space: Representation) -> Dimensions:
-    """Intrinsic dimension (None where too few rows differ), PCA dimension, and the largest feature's share."""
+    """Return intrinsic dimension (None if too few rows differ), PCA dimension, and the largest feature's share."""
     rows = space.space
     variance = space.values.var(dim=0, correction=0)
     estimators = {
@@ -52,7 +52,7 @@ def dimensions(space: Representation) -> Dimensions:
 
 
 def spectrum(space: Representation, components: int = 200) -> np.ndarray:
-    """Cumulative share of variance of the first principal components ``[<= components]``."""
+    """Return the cumulative share of variance of the first principal components ``[<= components]``."""
     variance = space.space.eigenvalues.cpu()
     shares: np.ndarray = (variance.cumsum(0) / variance.sum())[:components].numpy().astype(np.float32)
     return shares

@@ -1,4 +1,4 @@
-"""The arrays that nothing but figures needs. They are made after the results are known, and may fail one by one."""
+"""Arrays that only figures need. They are made after the results, and one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ Arrays = dict[str, np.ndarray]
 
 
 def figure_arrays(
-    found: Assessment, dataset: Dataset | None, alike: Sequence[Sequence[str]], seed: int
+    assessment: Assessment, dataset: Dataset | None, alike: Sequence[Sequence[str]], seed: int
 ) -> tuple[Arrays, list[str]]:
-    """What the figures are drawn from, and a line for each part of it that could not be made.
+    """Return the arrays for the figures, and a line for each figure whose arrays could not be made.
 
     Args:
-        found: what was measured.
-        dataset: the pictures; None where they are gone.
+        assessment: measures and verdict.
+        dataset: the pictures; None if they are not available.
         alike: sets of ids of samples that are alike.
-        seed: of what is drawn for show.
+        seed: of the random examples.
     """
     arrays: Arrays = {}
     failures = []
-    for name, make in _parts(found, dataset, alike, seed):
+    for name, make in _parts(assessment, dataset, alike, seed):
         try:
             arrays |= make()
-        except Exception as error:  # whatever it is, the results stand without the figure
+        except Exception as error:  # of any kind: the results are valid without the figure
             failures.append(f"figure {name} could not be drawn: {one_line(error)}")
             log.warning("warning: %s", failures[-1])
     try:
-        arrays = with_thumbnails(arrays, found.scored.independent.ids, dataset)
+        arrays = with_thumbnails(arrays, assessment.scored.independent.ids, dataset)
     except Exception as error:
         failures.append(f"figure neighborhood_examples could not be drawn: {one_line(error)}")
         log.warning("warning: %s", failures[-1])
@@ -50,20 +50,20 @@ def figure_arrays(
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of what an error says, or its kind."""
+    """Return the first line of an error, or its class name."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def _parts(
-    found: Assessment, dataset: Dataset | None, alike: Sequence[Sequence[str]], seed: int
+    assessment: Assessment, dataset: Dataset | None, alike: Sequence[Sequence[str]], seed: int
 ) -> Iterator[tuple[str, Callable[[], Arrays]]]:
-    source, target = found.chosen
-    labels, predicted = found.scored.independent.labels, found.probe.carried.numpy()
+    source, target = assessment.chosen
+    labels, predicted = assessment.scored.independent.labels, assessment.probe.carried.numpy()
     pair = f"of {source.name} -> {target.name}"
     yield "duplicates", partial(duplicate_thumbnails, alike, dataset)
     yield f"semantic_sim {pair}", partial(arrays_of, source, target, labels, predicted, seed)
-    spaces = [*found.sources, *found.targets]
+    spaces = [*assessment.sources, *assessment.targets]
     for i in mapped(spaces):
         yield f"tsne of {spaces[i].name}", partial(_map, i, spaces[i], seed)
 

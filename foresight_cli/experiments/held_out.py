@@ -1,4 +1,4 @@
-"""How well a map predicts rows that it has not seen: R2, cosine, retrieval, principal components, attributes."""
+"""Held-out measures of a map: R2, cosine, retrieval, principal components, attributes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from foresight_cli.results import Attribute, AttributeGain, Estimate
 
 Floats = npt.NDArray[np.float64]
 Predict = Callable[[torch.Tensor], torch.Tensor]
-"""Raw source rows ``[m, d1]`` to raw target rows ``[m, d2]``, both in double precision."""
+"""A map of raw source rows ``[m, d1]`` to raw target rows ``[m, d2]``, both in double precision."""
 
 RETRIEVED = (1, 5, 10)
 COMPONENTS = 64
-"""The curve over principal components of the target ends here."""
+"""Number of principal components of the target in the curve."""
 NEGLIGIBLE = 1e-3
-"""Differences of R2 that nobody would choose an adapter for: the rounding of weights to single precision is one."""
-LEAST_KNOWN = 20
-"""An attribute known of fewer training rows, or of fewer test rows, is not judged."""
+"""A smaller difference of R2 is a tie: the rounding of weights to single precision alone can cause it."""
+LEAST_ROWS = 20
+"""An attribute with values on fewer training rows, or on fewer test rows, is not judged."""
 
 
 @dataclass(frozen=True)
@@ -67,24 +67,24 @@ class Fit:
 
     @property
     def r2(self) -> float:
-        """Pooled over rows and columns."""
+        """R2 pooled over rows and columns."""
         return 1 - float(self.residual.sum() / self.total.sum())
 
 
 def r2_estimate(fits: Sequence[Fit], held: Held) -> Estimate:
-    """Mean R2 of several runs on the same rows: the error of the rows, by groups, and that of the runs."""
+    """Return the mean R2 of several runs on the same rows, with the error of the rows, by groups, and of the runs."""
     residual = np.mean([fit.residual for fit in fits], axis=0)
     return _estimate(residual, fits[0].total, [fit.r2 for fit in fits], held)
 
 
 def gain(ours: Sequence[Fit], other: Fit, held: Held) -> Estimate:
-    """R2 of ours minus R2 of the other, row by row on the same rows."""
+    """Return R2 of ours minus R2 of the other, row by row on the same rows."""
     less = other.residual - np.mean([fit.residual for fit in ours], axis=0)
     return _gain(less, other.total, held.codes, _between([fit.r2 for fit in ours]))
 
 
 def outcome(difference: Estimate) -> str:
-    """``better``, ``worse``, or ``tie``: the 95 % interval of the difference holds 0, or it is under `NEGLIGIBLE`."""
+    """Return ``better``, ``worse`` or ``tie``: the 95 % interval contains 0, or the value is under `NEGLIGIBLE`."""
     assert difference.low is not None
     assert difference.high is not None
     if abs(difference.value) < NEGLIGIBLE:
@@ -95,15 +95,15 @@ def outcome(difference: Estimate) -> str:
 
 
 def cosine(fit: Fit, held: Held) -> float:
-    """Mean cosine of prediction and target about the training mean; 0 counts where either is that mean."""
+    """Return the mean cosine of prediction and target about the training mean; 0 if either equals that mean."""
     similarity = torch.nn.functional.cosine_similarity(fit.shift, held.y - held.mean, dim=1, eps=1e-300)
     return float(similarity.mean())
 
 
 def retrieval(fit: Fit, held: Held) -> dict[str, float]:
-    """Share of predictions whose own target is among the k most similar targets, by cosine about the training mean.
+    """Return the share of predictions whose own target is among the k most similar, by cosine about the training mean.
 
-    Targets of the same group do not compete. What ties with its own target counts as often as lots would let it pass.
+    Targets of the same group do not compete. Ties count with the probability that a random order would give.
     """
     a, b = (torch.nn.functional.normalize(rows, dim=1, eps=1e-300) for rows in (fit.shift, held.y - held.mean))
     similarity = a @ b.T
@@ -116,13 +116,13 @@ def retrieval(fit: Fit, held: Held) -> dict[str, float]:
 
 
 def chance(held: Held) -> dict[str, float]:
-    """What `retrieval` gives a prediction that says nothing."""
+    """Return what `retrieval` gives a constant prediction."""
     rivals = len(held.codes) - np.bincount(held.codes)[held.codes]
     return {str(k): float(np.minimum(1, k / (rivals + 1)).mean()) for k in RETRIEVED}
 
 
 def per_component(fit: Fit, held: Held, train_y: torch.Tensor) -> list[float]:
-    """R2 of each principal component of the target, the largest first; the axes are those of ``train_y [m, d2]``."""
+    """Return the R2 of each principal component of the target, largest first; axes come from ``train_y [m, d2]``."""
     space = Space(train_y)
     coordinates = space.coordinates[:, :COMPONENTS]
     squares = coordinates.square().sum(dim=0)
@@ -137,7 +137,7 @@ def per_component(fit: Fit, held: Held, train_y: torch.Tensor) -> list[float]:
 
 @dataclass(frozen=True)
 class Carried:
-    """What two maps carry of each attribute, and by how much the first of them reads better."""
+    """The attributes that two maps keep, and the gain in R2 of the first over the second."""
 
     own: list[Attribute]
     ridge: list[Attribute]
@@ -149,50 +149,50 @@ def attributes_kept(
     ridge: Fit | None,
     held: Held,
     train: tuple[torch.Tensor, torch.Tensor],
-    known: dict[str, tuple[torch.Tensor, torch.Tensor]],
+    attributes: dict[str, tuple[torch.Tensor, torch.Tensor]],
     groups: Sequence[str],
     *,
     ceiling: float,
     seed: int,
 ) -> Carried:
-    """Can each attribute still be read, by the probe of the true target, from what an adapter carried, and from ridge?
+    """Measure how well the probe of the true target reads each attribute from predictions of an adapter and of ridge.
 
     Args:
         own: the adapter on the held-out rows.
-        ridge: what it is compared to, if that is there.
-        held: the rows both are of.
+        ridge: the baseline on the same rows, if any.
+        held: the held-out rows.
         train: source and target rows ``[m, d1]`` and ``[m, d2]`` that probes are fitted on.
-        known: each attribute of the training and of the held-out rows ``[m]`` and ``[t]``, NaN where there is none.
+        attributes: each attribute of the training and of the held-out rows ``[m]`` and ``[t]``, NaN for no value.
         groups: of the held-out rows.
-        ceiling: R2 that the true target must hold of an attribute.
+        ceiling: least lower bound of R2 from the true target.
         seed: of the resampling.
     """
-    found = Carried([], [], [])
-    for attribute, (taught, asked) in known.items():
-        learn, tell = torch.isfinite(taught), torch.isfinite(asked)
-        if min(int(learn.sum()), int(tell.sum())) < LEAST_KNOWN or taught[learn].std() == 0:
+    carried = Carried([], [], [])
+    for attribute, (train_values, test_values) in attributes.items():
+        in_train, in_test = torch.isfinite(train_values), torch.isfinite(test_values)
+        if min(int(in_train.sum()), int(in_test.sum())) < LEAST_ROWS or train_values[in_train].std() == 0:
             continue
-        wanted = taught[learn][:, None].double()
-        probes = [fit_ridge(rows[learn], wanted, standardize=i == 0) for i, rows in enumerate(train)]
-        truth = asked[tell].double()
+        wanted = train_values[in_train][:, None].double()
+        probes = [fit_ridge(rows[in_train], wanted, standardize=i == 0) for i, rows in enumerate(train)]
+        truth = test_values[in_test].double()
 
         def errors(probe: Ridge, rows: torch.Tensor, truth: torch.Tensor = truth) -> Floats:
             return (truth - probe.predict(rows).flatten()).square().numpy()
 
-        scored = {"total": (truth - wanted.mean()).square().numpy(), "rows": tell.nonzero().flatten().numpy()}
-        scored["source"], scored["target"] = errors(probes[0], held.x[tell]), errors(probes[1], held.y[tell])
-        bridges = [errors(probes[1], (fit.shift + held.mean)[tell]) for fit in (own, ridge) if fit]
-        for kept, bridge in zip((found.own, found.ridge), bridges, strict=False):
+        scored = {"total": (truth - wanted.mean()).square().numpy(), "rows": in_test.nonzero().flatten().numpy()}
+        scored["source"], scored["target"] = errors(probes[0], held.x[in_test]), errors(probes[1], held.y[in_test])
+        bridges = [errors(probes[1], (fit.shift + held.mean)[in_test]) for fit in (own, ridge) if fit]
+        for kept, bridge in zip((carried.own, carried.ridge), bridges, strict=False):
             kept.append(retained(attribute, [{**scored, "bridge": bridge}], groups, ceiling, 1, seed))
         if ridge is None:
             continue
-        more = _gain(bridges[1] - bridges[0], scored["total"], held.codes[tell.numpy()], 0.0)
-        found.gains.append(AttributeGain(attribute, more, outcome(more)))
-    return found
+        more = _gain(bridges[1] - bridges[0], scored["total"], held.codes[in_test.numpy()], 0.0)
+        carried.gains.append(AttributeGain(attribute, more, outcome(more)))
+    return carried
 
 
 def _gain(less: Floats, total: Floats, codes: npt.NDArray[np.int64], between: float) -> Estimate:
-    """A difference of R2 from each row's difference of squared errors; ``between`` is the error of the runs."""
+    """Return a difference of R2 from each row's difference of squared errors; ``between`` is the error of the runs."""
     value = float(less.sum() / total.sum())
     error = group_error(less - value * total, total, codes)
     return Estimate.of(value, float(np.hypot(error, between)), chance=0.0)
@@ -205,5 +205,5 @@ def _estimate(residual: Floats, total: Floats, r2: Sequence[float], held: Held) 
 
 
 def _between(r2: Sequence[float]) -> float:
-    """Standard error of a mean over runs; 0 of one run."""
+    """Return the standard error of a mean over runs; 0 for one run."""
     return float(np.std(r2, ddof=1) / np.sqrt(len(r2))) if len(r2) > 1 else 0.0

@@ -1,4 +1,4 @@
-"""What an analysis starts from, in memory: wherever the latents come from, they are judged by the same code."""
+"""Inputs of an analysis, in memory: latents from any origin are judged by the same code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foresight_cli.latents import Latents
 
 @dataclass(frozen=True)
 class Companion:
-    """Latents of the same two models, layers and poolings on data whose attributes are known.
+    """Latents of the same two models, layers and poolings on data that has attributes.
 
     Attributes:
         name: of the data.
@@ -38,19 +38,19 @@ class Inputs:
         sources: on every row.
         targets: on every row.
         controls: ``[n, d]`` by name, on every row.
-        known: labels, groups and attributes of every row.
+        samples: ids, labels, groups and attributes of every row.
         rows: which rows are scored.
     """
 
     sources: Sequence[Representation]
     targets: Sequence[Representation]
     controls: Mapping[str, torch.Tensor]
-    known: Latents
+    samples: Latents
     rows: Rows
 
     @property
     def scored(self) -> Scored:
-        """What is known of the scored rows."""
-        some = self.known.take(self.rows.score)
+        """Ids, labels, groups and attributes of the scored rows."""
+        scored = self.samples.take(self.rows.score)
         groups = [self.rows.groups[i] for i in self.rows.score]
-        return Scored(some.ids, some.labels, groups, some.attributes, self.rows.one_of_each)
+        return Scored(scored.ids, scored.labels, groups, scored.attributes, self.rows.one_of_each)

@@ -1,4 +1,4 @@
-"""Rows that a measure cannot take, and measures that could not be made, in words for the warnings of the results."""
+"""Warnings on rows that a measure cannot use, and on measures that could not be made."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from foresight_cli.experiments.scored import Scored
 from foresight_cli.results import Analysis, CategoryRows, Pair, Space
 
 SHOWN = 5
-"""Ids that a sentence names."""
+"""Number of ids that a sentence names."""
 
 
 def left_out(
     results: Analysis, spaces: Sequence[Representation], rows: Scored, attributes: Mapping[str, str]
 ) -> list[str]:
-    """What single rows, columns or categories kept out of the measures of ``results``; nothing else is touched by them.
+    """Return a sentence for each measure of ``results`` that some rows, columns or categories are left out of.
 
     Args:
-        results: what was measured.
-        spaces: that it was measured on, sources first.
-        rows: what is known of the scored rows.
+        results: the measures.
+        spaces: on which they were made, sources first.
+        rows: the scored rows.
         attributes: those that were not measured, with the reason.
     """
     categories = [] if results.category_rows is None else uncategorised(results.category_rows, rows, results.spaces)
     unmeasured = [f"attribute {name} is not measured: {why}" for name, why in attributes.items()]
-    some = [] if results.chosen.companion else known_of_some([a.name for a in results.chosen.attributes], rows)
+    some = [] if results.chosen.companion else partly_measured([a.name for a in results.chosen.attributes], rows)
     return [*categories, *unmeasured, *some, *zero_rows(spaces, rows), *no_cosines(spaces, results.pairs)]
 
 
-def known_of_some(measured: Sequence[str], rows: Scored) -> list[str]:
-    """A sentence for each attribute that is measured on the rows that have it, and not on all."""
-    known = {name: int(rows.attributes[name].isfinite().sum()) for name in measured if name in rows.attributes}
+def partly_measured(measured: Sequence[str], rows: Scored) -> list[str]:
+    """Return a sentence for each attribute that only some rows have."""
+    counts = {name: int(rows.attributes[name].isfinite().sum()) for name in measured if name in rows.attributes}
     return [
         f"attribute {name} is measured on the {count} of {len(rows.ids)} rows that have it"
-        for name, count in known.items()
+        for name, count in counts.items()
         if count < len(rows.ids)
     ]
 
 
 def zero_rows(spaces: Sequence[Representation], rows: Scored) -> list[str]:
-    """A sentence for each space that has rows of zeros: they have no direction, and so no cosine."""
+    """Return a sentence for each space that has rows of zeros: they have no direction, and so no cosine."""
     sentences = []
     for space in spaces:
         flat = space.independent.zero_rows.nonzero().flatten().tolist()
@@ -56,9 +56,9 @@ def zero_rows(spaces: Sequence[Representation], rows: Scored) -> list[str]:
 
 
 def no_cosines(spaces: Sequence[Representation], pairs: Sequence[Pair]) -> list[str]:
-    """A sentence for each pair whose distances are all the same, so that nothing correlates with them."""
+    """Return a sentence for each pair with a space of equal distances: they have no correlation."""
     return [
-        f"{spaces[pair.source].name} -> {spaces[pair.target].name}: {measure} is not measured: in one of them, all "
+        f"{spaces[pair.source].name} -> {spaces[pair.target].name}: {measure} is not measured: in one of the two, all "
         "distances are the same"
         for pair in pairs
         for measure, value in (
@@ -70,12 +70,12 @@ def no_cosines(spaces: Sequence[Representation], pairs: Sequence[Pair]) -> list[
 
 
 def no_dimensions(space: Representation, size: Dimensions) -> list[str]:
-    """A sentence for each dimension of ``space`` that could not be estimated."""
+    """Return a sentence for each dimension of ``space`` that could not be estimated."""
     return [f"{space.name}: dimension by {name} is not measured: {why}" for name, why in size.unmeasured.items()]
 
 
 def uncategorised(rows: CategoryRows, scored: Scored, spaces: Sequence[Space]) -> list[str]:
-    """What categories were scored on, where that is not every row; nothing of data without any categories."""
+    """Return a sentence on the rows that categories were scored on, if not all; nothing for data without categories."""
     if rows.unlabelled == len(scored.labels):
         return []
     left = _left_out(rows, scored)
@@ -104,6 +104,6 @@ def _left_out(rows: CategoryRows, scored: Scored) -> list[str]:
 
 
 def named(ids: Sequence[str]) -> str:
-    """``s5, s7 and 12 more``."""
+    """Return the ids as ``s5, s7 and 12 more``."""
     more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
     return ", ".join(ids[:SHOWN]) + more

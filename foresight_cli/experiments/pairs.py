@@ -1,4 +1,4 @@
-"""E-Q1.4 to E-Q1.7 for every source space against every target space: the numbers of the grid."""
+"""E-Q1.4 to E-Q1.7: the measures of every source space against every target space."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from foresight_cli.metrics.probe import LinearProbe, linear_probes
 from foresight_cli.results import Estimate, Neighborhood, Pair, PermutationTest
 
 SINGLE_SPLIT_GROUPS = 2000
-"""From so many groups on, one split tests enough of them: the other folds would only cost time."""
+"""With at least this many groups, one split tests enough of them: the other folds would only cost time."""
 
 
 def folds_of(groups: Sequence[str], folds: int, seed: int) -> list[Fold]:
-    """Cross-validation by group, or its first split alone where there are many groups."""
+    """Return the folds of cross-validation by group; only the first if there are many groups."""
     splits = grouped_folds(list(groups), folds, seed)
     return splits if len(set(groups)) < SINGLE_SPLIT_GROUPS else splits[:1]
 
@@ -40,18 +40,18 @@ def measure(
     seed: int,
     brief: bool = False,
 ) -> tuple[list[Pair], list[list[LinearProbe]]]:
-    """Every number of every cell, sources first, as ``[(s, t) for s in sources for t in targets]``; and the probes.
+    """Measure every cell, in the order ``[(s, t) for s in sources for t in targets]``; return the pairs and the probes.
 
     Args:
         sources: on the scored rows; measures of pairs of rows take one row of each group.
-        targets: likewise.
+        targets: on the same rows.
         groups: of the scored rows.
         folds: of the probes.
         tests: of all cells.
         selection_r2: held-out R2 on the rows set aside for choosing among cells ``[S, T]``.
-        k: neighbours.
-        seed: of ties.
-        brief: leave out what no criterion looks at, as NaN: the reverse direction and other distances.
+        k: number of neighbours.
+        seed: to break ties.
+        brief: leave what no criterion uses as NaN: the reverse direction and other distances.
     """
     probes = [linear_probes(s.space, [t.space for t in targets], groups=list(groups), folds=folds) for s in sources]
     cells = [
@@ -77,13 +77,13 @@ def _both_ways(
     groups: Sequence[str],
     folds: Sequence[Fold],
 ) -> list[Pair]:
-    """The cells with what only a reader asks for."""
+    """Return the cells with the measures that no criterion uses."""
     reverse = [linear_probes(t.space, [s.space for s in sources], groups=list(groups), folds=folds) for t in targets]
-    found = []
+    completed = []
     for cell in cells:
         i, j = cell.source, cell.target - len(sources)
         x, y = sources[i].independent, targets[j].independent
-        found.append(
+        completed.append(
             replace(
                 cell,
                 r2_reverse=reverse[j][i].r2,
@@ -92,7 +92,7 @@ def _both_ways(
                 pearson=_finite(float(torch.corrcoef(torch.stack([x.distances, y.distances]))[0, 1])),
             )
         )
-    return found
+    return completed
 
 
 def _cell(
@@ -127,9 +127,9 @@ def _cell(
 
 
 def cosine_spearman(source: Representation, target: Representation) -> float | None:
-    """Rank correlation of cosine distances, of the rows that are all zeros in neither space: others have no direction.
+    """Return the rank correlation of cosine distances, without the rows that are all zeros in a space.
 
-    None where all rows of a space point the same way, or fewer than three are left.
+    Rows of zeros have no direction. None if all rows of a space point the same way, or fewer than three are left.
     """
     flat = source.zero_rows | target.zero_rows
     if not flat.any():
@@ -141,12 +141,12 @@ def cosine_spearman(source: Representation, target: Representation) -> float | N
 
 
 def _finite(value: float) -> float | None:
-    """None of a correlation with distances that are all equal."""
+    """Return ``value``, or None for a correlation with distances that are all equal."""
     return value if math.isfinite(value) else None
 
 
 def cka(source: Representation, target: Representation, p_value: float | None = None) -> Estimate:
-    """E-Q1.7: debiased linear CKA with its jackknife interval; chance is 0."""
+    """Return E-Q1.7, debiased linear CKA with its jackknife interval; chance is 0."""
     x, y = source.space, target.space
     value = linear_cka(x, y)
     half = 1.96 * debiased_cka_standard_error(x, y)
@@ -154,27 +154,27 @@ def cka(source: Representation, target: Representation, p_value: float | None = 
 
 
 def cka_biased(source: Representation, target: Representation) -> Estimate:
-    """The study's estimator, beside the mean it would have if the rows had nothing to do with each other."""
+    """Return the study's estimator, with its mean for rows that are not related."""
     x, y = source.space, target.space
     return Estimate(linear_cka(x, y, debiased=False), chance=cka_permutation_moments(x, y, debiased=False).mean)
 
 
 def spearman(source: Representation, target: Representation) -> float:
-    """E-Q1.5: rank correlation of Euclidean distances."""
+    """Return E-Q1.5, the rank correlation of Euclidean distances."""
     return float(source.ranks @ target.ranks)
 
 
 def overlap(
     source: Representation, target: Representation, k: int, seed: int, p_value: float | None = None
 ) -> Neighborhood:
-    """E-Q1.6: how many of the k nearest neighbours of a row are the same in both spaces."""
-    found = neighborhood(source.space, target.space, k=k, seed=seed)
-    half = 1.96 * found.standard_error
+    """Return E-Q1.6, the share of the k nearest neighbours of a row that are the same in both spaces."""
+    scores = neighborhood(source.space, target.space, k=k, seed=seed)
+    half = 1.96 * scores.standard_error
     recall = Estimate(
-        found.recall,
-        max(found.recall - half, 0.0),
-        min(found.recall + half, 1.0),
-        chance=found.expected,
+        scores.recall,
+        max(scores.recall - half, 0.0),
+        min(scores.recall + half, 1.0),
+        chance=scores.expected,
         p_value=p_value,
     )
-    return Neighborhood(k=k, recall=recall, jaccard=found.jaccard, mrr=found.mrr, expected=found.expected)
+    return Neighborhood(k=k, recall=recall, jaccard=scores.jaccard, mrr=scores.mrr, expected=scores.expected)

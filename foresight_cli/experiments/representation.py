@@ -1,4 +1,4 @@
-"""One space in memory, with what several experiments share computed once."""
+"""One space in memory; values that several experiments share are computed once."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Representation:
         pooling: ``channel_mean`` or ``flat``.
         key: of the cache entry.
         values: ``[n, d]`` float64.
-        one_of_each: one row of every group, or None where every row is a group of its own.
-        label: what the model is called; "": by its name.
+        one_of_each: one row of every group; None if no two rows share a group.
+        label: display name of the model; "" for its name.
         device: where :attr:`space` is measured; everything else is on the CPU.
     """
 
@@ -52,19 +52,19 @@ class Representation:
         device: str = "cpu",
         label: str = "",
     ) -> Representation:
-        """The representation that cached ``latents`` hold."""
+        """Return the representation for cached ``latents``."""
         return cls(side, model, layer, pooling, key, latents.values.double(), device=device, label=label)
 
     @property
     def name(self) -> str:
-        """How messages call it."""
+        """Display name in messages."""
         layer = self.layer if self.layer == "final" else f"layer {self.layer}"
         return f"{self.label or self.model} {layer} {self.pooling}"
 
     def rows(self, index: Sequence[int], one_of_each: Sequence[int] | None = None) -> Representation:
-        """The same space on some of its rows; ``one_of_each`` counts within them.
+        """Return the same space on some of its rows; ``one_of_each`` are indices into them.
 
-        On all of them it is the space itself, with whatever was computed of it.
+        With all rows, it returns the space itself, and keeps what was computed.
         """
         if one_of_each == self.one_of_each and list(index) == list(range(len(self.values))):
             return self
@@ -107,11 +107,11 @@ class Representation:
 
     @cached_property
     def ranks(self) -> torch.Tensor:
-        """Standard scores of the distances' ranks: the dot product of two spaces' is Spearman's rho."""
+        """Standard scores of the ranks of the distances: the dot product for two spaces is Spearman's rho."""
         return standard_scores(self.distances, "spearman")
 
     @cached_property
     def cosine_ranks(self) -> torch.Tensor:
-        """The same of cosine distances between the raw rows."""
+        """Standard scores of the ranks of cosine distances between the raw rows."""
         # Not by `space.distances`, which would keep the rows that it scales to length one.
         return standard_scores(RowDistances(self.space.values, "cosine", self.name).condensed().cpu(), "spearman")

@@ -1,4 +1,4 @@
-"""Which rows are scored: duplicates out, near-duplicates in one group, some groups set aside for choosing a layer."""
+"""The choice of rows: without duplicates, near-duplicates in one group, some groups set aside for choosing a layer."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from foresight_cli.metrics.duplicates import effective_columns
 from foresight_cli.results import Duplicates
 
 View = Sequence[Latents]
-"""Representations of one side: two samples are near-duplicates in a view if they nearly coincide in one of them."""
+"""Representations of one side: samples that nearly coincide in one of them are near-duplicates in the view."""
 
 
 LARGEST_GROUP = 4
-"""Where rows are drawn, no group takes more than one of so many: one endless clip would leave room for nothing else."""
+"""If rows are drawn, no group gets more than 1 / this of them: one very long clip would displace all others."""
 PAIR_ROWS = 5000
-"""Measures of pairs of rows (CKA, distances, neighbours, permutations) take at most so many: they cost n^2 each."""
+"""Measures of pairs of rows (CKA, distances, neighbours, permutations) use at most this many rows: each costs n^2."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Rows:
     """Rows of the joined latents, as indices.
 
     Attributes:
-        score: rows that every estimate is made on.
-        select: rows of other groups, on which the best pair is chosen; empty where there is nothing to choose.
+        score: rows for every estimate.
+        select: rows of other groups, for choosing the best pair; empty if no choice is needed.
         one_of_each: one row of every group among ``score``, as indices into it, at most `PAIR_ROWS`; None for all.
         alike: equal pictures and near-duplicates among the joined latents.
     """
@@ -48,20 +48,20 @@ class Rows:
 
     @property
     def duplicates(self) -> Duplicates:
-        """What was found, in numbers."""
+        """Counts of duplicates."""
         return self.alike.duplicates
 
 
 @dataclass(frozen=True)
 class Alike:
-    """What is alike among rows, as indices.
+    """Rows that are alike, as indices.
 
     Attributes:
         first: rows whose picture is not that of an earlier row.
-        near: of them, those that nearly coincide with another in two views.
-        near_in: how many of them nearly coincide with another in each representation, view by view.
+        near: those of ``first`` that nearly coincide with another in two views.
+        near_in: number of rows of ``first`` that nearly coincide with another in each representation, view by view.
         groups: group of every row; those of equal pictures and of near-duplicates are merged.
-        duplicates: the same in numbers.
+        duplicates: counts of all of these.
     """
 
     first: list[int]
@@ -71,44 +71,44 @@ class Alike:
     duplicates: Duplicates
 
 
-def find_alike(known: Latents, views: Sequence[Sequence[np.ndarray]], skipped: Sequence[Sequence[str]]) -> Alike:
+def find_alike(samples: Latents, views: Sequence[Sequence[np.ndarray]], skipped: Sequence[Sequence[str]]) -> Alike:
     """Find equal pictures, and rows that coincide in two views.
 
-    Two samples are near-duplicates if they nearly coincide in two views, the source and the target, say, or the source
-    and the thumbnails. In one view alone it is that view which is blind (a colour histogram to position), and merging
-    what it cannot tell apart would leave nothing to measure its blindness on.
+    Two samples are near-duplicates if they nearly coincide in two views, for example the source and the target, or the
+    source and the thumbnails. In one view alone, it may be that view which cannot see a difference (a colour histogram
+    does not see position). If such samples were merged, that weakness could not be measured.
 
     Args:
-        known: the rows; its values may be empty.
-        views: what `near_labels` says of each representation of each view; rows in the order of ``known``.
+        samples: the rows; the values may be empty.
+        views: result of `near_labels` for each representation of each view; rows in the order of ``samples``.
         skipped: samples that could not be used, for the record.
     """
-    first, exact = _first_of_equal_pixels(known)
+    first, exact = _first_of_equal_pixels(samples)
     near = _coincide_twice(views, first)
-    merged = _UnionFind(known.groups)
+    merged = _UnionFind(samples.groups)
     for rows in [*exact, *near]:
-        merged.join(known.groups[i] for i in rows)
-    groups = [merged.find(group) for group in known.groups]
+        merged.join(samples.groups[i] for i in rows)
+    groups = [merged.find(group) for group in samples.groups]
     alike = sorted({i for rows in near for i in rows})
     duplicates = Duplicates(
-        rows=len(known),
-        exact=len(known) - len(first),
+        rows=len(samples),
+        exact=len(samples) - len(first),
         near=len(alike),
         groups=len({groups[i] for i in first}),
-        examples=[[known.ids[i] for i in rows[:6]] for rows in [*exact, *near][:8]],
+        examples=[[samples.ids[i] for i in rows[:6]] for rows in [*exact, *near][:8]],
         skipped=[list(pair) for pair in skipped],
     )
-    near_in = [_in_company(labels[first]) for view in views for labels in view]
+    near_in = [_count_shared(labels[first]) for view in views for labels in view]
     return Alike(first, alike, near_in, groups, duplicates)
 
 
 def near_labels(values: torch.Tensor, rows: Sequence[int]) -> np.ndarray:
-    """For each row of ``values [n, d]`` the number of its set of near-duplicates among ``rows``, -1 for none."""
+    """Return for each row of ``values [n, d]`` the number of its set of near-duplicates among ``rows``, -1 for none."""
     return _numbered(duplicate_groups(values[list(rows)]), np.asarray(rows), len(values))
 
 
 def sketched_labels(sketch: Sketch) -> np.ndarray:
-    """The same among all rows that are sketched."""
+    """Return the same for all rows of a sketch."""
     columns = effective_columns(sketch.sample())
     rows = sketch.rows()
     return _numbered(duplicate_groups(rows, columns=columns), np.arange(len(rows)), len(rows))
@@ -116,8 +116,8 @@ def sketched_labels(sketch: Sketch) -> np.ndarray:
 
 def _numbered(groups: Sequence[Sequence[int]], within: np.ndarray, rows: int) -> np.ndarray:
     labels = np.full(rows, -1)
-    for number, found in enumerate(groups):
-        labels[within[list(found)]] = number
+    for number, members in enumerate(groups):
+        labels[within[list(members)]] = number
     return labels
 
 
@@ -130,7 +130,7 @@ class Drawn:
 
 
 def draw_rows(alike: Alike, *, max_rows: int, seed: int) -> Drawn:
-    """Draw whole groups, ``max_rows`` in all at most."""
+    """Draw whole groups with at most ``max_rows`` rows in all."""
     order = _shuffled_groups([alike.groups[i] for i in alike.first], seed)
     return Drawn(_take(alike.first, alike.groups, order, max_rows), order)
 
@@ -148,16 +148,16 @@ def choose_rows(
 
     Args:
         views: the source's representations, the target's, and those of the inputs, joined: the same rows everywhere.
-        max_rows: at most so many rows are scored and selected on together; whole groups are drawn.
+        max_rows: at most this many rows are drawn in all, for scoring and choosing; whole groups are drawn.
         select_share: share of groups set aside for choosing among pairs, 0 for none.
         seed: of the draw.
         skipped: samples that could not be used, for the record.
-        order: of the groups, where the rows were drawn before; else it is drawn now.
+        order: of the groups, if the rows were drawn before; otherwise it is drawn now.
     """
-    known = views[0][0]
-    first, _ = _first_of_equal_pixels(known)
+    samples = views[0][0]
+    first, _ = _first_of_equal_pixels(samples)
     labels = [[near_labels(space.values, first) for space in view] for view in views]
-    alike = find_alike(known, labels, skipped)
+    alike = find_alike(samples, labels, skipped)
     groups = alike.groups
     order = order or _shuffled_groups([groups[i] for i in first], seed)
     drawn = _take(first, groups, order, max_rows)
@@ -174,7 +174,7 @@ def choose_rows(
 
 
 def _first_of_equal_pixels(latents: Latents) -> tuple[list[int], list[list[int]]]:
-    """The rows whose picture has not been seen before, and the sets of rows with equal pictures."""
+    """Return the first row of each picture, and the sets of rows with equal pictures."""
     seen: dict[bytes, list[int]] = {}
     for i, digest in enumerate(latents.pixels.numpy()):
         seen.setdefault(digest.tobytes(), []).append(i)
@@ -182,26 +182,26 @@ def _first_of_equal_pixels(latents: Latents) -> tuple[list[int], list[list[int]]
 
 
 def _coincide_twice(views: Sequence[Sequence[np.ndarray]], rows: Sequence[int]) -> list[list[int]]:
-    """Sets of ``rows`` that are near-duplicates in a representation of one view and in one of another."""
+    """Return the sets of ``rows`` that are near-duplicates in a representation of one view and of another."""
     among = np.asarray(rows)
-    found: dict[tuple[int, ...], None] = {}
-    for one, other in combinations(views, 2):
-        for a, b in product(one, other):
+    sets: dict[tuple[int, ...], None] = {}
+    for first, second in combinations(views, 2):
+        for a, b in product(first, second):
             together: dict[tuple[int, int], list[int]] = {}
             for row in among[(a[among] >= 0) & (b[among] >= 0)].tolist():
                 together.setdefault((int(a[row]), int(b[row])), []).append(row)
-            found |= {tuple(rows): None for rows in together.values() if len(rows) > 1}
-    return [list(rows) for rows in found]
+            sets |= {tuple(rows): None for rows in together.values() if len(rows) > 1}
+    return [list(rows) for rows in sets]
 
 
-def _in_company(labels: np.ndarray) -> int:
-    """How many have a label that another has too."""
+def _count_shared(labels: np.ndarray) -> int:
+    """Count the rows with a label that another row has too."""
     _, sizes = np.unique(labels[labels >= 0], return_counts=True)
     return int(sizes[sizes > 1].sum())
 
 
 def _one_of_each(groups: Sequence[str], seed: int) -> list[int] | None:
-    """One row of every group, drawn by ``seed``: the first of each would all be of the first category."""
+    """Return one row of every group, drawn with ``seed``: the first rows might all be of the first category."""
     order = np.random.default_rng(seed).permutation(len(groups)).tolist()
     chosen = {groups[i]: i for i in order}
     if len(chosen) == len(groups) <= PAIR_ROWS:
@@ -215,7 +215,7 @@ def _shuffled_groups(groups: Sequence[str], seed: int) -> list[str]:
 
 
 def _take(rows: Sequence[int], groups: Sequence[str], order: Sequence[str], most: int) -> list[int]:
-    """All ``rows``, or those of the first groups of ``order`` that fit in ``most``."""
+    """Return all ``rows``, or those of the first groups of ``order`` that fit in ``most``."""
     if len(rows) <= most:
         return list(rows)
     size: dict[str, int] = {}
@@ -228,7 +228,7 @@ def _take(rows: Sequence[int], groups: Sequence[str], order: Sequence[str], most
     chosen, total = set(), 0
     for group in order:
         if total + size[group] > most:
-            break  # going on would favour small groups
+            break  # to continue would favour small groups
         chosen.add(group)
         total += size[group]
     return [i for i in rows if groups[i] in chosen]

@@ -1,4 +1,4 @@
-"""The rows that are scored: what is known of each besides its latents."""
+"""The rows that are scored: ids, labels, groups and attributes, without latents."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 
 @dataclass(frozen=True)
 class Scored:
-    """Row by row, in the order of the representations.
+    """Values for each row, in the order of the representations.
 
     Attributes:
         ids: sample ids.
         labels: categories, None for none.
-        groups: rows of one group never stand on both sides of a split.
+        groups: rows of one group are never on both sides of a split.
         attributes: ``[n]`` by name; NaN where a sample has none.
-        one_of_each: one row of every group, or None where every row is a group of its own.
+        one_of_each: one row of every group; None if no two rows share a group.
     """
 
     ids: Sequence[str]
@@ -28,7 +28,7 @@ class Scored:
 
     @property
     def independent(self) -> Scored:
-        """What is known of one row of every group: the rows of :attr:`Representation.independent`."""
+        """The values of one row of every group: the rows of :attr:`Representation.independent`."""
         return self if self.one_of_each is None else replace(self.take(self.one_of_each), one_of_each=None)
 
     @property
@@ -42,9 +42,9 @@ class Scored:
         return ["" if label is None else f"={label}" for label in self.labels]
 
     def take(self, rows: Sequence[int]) -> Scored:
-        """What is known of some rows, in order; of a group that was drawn from, its drawn row may be missing."""
-        place = {row: i for i, row in enumerate(rows)}
-        drawn = None if self.one_of_each is None else [place[row] for row in self.one_of_each if row in place]
+        """Return the values of some rows, in order; the row that was drawn of a group may be missing from them."""
+        position = {row: i for i, row in enumerate(rows)}
+        drawn = None if self.one_of_each is None else [position[row] for row in self.one_of_each if row in position]
         return Scored(
             ids=[self.ids[row] for row in rows],
             labels=[self.labels[row] for row in rows],

@@ -1,4 +1,4 @@
-"""Each space by itself: its numbers, and the arrays its figures are drawn from."""
+"""Measures of each space by itself, and the arrays for its figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foresight_cli.results import Space
 
 
 def describe_space(space: Representation, rows: Scored, near_duplicates: int, seed: int) -> tuple[Space, list[str]]:
-    """E-Q1.1 / E-Q1.2 and E-Q1.3 of one space, and what of them was not measured, in words."""
+    """Return E-Q1.1 / E-Q1.2 and E-Q1.3 of one space, and a sentence for each measure that could not be made."""
     clusters = cluster_scores(space, rows.labels, rows.groups, seed)
     size = dimensions(space)
     described = Space(
@@ -44,20 +44,20 @@ def describe_space(space: Representation, rows: Scored, near_duplicates: int, se
 
 
 def space_arrays(spaces: Sequence[Representation], rows: Scored) -> dict[str, np.ndarray]:
-    """The category of each row, spectra of all spaces, and the target's channels."""
+    """Return the category of each row, spectra of all spaces, and the target's channels."""
     codes, _ = label_codes(rows.labels)
     arrays = {"label": codes.astype(np.int32)} | {f"spectrum/{i}": spectrum(space) for i, space in enumerate(spaces)}
     return arrays | _channels([space for space in spaces if space.side == "target"])
 
 
 def mapped(spaces: Sequence[Representation]) -> list[int]:
-    """The spaces that a t-SNE is made of: the targets, and the sources in one pooling."""
+    """Return the spaces for t-SNE: the targets, and the sources in one pooling."""
     pooling = _shown_pooling(spaces)
     return [i for i, space in enumerate(spaces) if space.side == "target" or space.pooling == pooling]
 
 
 def layer_similarity(spaces: Sequence[Representation], pooling: str) -> tuple[list[int], list[list[float]]]:
-    """Debiased CKA of the source's layers with one another in one pooling; and which spaces they are."""
+    """Return the indices of the source's layers in one pooling, and the debiased CKA between all of them."""
     shown = [i for i, s in enumerate(spaces) if s.side == "source" and s.pooling == pooling]
     return shown, [[linear_cka(spaces[a].space, spaces[b].space) for b in shown] for a in shown]
 
@@ -68,7 +68,7 @@ def _shown_pooling(spaces: Sequence[Representation]) -> str:
 
 
 def _channels(targets: Sequence[Representation]) -> dict[str, np.ndarray]:
-    """Of an autoencoder with both poolings cached: the length of its mean is the number of its channels."""
+    """Return the arrays of an autoencoder with both poolings cached: its mean has as many values as channels."""
     by_pooling = {space.pooling: space for space in targets}
     if {"flat", "channel_mean"} - by_pooling.keys() or by_pooling["flat"].model != "ltxv":
         return {}

@@ -1,7 +1,7 @@
-"""The Q1 study's numbers: as it wrote them, by its estimators on these latents, and as foresight measures them.
+"""The numbers of the Q1 study: as published, by its estimators on these latents, and as foresight measures them.
 
-Its estimators are written out here because their faults are the point: duplicates left in, rows split freely, epochs
-chosen on the test rows, a biased CKA. What the study does not say is filled in as noted where it is.
+Its estimators are implemented here with their faults, since these explain the differences: duplicates left in, rows
+split freely, epochs chosen on the test rows, a biased CKA. A comment marks each choice that the study does not specify.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class StudyRow:
     """One number of the study.
 
     Attributes:
-        section: of its write-up.
-        measure: its words.
-        published: what it wrote.
-        recomputed: by its estimator, on the latents at hand; None where they lack the layer or pooling.
-        foresight: the nearest thing that foresight reports; None where there is none.
+        section: of the write-up.
+        measure: in the words of the study.
+        published: value in the study.
+        recomputed: by its estimator on these latents; None if the layer or pooling is missing.
+        foresight: the closest value that foresight reports; None if it reports none.
         differs: why the last two differ.
     """
 
@@ -54,14 +54,14 @@ class StudyRow:
     differs: str
 
 
-def study_rows(found: Found, results: Analysis) -> list[StudyRow]:
-    """Every number of the study that its write-up gives.
+def study_rows(entries: Found, results: Analysis) -> list[StudyRow]:
+    """Return every number in the write-up of the study.
 
-    The study does not say which layer and pooling its sections 3 to 6 took; here ``final`` and the target's
+    The study does not specify the layer and pooling of its sections 3 to 6; here they are ``final`` and the target's
     ``channel_mean``, as it recommends.
     """
-    sources = {(e.recipe.layer, e.recipe.pooling): e for e in found.source}
-    targets = {e.recipe.pooling: e for e in found.target}
+    sources = {(e.recipe.layer, e.recipe.pooling): e for e in entries.source}
+    targets = {e.recipe.pooling: e for e in entries.target}
     opened: dict[str, Latents] = {}
 
     def latents(entry: object) -> Latents:
@@ -92,40 +92,40 @@ class _Study:
     def _clusters(self) -> Iterator[StudyRow]:
         drawn, kept = 30, "duplicates left in"
         for layer, published, accuracy in (("8", 0.533, 0.996), ("final", 0.447, None)):
-            mine = self._space("source", layer, "channel_mean")
-            name, one = f"VLM {_layer(layer)}", self.layers.get(layer)
-            said = None if one is None else silhouette(*_some(one, drawn))
-            yield StudyRow("E-Q1.1", f"{name}, silhouette", published, said, _get(mine, "silhouette"), kept)
+            own = self._space("source", layer, "channel_mean")
+            name, latents = f"VLM {_layer(layer)}", self.layers.get(layer)
+            value = None if latents is None else silhouette(*_some(latents, drawn))
+            yield StudyRow("E-Q1.1", f"{name}, silhouette", published, value, _get(own, "silhouette"), kept)
             if accuracy is not None:
-                said = None if one is None else knn(*_some(one, drawn))
+                value = None if latents is None else knn(*_some(latents, drawn))
                 why = "duplicates left in, folds split them"
-                yield StudyRow("E-Q1.1", f"{name}, 5-NN accuracy", accuracy, said, _get(mine, "knn_accuracy"), why)
+                yield StudyRow("E-Q1.1", f"{name}, 5-NN accuracy", accuracy, value, _get(own, "knn_accuracy"), why)
         for pooling, published in (("channel_mean", 0.371), ("flat", 0.208)):
-            mine, one = self._space("target", "final", pooling), self.targets.get(pooling)
-            said = None if one is None else silhouette(*_some(one, drawn))
-            yield StudyRow("E-Q1.2", f"LTX {pooling}, silhouette", published, said, _get(mine, "silhouette"), kept)
+            own, latents = self._space("target", "final", pooling), self.targets.get(pooling)
+            value = None if latents is None else silhouette(*_some(latents, drawn))
+            yield StudyRow("E-Q1.2", f"LTX {pooling}, silhouette", published, value, _get(own, "silhouette"), kept)
             if pooling == "channel_mean":
-                said = None if one is None else knn(*_some(one, drawn))
+                value = None if latents is None else knn(*_some(latents, drawn))
                 why = "duplicates left in, folds split them"
-                yield StudyRow("E-Q1.2", f"LTX {pooling}, 5-NN accuracy", 0.996, said, _get(mine, "knn_accuracy"), why)
+                yield StudyRow("E-Q1.2", f"LTX {pooling}, 5-NN accuracy", 0.996, value, _get(own, "knn_accuracy"), why)
 
     def _dimension(self) -> Iterator[StudyRow]:
         published = {"VLM": (9.9, 11.7, 26), "LTX": (68.3, 7.4, 64)}
         kept, arithmetic = "duplicates left in", "k = 10 and an arithmetic mean, which near-duplicates blow up"
         ratios: list[tuple[float | None, float | None]] = []
-        for name, one, mine in (
+        for name, latents, space in (
             ("VLM", self.layers.get("final"), self._space("source", "final", "channel_mean")),
             ("LTX", self.targets.get("channel_mean"), self._space("target", "final", "channel_mean")),
         ):
-            x = None if one is None else _some(one, 50)[0]
+            x = None if latents is None else _some(latents, 50)[0]
             mle, twonn, pca = published[name]
-            said, own = _of(x, lambda v: mle_dimension(v, k=10, average="arithmetic")), _get(mine, "mle_dimension")
-            ratios.append((said, own))
-            yield StudyRow("E-Q1.3", f"{name}, MLE", mle, said, own, arithmetic)
-            said, own = _of(x, twonn_dimension), _get(mine, "twonn_dimension")
-            yield StudyRow("E-Q1.3", f"{name}, Two-NN", twonn, said, own, kept)
-            said, own = _of(x, pca_dimension), mine.pca_dimensions[1] if mine else None
-            yield StudyRow("E-Q1.3", f"{name}, PCA 95 %", pca, said, own, kept)
+            value, own = _of(x, lambda v: mle_dimension(v, k=10, average="arithmetic")), _get(space, "mle_dimension")
+            ratios.append((value, own))
+            yield StudyRow("E-Q1.3", f"{name}, MLE", mle, value, own, arithmetic)
+            value, own = _of(x, twonn_dimension), _get(space, "twonn_dimension")
+            yield StudyRow("E-Q1.3", f"{name}, Two-NN", twonn, value, own, kept)
+            value, own = _of(x, pca_dimension), space.pca_dimensions[1] if space else None
+            yield StudyRow("E-Q1.3", f"{name}, PCA 95 %", pca, value, own, kept)
         (low, own_low), (high, own_high) = ratios
         both = ratio(high, low), ratio(own_high, own_low)
         yield StudyRow("E-Q1.3", "LTX over VLM, MLE", 6.9, *both, arithmetic)
@@ -138,14 +138,14 @@ class _Study:
         y = _some(target, 60)[0]
         why = "rows split freely, epoch chosen on the test rows"
         both = []
-        for said, a, b, (r2, cosine), mine, centred in (
+        for direction, a, b, (r2, cosine), own, centred in (
             ("VLM to LTX", x, y, (0.510, 0.854), _get(pair, "r2", "value"), _get(pair, "cosine")),
             ("LTX to VLM", y, x, (0.430, 0.971), _get(pair, "r2_reverse"), _get(pair, "cosine_reverse")),
         ):
             found_r2, found_cosine = adam_probe(a, b)
             both.append(found_r2)
-            yield StudyRow("E-Q1.4", f"{said}, R2", r2, found_r2, mine, why)
-            yield StudyRow("E-Q1.4", f"{said}, cosine", cosine, found_cosine, centred, f"{why}; not centred")
+            yield StudyRow("E-Q1.4", f"{direction}, R2", r2, found_r2, own, why)
+            yield StudyRow("E-Q1.4", f"{direction}, cosine", cosine, found_cosine, centred, f"{why}; not centred")
         yield StudyRow("E-Q1.4", "both ways, R2", 0.470, sum(both) / 2, None, "foresight averages no directions")
         x = _some(source, 40)[0]
         y = _some(target, 40)[0]
@@ -174,21 +174,21 @@ class _Study:
 
     def _cka(self) -> Iterator[StudyRow]:
         for layer, published in (("final", 0.687), ("4", 0.647), ("8", 0.645), ("16", 0.642), ("24", 0.638)):
-            index, one = self._index(layer, "channel_mean"), self.layers.get(layer)
-            found = []
+            index, latents = self._index(layer, "channel_mean"), self.layers.get(layer)
+            values = []
             for pooling, target in self.targets.items():
-                if one is not None:
-                    found.append((linear_cka(_some(one, 40)[0], _some(target, 40)[0], debiased=False), pooling))
-            mine = None if index is None else self.results.pairs[index].cka.value
+                if latents is not None:
+                    values.append((linear_cka(_some(latents, 40)[0], _some(target, 40)[0], debiased=False), pooling))
+            own = None if index is None else self.results.pairs[index].cka.value
             why = "biased, the better of two poolings, duplicates left in"
-            yield StudyRow("E-Q1.7", f"CKA, {_layer(layer)}", published, max(found)[0] if found else None, mine, why)
+            yield StudyRow("E-Q1.7", f"CKA, {_layer(layer)}", published, max(values)[0] if values else None, own, why)
 
     def _space(self, side: str, layer: str, pooling: str) -> Space | None:
-        found = (s for s in self.results.spaces if (s.side, s.layer, s.pooling) == (side, layer, pooling))
-        return next(found, None)
+        matches = (s for s in self.results.spaces if (s.side, s.layer, s.pooling) == (side, layer, pooling))
+        return next(matches, None)
 
     def _index(self, layer: str, pooling: str) -> int | None:
-        """The pair of a source layer, averaged, with the target's ``pooling``."""
+        """Return the index of the pair of a source layer, averaged, with the target's ``pooling``."""
         spaces = self.results.spaces
         for index, pair in enumerate(self.results.pairs):
             source, target = spaces[pair.source], spaces[pair.target]
@@ -198,7 +198,7 @@ class _Study:
 
 
 def ratio(above: float | None, below: float | None) -> float | None:
-    """``above / below``, where both were measured."""
+    """Return ``above / below``, or None if one was not measured."""
     return None if above is None or not below else above / below
 
 
@@ -210,15 +210,15 @@ def _of(x: torch.Tensor | None, measure: Callable[[torch.Tensor], float]) -> flo
     return None if x is None else measure(x)
 
 
-def _get(one: Any, *names: str) -> float | None:
-    """An attribute of an attribute; None of what was not measured."""
+def _get(item: Any, *names: str) -> float | None:
+    """Return an attribute of an attribute; None if it was not measured."""
     for name in names:
-        one = None if one is None else getattr(one, name)
-    return one  # type: ignore[no-any-return]
+        item = None if item is None else getattr(item, name)
+    return item  # type: ignore[no-any-return]
 
 
 def _some(latents: Latents, per_category: int) -> tuple[torch.Tensor, list[str]]:
-    """The first ``per_category`` drawings of each category, as each of its experiments drew them; duplicates stay."""
+    """Return the first ``per_category`` drawings of each category, as in the study; duplicates stay."""
     seen: dict[str | None, int] = {}
     rows = []
     for row, label in enumerate(latents.labels):
@@ -229,16 +229,16 @@ def _some(latents: Latents, per_category: int) -> tuple[torch.Tensor, list[str]]
 
 
 def knn(x: torch.Tensor, labels: list[str]) -> float:
-    """Accuracy of 5 nearest neighbours over 5 stratified folds, equal pictures on both sides of a split."""
+    """Return the accuracy of 5-NN over 5 stratified folds, with equal pictures on both sides of a split."""
     scores = cross_val_score(KNeighborsClassifier(5), x.numpy(), np.asarray(labels), cv=5)
     return float(scores.mean())
 
 
 def adam_probe(x: torch.Tensor, y: torch.Tensor, *, seed: int = 42, batch: int = 32) -> tuple[float, float]:
-    """R2 and mean cosine of a linear layer trained by Adam, at the epoch that is best on its own test rows.
+    """Return R2 and mean cosine of a linear layer trained by Adam, at the epoch that is best on its own test rows.
 
-    ``x [n, d1]``, ``y [n, d2]``. The study does not give its batch size, nor the rates it picked from: here 32, and the
-    one that it names.
+    ``x [n, d1]``, ``y [n, d2]``. The study does not give its batch size, nor the learning rates that it tried: here 32,
+    and the only rate that it names.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -264,7 +264,7 @@ def adam_probe(x: torch.Tensor, y: torch.Tensor, *, seed: int = 42, batch: int =
 
 
 def overlap(x: torch.Tensor, y: torch.Tensor, k: int) -> tuple[float, float]:
-    """Mean recall and Jaccard of neighbour lists: the first column of a full sort is dropped as the row itself."""
+    """Return mean recall and Jaccard of neighbour lists; the first of a full sort is dropped as the row itself."""
     lists = []
     for space in (x, y):
         order = torch.cdist(space, space).sort(dim=1, stable=True).indices[:, 1 : k + 1]

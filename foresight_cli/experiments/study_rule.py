@@ -1,4 +1,4 @@
-"""The Q1 study's four numbers on these data, computed its way: duplicates in, rows split freely, CKA biased."""
+"""The four numbers of the Q1 study's rule on these data, by its methods: with duplicates, free splits, biased CKA."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foresight_cli.metrics import linear_cka, linear_probe, rsa
 
 
 def study_values(source: Representation, target: Representation, *, max_rows: int, seed: int) -> dict[str, float]:
-    """R2 (the better direction), Spearman, recall@10 and biased CKA, as the study's rule took them.
+    """Return R2 (the better direction), Spearman, recall@10 and biased CKA, as in the study's rule.
 
     Deviation: ridge regression in place of the study's Adam loop, which stopped early on its test rows.
     """
@@ -28,10 +28,10 @@ def study_values(source: Representation, target: Representation, *, max_rows: in
 
 
 def _recall(source: Representation, target: Representation, k: int) -> float:
-    """Mean overlap of neighbour lists as the study sorted them.
+    """Return the mean overlap of neighbour lists, sorted as in the study.
 
-    The first column of a full sort is dropped as "self", and ties fall by index: where pictures are equal, every two
-    spaces agree for no reason but the order of the rows.
+    The first column of a full sort is dropped as "self", and ties are in the order of the rows: among equal pictures,
+    any two spaces agree only because of that order.
     """
     lists = []
     for space in (source, target):

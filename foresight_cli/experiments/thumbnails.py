@@ -1,4 +1,4 @@
-"""The pictures behind the retrieval examples, and of samples that are alike."""
+"""Thumbnails of the retrieval examples, and of samples that are alike."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ NAMES = ("neighborhood/query", "neighborhood/source", "neighborhood/target")
 def with_thumbnails(
     arrays: dict[str, np.ndarray], ids: Sequence[str], dataset: Dataset | None
 ) -> dict[str, np.ndarray]:
-    """Replace the rows of the examples by indices into ``thumbnails``; without the pictures, leave the examples out.
+    """Replace the rows of the examples by indices into ``thumbnails``; leave the examples out without the pictures.
 
     Args:
-        arrays: with the examples as indices of scored rows, or without any.
+        arrays: with the examples as indices of scored rows, or without examples.
         ids: sample id of each scored row.
-        dataset: where the pictures are.
+        dataset: of the pictures; None if they are not available.
     """
     if dataset is None or any(name not in arrays for name in NAMES):
         return {name: array for name, array in arrays.items() if name not in NAMES}
@@ -35,24 +35,24 @@ def with_thumbnails(
 
 
 def duplicate_thumbnails(examples: Sequence[Sequence[str]], dataset: Dataset | None) -> dict[str, np.ndarray]:
-    """The first few of the first few sets of samples that are alike; empty without the pictures.
+    """Return thumbnails of a few sets of samples that are alike; empty without the pictures.
 
     Args:
         examples: sets of sample ids.
-        dataset: where the pictures are.
+        dataset: of the pictures; None if they are not available.
     """
     if dataset is None:
         return {}
     at = {sample.id: i for i, sample in enumerate(dataset.samples)}
-    found = [
+    numbered = [
         (number, _small(dataset, at[sample_id]))
         for number, ids in enumerate(examples[:MOST_SETS])
         for sample_id in ids[:MOST_BESIDE]
         if sample_id in at
     ]
-    if not found:
+    if not numbered:
         return {}
-    sets, pictures = zip(*found, strict=True)
+    sets, pictures = zip(*numbered, strict=True)
     return {"duplicates/set": np.array(sets, dtype=np.int32), "duplicates/thumbnails": np.stack(pictures)}
 
 

@@ -1,4 +1,4 @@
-"""Spaces whose truth is known, and what must be said of them; the way there is that of ``foresight analyze``."""
+"""Tests of the verdict on spaces whose truth is known, through the code of ``foresight analyze``."""
 
 from dataclasses import replace
 
@@ -22,34 +22,34 @@ def verdict(draw, seed=0, **waived):
     return assess(inputs_of(draw, seed), config).verdict
 
 
-def outcome(said, name):
-    return next(c for c in said.criteria if c.name == name)
+def outcome(result, name):
+    return next(c for c in result.criteria if c.name == name)
 
 
 @pytest.fixture(scope="module")
 def same_space():
-    """A space and its copy, rotated and scaled; attributes that it holds; controls that know nothing of it."""
+    """Return a space and its rotated, scaled copy, with attributes that it holds, and controls independent of it."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((300, 64)) / np.sqrt(1 + np.arange(64))
     turned = 3 * x @ np.linalg.qr(rng.standard_normal((64, 64)))[0] - 7
-    where = {"x": x[:, 0] + 0.1 * rng.standard_normal(300), "y": x[:, 1] + 0.1 * rng.standard_normal(300)}
+    attributes = {"x": x[:, 0] + 0.1 * rng.standard_normal(300), "y": x[:, 1] + 0.1 * rng.standard_normal(300)}
     controls = {name: rng.standard_normal((300, 8)) for name in CONTROLS}
     labels = [f"{code}" for code in rng.integers(0, 4, 300)]
-    return Draw(x, turned, labels=labels, controls=controls, attributes=where)
+    return Draw(x, turned, labels=labels, controls=controls, attributes=attributes)
 
 
 def test_the_same_space_rotated_and_scaled_proceeds_with_its_attributes(same_space):
-    said = verdict(same_space)
-    assert said.line == "PROCEED"
-    assert said.reasons == ["every criterion passes"]
-    assert {c.outcome for c in said.criteria} == {"PASS"}
+    result = verdict(same_space)
+    assert result.line == "PROCEED"
+    assert result.reasons == ["every criterion passes"]
+    assert {c.outcome for c in result.criteria} == {"PASS"}
 
 
 def test_without_attributes_it_proceeds_only_where_they_are_waived(same_space):
     bare = replace(same_space, attributes={})
-    said = verdict(bare)
-    assert said.answer == "INCONCLUSIVE"
-    assert said.limiting == "attributes survive"
+    result = verdict(bare)
+    assert result.answer == "INCONCLUSIVE"
+    assert result.limiting == "attributes survive"
     waived = verdict(bare, attributes="waived")
     assert waived.line == "PROCEED (attributes waived)"
     assert outcome(waived, "attributes survive").outcome == "WAIVED"
@@ -57,18 +57,18 @@ def test_without_attributes_it_proceeds_only_where_they_are_waived(same_space):
 
 def test_without_controls_it_proceeds_only_where_they_are_waived(same_space):
     bare = replace(same_space, controls={})
-    said = verdict(bare)
-    assert said.answer == "INCONCLUSIVE"
-    assert outcome(said, "beyond controls").reason == (
+    result = verdict(bare)
+    assert result.answer == "INCONCLUSIVE"
+    assert outcome(result, "beyond controls").reason == (
         "the controls histogram, mean_rgb, pixels, random_network were not measured"
     )
     assert verdict(bare, controls="waived").line == "PROCEED (controls waived)"
 
 
-def test_without_categories_clusters_of_the_target_stand_in(same_space):
-    said = verdict(replace(same_space, labels=None))
-    assert said.answer == "PROCEED"
-    reason = outcome(said, "beyond categories").reason
+def test_without_categories_clusters_of_the_target_are_used(same_space):
+    result = verdict(replace(same_space, labels=None))
+    assert result.answer == "PROCEED"
+    reason = outcome(result, "beyond categories").reason
     assert "clusters of the target (the data has no categories that tell samples apart)" in reason
 
 
@@ -85,9 +85,9 @@ def test_a_pairing_shifted_by_one_row_collapses(same_space):
 
 def test_a_source_that_its_controls_explain_does_not_proceed(same_space):
     explained = replace(same_space, controls={**same_space.controls, "pixels": same_space.x[:, :60]})
-    said = verdict(explained)
-    assert said.answer != "PROCEED"
-    assert outcome(said, "beyond controls").code == "control-explains:pixels"
+    result = verdict(explained)
+    assert result.answer != "PROCEED"
+    assert outcome(result, "beyond controls").code == "control-explains:pixels"
 
 
 @pytest.mark.parametrize("times", [2, 10])
@@ -95,18 +95,18 @@ def test_repeated_inputs_do_not_proceed(times):
     rng = np.random.default_rng(0)
     rows = np.arange(300 // times).repeat(times)
     draw = Draw(rng.standard_normal((300 // times, 256))[rows], rng.standard_normal((300 // times, 128))[rows])
-    found = assess(inputs_of(draw, 0), settings(0, 99, attributes="waived"))
-    assert found.pairs[0].r2.value <= 0.05
-    assert found.verdict.answer != "PROCEED"
-    assert len(set(found.scored.groups)) == 300 // times
+    result = assess(inputs_of(draw, 0), settings(0, 99, attributes="waived"))
+    assert result.pairs[0].r2.value <= 0.05
+    assert result.verdict.answer != "PROCEED"
+    assert len(set(result.scored.groups)) == 300 // times
 
 
 def test_position_of_five_percent_variance_that_is_lost_is_named():
     answers = [run(SMALL["position (5 % of variance) lost"], 300, seed, 99).answer for seed in range(3)]
     assert answers == ["PIVOT"] * 3
     draw = SMALL["position (5 % of variance) lost"].draw(300, np.random.default_rng(0))
-    said = verdict(draw, controls="waived")
-    lost = outcome(said, "attributes survive")
+    result = verdict(draw, controls="waived")
+    lost = outcome(result, "attributes survive")
     assert lost.outcome == "FAIL"
     assert lost.code == "spatial-retention:x,y"
     assert "lost: x, y" in lost.reason
@@ -114,7 +114,7 @@ def test_position_of_five_percent_variance_that_is_lost_is_named():
 
 @pytest.mark.parametrize("name", [s.name for s in SMALL.values() if s.truth == "no"])
 def test_no_bridge_no_proceed(name):
-    """The short version of the calibration."""
+    """Run the short version of the calibration."""
     assert "PROCEED" not in [run(SMALL[name], 120, seed, 49).answer for seed in range(3)]
 
 
@@ -124,10 +124,10 @@ def test_a_bridge_is_seen(name):
 
 
 def test_permutation_tests_hold_their_level():
-    """p <= .05 in at most 6 of 40 independent pairs: more would happen once in a hundred times at a level of 5 %."""
-    found = [run(SMALL["independent, each with its own clusters"], 60, seed, 49) for seed in range(40)]
-    assert sum(outcome.dependence for outcome in found) <= 6
-    assert sum(outcome.within for outcome in found) <= 6
+    """Expect p <= .05 in at most 6 of 40 independent pairs: at a level of 5 %, more has a probability of 1 %."""
+    outcomes = [run(SMALL["independent, each with its own clusters"], 60, seed, 49) for seed in range(40)]
+    assert sum(outcome.dependence for outcome in outcomes) <= 6
+    assert sum(outcome.within for outcome in outcomes) <= 6
 
 
 def test_too_few_and_constant_are_refused(same_space):
@@ -148,8 +148,8 @@ def test_a_space_that_is_like_every_other_is_refused(same_space):
         with pytest.raises(ForesightError) as caught:
             assess(inputs_of(Draw(x, same_space.y), 0), settings(0, 99, attributes="waived"))
         assert str(caught.value) == (
-            "source final flat: all rows but one are the same, or all are equally far apart, so that no space is more "
-            "like it than another and nothing can be measured"
+            "source final flat: all rows but one are the same, or all are equally far apart, so no space is more "
+            "similar to it than another and nothing can be measured"
         )
 
 
@@ -163,10 +163,10 @@ def test_a_gpu_comes_to_the_same(same_space):
         sources=[replace(space, device="cuda") for space in inputs.sources],
         targets=[replace(space, device="cuda") for space in inputs.targets],
     )
-    here, there = assess(inputs, config), assess(moved, config)
-    assert there.verdict.answer == here.verdict.answer
-    assert there.pairs[0].r2.value == pytest.approx(here.pairs[0].r2.value, rel=1e-6)
-    assert there.pairs[0].cka.value == pytest.approx(here.pairs[0].cka.value, rel=1e-6)
-    assert [a.through_bridge for a in there.evidence.attributes] == pytest.approx(
-        [a.through_bridge for a in here.evidence.attributes]
+    on_cpu, on_gpu = assess(inputs, config), assess(moved, config)
+    assert on_gpu.verdict.answer == on_cpu.verdict.answer
+    assert on_gpu.pairs[0].r2.value == pytest.approx(on_cpu.pairs[0].r2.value, rel=1e-6)
+    assert on_gpu.pairs[0].cka.value == pytest.approx(on_cpu.pairs[0].cka.value, rel=1e-6)
+    assert [a.through_bridge for a in on_gpu.evidence.attributes] == pytest.approx(
+        [a.through_bridge for a in on_cpu.evidence.attributes]
     )

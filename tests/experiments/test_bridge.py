@@ -20,7 +20,7 @@ def representation(values):
 
 
 def probed(source, target, folds=5):
-    """Both representations, each row a group of its own, the folds, and the probe of the target's coordinates."""
+    """Return both representations, a separate group for each row, the folds, and the probe of the target."""
     x, y = representation(source), representation(target)
     groups = [str(i) for i in range(len(source))]
     splits = grouped_folds(groups, folds, 0)
@@ -29,7 +29,7 @@ def probed(source, target, folds=5):
 
 @pytest.fixture
 def shared():
-    """A target of 40 values that a source of 30 shares in 5 directions, and an attribute in 2 % of its variance."""
+    """Return a source and a target that share 5 directions, and an attribute in 2 % of the target's variance."""
     rng = np.random.default_rng(0)
     common, attribute = rng.standard_normal((300, 5)), rng.standard_normal(300)
     target = common @ rng.standard_normal((5, 40)) + np.outer(attribute, rng.standard_normal(40)) * 0.4
@@ -45,41 +45,41 @@ def retained(source, target, **attributes):
 
 def test_an_attribute_absent_from_the_source_is_lost(shared):
     _, source, target, attribute = shared
-    (found,) = retained(source, target, x=attribute)
-    assert found.name == "x"
-    assert found.from_target > 0.95
-    assert found.from_source < 0.05
-    assert found.through_bridge < 0.05
-    assert found.retention.high < found.retention.upper < 0.1
+    (measured,) = retained(source, target, x=attribute)
+    assert measured.name == "x"
+    assert measured.from_target > 0.95
+    assert measured.from_source < 0.05
+    assert measured.through_bridge < 0.05
+    assert measured.retention.high < measured.retention.upper < 0.1
 
 
 def test_an_attribute_present_in_the_source_survives(shared):
     rng, source, target, attribute = shared
     source = source + np.outer(attribute, rng.standard_normal(30))
-    (found,) = retained(source, target, x=attribute)
-    assert found.from_source > 0.95
-    assert found.through_bridge > found.from_target > found.target_lower > 0.95
-    assert found.retention == Estimate(1.0, 1.0, 1.0, 0.0, None, 1.0, 1.0)  # a share, whatever is read from both
+    (measured,) = retained(source, target, x=attribute)
+    assert measured.from_source > 0.95
+    assert measured.through_bridge > measured.from_target > measured.target_lower > 0.95
+    assert measured.retention == Estimate(1.0, 1.0, 1.0, 0.0, None, 1.0, 1.0)  # a share, whatever is read from both
 
 
 def test_an_attribute_that_the_source_holds_in_noise_is_kept_in_part(shared):
     rng, source, target, attribute = shared
     noisy = attribute + 0.5 * rng.standard_normal(300)
-    (found,) = retained(source + np.outer(noisy, rng.standard_normal(30)), target, x=attribute)
-    assert found.retention.value == pytest.approx(found.through_bridge / found.from_target)
-    assert found.retention.low < found.retention.lower < found.retention.value < found.retention.upper < 1
-    assert found.retention.value == pytest.approx(1 / 1.25, abs=0.05)
+    (measured,) = retained(source + np.outer(noisy, rng.standard_normal(30)), target, x=attribute)
+    assert measured.retention.value == pytest.approx(measured.through_bridge / measured.from_target)
+    assert measured.retention.low < measured.retention.lower < measured.retention.value < measured.retention.upper < 1
+    assert measured.retention.value == pytest.approx(1 / 1.25, abs=0.05)
 
 
 def test_what_the_target_does_not_hold_is_not_judged(shared):
     rng, source, target, _ = shared
-    (found,) = retained(source, target, x=rng.standard_normal(300))
-    assert found.retention is None
-    assert found.target_lower < found.from_target < 0.1
+    (measured,) = retained(source, target, x=rng.standard_normal(300))
+    assert measured.retention is None
+    assert measured.target_lower < measured.from_target < 0.1
 
 
 def test_an_attribute_that_some_samples_lack_leaves_the_others_as_they_are(shared):
-    """Each attribute is scored on the samples that have it, whatever stands beside it."""
+    """Score each attribute on the samples that have it, whatever other attributes there are."""
     _, source, target, attribute = shared
     gaps = attribute.copy()
     gaps[::3] = np.nan
@@ -106,7 +106,7 @@ def test_more_rows_help_where_the_map_is_hard():
     assert [p.r2 for p in points] == sorted(p.r2 for p in points)
     assert all(p.r2_train > p.r2 for p in points)
     assert (points[-1].r2, points[-1].r2_train) == (whole.r2, whole.r2_train)
-    # 60 of the 69 parts of a target's variance are the source's: more rows lead there, and are hoped to lead beyond.
+    # 60 of the 69 parts of a target's variance are the source's: the limit must not be below that.
     assert points[-1].r2 < 60 / 69 < hopeful_limit(points)
 
 
@@ -126,7 +126,7 @@ def test_the_hopeful_limit_of_the_slow_law_is_exact():
     assert hopeful_limit(uneven) == pytest.approx(0.8)
 
 
-def test_the_hopeful_limit_lies_above_that_of_a_faster_law():
+def test_the_hopeful_limit_is_above_that_of_a_faster_law():
     limit = hopeful_limit(points_of(lambda n: 0.8 - 10 / n))
     assert limit == pytest.approx(0.8 - 10 / 320 + (10 / 320) / (np.sqrt(2) - 1))
     assert limit > 0.8
@@ -145,32 +145,32 @@ def test_a_curve_that_has_not_begun_to_bend_has_no_known_end():
 
 @pytest.mark.parametrize("share", [0.04, 0.15, 0.25])
 def test_a_few_samples_far_out_carry_an_r2_but_not_that_of_the_median_sample(share):
-    """Some samples are far out, and the source knows nothing but which."""
+    """Use a source that only tells which samples are outliers."""
     rng = np.random.default_rng(0)
     far = (rng.random(300) < share).astype(float)
     y = rng.standard_normal((300, 10)) + 100 * np.outer(far, np.ones(10))
     x = far[:, None] + 0.01 * rng.standard_normal((300, 4))
     _, target, groups, _, probe = probed(x, y)
     assert probe.r2 > 0.9
-    found = typical(probe, target, groups)
-    assert found.value < 0.1
-    assert found.low <= found.lower < found.value < found.upper
+    measured = typical(probe, target, groups)
+    assert measured.value < 0.1
+    assert measured.low <= measured.lower < measured.value < measured.upper
 
 
 def test_the_median_sample_by_hand(shared):
     _, source, target, _ = shared
     _, y, groups, _, probe = probed(source, target)
-    found = typical(probe, y, groups)
+    measured = typical(probe, y, groups)
     centre = np.median(y.rotated.numpy(), axis=0)
     own = 1 - probe.residual / ((y.rotated.numpy()[probe.tested] - centre) ** 2).sum(axis=1)
-    assert found.value == pytest.approx(np.median(own), rel=1e-12)
+    assert measured.value == pytest.approx(np.median(own), rel=1e-12)
     covered = np.sort(own)[
         [int(np.floor(149.5 - 1.96 * np.sqrt(300) / 2)), int(np.ceil(149.5 + 1.96 * np.sqrt(300) / 2))]
     ]
-    assert covered[0] <= found.low < found.high <= covered[1]
+    assert covered[0] <= measured.low < measured.high <= covered[1]
 
 
-def test_repeats_that_nobody_declared_are_held_out_together():
+def test_undeclared_repeats_are_held_out_together():
     rng = np.random.default_rng(0)
     rows = np.arange(300) // 4
     x, y = (rng.standard_normal((75, 200))[rows] + 0.05 * rng.standard_normal((300, 200)) for _ in range(2))

@@ -1,4 +1,4 @@
-"""A map of a space is the same at every scale, and of every size."""
+"""Tests of the t-SNE map of a space: the same at every scale, and for every size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def values():
 
 
 def test_a_scale_changes_nothing(values):
-    """t-SNE works in single precision, where the squares of 2**120 overflow and those of 2**-120 come to nothing."""
+    """Check scales whose squares overflow or underflow in single precision, in which t-SNE works."""
     plain = tsne(space(values), 0)
     assert plain.shape == (24, 2)
     assert plain.dtype == np.float32
@@ -49,7 +49,7 @@ def test_equal_rows_are_one_point():
     assert not tsne(space(np.full((24, 6), 0.1)), 0).any()
 
 
-def test_what_is_not_finite_is_said(values):
+def test_values_that_are_not_finite_are_refused(values):
     made = space(values)
     made.__dict__["rotated"] = torch.full((24, 6), torch.inf)
     with pytest.raises(ForesightError, match=r"^its values are not finite$"):

@@ -42,26 +42,26 @@ def test_r2_is_pooled_over_columns():
 
 
 def test_the_error_of_r2_is_that_of_whole_groups():
-    """Against drawing the groups anew; every row twice, and the error does not shrink."""
+    """Compare with resampled groups; with every row twice, the error must not shrink."""
     rows = held()
     fit = noisy(rows, 1.0)
-    found = r2_estimate([fit], rows)
+    measured = r2_estimate([fit], rows)
     rng = np.random.default_rng(0)
     draws = [rng.integers(0, 120, 120) for _ in range(2000)]
     spread = np.std([1 - fit.residual[d].sum() / fit.total[d].sum() for d in draws])
-    assert (found.high - found.low) / 3.92 == pytest.approx(spread, rel=0.1)
+    assert (measured.high - measured.low) / 3.92 == pytest.approx(spread, rel=0.1)
     twice = Held(rows.x.repeat(2, 1), rows.y.repeat(2, 1), rows.mean, np.tile(rows.codes, 2))
     doubled = Fit(fit.shift.repeat(2, 1), np.tile(fit.residual, 2), np.tile(fit.total, 2))
     again = r2_estimate([doubled], twice)
-    assert (again.value, again.low) == pytest.approx((found.value, found.low), abs=1e-3)
+    assert (again.value, again.low) == pytest.approx((measured.value, measured.low), abs=1e-3)
 
 
 def test_runs_that_differ_widen_the_interval():
     rows = held()
     same, other = noisy(rows, 0.5), noisy(rows, 2.0)
-    one, both = r2_estimate([same], rows), r2_estimate([same, other], rows)
+    first, both = r2_estimate([same], rows), r2_estimate([same, other], rows)
     assert both.value == pytest.approx((same.r2 + other.r2) / 2)
-    assert both.high - both.low > 2 * (one.high - one.low)
+    assert both.high - both.low > 2 * (first.high - first.low)
 
 
 def test_a_tie_is_called_a_tie():
@@ -71,16 +71,16 @@ def test_a_tie_is_called_a_tie():
     assert outcome(gain([noisy(rows, 1.5)], better, rows)) == "worse"
     assert outcome(gain([better], as_good, rows)) == "tie"
     assert outcome(gain([better], better, rows)) == "tie"
-    assert outcome(Estimate.of(5e-4, 1e-9)) == "tie"  # nobody would choose by that
+    assert outcome(Estimate.of(5e-4, 1e-9)) == "tie"  # too small to choose by
 
 
 def test_gain_is_the_difference_on_the_same_rows():
     rows = held()
-    one, other = noisy(rows, 0.5), noisy(rows, 1.5)
-    found = gain([one], other, rows)
-    assert found.value == pytest.approx(one.r2 - other.r2)
-    apart = np.hypot(*((e.high - e.low) / 3.92 for e in (r2_estimate([one], rows), r2_estimate([other], rows))))
-    assert (found.high - found.low) / 3.92 < apart * 1.01
+    first, other = noisy(rows, 0.5), noisy(rows, 1.5)
+    measured = gain([first], other, rows)
+    assert measured.value == pytest.approx(first.r2 - other.r2)
+    apart = np.hypot(*((e.high - e.low) / 3.92 for e in (r2_estimate([first], rows), r2_estimate([other], rows))))
+    assert (measured.high - measured.low) / 3.92 < apart * 1.01
 
 
 def test_retrieval_against_sorting():
@@ -88,16 +88,16 @@ def test_retrieval_against_sorting():
     fit = noisy(rows, 3.0)
     truth, shift = (rows.y - rows.mean).numpy(), fit.shift.numpy()
     alike = (shift / np.linalg.norm(shift, axis=1)[:, None]) @ (truth / np.linalg.norm(truth, axis=1)[:, None]).T
-    found = retrieval(fit, rows)
+    measured = retrieval(fit, rows)
     for k in (1, 5, 10):
         hits = 0
         for i in range(120):
             rivals = [j for j in range(120) if j // 3 != i // 3]
             hits += sum(alike[i, j] > alike[i, i] for j in rivals) < k
-        assert found[str(k)] == pytest.approx(hits / 120)
+        assert measured[str(k)] == pytest.approx(hits / 120)
 
 
-def test_a_prediction_that_says_nothing_finds_as_many_as_lots_would():
+def test_a_constant_prediction_finds_as_many_as_chance():
     rows = held(groups=np.arange(120) // 2)
     constant = Fit.of(lambda x: rows.mean.expand(len(x), -1), rows)
     assert retrieval(constant, rows) == pytest.approx(chance(rows))
@@ -111,45 +111,45 @@ def test_cosine_about_the_training_mean():
 
 
 def test_the_curve_over_principal_components():
-    """A prediction that has the first two axes right and nothing else."""
+    """Predict only the first two axes correctly."""
     rows = held()
     train = drawn(n=200, seed=4)[1].double()
     axes = torch.linalg.svd(train - train.mean(dim=0), full_matrices=False).Vh
     kept = (rows.y - rows.mean) @ axes[:2].T @ axes[:2]
-    found = per_component(Fit.of(lambda x: kept + rows.mean, rows), rows, train)
-    assert found == pytest.approx([1, 1, 0, 0, 0, 0, 0], abs=1e-9)
+    measured = per_component(Fit.of(lambda x: kept + rows.mean, rows), rows, train)
+    assert measured == pytest.approx([1, 1, 0, 0, 0, 0, 0], abs=1e-9)
 
 
 def test_attributes_against_probes_by_hand():
     x, y = (rows.double() for rows in drawn(n=400, noise=0.5))
     number = y[:, 0] - y[:, 1]
-    known = {"number": (number[:300], number[300:]), "alone": (number[:300], torch.full((100,), torch.nan))}
+    attributes = {"number": (number[:300], number[300:]), "alone": (number[:300], torch.full((100,), torch.nan))}
     rows = Held(x[300:], y[300:], y[:300].mean(dim=0), np.arange(100))
     own, lost = noisy(rows, 0.3), Fit.of(lambda x: rows.mean.expand(len(x), -1), rows)
-    found = attributes_kept(
-        own, lost, rows, (x[:300], y[:300]), known, [str(i) for i in range(100)], ceiling=0.3, seed=0
+    carried = attributes_kept(
+        own, lost, rows, (x[:300], y[:300]), attributes, [str(i) for i in range(100)], ceiling=0.3, seed=0
     )
-    assert [kept.name for kept in found.own] == ["number"]
-    kept = found.own[0]
+    assert [kept.name for kept in carried.own] == ["number"]
+    kept = carried.own[0]
     probe = Ridge(alpha=1e-6).fit(y[:300], number[:300])
     by_hand = r2_score(number[300:], probe.predict((own.shift + rows.mean).numpy()))
     assert kept.from_target > 0.999
     assert kept.through_bridge == pytest.approx(by_hand, abs=0.01)
     assert kept.retention.value == pytest.approx(by_hand, abs=0.01)
-    assert found.ridge[0].retention.value == pytest.approx(0, abs=0.05)
-    more = found.gains[0]
+    assert carried.ridge[0].retention.value == pytest.approx(0, abs=0.05)
+    more = carried.gains[0]
     assert (more.name, more.outcome) == ("number", "better")
-    assert more.gain.value == pytest.approx(kept.through_bridge - found.ridge[0].through_bridge, abs=0.02)
+    assert more.gain.value == pytest.approx(kept.through_bridge - carried.ridge[0].through_bridge, abs=0.02)
 
 
 def test_the_nearest_pair_is_copied_whatever_the_block(monkeypatch):
     monkeypatch.setattr("foresight_cli.training.pairs.BLOCK_BYTES", 8 * 19 * 17)
     x, y = drawn(n=200)
     train = in_memory(x, y)
-    asked = drawn(n=30, seed=3)[0].double()
+    queries = drawn(n=30, seed=3)[0].double()
     z = (x.double() - x.double().mean(dim=0)) / x.double().std(dim=0, correction=0)
-    near = torch.cdist((asked - x.double().mean(dim=0)) / x.double().std(dim=0, correction=0), z).argmin(dim=1)
-    assert torch.equal(nearest_pair(train, moments(train.blocks())[0])(asked), y[near].double())
+    near = torch.cdist((queries - x.double().mean(dim=0)) / x.double().std(dim=0, correction=0), z).argmin(dim=1)
+    assert torch.equal(nearest_pair(train, moments(train.blocks())[0])(queries), y[near].double())
 
 
 def test_the_table_of_scores():

@@ -1,4 +1,4 @@
-"""One bad row or category shrinks the one measure that needs it, against references on the rows that are left."""
+"""Tests that a bad row or category only affects the measure that needs it, against references on the other rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from sklearn.metrics import silhouette_score
 from foresight_cli.experiments.categories import categorised, category_rows
 from foresight_cli.experiments.clusters import cluster_scores
 from foresight_cli.experiments.dimension import dimensions
-from foresight_cli.experiments.left_out import known_of_some, named, no_cosines, no_dimensions, uncategorised, zero_rows
+from foresight_cli.experiments.left_out import (
+    named,
+    no_cosines,
+    no_dimensions,
+    partly_measured,
+    uncategorised,
+    zero_rows,
+)
 from foresight_cli.experiments.pairs import cosine_spearman
 from foresight_cli.experiments.representation import Representation
 from foresight_cli.experiments.scored import Scored
@@ -35,7 +42,7 @@ def scored(labels) -> Scored:
 
 
 def long_tailed() -> list[str | None]:
-    """Two categories, one row alone in its own, two without a label."""
+    """Return labels with two categories, one label of a single row, and two rows without a label."""
     labels: list[str | None] = ["cat" if x > 0 else "dog" for x in X[:, 0]]
     labels[7], labels[20], labels[21] = "solo", None, None
     return labels
@@ -148,11 +155,11 @@ def test_rows_of_zeros_are_named():
     ]
 
 
-def test_correlations_that_were_not_made_are_said():
+def test_correlations_that_were_not_made_are_reported():
     pair = type("Pair", (), {"source": 0, "target": 1, "spearman_cosine": None, "pearson": 0.5})
     assert no_cosines([space(X), space(Y, "target")], [pair]) == [
-        "a final flat -> a final flat: Spearman of cosine distances is not measured: in one of them, all distances are "
-        "the same"
+        "a final flat -> a final flat: Spearman of cosine distances is not measured: in one of the two, all distances "
+        "are the same"
     ]
 
 
@@ -171,4 +178,4 @@ def test_a_dimension_that_was_not_estimated_says_why():
 def test_attributes_that_some_rows_have():
     rows = Scored(IDS, [None] * N, GROUPS, {"x": torch.arange(N).double(), "y": torch.full((N,), torch.nan)})
     rows.attributes["y"][:55] = 1.0
-    assert known_of_some(["x", "y"], rows) == ["attribute y is measured on the 55 of 60 rows that have it"]
+    assert partly_measured(["x", "y"], rows) == ["attribute y is measured on the 55 of 60 rows that have it"]

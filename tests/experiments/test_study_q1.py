@@ -33,7 +33,7 @@ def test_overlap_of_equal_and_of_unrelated_spaces():
 
 
 def test_equal_rows_agree_for_no_reason():
-    """The fault that it keeps: among equal pictures, two unrelated spaces share neighbours by row order."""
+    """Check the fault that is kept: among equal pictures, unrelated spaces share neighbours by row order."""
     x = torch.randn(4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64).repeat_interleave(50, dim=0)
     y = torch.randn(4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64).repeat_interleave(50, dim=0)
     assert overlap(x, y, 10)[0] > 0.9
@@ -102,13 +102,13 @@ def test_an_unknown_preset_is_named(run):
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (["extract=true"], "extract=true needs the data: add data=shapes, or data=imagefolder data.path=DIR"),
         (["study_table=true", "data=shapes"], "study_table=true needs the study's own drawings: add data=shapes "),
     ],
 )
-def test_what_the_study_needs_is_said(run, args, said):
+def test_the_message_says_what_the_study_needs(run, args, message):
     done = run("analyze", *args)
     assert done.exit_code == 2
-    assert said in done.output
+    assert message in done.output

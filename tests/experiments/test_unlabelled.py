@@ -1,4 +1,4 @@
-"""Tests within categories, and the control of labels alone, are of the rows that have a category."""
+"""Tests that permutations within categories, and the control of labels, use only rows with a category."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ N = 120
 
 @pytest.fixture(scope="module")
 def draw() -> Draw:
-    """Two spaces that share their categories and nothing else; a third of the rows has no label, one is alone."""
+    """Return two spaces that share only their categories; a third of the rows has no label, one label is unique."""
     rng = np.random.default_rng(3)
     codes = rng.integers(0, 3, N)
     x, y = (4 * rng.standard_normal((3, d))[codes] + rng.standard_normal((N, d)) for d in (6, 5))
@@ -31,7 +31,7 @@ def draw() -> Draw:
 
 
 def test_rows_without_a_label_do_not_pass_for_a_category(draw):
-    """Permuted among themselves, they would lose the categories that they share: a likeness beyond categories."""
+    """Check that rows without a label are left out: permuted together, they would hide a shared category."""
     evidence = assess(inputs_of(draw, 0), settings(0, 99, attributes="waived"), brief=True).evidence
     kept = list(range(41, N))
     spaces = [Space(side[kept]) for side in (draw.x, draw.y)]
@@ -46,23 +46,25 @@ def test_rows_without_a_label_do_not_pass_for_a_category(draw):
 
 
 def test_the_control_of_labels_is_of_the_rows_that_have_one(draw):
-    found = assess(inputs_of(draw, 0), settings(0, 19, attributes="waived"), brief=True)
-    (control,) = found.evidence.controls
+    assessment = assess(inputs_of(draw, 0), settings(0, 19, attributes="waived"), brief=True)
+    (control,) = assessment.evidence.controls
     kept = np.array([0, *range(41, N)])
-    place = np.full(N, -1)
-    place[kept] = np.arange(len(kept))
-    tested = found.probe.tested
+    position = np.full(N, -1)
+    position[kept] = np.arange(len(kept))
+    tested = assessment.probe.tested
     assert len(tested) == N
     labels = one_hot([draw.labels[row] for row in kept])
-    gain = r2_gain(Space(draw.x[kept]).values, labels, Space(draw.y[kept]), [str(i) for i in kept], folds(found, place))
+    gain = r2_gain(
+        Space(draw.x[kept]).values, labels, Space(draw.y[kept]), [str(i) for i in kept], folds(assessment, position)
+    )
     assert (control.name, control.r2) == ("label", pytest.approx(gain.control_r2, abs=1e-9))
     assert control.delta_r2.value == pytest.approx(gain.value, abs=1e-9)
 
 
-def folds(found, place):
-    """The folds of all rows, among those kept."""
-    splits = folds_of(found.scored.groups, 5, 0)
-    return [tuple(part[part >= 0] for part in (place[train], place[test])) for train, test in splits]
+def folds(assessment, position):
+    """Return the folds of all rows, reduced to the kept rows."""
+    splits = folds_of(assessment.scored.groups, 5, 0)
+    return [tuple(part[part >= 0] for part in (position[train], position[test])) for train, test in splits]
 
 
 def test_too_few_labels_are_no_control_and_no_test(draw):
