@@ -44,7 +44,7 @@ class Selection:
 
     @property
     def empty(self) -> bool:
-        """Whether the user named nothing."""
+        """True if the user named no entries."""
         return not self.keys and self.older_than is None
 
 

@@ -87,7 +87,7 @@ class Representation:
 
     @cached_property
     def zero_rows(self) -> torch.Tensor:
-        """Whether each row is all zeros ``[n]``: it has no direction, and so no cosine."""
+        """Mask ``[n]`` of the rows that are all zeros: they have no direction, and so no cosine."""
         return ~self.values.any(dim=1)
 
     @cached_property
