@@ -53,15 +53,16 @@ def named(adapters: Sequence[AdapterResults]) -> list[Sized]:
     settings = [_settings(results) for results in adapters]
     sized = []
     for results, own in zip(adapters, settings, strict=True):
-        same = [its for other, its in zip(adapters, settings, strict=True) if other.adapter == results.adapter]
+        pairs = zip(adapters, settings, strict=True)
+        same_kind = [values for adapter, values in pairs if adapter.adapter == results.adapter]
         defaults = defaults_of(results.adapter)
-        differing = [key for key in own if any(its.get(key) != own[key] for its in same)]
+        differing = [key for key in own if any(values.get(key) != own[key] for values in same_kind)]
         own = {**{key: own[key] for key in defaults if key in own}, **own}  # in the order of conf/
         changed = [key for key in own if own[key] != defaults.get(key, own[key])]
-        telling = differing if len(same) > 1 else [key for key in changed if key != "adapter.max_parameters"]
+        distinct = differing if len(same_kind) > 1 else [key for key in changed if key != "adapter.max_parameters"]
         name, row = (
             shell_line([f"adapter={results.adapter}", *(as_override(key, own[key]) for key in own if key in keys)])
-            for keys in ({*differing, *changed}, set(telling))
+            for keys in ({*differing, *changed}, set(distinct))
         )
         sized.append(Sized(name, results, row))
     return sized

@@ -130,9 +130,9 @@ def _facets(results: Analysis) -> dict[str, str]:
     }
 
 
-def _all_of(what: str, values: Sequence[str]) -> str:
+def _all_of(noun: str, values: Sequence[str]) -> str:
     named = list(dict.fromkeys(values))
-    return f"{what} {named[0]}" if len(named) == 1 else f"{len(named)} {what}s"
+    return f"{noun} {named[0]}" if len(named) == 1 else f"{len(named)} {noun}s"
 
 
 def _lower(results: Analysis) -> float:

@@ -128,8 +128,8 @@ def _criteria(results: Analysis, console: Console, width: int) -> tuple[Renderab
     criteria = results.verdict.criteria
     kinds = [(True, 2), (True, 1), (False, 2), (False, 1)]
     tables = [(_criteria_table(criteria, codes=codes, gap=gap), codes) for codes, gap in kinds]
-    without_end = console.options.update(max_width=10 * MOST_WIDTH)
-    fits = (t for t in tables if Measurement.get(console, without_end, t[0]).maximum <= width)
+    unlimited = console.options.update(max_width=10 * MOST_WIDTH)
+    fits = (t for t in tables if Measurement.get(console, unlimited, t[0]).maximum <= width)
     table, coded = next(fits, tables[-1])
     note = "Thresholds are policy (thresholds.*); bounds and p values are statistics."
     return Group(table, Text(), Padding(Text(note, "dim"), (0, 0, 0, 2))), coded

@@ -28,9 +28,9 @@ class Numbers:
     def filters(self) -> dict[str, Callable[..., str]]:
         """Return the filters of the templates, by name."""
         return {
-            "number": self._one(numbers.fixed),
-            "percent": self._one(numbers.percent),
-            "p_value": self._one(numbers.p_value),
+            "number": self._number(numbers.fixed),
+            "percent": self._number(numbers.percent),
+            "p_value": self._number(numbers.p_value),
             "interval": self._estimate(numbers.with_interval),
             "percent_interval": self._estimate(numbers.percent_with_interval),
             "criterion": self.criterion,
@@ -75,15 +75,15 @@ class Numbers:
         self.written.append((value, text))
         return text
 
-    def _one(self, written: Format) -> Callable[..., str]:
-        def say(value: float | None, *digits: int) -> str:
+    def _number(self, written: Format) -> Callable[..., str]:
+        def formatted(value: float | None, *digits: int) -> str:
             text = written(value, *digits)
             return self.safe(text if value is None else self._keep(value, text))
 
-        return say
+        return formatted
 
     def _estimate(self, written: Format) -> Callable[..., str]:
-        def say(estimate: Estimate | None, *digits: int) -> str:
+        def formatted(estimate: Estimate | None, *digits: int) -> str:
             text = written(estimate, *digits)
             shown = [estimate.value, estimate.low, estimate.high] if estimate else []
             for value in shown:
@@ -91,4 +91,4 @@ class Numbers:
                     self._keep(value, text)
             return self.safe(text)
 
-        return say
+        return formatted

@@ -70,15 +70,15 @@ def limiting(verdict: Verdict, count: Callable[[int], str], estimated: Callable[
         return None
     criterion: Criterion | None = next((c for c in verdict.criteria if c.name == verdict.limiting), None)
     groups = scored_groups(verdict)
-    you = "" if groups is None else f"; you have {count(groups)}"
+    have = "" if groups is None else f"; you have {count(groups)}"
     missing = criterion is not None and criterion.outcome == "NOT MEASURED"
     if verdict.groups_needed is not None and missing:
-        return f"{verdict.limiting}. At least {count(verdict.groups_needed)} independent samples are needed{you}."
+        return f"{verdict.limiting}. At least {count(verdict.groups_needed)} independent samples are needed{have}."
     if verdict.groups_needed is not None:
-        return f"{verdict.limiting}. {decided_by(verdict.groups_needed, estimated)[:-1]}{you}."
+        return f"{verdict.limiting}. {decided_by(verdict.groups_needed, estimated)[:-1]}{have}."
     if missing:
         return f"{verdict.limiting}. It was not measured, and more samples alone will not decide it."
-    return f"{verdict.limiting}. How many samples would decide it cannot be estimated{you}."
+    return f"{verdict.limiting}. How many samples would decide it cannot be estimated{have}."
 
 
 def decided_by(groups: int, estimated: Callable[[int], str]) -> str:

@@ -96,7 +96,7 @@ def test_files_say_no_time_and_no_version(drawn):
         ),
         (
             "semantic_sim_scatter",
-            "Distances agree with Spearman \N{GREEK SMALL LETTER RHO} 0.68 (0.66 to 0.70); by chance with p = 0.001",
+            "Distances agree with Spearman \N{GREEK SMALL LETTER RHO} 0.68 (0.66 to 0.70), p = 0.001",
         ),
         ("intrinsic_dim_pca", "95 % of the variance needs 26 components in the source and 64 in the target"),
         (

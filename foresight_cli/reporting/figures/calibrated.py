@@ -42,9 +42,9 @@ def calibrated_scores(results: Analysis, arrays: Arrays) -> Figure:
         tests = [(row, t) for row, pair in enumerate(shown) for t in pair.tests if t.measure == measure]
         values += [test.calibrated for _, test in tests]
         for clear in (True, False):
-            some = [(t.calibrated, row) for row, t in tests if (t.p_corrected <= 0.05) == clear]
-            if some:
-                ax.plot(*zip(*some, strict=True), _MARKS[measure], color=colour, markersize=6, alpha=0.9,
+            points = [(t.calibrated, row) for row, t in tests if (t.p_corrected <= 0.05) == clear]
+            if points:
+                ax.plot(*zip(*points, strict=True), _MARKS[measure], color=colour, markersize=6, alpha=0.9,
                         markerfacecolor=colour if clear else "white", clip_on=False)  # fmt: skip
         ax.plot([], [], _MARKS[measure], color=colour, label=_NAMES[measure])
     sources, targets = names_within(results, "source"), names_within(results, "target")

@@ -162,9 +162,9 @@ def _limits(results: Analysis) -> tuple[float, float]:
     return low, min(high, 1.03)
 
 
-def _line(panel: Axes, results: Analysis, where: tuple[list[str], str, int], colour: str) -> list[Rule]:
+def _line(panel: Axes, results: Analysis, curve: tuple[list[str], str, int], colour: str) -> list[Rule]:
     """Draw the curves of one target in one panel; return the labels for their ends."""
-    layers, pooling, target = where
+    layers, pooling, target = curve
     spaces = results.spaces
     pairs = {
         spaces[p.source].layer: p for p in results.pairs if p.target == target and spaces[p.source].pooling == pooling
@@ -186,9 +186,9 @@ def _line(panel: Axes, results: Analysis, where: tuple[list[str], str, int], col
         if pair.cka.low is not None and pair.cka.high is not None:
             panel.vlines(x, pair.cka.low, pair.cka.high, color=colour, linewidth=1.6, zorder=3)
     panel.plot(xs, [p.cka.value for _, p in line], color=colour, linewidth=2.2, marker="o", markersize=5, zorder=4)
-    of = f", {name}" if several else ""
+    suffix = f", {name}" if several else ""
     return [
         Rule(line[-1][1].cka.value, f"target {name}", colour),
-        Rule(biased[-1], f"biased{of}", "#767676"),
-        *(Rule(value, f"biased, by chance{of}", "#767676") for _, value in nulls[-1:] if value is not None),
+        Rule(biased[-1], f"biased{suffix}", "#767676"),
+        *(Rule(value, f"biased, by chance{suffix}", "#767676") for _, value in nulls[-1:] if value is not None),
     ]

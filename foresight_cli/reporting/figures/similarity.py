@@ -35,7 +35,7 @@ def semantic_sim_scatter(results: Analysis, arrays: Arrays) -> Figure:
     """Draw the distances of pairs of rows in both spaces."""
     source, target = (np.asarray(a, dtype=float)[:MOST_POINTS] for a in need(arrays, "rsa/source", "rsa/target"))
     rho = results.chosen_pair.spearman
-    judged = "" if rho.p_value is None else f"; by chance with p = {p_value(rho.p_value)}"
+    judged = "" if rho.p_value is None else f", p = {p_value(rho.p_value)}"
     figure = new_figure(f"Distances agree with Spearman {RHO} {with_interval(rho, 2)}{judged}", 4.4)
     ax = figure.add_subplot()
     same = arrays.get("rsa/same")
