@@ -31,7 +31,7 @@ from foresight_cli.experiments.spaces import describe_space, layer_similarity, s
 from foresight_cli.experiments.study_q1 import study_rows
 from foresight_cli.experiments.study_rule import study_values
 from foresight_cli.experiments.warnings import outside, warnings_of
-from foresight_cli.extract_missing import extract_missing
+from foresight_cli.extraction.missing import extract_missing
 from foresight_cli.reporting.study_table import write_study_table
 from foresight_cli.results import Analysis, save_arrays, save_results
 from foresight_cli.suggest.next_step import report_command

@@ -24,8 +24,8 @@ from foresight_cli.config.checks import one_of
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import Subset
 from foresight_cli.errors import ForesightError
-from foresight_cli.extract import extract, extract_together
 from foresight_cli.extraction.plan import planned
+from foresight_cli.extraction.run import extract, extract_together
 from foresight_cli.latents import Entry, Latents, load
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root

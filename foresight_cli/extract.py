@@ -1,56 +1,21 @@
-"""``foresight extract``: run a model over a dataset, and cache the latents of the chosen layers and poolings."""
+"""``foresight extract``: run a model over a dataset, and cache the latents of every layer and pooling asked for."""
 
 from __future__ import annotations
 
 import logging
-import platform
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict
-from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from foresight_cli.config import ExtractConfig, RayConfig, RunnerConfig
 from foresight_cli.config_reader import extract_config
-from foresight_cli.data import Dataset
-from foresight_cli.data.left_alone import LeftAlone
-from foresight_cli.data.probing import refuse_undecodable, skips_undecodable
-from foresight_cli.errors import ForesightError, UnfitSample
-from foresight_cli.extraction.fit import check_fit, check_fit_before_hashing
-from foresight_cli.extraction.job import Job
-from foresight_cli.extraction.left_out import forget_left_out, report_left_out, shards_to_redo
-from foresight_cli.extraction.plan import described, open_data, opened, planned
-from foresight_cli.extraction.precision import with_dtype
-from foresight_cli.extraction.together import Together
-from foresight_cli.latents import Entry
-from foresight_cli.latents.label import write_label
-from foresight_cli.latents.lock import Holder, locked
-from foresight_cli.latents.remote import cache_root
-from foresight_cli.latents.samples import write_samples
-from foresight_cli.models import LatentModel, Tap, open_model
-from foresight_cli.progress import ShardProgress
+from foresight_cli.extraction.plan import described, open_data
+from foresight_cli.extraction.run import extract
 from foresight_cli.sample_size import shortage_of
 from foresight_cli.suggest.next_step import after_extract
-from foresight_cli.trackers import Tracking, open_tracking, settings_of
+from foresight_cli.trackers import open_tracking, settings_of
 
 log = logging.getLogger(__name__)
-
-PACKAGES = (
-    "foresight-latents",
-    "torch",
-    "transformers",
-    "diffusers",
-    "pillow",
-    "safetensors",
-    "av",
-    "pillow-heif",
-    "pyarrow",
-)
 
 
 def run(cfg: DictConfig) -> None:
@@ -74,196 +39,3 @@ def run(cfg: DictConfig) -> None:
     log.info("Next: %s", after_extract(config, list(entries.values())))
     if config.weights == "tiny":
         log.info("note: weights=tiny are small checkpoints trained on drawn shapes, in place of the real models")
-
-
-def extract(
-    config: ExtractConfig, tracking: Tracking | None = None, dataset: Dataset | None = None, *, probe: bool = True
-) -> dict[Tap, Entry]:
-    """Return the complete cache entries that ``config`` describes, after computing those that are missing.
-
-    Args:
-        config: settings of the extraction.
-        tracking: receives the progress after every shard.
-        dataset: the dataset of ``config.data`` or a subset of its samples, if it is open already.
-        probe: try to decode the data's files before the model is loaded, unless broken ones are to be left out.
-
-    Raises:
-        ForesightError: the data, the checkpoint or the cache cannot be used; latents that are cached stay.
-    """
-    config = with_dtype(config)
-    dataset, model = opened(config, dataset)
-    root = cache_root(config.cache_dir)
-    probe = probe and not skips_undecodable(config.data)
-    fresh = not (root / config.model.name).is_dir()  # nothing of this model is cached: check before hashing
-    if fresh:
-        _check_model(config, model)
-        if probe:
-            refuse_undecodable(dataset)
-    try:
-        check_fit_before_hashing(config, model)
-        recipes = planned(config, dataset, model)
-    except ForesightError:
-        _check_model(config, model)  # first report a wrong kind of checkpoint, then missing files
-        raise
-    if not fresh and not all(Entry.at(root, recipe).complete for recipe in recipes.values()):
-        _check_model(config, model)  # before making a folder for a layer that does not exist
-    entries = {tap: Entry.create(root, recipe) for tap, recipe in recipes.items()}
-    readable: dict[str, bool] = {}
-    again = shards_to_redo(entries, dataset, readable)
-    todo = {tap: entry for tap, entry in entries.items() if tap in again or not entry.complete}
-    if len(todo) < len(entries):
-        done = len(entries) - len(todo)
-        log.info("%s: %d of %d layers x poolings already in the cache", config.model.name, done, len(entries))
-    if todo:
-        with locked([entry.path for entry in todo.values()], _log_waiting):
-            todo = {
-                tap: Entry.create(root, recipes[tap]) for tap in todo
-            }  # again: they may be deleted or complete by now
-            forget_left_out({tap: todo[tap] for tap in again}, dataset, readable)
-            if probe and not fresh:
-                refuse_undecodable(dataset)
-            _fill({tap: entry for tap, entry in todo.items() if not entry.complete}, config, dataset, model, tracking)
-    for entry in entries.values():
-        write_samples(entry.path, dataset.samples)
-        if config.model.label:
-            write_label(entry, config.model.label)
-    report_left_out(config.data, next(iter(entries.values())))
-    return entries
-
-
-def _check_model(config: ExtractConfig, model: LatentModel) -> None:
-    """Check layers, files and weights, so that errors appear before the model is loaded."""
-    model.check_layers(config.layers or ())
-    model.check_files(clips=hasattr(config.data, "fps"))
-    model.check_weights()
-
-
-def extract_together(configs: Mapping[str, ExtractConfig], dataset: Dataset) -> None:
-    """Compute the missing latents of several extractions in one process and one pass: each sample is decoded once.
-
-    The entries hold the same bytes as those of :func:`extract`, and shards committed by a killed run are kept.
-
-    Args:
-        configs: extractions by name; their models do not pad, and dataset, shard size and device are the same.
-        dataset: the samples.
-
-    Raises:
-        ForesightError: the cache cannot be written, or a sample cannot be decoded; committed shards stay.
-    """
-    models = {name: open_model(config.model) for name, config in configs.items()}
-    recipes = {
-        (name, tap): recipe
-        for name, config in configs.items()
-        for tap, recipe in planned(config, dataset, models[name]).items()
-    }
-    first = next(iter(configs.values()))
-    root = cache_root(first.cache_dir)
-    incomplete = [key for key, recipe in recipes.items() if not Entry.at(root, recipe).complete]
-    if len({name for name, _ in incomplete}) < 2:
-        return
-    entries = {key: Entry.create(root, recipes[key]) for key in incomplete}
-    with locked([entry.path for entry in entries.values()], _log_waiting):
-        todo = {key: entry for key in incomplete if not (entry := Entry.create(root, recipes[key])).complete}
-        if todo:
-            joined = {Together.tap(name, tap): entry for (name, tap), entry in todo.items()}
-            model = Together({name: models[name] for name in dict.fromkeys(name for name, _ in todo)})
-            _fill_here(joined, first, dataset, model)
-        for (name, _), entry in todo.items():
-            entry.seal(_provenance(configs[name], first.device, dataset.left_alone))
-
-
-def _fill_here(entries: Mapping[Tap, Entry], config: ExtractConfig, dataset: Dataset, model: Together) -> None:
-    """Compute in this process the shards that are missing in any of ``entries``."""
-    from foresight_cli.extraction.batching import BatchSize
-    from foresight_cli.extraction.filling import fill
-
-    recipe = next(iter(entries.values())).recipe
-    left = sorted({number for entry in entries.values() for number in entry.missing()})
-    model.load(config.device)
-    with ShardProgress("controls", recipe.rows, {number: len(recipe.slice(number)) for number in left}) as progress:
-        numbers = iter(left)
-        fill(
-            entries,
-            lambda wait: next(numbers, None),
-            dataset,
-            model,
-            batch_size=BatchSize(config.batch_size, config.device),
-            skip_undecodable=skips_undecodable(config.data),
-            on_samples=progress.on_samples,
-            on_shard=progress.on_shard,
-        )
-
-
-def _log_waiting(folder: Path, holder: Holder) -> None:
-    log.info("waiting for %s, which is filling %s", holder, folder)
-
-
-def _fill(
-    todo: Mapping[Tap, Entry],
-    config: ExtractConfig,
-    dataset: Dataset,
-    model: LatentModel,
-    tracking: Tracking | None,
-) -> None:
-    """Compute the missing shards of ``todo`` and seal its entries; do nothing if ``todo`` is empty."""
-    if not todo:
-        return
-
-    check_fit(config, model)
-    job = Job(todo, dataset, config.model, config.device, config.batch_size, skips_undecodable(config.data))
-    recipe = next(iter(todo.values())).recipe
-    missing = {number: len(recipe.slice(number)) for number in job.missing()}
-    left = sum(missing.values())
-    if 0 < left < recipe.rows:
-        log.info("%s: %d of %d samples already in the cache", config.model.name, recipe.rows - left, recipe.rows)
-    on_commit = None if tracking is None else partial(_track, tracking)
-    with ShardProgress(config.model.name, recipe.rows, missing, on_commit=on_commit) as progress:
-        try:
-            device = _run(job, model, config.runner, progress)
-        except UnfitSample as error:
-            if hasattr(config.data, "on_error"):
-                raise
-            raise ForesightError(error.alone) from None  # drawn shapes cannot be left out
-    for entry in todo.values():
-        entry.seal(_provenance(config, device, dataset.left_alone))
-
-
-def _run(job: Job, model: LatentModel, runner: RunnerConfig, progress: ShardProgress) -> str:
-    """Run ``job`` with the chosen runner, and return the device that it ran on."""
-    if isinstance(runner, RayConfig):
-        from foresight_cli.runners import ray
-
-        return ray.run(job, runner, progress)
-    from foresight_cli.runners import local
-
-    return local.run(job, model, runner, progress)
-
-
-def _track(tracking: Tracking, committed: int, speed: float | None) -> None:
-    tracking.log("extract", {} if speed is None else {"samples_per_second": speed}, committed, step_name="samples")
-
-
-def _provenance(config: ExtractConfig, device: str, left_alone: LeftAlone) -> dict[str, Any]:
-    """Return facts about the run that do not change its numbers; no time or folder, so that reruns are equal."""
-    data, model = asdict(config.data), asdict(config.model)
-    for settings, key in ((data, "path"), (model, "path"), (model, "checkpoint")):
-        if key not in settings:
-            continue
-        pattern = settings["name"] == "precomputed" and not settings[key].startswith("{")
-        if pattern or Path(settings[key]).expanduser().exists():  # neither a hub id nor tiny:<model>
-            settings[key] = str(Path(settings[key]).expanduser().resolve())
-    label = model.pop("label")  # outside the settings, so that caches from before labels existed stay as they are
-    versions = {}
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):  # some are extras
-            versions[name] = version(name)
-    return {
-        "data": data,
-        "model": model,
-        **({"label": label} if label else {}),
-        "batch_size": config.batch_size or "auto",
-        "device": device,
-        "python": platform.python_version(),
-        "versions": versions,
-        **({"left_alone": left_alone.as_json()} if left_alone else {}),
-    }

@@ -13,8 +13,8 @@ from foresight_cli.config_groups import conf_dir
 from foresight_cli.config_reader import extract_config
 from foresight_cli.data import open_dataset
 from foresight_cli.data.left_alone import LeftAlone
-from foresight_cli.extract import _provenance
 from foresight_cli.extraction.plan import planned
+from foresight_cli.extraction.provenance import provenance_of
 from foresight_cli.latents import Entry, Shard
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import open_model
@@ -41,7 +41,7 @@ def made(
         latents = torch.full((len(ids), 2), value) if rows is None else rows[places]
         entry.put(number, Shard(ids, latents, pixels))
     if sealed:
-        entry.seal(_provenance(config, "cpu", LeftAlone()))
+        entry.seal(provenance_of(config, "cpu", LeftAlone()))
     write_samples(entry.path, dataset.samples)
     return entry
 

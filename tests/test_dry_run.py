@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from foresight_cli.extract import extract
 from foresight_cli.extraction.plan import described
+from foresight_cli.extraction.run import extract
 from foresight_cli.latents import load
 from foresight_cli.models.pixels import Pixels
 from tests.builders import SHAPES, pixels, qwen

@@ -10,7 +10,7 @@ import torch
 
 from foresight_cli.config import ImageFolderConfig
 from foresight_cli.errors import ForesightError, UsageError
-from foresight_cli.extract import extract
+from foresight_cli.extraction.run import extract
 from foresight_cli.latents import load
 from foresight_cli.latents.samples import read_samples
 from foresight_cli.models import Tap

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from foresight_cli.config import HistogramConfig, PixelsConfig
-from foresight_cli.extract import extract
+from foresight_cli.extraction.run import extract
 from foresight_cli.latents import load
 from foresight_cli.models.pixels import Pixels
 from tests.builders import SHAPES, only, pixels, qwen, visible

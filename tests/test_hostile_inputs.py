@@ -13,7 +13,7 @@ from PIL import Image
 
 from foresight_cli.config import ImageFolderConfig
 from foresight_cli.errors import ForesightError
-from foresight_cli.extract import extract
+from foresight_cli.extraction.run import extract
 from foresight_cli.latents import load
 from tests.builders import only, pixels, qwen
 

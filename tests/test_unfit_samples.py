@@ -16,8 +16,8 @@ from foresight_cli.data import Sample
 from foresight_cli.data.picture_formats import not_read
 from foresight_cli.errors import ForesightError, UnfitSample
 from foresight_cli.every_row import _slices
-from foresight_cli.extract import extract
 from foresight_cli.extraction.left_out import _curable
+from foresight_cli.extraction.run import extract
 from foresight_cli.latents import Entry, Recipe, Shard, load
 from foresight_cli.latents.lock import locked
 from foresight_cli.latents.samples import write_samples
@@ -139,7 +139,7 @@ def test_two_runs_at_once_read_what_was_left_out_once(tmp_path, monkeypatch, cap
             states.append(written())
         return locked(*args)
 
-    monkeypatch.setattr("foresight_cli.extract.locked", lock)
+    monkeypatch.setattr("foresight_cli.extraction.run.locked", lock)
     caplog.set_level("INFO")
     extract(pixels(tmp_path / "c", data=high, rows_per_shard=2))
     assert caplog.messages.count("samples that were left out can be read now (1): computing their shards again") == 1

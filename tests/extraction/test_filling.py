@@ -16,10 +16,10 @@ from PIL import Image
 
 from foresight_cli.clip import Clip
 from foresight_cli.config import ImageFolderConfig, LocalConfig
-from foresight_cli.extract import extract
 from foresight_cli.extraction import filling
 from foresight_cli.extraction.batching import BatchSize
 from foresight_cli.extraction.filling import fill
+from foresight_cli.extraction.run import extract
 from foresight_cli.latents import Entry, Recipe, load
 from foresight_cli.models import Prepared, Tap
 from tests.builders import only, qwen

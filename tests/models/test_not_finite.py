@@ -10,7 +10,7 @@ import torch
 
 from foresight_cli.config import VisionConfig
 from foresight_cli.errors import ForesightError
-from foresight_cli.extract import extract
+from foresight_cli.extraction.run import extract
 from foresight_cli.models import open_model
 from tests.builders import SHAPES, pixels, qwen_model
 from tests.models.published import WEIGHTS, ltxv, rewrite, tiny

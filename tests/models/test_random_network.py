@@ -180,7 +180,7 @@ def test_the_size_is_known_before(tap):
 
 
 def test_the_seed_and_the_resolution_are_in_the_key(tmp_path):
-    from foresight_cli.extract import extract
+    from foresight_cli.extraction.run import extract
 
     made = [only(extract(pixels(tmp_path, model=config(*of)))) for of in ((64, 0), (64, 1), (32, 0))]
     assert len({entry.recipe.key for entry in made}) == 3

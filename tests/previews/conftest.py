@@ -9,7 +9,7 @@ import pytest
 
 from foresight_cli.config import LTXVConfig, VideoConfig
 from foresight_cli.data import Dataset, open_dataset
-from foresight_cli.extract import extract
+from foresight_cli.extraction.run import extract
 from foresight_cli.latents import Entry
 from tests.builders import SHAPES, only, pixels
 from tests.data.video_files import real_videos

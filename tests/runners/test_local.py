@@ -17,7 +17,7 @@ from foresight_cli.config import (
     ShapesConfig,
 )
 from foresight_cli.errors import ForesightError
-from foresight_cli.extract import extract
+from foresight_cli.extraction.run import extract
 from foresight_cli.latents import load
 from foresight_cli.models.pixels import Pixels
 from tests.builders import visible
