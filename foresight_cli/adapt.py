@@ -23,7 +23,7 @@ from foresight_cli.catalog import Found
 from foresight_cli.config import AdaptConfig, QueryConfig, TrainedConfig
 from foresight_cli.config_reader import adapt_config
 from foresight_cli.devices import usable_device
-from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.errors import ForesightError, UsageError, first_line
 from foresight_cli.latents.atomic import write_atomic
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.noise_ceiling import noise_ceiling
@@ -155,8 +155,7 @@ def _save_previews(scored: Scored, config: AdaptConfig, paired: Paired, tested: 
         made = preview(paired.target, scored.predicted(rows), ids, labels, paired.opened[0], config.device)
         return [path.name for path in write_previews(made, folder)] if made else []
     except Exception as error:  # the adapter and its scores are kept even without previews
-        line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        log.warning("warning: figure previews could not be drawn: %s", line)
+        log.warning("warning: figure previews could not be drawn: %s", first_line(error))
         return []
 
 

@@ -23,7 +23,7 @@ from foresight_cli.config import (
     Waivers,
 )
 from foresight_cli.config_groups import config_groups
-from foresight_cli.errors import UsageError
+from foresight_cli.errors import UsageError, first_line
 from foresight_cli.text_settings import PATHS
 from foresight_cli.user_path import user_path
 
@@ -38,7 +38,7 @@ def _one_line_errors() -> Iterator[None]:
 
 
 def _first_line(error: OmegaConfBaseException) -> str:
-    return str(error.msg or error).splitlines()[0]
+    return str(error.msg or first_line(error)).splitlines()[0]
 
 
 @_one_line_errors()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, first_line
 
 GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Device nodes that the drivers of NVIDIA, AMD and WSL create on Linux."""
@@ -34,5 +34,5 @@ def usable_device(name: str) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise ForesightError(f"device={name} cannot be used: {str(error).splitlines()[0]}") from None
+        raise ForesightError(f"device={name} cannot be used: {first_line(error)}") from None
     return name

@@ -1,6 +1,14 @@
 """Errors that a user can fix: each message names what was given, what was wanted, and what to type next."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, without a full stop; the name of its type if it has no message."""
+    lines = str(error).strip().splitlines()
+    if not lines:
+        return type(error).__name__
+    return lines[0].rstrip() if lines[0].endswith("...") else lines[0].rstrip().removesuffix(".")
+
+
 class ForesightError(Exception):
     """A user's mistake or a fault of their machine, with a one-line message; the command line exits with status 1."""
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from foresight_cli.config import RayConfig
 from foresight_cli.devices import has_gpu
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, first_line
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,7 @@ def connected(config: RayConfig) -> Iterator[Any]:
         with _silent_stderr():
             _init(ray, address=address, **quiet, **local)
     except Exception as error:  # ConnectionError, and errors of gRPC
-        reason = (str(error).splitlines() or [""])[0]
-        raise _no_answer(config.address, f"{type(error).__name__}: {reason}") from None
+        raise _no_answer(config.address, f"{type(error).__name__}: {first_line(error)}") from None
     if address == "local":
         log.info("Ray: a cluster on only this machine, started for this run")
     _hush()

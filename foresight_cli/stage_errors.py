@@ -12,6 +12,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from foresight_cli.config_groups import config_groups, group_aliases
 from foresight_cli.did_you_mean import no_option, no_setting
+from foresight_cli.errors import first_line
 from foresight_cli.stage import Stage
 
 
@@ -42,7 +43,7 @@ def explain(error: HydraException, stage: str, typed: Sequence[str] = (), writte
         if unknown or key in group_aliases(stage):
             return _no_setting(stage, line, written)
         return f"{key}: {getattr(cause, 'msg', None) or cause}".splitlines()[0]
-    message = str(error).splitlines()[0]
+    message = first_line(error)
     if "hydra/launcher/submitit_slurm" in message:
         return "hydra/launcher=slurm needs a package: pip install 'foresight-latents[slurm]'"
     if message.startswith("Ambiguous value"):
@@ -69,7 +70,7 @@ def _key(word: str) -> str:
 
 def outside_a_job(error: Exception) -> str:
     """Return one line for an unexpected error inside Hydra, with how to see its traceback."""
-    text = (str(error).splitlines() or [""])[0] or type(error).__name__
+    text = first_line(error)
     return f"cannot set up the run: {text} (HYDRA_FULL_ERROR=1 shows where)"
 
 

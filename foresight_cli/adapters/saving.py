@@ -17,7 +17,7 @@ from foresight_cli.adapters.adapter import Adapter, open_adapter
 from foresight_cli.adapters.hub import CARD, SETTINGS, TENSORS, fetch_adapter, is_repo_id
 from foresight_cli.adapters.training_recipe import refuse_other_source
 from foresight_cli.config import GROUPS
-from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.errors import ForesightError, UsageError, first_line
 from foresight_cli.latents.atomic import make_folder, write_atomic
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _opened(settings: dict[str, Any], data: bytes, place: str | Path) -> Adapter
     except KeyError as error:
         raise ForesightError(f"{misfit} {SETTINGS} lacks {error}") from None
     except (UsageError, ArithmeticError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ForesightError(f"{misfit} {str(error).splitlines()[0]}") from None
+        raise ForesightError(f"{misfit} {first_line(error)}") from None
     return adapter.eval()
 
 

@@ -21,7 +21,7 @@ from foresight_cli.data.decode import decode_rgb, header_pixels
 from foresight_cli.data.hf_pictures import Pictures, picture_column
 from foresight_cli.data.labels import label_of, name_of
 from foresight_cli.data.left_alone import SYSTEM_FILES, LeftAlone, suffix_of
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, first_line
 
 READ = {
     "arrow": (".arrow",),
@@ -124,9 +124,8 @@ def _open(config: HFConfig) -> tuple[Any, dict[str, int]]:
             return splits[config.split], {name: len(rows) for name, rows in splits.items() if name != config.split}
         names = ", ".join(splits)
     except Exception as error:  # of a dozen kinds, from network, disk and parsing
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         hint = "" if folder.is_dir() else ". A folder is given as data.path=DIR, a hub dataset as data.path=user/name"
-        raise ForesightError(f"data.path={config.path}: {reason}{hint}") from None
+        raise ForesightError(f"data.path={config.path}: {first_line(error)}{hint}") from None
     raise ForesightError(f"data.split={config.split}: {config.path} has {names}")
 
 

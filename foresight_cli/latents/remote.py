@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, first_line
 from foresight_cli.user_path import user_path
 
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "memory")
@@ -53,7 +53,7 @@ def cache_root(cache_dir: str) -> Path:
         raise ForesightError(f"cache_dir={cache_dir} needs a package that is not installed: {install}") from None
     except ValueError as error:
         raise ForesightError(
-            f"cache_dir={cache_dir}: {_first_line(error)}. Give a folder, or a URL such as s3://bucket/folder"
+            f"cache_dir={cache_dir}: {first_line(error)}. Give a folder, or a URL such as s3://bucket/folder"
         ) from None
     except Exception as error:  # every backend raises other errors
         raise unreachable("reach", root, error) from None
@@ -167,8 +167,4 @@ def unreachable(what: str, path: Path, error: Exception) -> ForesightError:
         hint = ". Credentials come only from the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE, "
         hint += "GOOGLE_APPLICATION_CREDENTIALS ...)"
     resume = "; what is already written is kept, and the same command resumes from there" if what == "write" else ""
-    return ForesightError(f"cannot {what} {path}: {type(error).__name__}: {_first_line(error)}{hint}{resume}")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0].rstrip(".")
+    return ForesightError(f"cannot {what} {path}: {type(error).__name__}: {first_line(error)}{hint}{resume}")

@@ -7,7 +7,7 @@ from math import prod
 from threading import Lock
 from typing import Any, NamedTuple
 
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, first_line
 from foresight_cli.models.checkpoint import Checkpoint
 from foresight_cli.models.single_file import foreign_class
 from foresight_cli.models.vae_latents import encoded, patch, statistics
@@ -210,7 +210,7 @@ class Outline:
                 latents, posterior = encoded(vae, torch.empty((count, *shape), dtype=dtype))
         except Exception as error:  # networks raise errors of many kinds for pixels that they do not take
             self._meta = None
-            raise CannotEncode((str(error).strip() or type(error).__name__).splitlines()[0]) from error
+            raise CannotEncode(first_line(error)) from error
         if latents.ndim != len(shape) + 1 or len(latents) != count:
             raise CannotEncode(f"its latents have the shape {list(latents.shape)}")
         return Output(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -40,9 +40,8 @@ def decoded(vae: Any, latents: torch.Tensor, frames: int, side: int) -> torch.Te
             try:
                 out = vae.decode(latent, **_arguments(vae, name))
             except Exception as error:  # out of memory, or any error for latents that it does not take
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise ForesightError(
-                    f"{name} cannot decode latents of the shape {list(latent.shape)}: {reason}"
+                    f"{name} cannot decode latents of the shape {list(latent.shape)}: {first_line(error)}"
                 ) from error
             pictures.append(_in_range(getattr(out, "sample", out), name, frames, side))
     return torch.cat(pictures)

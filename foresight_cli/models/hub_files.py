@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, first_line
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,7 @@ def _asked_once(name: str, revision: str | None, advice: str, cache: str) -> Hub
 
 def refusal(name: str, error: Exception, advice: str) -> str:
     """Return the message for a file that the hub does not give."""
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-    return f"cannot get {name} from the Hugging Face hub ({reason}). {advice}"
+    return f"cannot get {name} from the Hugging Face hub ({first_line(error)}). {advice}"
 
 
 def remember(name: str, revision: str | None, commit: str) -> None:

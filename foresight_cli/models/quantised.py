@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
+from foresight_cli.errors import first_line
 from foresight_cli.models.weight_files import UNQUANTISED, Tensor
 
 PACKAGES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -136,7 +137,7 @@ def unfit(settings: Any) -> str:
         quantiser = AutoHfQuantizer.from_config(dict(settings), pre_quantized=True)
         quantiser.validate_environment(device_map={"": "cpu"}, dtype=None)
     except Exception as error:  # each method raises other errors
-        return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        return first_line(error)
     return ""
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from foresight_cli.clip import Clip
 from foresight_cli.config import VisionConfig
-from foresight_cli.errors import ForesightError, UnfitSample, UsageError
+from foresight_cli.errors import ForesightError, UnfitSample, UsageError, first_line
 from foresight_cli.models.harmless_weights import OTHER_TOWERS, VISION
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import checkpoint_of, foresee_transformers, load_transformers, network_recipe
@@ -115,7 +115,7 @@ class Vision:
             )
         except ForesightError as error:
             if isinstance(error.__cause__, ImportError):  # a network built on another package, for example DETR on timm
-                raise self._shape.refusal(_line(error.__cause__).rstrip(".")) from None
+                raise self._shape.refusal(first_line(error.__cause__)) from None
             raise
         try:
             with self.checkpoint.reading(), torch.inference_mode():
@@ -141,7 +141,7 @@ class Vision:
         try:
             made = self._processor(images=[frame], return_tensors="pt")
         except (ValueError, ArithmeticError, IndexError) as error:
-            raise UnfitSample(sample_id, f"{frame.width} x {frame.height} pixels: {_line(error)}") from None
+            raise UnfitSample(sample_id, f"{frame.width} x {frame.height} pixels: {first_line(error)}") from None
         tensors = {name: made[name][0] for name in self._takes if name in made}
         mask = tensors.get("pixel_attention_mask")
         if mask is not None and mask.ndim == 1:  # SigLIP 2 pads every picture to one number of patches: cut that off
@@ -170,7 +170,7 @@ class Vision:
                 encoder.run(_stacked(batch, encoder.network), {tap.layer for tap in taps}, keep)
         except ValueError as error:
             size, network = " x ".join(map(str, batch[0].shape)), type(encoder.network).__name__
-            reason = f"its image processor makes it {size}, which {network} cannot take: {_line(error).rstrip('.')}"
+            reason = f"its image processor makes it {size}, which {network} cannot take: {first_line(error)}"
             raise UnfitSample(batch[0].sample_id, reason) from error
         return {tap: read[tap].cpu() for tap in taps}
 
@@ -189,7 +189,3 @@ def _stacked(batch: Sequence[Prepared], network: Any) -> dict[str, torch.Tensor]
 
     inputs = {name: torch.stack([p.tensors[name] for p in batch]).to(network.device) for name in batch[0].tensors}
     return {name: t.to(network.dtype) if t.is_floating_point() else t for name, t in inputs.items()}
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, first_line
 from foresight_cli.latents.atomic import write_atomic
 from foresight_cli.results.adapter import AdapterResults
 from foresight_cli.results.analysis import Analysis
@@ -52,7 +52,7 @@ def load_results(path: str | Path) -> Any:
     except FileNotFoundError:
         raise ForesightError(f"no results at {path}: run foresight analyze first") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ForesightError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
+        raise ForesightError(f"cannot read {path}: {first_line(error)}") from None
     kinds: dict[str, type] = {"Analysis": Analysis, "AdapterResults": AdapterResults}
     if not isinstance(contents, dict) or contents.get("schema") != SCHEMA or contents.get("kind") not in kinds:
         version = contents.get("schema") if isinstance(contents, dict) else None

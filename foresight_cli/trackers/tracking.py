@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from foresight_cli.config import TrackerConfig
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, first_line
 from foresight_cli.trackers.tracker import Settings, Tracker
 
 log = logging.getLogger(__name__)
@@ -68,10 +68,12 @@ class Tracking:
         try:
             do(self._tracker)
         except Exception as error:
-            lines = str(error).strip().splitlines() or [""]
             name = type(self._tracker).__name__.removesuffix("Tracker")
             log.warning(
-                "warning: %s failed and gets nothing more of this run: %s: %s", name, type(error).__name__, lines[0]
+                "warning: %s failed and gets nothing more of this run: %s: %s",
+                name,
+                type(error).__name__,
+                first_line(error),
             )
             self._tracker = None
 
@@ -94,9 +96,8 @@ def open_tracking(config: TrackerConfig, stage: str, folder: Path, settings: Set
     try:
         tracker = opened(config, name, folder, settings)
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
         raise ForesightError(
-            f"tracker={config.name} cannot start: {type(error).__name__}: {lines[0]}. To run without it, leave "
-            "tracker= out"
+            f"tracker={config.name} cannot start: {type(error).__name__}: {first_line(error)}. To run without it, "
+            "leave tracker= out"
         ) from None
     return Tracking(folder / METRICS, tracker)

@@ -13,6 +13,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
+from foresight_cli.errors import first_line
 from foresight_cli.reporting.figures import (
     attributes,
     calibrated,
@@ -96,7 +97,7 @@ class Drawn:
             self.left_out[name] = str(error)
             return {}
         except Exception as error:
-            line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            line = first_line(error)
             self.left_out[name] = f"could not be drawn: {line}"
             self.failures.append(f"figure {name} could not be drawn: {line}")
             log.warning("warning: %s", self.failures[-1])
