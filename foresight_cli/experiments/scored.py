@@ -38,7 +38,7 @@ class Scored:
 
     @property
     def categories(self) -> list[str]:
-        """The category of each row; those without one are a category of their own."""
+        """The category of each row; rows without one share a separate category."""
         return ["" if label is None else f"={label}" for label in self.labels]
 
     def take(self, rows: Sequence[int]) -> Scored:

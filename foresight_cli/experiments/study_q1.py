@@ -111,7 +111,7 @@ class _Study:
 
     def _dimension(self) -> Iterator[StudyRow]:
         published = {"VLM": (9.9, 11.7, 26), "LTX": (68.3, 7.4, 64)}
-        kept, arithmetic = "duplicates left in", "k = 10 and an arithmetic mean, which near-duplicates blow up"
+        kept, arithmetic = "duplicates left in", "k = 10 and an arithmetic mean, which near-duplicates inflate"
         ratios: list[tuple[float | None, float | None]] = []
         for name, latents, space in (
             ("VLM", self.layers.get("final"), self._space("source", "final", "channel_mean")),
@@ -146,7 +146,7 @@ class _Study:
             both.append(found_r2)
             yield StudyRow("E-Q1.4", f"{direction}, R2", r2, found_r2, own, why)
             yield StudyRow("E-Q1.4", f"{direction}, cosine", cosine, found_cosine, centred, f"{why}; not centred")
-        yield StudyRow("E-Q1.4", "both ways, R2", 0.470, sum(both) / 2, None, "foresight averages no directions")
+        yield StudyRow("E-Q1.4", "both ways, R2", 0.470, sum(both) / 2, None, "foresight does not average both ways")
         x = _some(source, 40)[0]
         y = _some(target, 40)[0]
         kept = "duplicates left in"
@@ -160,15 +160,15 @@ class _Study:
         mantel = mantel_test(x, y, permutations=999)
         yield StudyRow("E-Q1.5", "Mantel, r", 0.750, mantel.statistic, _get(chosen, "mantel", "value"), kept)
         own_p = min((test.p_corrected for test in chosen.within_label), default=None) if chosen else None
-        why = "rows permuted freely, which tests for categories; here within them"
+        why = "rows permuted freely, so only categories are tested; here within categories"
         yield StudyRow("E-Q1.5", "Mantel, p", 0.001, mantel.p_value, own_p, why)
         x, y = _some(source, 50)[0], _some(target, 50)[0]
         recall = {h.k: h.recall.value for h in pair.neighborhood} if pair else {}
-        ties = "equal pictures tie, and fall by row order"
+        ties = "equal pictures tie, and are sorted by row"
         for k, published in ((5, 0.198), (10, 0.268), (20, 0.348)):
             yield StudyRow("E-Q1.6", f"recall@{k}", published, overlap(x, y, k)[0], recall.get(k), ties)
         mrr = neighborhood(x, y, k=10).mrr_study
-        yield StudyRow("E-Q1.6", "MRR@10", 0.107, mrr, None, "another quantity of the same name: ranks of all ten")
+        yield StudyRow("E-Q1.6", "MRR@10", 0.107, mrr, None, "a different measure of the same name: ranks of all ten")
         jaccard = next((h.jaccard for h in pair.neighborhood if h.k == 10), None) if pair else None
         yield StudyRow("E-Q1.6", "Jaccard@10", 0.162, overlap(x, y, 10)[1], jaccard, ties)
 
