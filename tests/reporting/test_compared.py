@@ -43,8 +43,8 @@ def test_names_take_the_folder_where_nothing_else_differs(example):
 
 
 def test_names_say_what_differs(example):
-    one, both = example.full(layers=("8",))[0], example.full()[0]
-    assert {c.name for c in compare([(Path("a"), one), (Path("b"), both)])} == {"layer 8", "2 layers"}
+    single, both = example.full(layers=("8",))[0], example.full()[0]
+    assert {c.name for c in compare([(Path("a"), single), (Path("b"), both)])} == {"layer 8", "2 layers"}
 
 
 def test_page(example):
@@ -66,7 +66,7 @@ def test_page(example):
 
 
 def test_a_folder_with_a_space_can_be_typed(example):
-    (one,) = compare([(Path("my runs/a"), example.bare()[0])])
-    *words, run = shlex.split(one.command)
+    (analysis,) = compare([(Path("my runs/a"), example.bare()[0])])
+    *words, run = shlex.split(analysis.command)
     assert words == ["foresight", "report"]
     assert OverridesParser.create().parse_override(run).value() == "my runs/a"
