@@ -80,9 +80,9 @@ def test_a_number_without_a_filter_is_refused(example):
 
 
 def test_tables_are_whole(report):
-    sizes = tables(report[2])
-    assert len(sizes) >= 3
-    for table in sizes:
+    markdown_tables = tables(report[2])
+    assert len(markdown_tables) >= 3
+    for table in markdown_tables:
         assert {cells(line) for line in table} == {cells(table[0])}
 
 
