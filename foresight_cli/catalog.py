@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from foresight_cli.config import GROUPS, DataConfig, SpaceConfig
@@ -16,10 +15,10 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.labels import labels_of_both
 from foresight_cli.latent_file import Undecided
 from foresight_cli.latents import Entry
+from foresight_cli.latents.finding import complete_entries
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import read_samples
-from foresight_cli.latents.store import folders
 from foresight_cli.models import open_model
 from foresight_cli.suggest.cache_miss import Miss, Place, data_of, explain, other_data
 from foresight_cli.suggest.extract_again import extract_command
@@ -109,22 +108,6 @@ def _with_label(space: SpaceConfig, entry: Entry) -> dict[str, Any]:
     """Return the settings of the model, with its label from the command line or else from the extraction."""
     settings = asdict(space.model)
     return {**settings, "label": settings["label"] or entry.manifest()["provenance"].get("label")}
-
-
-def complete_entries(root: Path, *, quiet: bool = False) -> Iterator[Entry]:
-    """Yield the complete entries under ``root``, without those whose recipe cannot be read (other version, damage).
-
-    Each unreadable one is named in a warning, unless ``quiet``, for a second search in one run.
-    """
-    for folder in folders(root):
-        try:
-            entry = Entry.open(folder)
-        except ForesightError as error:
-            if not quiet:
-                log.warning("warning: skipped: %s", error)
-            continue
-        if entry.complete:
-            yield entry
 
 
 def reopen(entries: Found, data: DataConfig | None) -> tuple[Dataset, DataConfig] | None:

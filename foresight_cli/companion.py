@@ -9,9 +9,10 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from foresight_cli.catalog import Found, complete_entries
+from foresight_cli.catalog import Found
 from foresight_cli.data.subset import ONLY
 from foresight_cli.latents import Entry
+from foresight_cli.latents.finding import complete_entries
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.suggest.extract_again import extract_command

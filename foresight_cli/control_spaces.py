@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from foresight_cli.catalog import complete_entries
 from foresight_cli.config import (
     GROUPS,
     DataConfig,
@@ -27,6 +26,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.plan import planned
 from foresight_cli.extraction.run import extract, extract_together
 from foresight_cli.latents import Entry, Latents, load
+from foresight_cli.latents.finding import complete_entries
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.rows import load_some

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foresight_cli.catalog import complete_entries
 from foresight_cli.config import ShapesConfig
 from foresight_cli.data import open_dataset
 from foresight_cli.latents import load
+from foresight_cli.latents.finding import complete_entries
 from foresight_cli.noise_ceiling import noise_ceiling, recompressed, shifted
 from tests.test_adapt import newest, refused, typed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from foresight_cli.labels import told_apart
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.store import Entry, folders
+
+log = logging.getLogger(__name__)
 
 MOST_LISTED = 8
 """Number of entries that an error lists; of the others it gives the count."""
@@ -53,7 +56,7 @@ def find(
         ForesightError: no entry fits, or several do; the message says how these differ.
     """
     root = cache_root(str(cache_dir))
-    entries = sorted(_complete(root), key=lambda entry: by_layer(entry.path))
+    entries = sorted(complete_entries(root, quiet=True), key=lambda entry: by_layer(entry.path))
     if not entries:
         raise ForesightError(f"no latents in {root}: run foresight extract first, or give the folder of another cache")
     labels = labels_of([entry.path for entry in entries])
@@ -70,6 +73,22 @@ def find(
     if len(distinct) > 1:
         raise ForesightError(_several(list(reversed(distinct.values()))))
     return rows[0].entry
+
+
+def complete_entries(root: Path, *, quiet: bool = False) -> Iterator[Entry]:
+    """Yield the complete entries under ``root``, without those whose recipe cannot be read (other version, damage).
+
+    Each unreadable one is named in a warning, unless ``quiet``, for a second search in one run.
+    """
+    for folder in folders(root):
+        try:
+            entry = Entry.open(folder)
+        except ForesightError as error:
+            if not quiet:
+                log.warning("warning: skipped: %s", error)
+            continue
+        if entry.complete:
+            yield entry
 
 
 def by_layer(folder: Path) -> tuple[str, bool, int, str, str]:
@@ -122,14 +141,6 @@ class _Row:
     def shown(self, name: str) -> str:
         """Return a column as a user gives it; for a model its label, which distinguishes models of one kind."""
         return (self.label or self.columns[name]) if name == "model" else self.columns[name]
-
-
-def _complete(root: Path) -> Iterator[Entry]:
-    for folder in folders(root):
-        with suppress(ForesightError):  # of another version, or damaged: cache ls lists it
-            entry = Entry.open(folder)
-            if entry.complete:
-                yield entry
 
 
 def _of_init(rows: Sequence[_Row], wanted: Mapping[str, Any], init: str, root: Path) -> list[_Row]:

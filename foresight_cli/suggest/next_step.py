@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from foresight_cli.catalog import complete_entries
 from foresight_cli.config import GROUPS, ExtractConfig, PrecomputedDataConfig
 from foresight_cli.config_groups import as_override
 from foresight_cli.data import open_dataset
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
+from foresight_cli.latents.finding import complete_entries
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import read_samples
