@@ -65,29 +65,29 @@ class Field:
 
     @property
     def is_number(self) -> bool:
-        """Whether it holds one real number per row."""
+        """True if it holds one real number per row."""
         return len(self.shape) == 1 and self.kind in ("b", "i", "u", "f")
 
     @property
     def is_name(self) -> bool:
-        """Whether it holds text or one whole number per row."""
+        """True if it holds text or one whole number per row."""
         return len(self.shape) == 1 and self.kind in ("U", "S", "i", "u")
 
     @property
     def is_latent(self) -> bool:
-        """Whether it holds several floats per row."""
+        """True if it holds several floats per row."""
         return len(self.shape) > 1 and self.kind == "f"
 
     @property
     def is_nearly_latent(self) -> bool:
-        """Whether one line of Python can convert it: lists of whole numbers, records, Python objects."""
+        """True if one line of Python can convert it: lists of whole numbers, records, Python objects."""
         small = isinstance(self.dtype, str) and self.dtype.startswith("F")  # fp8 and smaller, as safetensors names them
         several = len(self.shape) > 1 and (self.kind in ("i", "u", "b", "c", "V", "O") or small)
         return several or (len(self.shape) == 1 and self.kind == "V")
 
     @property
     def may_hold_vectors(self) -> bool:
-        """Whether it is Python objects, text (JSON) or bytes, in which other programs save vectors."""
+        """True if it is Python objects, text (JSON) or bytes, in which other programs save vectors."""
         return self.kind in ("O", "U") or "binary" in str(self.dtype)
 
 

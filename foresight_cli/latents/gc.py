@@ -1,4 +1,4 @@
-"""What can be deleted from the cache: leftovers of killed runs and damaged disks, and the entries that a user names.
+"""Garbage of the cache: leftovers of killed runs and damaged disks, and the entries that a user names.
 
 Links inside the cache are never followed. Files that foresight did not write are never counted or deleted.
 """

@@ -239,7 +239,7 @@ class Entry:
 
     @property
     def complete(self) -> bool:
-        """Whether every shard is committed and the manifest says so."""
+        """True if every shard is committed and the manifest lists it."""
         return (self.path / "manifest.json").exists() and not self.missing()
 
     def manifest(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One entry by its names, or how those that fit differ; never an untrained network that nobody asked for."""
+"""One entry by its names, or how those that fit differ; never an untrained network unless asked for."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def test_the_one_that_fits(root):
     assert find(root, model="qwen25vl", layer="final", pooling="channel_mean", data="shapes").recipe.layer == "final"
     assert find(root, layer=2, init="random").recipe.model["init"] == "random"
     assert find(str(root), model="small").recipe.model["resolution"] == 16
-    for found in root.glob("*/*/*/*"):
-        if found.parts[-4] == "qwen25vl":
-            assert find(root, key=found.name[:8]).path.name == found.name
+    for folder in root.glob("*/*/*/*"):
+        if folder.parts[-4] == "qwen25vl":
+            assert find(root, key=folder.name[:8]).path.name == folder.name
 
 
 def test_entries_that_differ_in_their_files_alone_are_one(root):

@@ -54,15 +54,15 @@ def test_invalid_contents_are_refused(spoil):
 
 
 def test_a_file_from_before_shares_were_capped_is_read_and_capped(tmp_path):
-    said = json.loads(json_text(example.full()[0]))
-    size = said["chosen"]["attributes"][2]
+    contents = json.loads(json_text(example.full()[0]))
+    size = contents["chosen"]["attributes"][2]
     size["retention"].update(value=1.546, low=1.255, high=2.019)
     del size["target_lower"]
-    jsonschema.validate(said, json_schema())
-    (tmp_path / "results.yaml").write_text(yaml.safe_dump(said))
-    found = load_results(tmp_path).chosen.attributes[2]
-    assert (found.retention.value, found.retention.low, found.retention.high) == (1.0, 1.0, 1.0)
-    assert found.target_lower is None
+    jsonschema.validate(contents, json_schema())
+    (tmp_path / "results.yaml").write_text(yaml.safe_dump(contents))
+    attribute = load_results(tmp_path).chosen.attributes[2]
+    assert (attribute.retention.value, attribute.retention.low, attribute.retention.high) == (1.0, 1.0, 1.0)
+    assert attribute.target_lower is None
 
 
 def test_results_come_back_as_they_were_by_folder_or_file(results, tmp_path):
