@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
-from foresight_cli.config_groups import conf_dir
-from foresight_cli.config_reader import extract_config
+from foresight_cli.config.reader import extract_config
+from foresight_cli.config.tree import conf_dir
 from foresight_cli.latents import Entry, Recipe, Shard
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import open_model

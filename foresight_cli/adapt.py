@@ -21,7 +21,7 @@ from foresight_cli.adapters import check_push, push_adapter, save_adapter
 from foresight_cli.adapters.budget import OverBudget
 from foresight_cli.catalog import Found
 from foresight_cli.config import AdaptConfig, QueryConfig, TrainedConfig
-from foresight_cli.config_reader import adapt_config
+from foresight_cli.config.reader import adapt_config
 from foresight_cli.devices import usable_device
 from foresight_cli.errors import ForesightError, UsageError, first_line
 from foresight_cli.latents.atomic import write_atomic

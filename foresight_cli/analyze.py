@@ -18,8 +18,8 @@ from omegaconf import DictConfig
 from foresight_cli.analysis_inputs import SELECT_SHARE, open_inputs
 from foresight_cli.catalog import Found, find
 from foresight_cli.config import AnalyzeConfig, RayConfig
-from foresight_cli.config_groups import as_typed
-from foresight_cli.config_reader import analyze_config
+from foresight_cli.config.reader import analyze_config
+from foresight_cli.config.tree import as_typed
 from foresight_cli.every_row import measure_every_row
 from foresight_cli.evidence import advice_of, companion_set, untrained
 from foresight_cli.experiments.assessment import assess

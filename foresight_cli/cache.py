@@ -15,7 +15,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from foresight_cli.config_groups import cache_line
+from foresight_cli.config.tree import cache_line
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.latents import Entry

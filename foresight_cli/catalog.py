@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from foresight_cli.config import GROUPS, DataConfig, SpaceConfig
-from foresight_cli.config_groups import as_override
+from foresight_cli.config.text_settings import shell_line
+from foresight_cli.config.tree import as_override
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
@@ -23,7 +24,6 @@ from foresight_cli.models import open_model
 from foresight_cli.suggest.cache_miss import Miss, Place, data_of, explain, other_data
 from foresight_cli.suggest.extract_again import extract_command
 from foresight_cli.suggest.older_data import older_data
-from foresight_cli.text_settings import shell_line
 
 log = logging.getLogger(__name__)
 

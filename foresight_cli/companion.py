@@ -10,13 +10,13 @@ import shlex
 from typing import Any
 
 from foresight_cli.catalog import Found
+from foresight_cli.config.text_settings import shell_line
 from foresight_cli.data.subset import ONLY
 from foresight_cli.latents import Entry
 from foresight_cli.latents.finding import complete_entries
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.suggest.extract_again import extract_command
-from foresight_cli.text_settings import shell_line
 
 NO_COMPANION = (
     "latents read from a file cannot be computed for drawn shapes: add columns such as x and y to attributes.csv or to "

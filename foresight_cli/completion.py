@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from foresight_cli.config_groups import config_groups, group_aliases
+from foresight_cli.config.tree import config_groups, group_aliases
 
 
 def complete_override(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -20,6 +20,7 @@ from foresight_cli.config import (
     RandomNetworkConfig,
 )
 from foresight_cli.config.checks import one_of
+from foresight_cli.config.text_settings import shell_line
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import Subset
 from foresight_cli.errors import ForesightError
@@ -33,7 +34,6 @@ from foresight_cli.latents.rows import load_some
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import open_model
 from foresight_cli.suggest.extract_again import extract_command
-from foresight_cli.text_settings import shell_line
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from foresight_cli.config_groups import conf_dir, config_groups, group_aliases, primary_defaults
+from foresight_cli.config.text_settings import shell_line
+from foresight_cli.config.tree import conf_dir, config_groups, group_aliases, primary_defaults
 from foresight_cli.path_kinds import data_of_path, folder_of_checkpoint, instead_of, model_of_checkpoint
-from foresight_cli.text_settings import shell_line
 
 SYNONYMS = {
     "pooling": {

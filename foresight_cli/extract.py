@@ -8,7 +8,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from foresight_cli.config_reader import extract_config
+from foresight_cli.config.reader import extract_config
 from foresight_cli.extraction.plan import described, open_data
 from foresight_cli.extraction.run import extract
 from foresight_cli.sample_size import shortage_of

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from foresight_cli.config_groups import as_override
+from foresight_cli.config.tree import as_override
 
 Settings = Mapping[str, Any]
 

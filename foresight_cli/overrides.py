@@ -16,11 +16,7 @@ from itertools import groupby
 from typing import Any
 
 from foresight_cli.brace_patterns import pattern_of
-from foresight_cli.config_groups import config_groups, group_aliases
-from foresight_cli.did_you_mean import no_option, no_override, no_setting
-from foresight_cli.errors import UsageError
-from foresight_cli.latents.remote import refuse_secrets
-from foresight_cli.text_settings import (
+from foresight_cli.config.text_settings import (
     CALL,
     Kind,
     kind_of,
@@ -31,6 +27,10 @@ from foresight_cli.text_settings import (
     spelled,
     split_values,
 )
+from foresight_cli.config.tree import config_groups, group_aliases
+from foresight_cli.did_you_mean import no_option, no_override, no_setting
+from foresight_cli.errors import UsageError
+from foresight_cli.latents.remote import refuse_secrets
 
 _KEY = re.compile(r"(?P<prefix>\+\+?|~)?(?P<key>[A-Za-z_$][\w$-]*([./][\w$-]+)*(@[\w.$-]*)?)", re.ASCII)
 

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from foresight_cli.text_settings import shell_line
+from foresight_cli.config.text_settings import shell_line
 
 MOST_FILES = 500
 """Most files of a folder to look at."""

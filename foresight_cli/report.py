@@ -20,7 +20,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from foresight_cli.config_reader import report_config
+from foresight_cli.config.reader import report_config
 from foresight_cli.errors import ForesightError, VerdictRefused
 from foresight_cli.reporting.adapter_advice import decide, least_kept
 from foresight_cli.reporting.adapter_names import named

@@ -21,7 +21,7 @@ import typer
 from typer.core import TyperCommand
 
 from foresight_cli.completion import complete_override
-from foresight_cli.config_groups import conf_dir, config_groups, group_aliases
+from foresight_cli.config.tree import conf_dir, config_groups, group_aliases
 from foresight_cli.errors import ForesightError
 
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from foresight_cli.config_groups import config_groups, group_aliases
+from foresight_cli.config.tree import config_groups, group_aliases
 from foresight_cli.did_you_mean import no_option, no_setting
 from foresight_cli.errors import first_line
 from foresight_cli.stage import Stage

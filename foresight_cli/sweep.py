@@ -15,10 +15,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 
+from foresight_cli.config.text_settings import shell_line
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents.atomic import write_atomic
 from foresight_cli.results import AdapterResults, load_results
-from foresight_cli.text_settings import shell_line
 
 if TYPE_CHECKING:
     from rich.table import Table

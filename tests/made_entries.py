@@ -9,8 +9,8 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from foresight_cli.config import ExtractConfig
-from foresight_cli.config_groups import conf_dir
-from foresight_cli.config_reader import extract_config
+from foresight_cli.config.reader import extract_config
+from foresight_cli.config.tree import conf_dir
 from foresight_cli.data import open_dataset
 from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.extraction.plan import planned

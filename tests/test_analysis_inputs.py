@@ -8,8 +8,8 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from foresight_cli.analysis_inputs import open_inputs
-from foresight_cli.config_groups import conf_dir
-from foresight_cli.config_reader import analyze_config
+from foresight_cli.config.reader import analyze_config
+from foresight_cli.config.tree import conf_dir
 from foresight_cli.errors import ForesightError
 from foresight_cli.overrides import for_hydra
 from tests.made_entries import made

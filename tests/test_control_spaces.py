@@ -150,8 +150,8 @@ def test_the_copy_is_never_taken_for_the_source(tmp_path):
     """``analyze source=qwen25vl`` finds only the trained checkpoint, also for a hub id that both share."""
     from hydra import compose, initialize_config_dir
 
-    from foresight_cli.config_groups import conf_dir
-    from foresight_cli.config_reader import analyze_config
+    from foresight_cli.config.reader import analyze_config
+    from foresight_cli.config.tree import conf_dir
 
     words = ("model=qwen25vl", "layer=4", *SMALL)
     copy = made(tmp_path, *words, RANDOM)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foresight_cli.config_groups import config_groups
+from foresight_cli.config.tree import config_groups
 from foresight_cli.did_you_mean import nearest
 
 BELONGS = "no setting 'data.path' with data=shapes; it belongs to data=hf, imagefolder, video, webdataset"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from foresight_cli.config_groups import as_override
+from foresight_cli.config.tree import as_override
 from foresight_cli.errors import ForesightError
 from foresight_cli.latent_file.conversions import row_by_row_line
 

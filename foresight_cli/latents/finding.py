@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from foresight_cli.config_groups import cache_line
+from foresight_cli.config.tree import cache_line
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
 from foresight_cli.labels import told_apart

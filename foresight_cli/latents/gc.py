@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from foresight_cli.config_groups import cache_line
+from foresight_cli.config.tree import cache_line
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import lock
 from foresight_cli.latents.json_file import SHARD_NAME

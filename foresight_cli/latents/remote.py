@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
+from foresight_cli.config.user_path import user_path
 from foresight_cli.errors import ForesightError, first_line
-from foresight_cli.user_path import user_path
 
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "memory")
 """Schemes with an atomic put. Elsewhere (sftp, smb, hdfs) a file is written aside and then renamed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from foresight_cli.config_groups import cache_line
+from foresight_cli.config.tree import cache_line
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import lock
 from foresight_cli.latents.atomic import sync_folder

@@ -5,11 +5,11 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
+from foresight_cli.config.text_settings import shell_line
 from foresight_cli.models.quantised import gguf_refusal
 from foresight_cli.models.single_file import class_of, convert_line, single_file_advice
 from foresight_cli.models.weight_files import PICKLED
 from foresight_cli.path_kinds import model_of_checkpoint
-from foresight_cli.text_settings import shell_line
 
 ADAPTERS = (
     "adapter_config.json",

@@ -6,7 +6,7 @@ import shlex
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from foresight_cli.config_groups import as_override
+from foresight_cli.config.tree import as_override
 from foresight_cli.errors import ForesightError
 from foresight_cli.models.checkpoint import Checkpoint
 from foresight_cli.models.single_file import foreign_class

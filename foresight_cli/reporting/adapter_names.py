@@ -9,9 +9,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from foresight_cli.config_groups import as_override, conf_dir
+from foresight_cli.config.text_settings import shell_line
+from foresight_cli.config.tree import as_override, conf_dir
 from foresight_cli.results import AdapterResults, AdapterScore
-from foresight_cli.text_settings import shell_line
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from omegaconf import OmegaConf
 
 from foresight_cli.adapters.budget import fitting
 from foresight_cli.config import MLPConfig
-from foresight_cli.config_groups import as_override, conf_dir
+from foresight_cli.config.text_settings import shell_line
+from foresight_cli.config.tree import as_override, conf_dir
 from foresight_cli.results import AdapterResults, Analysis, Space
 from foresight_cli.runs import analysis_of, newest_analyses
 from foresight_cli.suggest.pair import typed_for_both
 from foresight_cli.suggest.words import layer_words, shown_path
-from foresight_cli.text_settings import shell_line
 
 _COMMAND = re.compile(r"(foresight (?:extract|analyze|adapt|report|cache) .+?(?= && |$))")
 _DEFAULTS = ("qwen25vl", "ltxv")

@@ -9,7 +9,8 @@ from pathlib import Path
 import yaml
 from matplotlib.figure import Figure
 
-from foresight_cli.config_groups import as_override
+from foresight_cli.config.text_settings import shell_line
+from foresight_cli.config.tree import as_override
 from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import (
     CONTROL,
@@ -27,7 +28,6 @@ from foresight_cli.reporting.wording import threshold
 from foresight_cli.results import Analysis, Attribute, Control
 from foresight_cli.runs import SWEEP
 from foresight_cli.suggest.words import shown_path, words_of
-from foresight_cli.text_settings import shell_line
 
 _ORDER = {"PROCEED": 0, "INCONCLUSIVE": 1, "PIVOT": 2}
 OUTCOMES = ("PASS", "UNCLEAR", "NOT MEASURED", "WAIVED", "FAIL")

@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from foresight_cli.config.text_settings import shell_line
 from foresight_cli.reporting.adapter_advice import decide, least_kept, other_pair
 from foresight_cli.reporting.adapter_names import named
 from foresight_cli.reporting.commands import adapt_command, adapter_command
@@ -21,7 +22,6 @@ from foresight_cli.reporting.numbers import fixed, percent, rough, with_interval
 from foresight_cli.reporting.traced import Numbers
 from foresight_cli.reporting.wording import kept_share, limiting, outlook, threshold
 from foresight_cli.results import AdapterResults, Analysis, Criterion
-from foresight_cli.text_settings import shell_line
 
 _COLORS = {"PROCEED": "green", "PIVOT": "red", "INCONCLUSIVE": "yellow"}
 _OUTCOMES = {"PASS": "green", "FAIL": "bold red", "UNCLEAR": "yellow", "NOT MEASURED": "yellow", "WAIVED": "cyan"}

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cli.config import DataConfig, PrecomputedConfig, SpaceConfig
-from foresight_cli.config_groups import as_override
+from foresight_cli.config.text_settings import shell_line
+from foresight_cli.config.tree import as_override
 from foresight_cli.data import open_dataset
 from foresight_cli.data.probing import skips_undecodable
 from foresight_cli.errors import ForesightError
@@ -30,7 +31,6 @@ from foresight_cli.suggest.words import (
     weights_for,
     weights_words,
 )
-from foresight_cli.text_settings import shell_line
 
 NOT_ASKED = ("name", "label", "device_map")
 """Settings of a model that do not change its latents."""

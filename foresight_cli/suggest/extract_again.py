@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from foresight_cli.config import GROUPS
+from foresight_cli.config.text_settings import shell_line
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, Recipe
@@ -23,7 +24,6 @@ from foresight_cli.suggest.words import (
     stage_words,
     weights_words,
 )
-from foresight_cli.text_settings import shell_line
 
 
 def extract_command(entry: Entry, cache_dir: str, on: Entry | None = None) -> str | None:

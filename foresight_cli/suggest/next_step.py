@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from foresight_cli.config import GROUPS, ExtractConfig, PrecomputedDataConfig
-from foresight_cli.config_groups import as_override
+from foresight_cli.config.text_settings import shell_line
+from foresight_cli.config.tree import as_override
 from foresight_cli.data import open_dataset
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
@@ -29,7 +30,6 @@ from foresight_cli.suggest.words import (
     stage_words,
     weights_words,
 )
-from foresight_cli.text_settings import shell_line
 
 CONTROLS = ("pixels", "histogram", "random_network")
 """Controls that analyze makes itself: a user does not want them as a side of a bridge."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from foresight_cli.config.text_settings import shell_line
 from foresight_cli.suggest.words import data_words, model_words, stage_words, weights_for, weights_words
-from foresight_cli.text_settings import shell_line
 
 
 def analyze_command(

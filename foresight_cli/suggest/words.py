@@ -9,7 +9,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from foresight_cli.config_groups import (
+from foresight_cli.config.text_settings import shell_line
+from foresight_cli.config.tree import (
     as_override,
     as_typed,
     changed_settings,
@@ -17,7 +18,6 @@ from foresight_cli.config_groups import (
     config_groups,
     primary_defaults,
 )
-from foresight_cli.text_settings import shell_line
 
 Settings = dict[str, Any]
 

@@ -7,7 +7,7 @@ import yaml
 
 from foresight_cli.adapters import open_adapter
 from foresight_cli.config import GROUPS
-from foresight_cli.config_groups import conf_dir
+from foresight_cli.config.tree import conf_dir
 from foresight_cli.latents import Recipe
 
 KINDS = sorted(GROUPS["adapter"])

@@ -19,8 +19,8 @@ from safetensors import safe_open
 from foresight_cli.catalog import find
 from foresight_cli.clip import Clip
 from foresight_cli.config import ExtractConfig, LocalConfig, RayConfig, SpaceConfig
-from foresight_cli.config_groups import conf_dir
-from foresight_cli.config_reader import extract_config
+from foresight_cli.config.reader import extract_config
+from foresight_cli.config.tree import conf_dir
 from foresight_cli.devices import has_gpu
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction import fit, precision

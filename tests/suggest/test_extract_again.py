@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from foresight_cli.config_groups import as_override, conf_dir
-from foresight_cli.config_reader import extract_config
+from foresight_cli.config.reader import extract_config
+from foresight_cli.config.tree import as_override, conf_dir
 from foresight_cli.data import open_dataset
 from foresight_cli.extraction.plan import planned
 from foresight_cli.latents import Entry, Recipe

@@ -22,10 +22,10 @@ from foresight_cli.config import (
     Thresholds,
     Waivers,
 )
-from foresight_cli.config_groups import config_groups
+from foresight_cli.config.text_settings import PATHS
+from foresight_cli.config.tree import config_groups
+from foresight_cli.config.user_path import user_path
 from foresight_cli.errors import UsageError, first_line
-from foresight_cli.text_settings import PATHS
-from foresight_cli.user_path import user_path
 
 
 @contextmanager

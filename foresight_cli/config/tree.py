@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foresight_cli.text_settings import means_itself, quoted, shell_line, spelled
+from foresight_cli.config.text_settings import means_itself, quoted, shell_line, spelled
 
 
 def conf_dir() -> Path:
     """Return the folder of configs: inside an installed package, next to the package in a checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 

@@ -17,14 +17,14 @@ from foresight_cli.config import (
     ImageFolderConfig,
     MLPConfig,
 )
-from foresight_cli.config_groups import conf_dir, config_groups, primary_defaults
-from foresight_cli.config_reader import adapt_config, analyze_config, extract_config
+from foresight_cli.config.reader import adapt_config, analyze_config, extract_config
+from foresight_cli.config.tree import conf_dir, config_groups, primary_defaults
 from foresight_cli.errors import UsageError
 from foresight_cli.models import open_model
 from foresight_cli.models.qwen25vl import ALL_LAYERS
 from foresight_cli.overrides import for_hydra
 
-PACKAGE = Path(__file__).resolve().parent.parent / "foresight_cli"
+PACKAGE = Path(__file__).resolve().parents[2] / "foresight_cli"
 READERS = {"extract": extract_config, "analyze": analyze_config, "adapt": adapt_config}
 NEEDS = {
     "model=precomputed": ("model.path=a.npz",),
