@@ -13,7 +13,6 @@ from foresight_cli.config import AnalyzeConfig
 from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset
 from foresight_cli.data.subset import Subset
-from foresight_cli.devices import usable_device
 from foresight_cli.evidence import representation_of
 from foresight_cli.experiments.inputs import Inputs
 from foresight_cli.experiments.rows import Alike, Rows, choose_rows, draw_rows, find_alike, sketched_labels
@@ -21,6 +20,7 @@ from foresight_cli.latents import Entry, Latents, RowReader, join, load
 from foresight_cli.latents.left_out import left_out, say_left_out, without
 from foresight_cli.latents.loading import refuse_not_finite
 from foresight_cli.latents.sketch import Sketch
+from foresight_cli.machine.devices import usable_device
 from foresight_cli.sample_size import refuse_few_groups
 
 log = logging.getLogger(__name__)

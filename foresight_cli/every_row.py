@@ -16,8 +16,8 @@ from foresight_cli.experiments.whole_set import Slices, described, measurable, m
 from foresight_cli.latents import Entry
 from foresight_cli.latents.left_out import left_out
 from foresight_cli.latents.samples import read_samples
+from foresight_cli.machine.progress import ShardProgress
 from foresight_cli.metrics.streaming import SpacePair, hashed_folds
-from foresight_cli.progress import ShardProgress
 from foresight_cli.results import WholeSet
 
 log = logging.getLogger(__name__)

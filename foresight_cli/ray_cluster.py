@@ -15,8 +15,8 @@ from secrets import token_hex
 from typing import Any
 
 from foresight_cli.config import RayConfig
-from foresight_cli.devices import has_gpu
 from foresight_cli.errors import ForesightError, first_line
+from foresight_cli.machine.devices import has_gpu
 
 log = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from foresight_cli.data.picture_formats import suffixes
 from foresight_cli.data.shard_files import tar_files
 from foresight_cli.data.tar_index import Member, members_of
 from foresight_cli.errors import ForesightError
-from foresight_cli.hashing import sha256_of_each
+from foresight_cli.machine.hashing import sha256_of_each
 
 LARGEST_TEXT = 1 << 20
 """Most bytes of a label or JSON member; a larger one is a mistake, and is not read into memory."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.extraction.memory import free_bytes, peak_of
+from foresight_cli.machine.memory import free_bytes, peak_of
 from foresight_cli.models import Prepared
 
 log = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ import torch
 from foresight_cli.data import Dataset
 from foresight_cli.errors import ForesightError, UnfitSample
 from foresight_cli.extraction.batching import BatchSize, batches
-from foresight_cli.extraction.priority import step_back
 from foresight_cli.extraction.reading import Reader, Ready
 from foresight_cli.latents import Entry, Recipe, Shard
 from foresight_cli.latents.shard import refuse_other_width
+from foresight_cli.machine.priority import step_back
 from foresight_cli.models import Encoder, Prepared, Tap
 from foresight_cli.models.not_finite import not_finite_advice
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from foresight_cli.config import ExtractConfig, LocalConfig, NetworkConfig
-from foresight_cli.devices import usable_device
 from foresight_cli.errors import ForesightError
-from foresight_cli.extraction.memory import free_bytes
+from foresight_cli.machine.devices import usable_device
+from foresight_cli.machine.memory import free_bytes
 from foresight_cli.models import LatentModel
 from foresight_cli.models.checkpoint_files import LARGE
 from foresight_cli.models.network import ITEMSIZE

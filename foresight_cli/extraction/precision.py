@@ -6,8 +6,8 @@ import logging
 from dataclasses import replace
 
 from foresight_cli.config import ExtractConfig, ModelConfig, NetworkConfig, RayConfig
-from foresight_cli.devices import has_gpu
-from foresight_cli.extraction.memory import total_bytes
+from foresight_cli.machine.devices import has_gpu
+from foresight_cli.machine.memory import total_bytes
 from foresight_cli.models import open_model
 from foresight_cli.models.network import ITEMSIZE
 

@@ -12,7 +12,7 @@ import torch
 
 from foresight_cli.data import Dataset
 from foresight_cli.errors import UnusableSample
-from foresight_cli.extraction.priority import step_back
+from foresight_cli.machine.priority import step_back
 from foresight_cli.models import Encoder, Prepared
 
 AHEAD_BYTES = 1 << 30

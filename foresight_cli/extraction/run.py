@@ -23,8 +23,8 @@ from foresight_cli.latents.label import write_label
 from foresight_cli.latents.lock import Holder, locked
 from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import write_samples
+from foresight_cli.machine.progress import ShardProgress
 from foresight_cli.models import LatentModel, Tap, open_model
-from foresight_cli.progress import ShardProgress
 from foresight_cli.trackers import Tracking
 
 log = logging.getLogger(__name__)

@@ -91,9 +91,9 @@ class ShardFiller:
     def _fill(self, job: Job, seat: Seat) -> None:
         import torch
 
-        from foresight_cli.devices import usable_device
         from foresight_cli.extraction.batching import BatchSize
         from foresight_cli.extraction.filling import fill
+        from foresight_cli.machine.devices import usable_device
         from foresight_cli.models import open_model
 
         _refuse_another_disk(job)

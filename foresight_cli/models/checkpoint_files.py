@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from foresight_cli.hashing import sha256_of_each, unread_bytes
+from foresight_cli.machine.hashing import sha256_of_each, unread_bytes
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.hashing import unread_bytes
+from foresight_cli.machine.hashing import unread_bytes
 from foresight_cli.models.checkpoint import Checkpoint
 
 STORED = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}

@@ -6,10 +6,10 @@ from collections import deque
 from dataclasses import replace
 
 from foresight_cli.config import LocalConfig
-from foresight_cli.devices import usable_device
 from foresight_cli.extraction.batching import BatchSize
 from foresight_cli.extraction.filling import fill
 from foresight_cli.extraction.job import Job, Progress
+from foresight_cli.machine.devices import usable_device
 from foresight_cli.models import LatentModel
 
 

@@ -21,13 +21,13 @@ from foresight_cli.clip import Clip
 from foresight_cli.config import ExtractConfig, LocalConfig, RayConfig, SpaceConfig
 from foresight_cli.config.reader import extract_config
 from foresight_cli.config.tree import conf_dir
-from foresight_cli.devices import has_gpu
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction import fit, precision
 from foresight_cli.extraction.fit import check_fit, check_fit_before_hashing, need_of
-from foresight_cli.extraction.memory import peak_of
 from foresight_cli.extraction.precision import with_dtype
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.machine.devices import has_gpu
+from foresight_cli.machine.memory import peak_of
 from foresight_cli.models import Tap, open_model
 from foresight_cli.models.checkpoint import TINY
 from foresight_cli.overrides import for_hydra
@@ -101,7 +101,7 @@ def test_a_dtype_that_is_named_stays(config, monkeypatch):
 @NO_GPU
 def test_without_a_driver_torch_is_not_asked_for_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("asked"))
-    monkeypatch.setattr("foresight_cli.devices.GPU_NODES", ("/dev/no-such-node",))
+    monkeypatch.setattr("foresight_cli.machine.devices.GPU_NODES", ("/dev/no-such-node",))
     assert not has_gpu()
 
 

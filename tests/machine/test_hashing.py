@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from foresight_cli import hashing
-from foresight_cli.hashing import sha256_of, sha256_of_each
+from foresight_cli.machine import hashing
+from foresight_cli.machine.hashing import sha256_of, sha256_of_each
 
 
 @pytest.fixture
@@ -294,6 +294,7 @@ def test_many_processes_share_one_memory(tmp_path, memo):
 
 
 def test_it_brings_nothing_heavy():
-    code = "import sys, foresight_cli.hashing; print(sorted({'torch', 'numpy', 'PIL', 'hydra'} & set(sys.modules)))"
+    heavy = "{'torch', 'numpy', 'PIL', 'hydra'}"
+    code = f"import sys, foresight_cli.machine.hashing; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"

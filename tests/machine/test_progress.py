@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from foresight_cli.progress import ShardProgress, WorkerSpeeds
+from foresight_cli.machine.progress import ShardProgress, WorkerSpeeds
 
 
 def test_a_line_for_each_shard_counts_earlier_shards(caplog):
@@ -36,7 +36,7 @@ def test_a_short_one_is(caplog):
 
 def test_the_slowest_and_the_silent_worker_are_named(caplog, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("foresight_cli.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("foresight_cli.machine.progress.time.monotonic", lambda: clock[0])
     speeds = WorkerSpeeds("Ray")
     at_work = {"fast": range(1, 181), "slow": range(1, 181), "lost": range(1, 51), "late": range(55, 181)}
     with caplog.at_level("INFO"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from foresight_cli.extraction.memory import free_bytes
+from foresight_cli.machine.memory import free_bytes
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
 
@@ -25,7 +25,7 @@ def test_peak_counts_memory_held_at_the_same_time():
     """Measure in a separate process: 300 MB for a moment, then 100 MB twice one after another."""
     code = (
         "import torch\n"
-        "from foresight_cli.extraction.memory import peak_of\n"
+        "from foresight_cli.machine.memory import peak_of\n"
         "big = lambda mb: torch.ones(mb << 20, dtype=torch.uint8).shape\n"
         "big(400)  # an earlier high must not hide a lower one\n"
         "print(peak_of(lambda: big(300), 'cpu') >> 20, peak_of(lambda: (big(100), big(100)), 'cpu') >> 20)\n"
