@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from foresight_cli.csv_table import csv_table
 from foresight_cli.data.dataset import Sample
 from foresight_cli.errors import ForesightError
+from foresight_cli.latent_file.csv_table import csv_table
 
 
 def add_attributes(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from foresight_cli.brace_patterns import expand
 from foresight_cli.data.left_alone import SYSTEM_FILES, listed, suffix_of
 from foresight_cli.errors import ForesightError
+from foresight_cli.latent_file.brace_patterns import expand
 
 
 def tar_files(path: str) -> tuple[list[str], Counter[str]]:

@@ -15,10 +15,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from foresight_cli.csv_table import PLURALS, Row, csv_cells, is_number
 from foresight_cli.errors import ForesightError
 from foresight_cli.latent_file.columns import Column, Columns
 from foresight_cli.latent_file.conversions import npy_line
+from foresight_cli.latent_file.csv_table import PLURALS, Row, csv_cells, is_number
 from foresight_cli.latent_file.fields import Field, Naming, Undecided, id_column, no_ids, roles_of
 from foresight_cli.latent_file.file import About, LatentFile, check_values, latent_file, reading
 

@@ -12,8 +12,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from foresight_cli.brace_patterns import expand, pattern_of
 from foresight_cli.errors import ForesightError
+from foresight_cli.latent_file.brace_patterns import expand, pattern_of
 from foresight_cli.latent_file.conversions import saved_dataset_line
 from foresight_cli.latent_file.fields import Naming, Undecided, natural, options
 from foresight_cli.latent_file.npy import part_number, table_beside
