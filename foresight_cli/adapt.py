@@ -23,8 +23,8 @@ from foresight_cli.catalog import Found
 from foresight_cli.config import AdaptConfig, QueryConfig, TrainedConfig
 from foresight_cli.config.reader import adapt_config
 from foresight_cli.errors import ForesightError, UsageError, first_line
-from foresight_cli.latents.atomic import write_atomic
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.machine.devices import usable_device
 from foresight_cli.noise_ceiling import noise_ceiling
 from foresight_cli.paired import Paired, open_pairs, split_rows

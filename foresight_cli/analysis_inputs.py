@@ -18,8 +18,8 @@ from foresight_cli.experiments.inputs import Inputs
 from foresight_cli.experiments.rows import Alike, Rows, choose_rows, draw_rows, find_alike, sketched_labels
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
 from foresight_cli.latents.left_out import left_out, say_left_out, without
-from foresight_cli.latents.loading import refuse_not_finite
-from foresight_cli.latents.sketch import Sketch
+from foresight_cli.latents.reading.loading import refuse_not_finite
+from foresight_cli.latents.reading.sketch import Sketch
 from foresight_cli.machine.devices import usable_device
 from foresight_cli.sample_size import refuse_few_groups
 

@@ -19,14 +19,14 @@ from foresight_cli.config.tree import cache_line
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.latents import Entry
-from foresight_cli.latents.check import faults
 from foresight_cli.latents.finding import by_layer, labels_of
-from foresight_cli.latents.gc import DAY, Kept, Removable, leftovers, named, other_format
-from foresight_cli.latents.listing import states
-from foresight_cli.latents.lock import held
-from foresight_cli.latents.remote import cache_root
-from foresight_cli.latents.removal import remove
+from foresight_cli.latents.storage.listing import states
+from foresight_cli.latents.storage.lock import held
+from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.latents.store import folders
+from foresight_cli.latents.upkeep.check import faults
+from foresight_cli.latents.upkeep.gc import DAY, Kept, Removable, leftovers, named, other_format
+from foresight_cli.latents.upkeep.removal import remove
 from foresight_cli.suggest.extract_again import extract_command
 
 

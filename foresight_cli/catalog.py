@@ -13,13 +13,13 @@ from foresight_cli.config.tree import as_override
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
-from foresight_cli.labels import labels_of_both
 from foresight_cli.latent_file import Undecided
 from foresight_cli.latents import Entry
 from foresight_cli.latents.finding import complete_entries
+from foresight_cli.latents.labels import labels_of_both
 from foresight_cli.latents.recipe import canonical_json
-from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import read_samples
+from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.models import open_model
 from foresight_cli.suggest.cache_miss import Miss, Place, data_of, explain, other_data
 from foresight_cli.suggest.extract_again import extract_command

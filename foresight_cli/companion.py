@@ -15,7 +15,7 @@ from foresight_cli.data.subset import ONLY
 from foresight_cli.latents import Entry
 from foresight_cli.latents.finding import complete_entries
 from foresight_cli.latents.recipe import canonical_json
-from foresight_cli.latents.remote import cache_root
+from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.suggest.extract_again import extract_command
 
 NO_COMPANION = (

@@ -28,10 +28,10 @@ from foresight_cli.extraction.plan import planned
 from foresight_cli.extraction.run import extract, extract_together
 from foresight_cli.latents import Entry, Latents, load
 from foresight_cli.latents.finding import complete_entries
+from foresight_cli.latents.reading.rows import load_some
 from foresight_cli.latents.recipe import canonical_json
-from foresight_cli.latents.remote import cache_root
-from foresight_cli.latents.rows import load_some
 from foresight_cli.latents.samples import write_samples
+from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.models import open_model
 from foresight_cli.suggest.extract_again import extract_command
 

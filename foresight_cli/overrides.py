@@ -30,7 +30,7 @@ from foresight_cli.config.tree import config_groups, group_aliases
 from foresight_cli.did_you_mean import no_option, no_override, no_setting
 from foresight_cli.errors import UsageError
 from foresight_cli.latent_file.brace_patterns import pattern_of
-from foresight_cli.latents.remote import refuse_secrets
+from foresight_cli.latents.storage.remote import refuse_secrets
 
 _KEY = re.compile(r"(?P<prefix>\+\+?|~)?(?P<key>[A-Za-z_$][\w$-]*([./][\w$-]+)*(@[\w.$-]*)?)", re.ASCII)
 

@@ -18,8 +18,8 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.experiments.rows import PAIR_ROWS, choose_rows
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
 from foresight_cli.latents.left_out import left_out, say_left_out, without
-from foresight_cli.latents.loading import refuse_not_finite
-from foresight_cli.latents.sketch import Sketch
+from foresight_cli.latents.reading.loading import refuse_not_finite
+from foresight_cli.latents.reading.sketch import Sketch
 from foresight_cli.results import Duplicates
 from foresight_cli.sample_size import LEAST_GROUPS, LEAST_ROWS, refuse_few_groups
 from foresight_cli.training.fit import Parts

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 
 from foresight_cli.config.text_settings import shell_line
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents.atomic import write_atomic
+from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.results import AdapterResults, load_results
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from foresight_cli.latents import lock
+from foresight_cli.latents.storage import lock
 from tests.conftest import user_env
 
 PIXELS = ("model=pixels", "data.per_category=2", "data.size=32")

@@ -19,9 +19,9 @@ from foresight_cli.every_row import _slices
 from foresight_cli.extraction.left_out import _curable
 from foresight_cli.extraction.run import extract
 from foresight_cli.latents import Entry, Recipe, Shard, load
-from foresight_cli.latents.lock import locked
+from foresight_cli.latents.reading.slices import matched_slices
 from foresight_cli.latents.samples import write_samples
-from foresight_cli.latents.slices import matched_slices
+from foresight_cli.latents.storage.lock import locked
 from foresight_cli.results import load_results
 from tests.builders import folder_of_pictures, only, pixels, qwen
 

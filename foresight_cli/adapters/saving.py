@@ -18,7 +18,7 @@ from foresight_cli.adapters.hub import CARD, SETTINGS, TENSORS, fetch_adapter, i
 from foresight_cli.adapters.training_recipe import refuse_other_source
 from foresight_cli.config import GROUPS
 from foresight_cli.errors import ForesightError, UsageError, first_line
-from foresight_cli.latents.atomic import make_folder, write_atomic
+from foresight_cli.latents.storage.atomic import make_folder, write_atomic
 
 if TYPE_CHECKING:
     from foresight_cli.latents import Entry, Recipe

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from foresight_cli.latents import Latents
-from foresight_cli.latents.sketch import Sketch
+from foresight_cli.latents.reading.sketch import Sketch
 from foresight_cli.metrics import duplicate_groups
 from foresight_cli.metrics.duplicates import effective_columns
 from foresight_cli.results import Duplicates

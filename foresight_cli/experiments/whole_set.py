@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from foresight_cli.latents import Entry
-from foresight_cli.latents.slices import matched_slices
+from foresight_cli.latents.reading.slices import matched_slices
 from foresight_cli.metrics.streaming import SpacePair, StreamedPair
 from foresight_cli.metrics.streaming.probe import MAX_COLUMNS
 from foresight_cli.results import Estimate, WholeSet

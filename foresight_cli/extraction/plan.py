@@ -12,7 +12,7 @@ from foresight_cli.extraction.fit import check_fit
 from foresight_cli.extraction.precision import with_dtype
 from foresight_cli.latent_file import Undecided
 from foresight_cli.latents import Entry, Recipe
-from foresight_cli.latents.remote import cache_root
+from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.models import LatentModel, Tap, open_model
 from foresight_cli.models.precomputed import Precomputed
 

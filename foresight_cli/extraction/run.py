@@ -20,9 +20,9 @@ from foresight_cli.extraction.provenance import provenance_of
 from foresight_cli.extraction.together import Together
 from foresight_cli.latents import Entry
 from foresight_cli.latents.label import write_label
-from foresight_cli.latents.lock import Holder, locked
-from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import write_samples
+from foresight_cli.latents.storage.lock import Holder, locked
+from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.machine.progress import ShardProgress
 from foresight_cli.models import LatentModel, Tap, open_model
 from foresight_cli.trackers import Tracking

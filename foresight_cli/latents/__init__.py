@@ -7,8 +7,8 @@ from foresight_cli.latents.store import CorruptShard, Entry, entries
 
 if TYPE_CHECKING:
     from foresight_cli.latents.finding import find
-    from foresight_cli.latents.loading import Latents, join, load
-    from foresight_cli.latents.rows import RowReader
+    from foresight_cli.latents.reading.loading import Latents, join, load
+    from foresight_cli.latents.reading.rows import RowReader
     from foresight_cli.latents.shard import Shard
 
 __all__ = ["CorruptShard", "Entry", "Latents", "Recipe", "RowReader", "Shard", "entries", "find", "join", "load"]
@@ -18,8 +18,8 @@ def __getattr__(name: str) -> Any:
     """Import the modules that need torch on first use, so that finding an entry in the cache stays fast."""
     from importlib import import_module
 
-    modules = {"Latents": "loading", "join": "loading", "load": "loading", "Shard": "shard", "RowReader": "rows"}
-    modules["find"] = "finding"
+    modules = {"Latents": "reading.loading", "join": "reading.loading", "load": "reading.loading", "Shard": "shard"}
+    modules |= {"RowReader": "reading.rows", "find": "finding"}
     if name not in modules:
         raise AttributeError(name)
     value = getattr(import_module(f"{__name__}.{modules[name]}"), name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from foresight_cli.latents.atomic import write_atomic
+from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.latents.store import Entry
 
 

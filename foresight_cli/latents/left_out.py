@@ -10,7 +10,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.latents.store import Entry
 
 if TYPE_CHECKING:
-    from foresight_cli.latents.loading import Latents
+    from foresight_cli.latents.reading.loading import Latents
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents.atomic import write_atomic
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.storage.atomic import write_atomic
 
 NAME = "samples.json"
 

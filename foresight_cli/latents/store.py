@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents import read_cache, remote
-from foresight_cli.latents.atomic import make_folder, write_atomic
-from foresight_cli.latents.json_file import SHARD_NAME, read_json, shard_rows
-from foresight_cli.latents.listing import folders_below
 from foresight_cli.latents.recipe import Recipe
+from foresight_cli.latents.storage import read_cache, remote
+from foresight_cli.latents.storage.atomic import make_folder, write_atomic
+from foresight_cli.latents.storage.json_file import SHARD_NAME, read_json, shard_rows
+from foresight_cli.latents.storage.listing import folders_below
 
 if TYPE_CHECKING:
     from foresight_cli.latents.shard import Shard  # imports torch, which is not needed to look at an entry

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foresight_cli.latents.atomic import write_atomic
+from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.previews.likeness import Likeness
 from foresight_cli.previews.samples import Preview, Previews
 from foresight_cli.reporting.numbers import fixed

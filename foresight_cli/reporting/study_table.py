@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from foresight_cli.experiments.study_q1 import StudyRow
-from foresight_cli.latents.atomic import write_atomic
+from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.reporting.markdown import escape
 from foresight_cli.reporting.numbers import fixed
 from foresight_cli.results import Analysis

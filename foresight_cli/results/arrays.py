@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents.atomic import write_atomic
+from foresight_cli.latents.storage.atomic import write_atomic
 
 
 def stored(array: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cli.errors import ForesightError, first_line
-from foresight_cli.latents.atomic import write_atomic
+from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.results.adapter import AdapterResults
 from foresight_cli.results.analysis import Analysis
 

@@ -15,8 +15,8 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
 from foresight_cli.latents.finding import complete_entries
 from foresight_cli.latents.recipe import canonical_json
-from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import read_samples
+from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.models import open_model
 from foresight_cli.sample_size import LEAST_GROUPS
 from foresight_cli.suggest.extract_again import settings_of

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from foresight_cli.latents.atomic import make_folder, write_atomic
+from foresight_cli.latents.storage.atomic import make_folder, write_atomic
 
 Tensors = dict[str, torch.Tensor]
 

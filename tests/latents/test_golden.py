@@ -15,8 +15,8 @@ import pytest
 from foresight_cli.data.shapes import Shapes
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, load
-from foresight_cli.latents.check import faults
 from foresight_cli.latents.recipe import FORMAT
+from foresight_cli.latents.upkeep.check import faults
 from scripts.make_golden_entry import GOLDEN, WORDS
 
 KEY = "064ab9832c037e4e66d9acc81b991a6574693a3c27269a164fbcf8a03ff469b4"

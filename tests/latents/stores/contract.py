@@ -14,12 +14,12 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import CorruptShard, Entry, Recipe, RowReader, Shard, entries, load
-from foresight_cli.latents.check import faults
-from foresight_cli.latents.gc import Kept, Removable, leftovers, named
-from foresight_cli.latents.lock import held, locked
-from foresight_cli.latents.removal import remove
 from foresight_cli.latents.samples import write_samples
+from foresight_cli.latents.storage.lock import held, locked
 from foresight_cli.latents.store import folders
+from foresight_cli.latents.upkeep.check import faults
+from foresight_cli.latents.upkeep.gc import Kept, Removable, leftovers, named
+from foresight_cli.latents.upkeep.removal import remove
 
 RECIPE = Recipe(model={"name": "m"}, layer="final", pooling="flat", data={"name": "d"}, rows=10, rows_per_shard=4)
 PROVENANCE = {"data": {"name": "d"}, "versions": {}}

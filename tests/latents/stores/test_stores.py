@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents import Entry, RowReader, load, read_cache, remote
-from foresight_cli.latents.remote import cache_root
+from foresight_cli.latents import Entry, RowReader, load
+from foresight_cli.latents.storage import read_cache, remote
+from foresight_cli.latents.storage.remote import cache_root
 from tests.latents.stores.conftest import CREDENTIALS
 from tests.latents.stores.contract import PROVENANCE, RECIPE, StoreContract, filled, shard, visible
 

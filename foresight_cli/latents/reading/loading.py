@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents.remote import cache_root
 from foresight_cli.latents.samples import read_samples
+from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.latents.store import Entry
 
 

@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents import Entry, Recipe, Shard, lock
-from foresight_cli.latents.gc import DAY, Kept, Removable, entry_folders, leftovers, named
+from foresight_cli.latents import Entry, Recipe, Shard
 from foresight_cli.latents.samples import write_samples
+from foresight_cli.latents.storage import lock
+from foresight_cli.latents.upkeep.gc import DAY, Kept, Removable, entry_folders, leftovers, named
 
 RECIPE = Recipe(model={"name": "m"}, layer="final", pooling="flat", data={"name": "d"}, rows=10, rows_per_shard=4)
 HOST = socket.gethostname()

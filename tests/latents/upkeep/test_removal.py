@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents import Entry, Recipe, Shard, lock
-from foresight_cli.latents.gc import Kept, leftovers, named
-from foresight_cli.latents.removal import remove
+from foresight_cli.latents import Entry, Recipe, Shard
 from foresight_cli.latents.samples import write_samples
+from foresight_cli.latents.storage import lock
+from foresight_cli.latents.upkeep.gc import Kept, leftovers, named
+from foresight_cli.latents.upkeep.removal import remove
 
 RECIPE = Recipe(model={"name": "m"}, layer="final", pooling="flat", data={"name": "d"}, rows=10, rows_per_shard=4)
 
@@ -87,8 +88,8 @@ def test_one_file_is_deleted_alone(tmp_path):
 KILLED = f"""
 import os, signal, sys
 from pathlib import Path
-from foresight_cli.latents.gc import named
-from foresight_cli.latents.removal import remove
+from foresight_cli.latents.upkeep.gc import named
+from foresight_cli.latents.upkeep.removal import remove
 root, left = Path(sys.argv[1]), int(sys.argv[2])
 plain = Path.unlink
 def unlink(path, missing_ok=False):

@@ -14,8 +14,8 @@ import torch
 from foresight_cli.data import Sample
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, Recipe, Shard
-from foresight_cli.latents.check import faults
 from foresight_cli.latents.samples import write_samples
+from foresight_cli.latents.upkeep.check import faults
 
 RECIPE = Recipe(model={"name": "m"}, layer="final", pooling="flat", data={"name": "d"}, rows=5, rows_per_shard=2)
 SAMPLES = [Sample(f"s{i}", None, f"s{i}") for i in range(5)]
@@ -240,7 +240,7 @@ def test_it_brings_no_torch(tmp_path):
     flip(entry.shard_files()[0])
     code = (
         "import sys\nfrom pathlib import Path\nfrom foresight_cli.latents import Entry\n"
-        "from foresight_cli.latents.check import faults\n"
+        "from foresight_cli.latents.upkeep.check import faults\n"
         "print(len(faults(Entry.open(Path(sys.argv[1])))), 'torch' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code, entry.path], capture_output=True, text=True, check=True)

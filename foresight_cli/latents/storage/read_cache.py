@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents.atomic import write_atomic
-from foresight_cli.latents.remote import download
+from foresight_cli.latents.storage.atomic import write_atomic
+from foresight_cli.latents.storage.remote import download
 
 log = logging.getLogger(__name__)
 

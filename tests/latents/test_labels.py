@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foresight_cli.labels import label_of, labels_of_both, told_apart
+from foresight_cli.latents.labels import label_of, labels_of_both, told_apart
 
 QWEN = {"name": "qwen25vl", "checkpoint": "Qwen/Qwen2.5-VL-7B-Instruct"}
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from typing import Any
 
-from foresight_cli.latents.remote import is_remote
+from foresight_cli.latents.storage.remote import is_remote
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents import remote
+from foresight_cli.latents.storage import remote
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents import read_cache
-from foresight_cli.latents.json_file import SHARD_NAME
-from foresight_cli.latents.remote import is_remote
 from foresight_cli.latents.samples import read_samples
+from foresight_cli.latents.storage import read_cache
+from foresight_cli.latents.storage.json_file import SHARD_NAME
+from foresight_cli.latents.storage.remote import is_remote
 from foresight_cli.latents.store import ASIDE_MANIFEST, CorruptShard, Entry
 
 

@@ -12,12 +12,12 @@ import sys
 import pytest
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents.lock import Holder, held, locked
+from foresight_cli.latents.storage.lock import Holder, held, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from foresight_cli.latents.lock import locked
+from foresight_cli.latents.storage.lock import locked
 with locked([Path(sys.argv[1])], lambda *_: None):
     print("held", flush=True)
     time.sleep(600)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from foresight_cli.config.tree import cache_line
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents import lock
-from foresight_cli.latents.atomic import sync_folder
-from foresight_cli.latents.gc import Contents, Kept, Removable, waste_of
-from foresight_cli.latents.remote import is_remote
 from foresight_cli.latents.samples import NAME as SAMPLES
+from foresight_cli.latents.storage import lock
+from foresight_cli.latents.storage.atomic import sync_folder
+from foresight_cli.latents.storage.remote import is_remote
+from foresight_cli.latents.upkeep.gc import Contents, Kept, Removable, waste_of
 
 
 class _Busy(Exception):

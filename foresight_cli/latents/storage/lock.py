@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from foresight_cli.latents.atomic import cannot_write, make_folder
-from foresight_cli.latents.remote import is_remote
+from foresight_cli.latents.storage.atomic import cannot_write, make_folder
+from foresight_cli.latents.storage.remote import is_remote
 
 NAME = ".lock"
 

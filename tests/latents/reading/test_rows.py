@@ -22,7 +22,7 @@ def test_rows_are_those_that_load_gives_in_the_order_asked(tmp_path, dtype):
 
 
 def test_more_files_than_are_kept_open(tmp_path, monkeypatch):
-    monkeypatch.setattr("foresight_cli.latents.rows.OPEN_FILES", 2)
+    monkeypatch.setattr("foresight_cli.latents.reading.rows.OPEN_FILES", 2)
     values = torch.randn(64, 3)
     reader = RowReader(entry_of(tmp_path, values, rows_per_shard=4))
     assert torch.equal(reader[torch.arange(64).flip(0)], values.flip(0))

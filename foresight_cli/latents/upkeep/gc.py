@@ -16,12 +16,12 @@ from pathlib import Path
 
 from foresight_cli.config.tree import cache_line
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents import lock
-from foresight_cli.latents.json_file import SHARD_NAME
-from foresight_cli.latents.listing import FileState, states
 from foresight_cli.latents.recipe import FORMAT
-from foresight_cli.latents.remote import is_remote
 from foresight_cli.latents.samples import NAME as SAMPLES
+from foresight_cli.latents.storage import lock
+from foresight_cli.latents.storage.json_file import SHARD_NAME
+from foresight_cli.latents.storage.listing import FileState, states
+from foresight_cli.latents.storage.remote import is_remote
 from foresight_cli.latents.store import Entry
 
 TORN = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}")

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latents import read_cache
-from foresight_cli.latents.loading import Latents, described
-from foresight_cli.latents.remote import is_remote
+from foresight_cli.latents.reading.loading import Latents, described
+from foresight_cli.latents.storage import read_cache
+from foresight_cli.latents.storage.remote import is_remote
 from foresight_cli.latents.store import Entry
 
 OPEN_FILES = 400

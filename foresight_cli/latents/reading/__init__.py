@@ -1,0 +1,1 @@
+"""Reading latents back: whole entries, chosen rows, slices and sketches."""

@@ -1,0 +1,1 @@
+"""Upkeep of the cache: checks, garbage collection and removal."""
