@@ -16,7 +16,7 @@ from benchmarks.commands import LAUNCH
 from benchmarks.timing import Row, answered, in_turn
 from foresight_cli.adapters import open_adapter
 from foresight_cli.config import MLPConfig
-from foresight_cli.metrics.ridge import PENALTIES
+from foresight_cli.metrics.ridge.ridge import PENALTIES
 from foresight_cli.training.closed_form import ridge_map
 from foresight_cli.training.loop import train
 from foresight_cli.training.pairs import Pairs

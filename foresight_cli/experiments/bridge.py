@@ -13,7 +13,7 @@ from foresight_cli.experiments.representation import Representation
 from foresight_cli.inference.bootstrap import ratio_bounds
 from foresight_cli.metrics.folds import Fold
 from foresight_cli.metrics.probe import LinearProbe, linear_probe
-from foresight_cli.metrics.ridge import PENALTIES, RidgeFactor
+from foresight_cli.metrics.ridge.ridge import PENALTIES, RidgeFactor
 from foresight_cli.metrics.validation import centre
 from foresight_cli.results import CURVE_SIZES, Attribute, Estimate, LearningPoint
 

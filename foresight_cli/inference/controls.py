@@ -14,7 +14,7 @@ from foresight_cli.metrics.folds import Fold
 from foresight_cli.metrics.kernels import median
 from foresight_cli.metrics.linear_algebra import symmetric_eigen
 from foresight_cli.metrics.probe import SHARED_FIT, group_error, linear_probe, nadeau_bengio
-from foresight_cli.metrics.ridge import column_scale
+from foresight_cli.metrics.ridge.ridge import column_scale
 from foresight_cli.metrics.space import Space
 from foresight_cli.metrics.validation import Labels, as_codes, centre
 

@@ -16,7 +16,7 @@ from foresight_cli.metrics.neighborhood import Neighborhood, neighborhood
 from foresight_cli.metrics.partial_cka import partial_cka
 from foresight_cli.metrics.probe import LinearProbe, linear_probe
 from foresight_cli.metrics.procrustes import angular_procrustes, procrustes_disparity, procrustes_distance
-from foresight_cli.metrics.ridge import Ridge, fit_ridge
+from foresight_cli.metrics.ridge.ridge import Ridge, fit_ridge
 from foresight_cli.metrics.rsa import rsa
 from foresight_cli.metrics.spectrum import effective_rank, participation_ratio, pca_dimension
 

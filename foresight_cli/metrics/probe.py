@@ -12,8 +12,8 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.folds import Fold, grouped_folds
-from foresight_cli.metrics.ridge import REACH, RidgeFactor, check_penalties
-from foresight_cli.metrics.ridge_solver import KernelRidge
+from foresight_cli.metrics.ridge.ridge import REACH, RidgeFactor, check_penalties
+from foresight_cli.metrics.ridge.solver import KernelRidge
 from foresight_cli.metrics.space import Space, SpaceLike, as_spaces
 from foresight_cli.metrics.validation import Labels, as_codes, centre, column_means
 

@@ -13,7 +13,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.metrics import Ridge, fit_ridge
 from foresight_cli.metrics.linear_algebra import smaller_product, symmetric_eigen
 from foresight_cli.metrics.probe import group_error
-from foresight_cli.metrics.ridge import PENALTIES, REACH, RidgeFactor
+from foresight_cli.metrics.ridge.ridge import PENALTIES, REACH, RidgeFactor
 from foresight_cli.metrics.validation import centre, column_means
 from foresight_cli.training.pairs import Batch, Pairs, moments
 

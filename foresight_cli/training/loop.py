@@ -11,7 +11,7 @@ import torch
 from foresight_cli.adapters.standardized import StandardizedAdapter
 from foresight_cli.config import TrainedConfig
 from foresight_cli.errors import ForesightError
-from foresight_cli.metrics.ridge import REACH
+from foresight_cli.metrics.ridge.ridge import REACH
 from foresight_cli.training.checkpoint import Checkpoint, Epoch, Progress, Tensors
 from foresight_cli.training.losses import batch_loss
 from foresight_cli.training.pairs import Moments, Pairs, moments

@@ -5,7 +5,7 @@ from sklearn.linear_model import RidgeCV
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics import fit_ridge
-from foresight_cli.metrics.ridge import PENALTIES
+from foresight_cli.metrics.ridge.ridge import PENALTIES
 from foresight_cli.training.closed_form import rank_path, ridge_map
 from foresight_cli.training.pairs import Pairs
 from tests.training.stored import drawn, in_memory, on_disk

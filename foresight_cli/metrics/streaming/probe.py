@@ -14,9 +14,9 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.linear_algebra import scatter_matrix
-from foresight_cli.metrics.ridge import check_penalties
+from foresight_cli.metrics.ridge.ridge import check_penalties
+from foresight_cli.metrics.ridge.streamed import StreamedRidge
 from foresight_cli.metrics.streaming.moments import MomentMetric, MomentPart
-from foresight_cli.metrics.streaming.streamed_ridge import StreamedRidge
 from foresight_cli.metrics.validation import Labels, Matrix, check_count
 
 MAX_COLUMNS = 8192

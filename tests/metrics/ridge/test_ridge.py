@@ -5,7 +5,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold
 
 from foresight_cli.metrics import fit_ridge
-from foresight_cli.metrics.ridge import PENALTIES, RidgeFactor
+from foresight_cli.metrics.ridge.ridge import PENALTIES, RidgeFactor
 
 
 @pytest.mark.parametrize(("n", "d1", "d2"), [(60, 8, 3), (60, 8, 40), (30, 80, 3), (30, 80, 50)])

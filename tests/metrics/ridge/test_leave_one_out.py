@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from foresight_cli.metrics import linear_probe
-from foresight_cli.metrics.leave_one_out import LeaveOneOut
-from foresight_cli.metrics.ridge import PENALTIES, RidgeFactor
-from tests.metrics.test_ridge import left_out_error
+from foresight_cli.metrics.ridge.leave_one_out import LeaveOneOut
+from foresight_cli.metrics.ridge.ridge import PENALTIES, RidgeFactor
+from tests.metrics.ridge.test_ridge import left_out_error
 
 
 def problem(seed, massive):

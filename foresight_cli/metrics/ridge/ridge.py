@@ -11,7 +11,7 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.linear_algebra import smaller_product
-from foresight_cli.metrics.ridge_solver import RidgeSolver
+from foresight_cli.metrics.ridge.solver import RidgeSolver
 from foresight_cli.metrics.validation import Matrix, as_matrix, as_pair, centre, column_means
 
 REACH = 2.0

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import torch
 
-from foresight_cli.metrics.leave_one_out import LeaveOneOut
+from foresight_cli.metrics.ridge.leave_one_out import LeaveOneOut
 
 
 class RidgeSolver:

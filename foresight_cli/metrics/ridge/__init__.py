@@ -1,0 +1,1 @@
+"""Ridge regression: the fit, its solver, leave-one-out penalties and streamed sums."""
