@@ -12,6 +12,7 @@ from foresight_cli.catalog import Found, find, reopen
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset
+from foresight_cli.data.sample_size import refuse_few_groups
 from foresight_cli.data.subset import Subset
 from foresight_cli.evidence import representation_of
 from foresight_cli.experiments.inputs import Inputs
@@ -21,7 +22,6 @@ from foresight_cli.latents.left_out import left_out, say_left_out, without
 from foresight_cli.latents.reading.loading import refuse_not_finite
 from foresight_cli.latents.reading.sketch import Sketch
 from foresight_cli.machine.devices import usable_device
-from foresight_cli.sample_size import refuse_few_groups
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from foresight_cli.config.text_settings import shell_line
 from foresight_cli.config.tree import conf_dir, config_groups, group_aliases, primary_defaults
-from foresight_cli.path_kinds import data_of_path, folder_of_checkpoint, instead_of, model_of_checkpoint
+from foresight_cli.data.path_kinds import data_of_path, folder_of_checkpoint, instead_of, model_of_checkpoint
 
 SYNONYMS = {
     "pooling": {

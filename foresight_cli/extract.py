@@ -9,9 +9,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from foresight_cli.config.reader import extract_config
+from foresight_cli.data.sample_size import shortage_of
 from foresight_cli.extraction.plan import described, open_data
 from foresight_cli.extraction.run import extract
-from foresight_cli.sample_size import shortage_of
 from foresight_cli.suggest.next_step import after_extract
 from foresight_cli.trackers import open_tracking, settings_of
 

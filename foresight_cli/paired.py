@@ -14,6 +14,7 @@ from foresight_cli.catalog import Found, find, reopen
 from foresight_cli.config import AdaptConfig, DataConfig
 from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset
+from foresight_cli.data.sample_size import LEAST_GROUPS, LEAST_ROWS, refuse_few_groups
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments.rows import PAIR_ROWS, choose_rows
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
@@ -21,7 +22,6 @@ from foresight_cli.latents.left_out import left_out, say_left_out, without
 from foresight_cli.latents.reading.loading import refuse_not_finite
 from foresight_cli.latents.reading.sketch import Sketch
 from foresight_cli.results import Duplicates
-from foresight_cli.sample_size import LEAST_GROUPS, LEAST_ROWS, refuse_few_groups
 from foresight_cli.training.fit import Parts
 from foresight_cli.training.pairs import Pairs, Rows
 

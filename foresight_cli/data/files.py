@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from foresight_cli.data.left_alone import SYSTEM_FILES, listed, suffix_of
+from foresight_cli.data.path_kinds import instead_of
 from foresight_cli.errors import ForesightError
 from foresight_cli.machine.hashing import sha256_of_each
-from foresight_cli.path_kinds import instead_of
 
 OPTIONS = {"images": "imagefolder", "videos": "video"}
 """The ``data=`` that reads a folder of such files."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import PIL.Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.config.data import HFConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.data.dataset import Sample, UndecodableImage
 from foresight_cli.data.decode import decode_rgb, header_pixels
 from foresight_cli.data.hf_pictures import Pictures, picture_column

@@ -9,9 +9,9 @@ from typing import Any
 
 from PIL import Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.config.data import MAX_PIXELS
 from foresight_cli.data.attributes import add_attributes
+from foresight_cli.data.clip import Clip
 from foresight_cli.data.dataset import Sample
 from foresight_cli.data.decode import decode_rgb, header_pixels
 from foresight_cli.data.files import (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from foresight_cli.clip import Clip
+from foresight_cli.data.clip import Clip
 from foresight_cli.data.dataset import Sample
 from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.errors import UsageError

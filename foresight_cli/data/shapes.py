@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.data import q1
+from foresight_cli.data.clip import Clip
 from foresight_cli.data.dataset import Sample
 from foresight_cli.data.left_alone import LeftAlone
 from foresight_cli.errors import ForesightError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from foresight_cli.clip import Clip
+from foresight_cli.data.clip import Clip
 from foresight_cli.data.dataset import Dataset, Sample
 from foresight_cli.data.left_alone import LeftAlone
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from PIL import Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import VideoConfig
 from foresight_cli.data.attributes import add_attributes
+from foresight_cli.data.clip import Clip
 from foresight_cli.data.dataset import Sample, UndecodableImage
 from foresight_cli.data.files import (
     State,

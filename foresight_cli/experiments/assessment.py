@@ -11,6 +11,7 @@ import torch
 
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.criteria import Evidence
+from foresight_cli.data.sample_size import LEAST_GROUPS
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import bridge, pairs
 from foresight_cli.experiments.attributes import measured_attributes
@@ -24,7 +25,6 @@ from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
 from foresight_cli.metrics.space import Space
 from foresight_cli.results import LearningPoint, Pair, PermutationTest, Verdict, candidates
-from foresight_cli.sample_size import LEAST_GROUPS
 from foresight_cli.verdict import judge
 
 log = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from foresight_cli.config import AnalyzeConfig
+from foresight_cli.data.sample_size import LEAST_GROUPS
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import pairs
 from foresight_cli.experiments.representation import Representation
@@ -18,7 +19,6 @@ from foresight_cli.inference.controls import one_hot, r2_gain, side_by_side
 from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.folds import Fold
 from foresight_cli.results import Control, Estimate
-from foresight_cli.sample_size import LEAST_GROUPS
 
 LEAST_TRAINING = 10
 """A fold with fewer labelled training rows is skipped."""

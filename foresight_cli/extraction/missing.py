@@ -6,9 +6,9 @@ import logging
 
 from foresight_cli.config import POOLINGS, AnalyzeConfig, ExtractConfig
 from foresight_cli.data import open_dataset
+from foresight_cli.data.sample_size import shortage_of
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.run import extract
-from foresight_cli.sample_size import shortage_of
 
 log = logging.getLogger(__name__)
 

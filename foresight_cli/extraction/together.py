@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from foresight_cli.models import LatentModel, Prepared, Tap
 
 if TYPE_CHECKING:
-    from foresight_cli.clip import Clip
+    from foresight_cli.data.clip import Clip
     from foresight_cli.models.model import Vectors
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import AutoencoderConfig
 from foresight_cli.config.checks import multiple
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models.autoencoder_outline import Outline
 from foresight_cli.models.harmless_weights import AUTOENCODER

@@ -6,10 +6,10 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from foresight_cli.config.text_settings import shell_line
+from foresight_cli.data.path_kinds import model_of_checkpoint
 from foresight_cli.models.quantised import gguf_refusal
 from foresight_cli.models.single_file import class_of, convert_line, single_file_advice
 from foresight_cli.models.weight_files import PICKLED
-from foresight_cli.path_kinds import model_of_checkpoint
 
 ADAPTERS = (
     "adapter_config.json",

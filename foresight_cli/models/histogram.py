@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import HistogramConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.models.model import Prepared, Tap
-from foresight_cli.pooling import pool
+from foresight_cli.models.pooling import pool
 
 if TYPE_CHECKING:
     from foresight_cli.models.model import Vectors

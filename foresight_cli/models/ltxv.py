@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import LTXVConfig
 from foresight_cli.config.checks import multiple
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError
 from foresight_cli.models.harmless_weights import AUTOENCODER
 from foresight_cli.models.ltxv_outline import LTXVOutline

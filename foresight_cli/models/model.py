@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     import torch
 
-    from foresight_cli.clip import Clip
+    from foresight_cli.data.clip import Clip
     from foresight_cli.models.size import Size
 
     Vectors = torch.Tensor | Sequence[torch.Tensor]

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import PrecomputedConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError, UnusableSample
 from foresight_cli.latent_file import LatentFile, open_latent_file
 from foresight_cli.latent_file.fields import options
 from foresight_cli.latent_file.file import row_bytes
 from foresight_cli.models.model import Prepared, Tap
-from foresight_cli.pooling import pool
+from foresight_cli.models.pooling import pool
 
 if TYPE_CHECKING:
     import torch

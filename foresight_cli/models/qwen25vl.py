@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import Qwen25VLConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import UsageError
 from foresight_cli.models.harmless_weights import QWEN25VL
 from foresight_cli.models.model import Prepared, Tap
@@ -24,11 +24,11 @@ from foresight_cli.models.network import (
     load_transformers,
     network_recipe,
 )
+from foresight_cli.models.pooling import pool
 from foresight_cli.models.qwen25vl_files import BESIDE, prompt_identity
 from foresight_cli.models.qwen25vl_inputs import Inputs
 from foresight_cli.models.qwen25vl_processor import Processor, load_processor
 from foresight_cli.models.size import TYPICAL_TOKENS, Size, transformer_activations, weight_count
-from foresight_cli.pooling import pool
 
 if TYPE_CHECKING:
     import torch

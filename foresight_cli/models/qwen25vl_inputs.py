@@ -6,8 +6,8 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from foresight_cli.clip import Clip, resized
 from foresight_cli.config import Qwen25VLConfig
+from foresight_cli.data.clip import Clip, resized
 from foresight_cli.errors import ForesightError
 from foresight_cli.models.model import Prepared
 

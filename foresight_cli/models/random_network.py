@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import RandomNetworkConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.models.model import Prepared, Tap
-from foresight_cli.pooling import pool
+from foresight_cli.models.pooling import pool
 
 if TYPE_CHECKING:
     import torch

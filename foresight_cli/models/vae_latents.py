@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foresight_cli.clip import Clip, resized
 from foresight_cli.config import AutoencoderConfig, LTXVConfig
+from foresight_cli.data.clip import Clip, resized
 from foresight_cli.errors import ForesightError
 from foresight_cli.models.decoding import decoded
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import checkpoint_of, network_recipe
+from foresight_cli.models.pooling import pool
 from foresight_cli.models.size import Size, convolution_activations, weight_count
-from foresight_cli.pooling import pool
 
 if TYPE_CHECKING:
     import torch

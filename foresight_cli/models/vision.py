@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import VisionConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError, UnfitSample, UsageError, first_line
 from foresight_cli.models.harmless_weights import OTHER_TOWERS, VISION
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.network import checkpoint_of, foresee_transformers, load_transformers, network_recipe
 from foresight_cli.models.not_finite import refuse_spoiled
+from foresight_cli.models.pooling import pool
 from foresight_cli.models.size import Size, weight_count
 from foresight_cli.models.vision_processor import folders_of_processor, read_processor
 from foresight_cli.models.vision_shape import VisionShape
-from foresight_cli.pooling import pool
 
 if TYPE_CHECKING:
     import torch

@@ -24,7 +24,7 @@ from foresight_cli.reporting.numbers import fixed
 if TYPE_CHECKING:
     import torch
 
-    from foresight_cli.clip import Clip
+    from foresight_cli.data.clip import Clip
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ import pickle
 import numpy as np
 import pytest
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import PrecomputedDataConfig
 from foresight_cli.data import Sample, open_dataset
+from foresight_cli.data.clip import Clip
 from foresight_cli.data.precomputed import Precomputed
 from foresight_cli.errors import ForesightError, UsageError
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import ImageFolderConfig, LocalConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.extraction import filling
 from foresight_cli.extraction.batching import BatchSize
 from foresight_cli.extraction.filling import fill

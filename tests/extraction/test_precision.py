@@ -17,10 +17,10 @@ from PIL import Image
 from safetensors import safe_open
 
 from foresight_cli.catalog import find
-from foresight_cli.clip import Clip
 from foresight_cli.config import ExtractConfig, LocalConfig, RayConfig, SpaceConfig
 from foresight_cli.config.reader import extract_config
 from foresight_cli.config.tree import conf_dir
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction import fit, precision
 from foresight_cli.extraction.fit import check_fit, check_fit_before_hashing, need_of

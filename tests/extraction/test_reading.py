@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.data import UndecodableImage
+from foresight_cli.data.clip import Clip
 from foresight_cli.extraction import reading
 from foresight_cli.extraction.reading import Reader
 from foresight_cli.models import Prepared

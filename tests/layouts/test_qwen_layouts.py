@@ -15,7 +15,7 @@ from PIL import Image
 from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from foresight_cli.clip import Clip
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError
 from foresight_cli.models import Tap, open_model
 from tests.builders import qwen_model

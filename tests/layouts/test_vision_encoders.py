@@ -13,8 +13,8 @@ import transformers
 from PIL import Image
 from safetensors.torch import save_file
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import VisionConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError
 from foresight_cli.models import Tap, open_model
 from tests.layouts.vision_encoders import LAYOUTS, Layout

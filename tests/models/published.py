@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import LTXVConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError
 from foresight_cli.models import LatentModel, Tap, open_model
 from foresight_cli.models.checkpoint import TINY

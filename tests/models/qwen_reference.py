@@ -18,8 +18,8 @@ from PIL import Image
 from transformers import AutoTokenizer, ProcessorMixin, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import Qwen25VLConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.extraction.batching import batches
 from foresight_cli.models import Tap, open_model
 from tests.builders import qwen_model

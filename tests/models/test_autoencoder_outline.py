@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foresight_cli.clip import Clip
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models import Tap, open_model
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import LTXVConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError
 from foresight_cli.models import Tap, open_model
 from foresight_cli.models.decoding import decoded

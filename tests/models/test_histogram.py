@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import HistogramConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.models import Tap, open_model
 
 TAP = Tap("final", "flat")

@@ -10,8 +10,8 @@ import torch
 from diffusers import AutoencoderKLLTXVideo
 from PIL import Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import LTXVConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.data.shapes import Shapes
 from foresight_cli.errors import ForesightError
 from foresight_cli.models import Tap, open_model

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import PixelsConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.models import Tap, open_model
 
 MEAN, FLAT = Tap("final", "channel_mean"), Tap("final", "flat")

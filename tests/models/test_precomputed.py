@@ -10,8 +10,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import PrecomputedConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError
 from foresight_cli.models import LatentModel, Tap, open_model
 from foresight_cli.models.precomputed import UnusableRow

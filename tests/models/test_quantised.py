@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from foresight_cli.clip import Clip
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError
 from foresight_cli.models import Tap, open_model
 from foresight_cli.models.checkpoint import TINY

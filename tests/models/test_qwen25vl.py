@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from foresight_cli.clip import Clip
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models import Tap, open_model
 from tests.models.qwen_reference import (

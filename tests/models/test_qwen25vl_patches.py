@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from foresight_cli.clip import Clip
+from foresight_cli.data.clip import Clip
 from foresight_cli.models import Tap
 from foresight_cli.models.qwen25vl_inputs import Inputs
 from foresight_cli.models.qwen25vl_patches import Patches

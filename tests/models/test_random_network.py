@@ -14,8 +14,8 @@ from PIL import Image
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, cross_val_predict
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import RandomNetworkConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.data.shapes import Shapes
 from foresight_cli.errors import UsageError
 from foresight_cli.latents import load

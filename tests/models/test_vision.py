@@ -18,8 +18,8 @@ import torch
 import transformers
 from PIL import Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import VisionConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.models import Tap, open_model
 
 NETWORKS = run_path(str(Path(__file__).with_name("vision_networks.py")))["NETWORKS"]

@@ -17,8 +17,8 @@ import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import VisionConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models import Tap, open_model
 
@@ -206,8 +206,8 @@ def test_random_weights_need_no_weights_file(checkpoint, tmp_path, name):
 def test_random_weights_are_the_same_in_another_process(checkpoint, tmp_path):
     PICTURE.save(tmp_path / "a.png")
     code = (
-        "from PIL import Image; from foresight_cli.clip import Clip; from foresight_cli.config import VisionConfig; "
-        "from foresight_cli.models import Tap, open_model; "
+        "from PIL import Image; from foresight_cli.data.clip import Clip; "
+        "from foresight_cli.config import VisionConfig; from foresight_cli.models import Tap, open_model; "
         f"m = open_model(VisionConfig('vision', {str(checkpoint('vit'))!r}, None, 'float32', 'random', 7, None, "
         f"'patch')); m.load('cpu'); clip = Clip((Image.open({str(tmp_path / 'a.png')!r}),)); "
         "tap = Tap('final', 'flat'); print(m.features([m.prepare(clip, 'a')], [tap])[tap].numpy().tobytes().hex())"

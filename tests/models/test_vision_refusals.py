@@ -13,8 +13,8 @@ import pytest
 import transformers
 from PIL import Image
 
-from foresight_cli.clip import Clip
 from foresight_cli.config import VisionConfig
+from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models import Tap, open_model
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from foresight_cli.data.sample_size import LEAST_GROUPS, shortage
 from foresight_cli.errors import ForesightError
 from foresight_cli.paired import refuse_small_split, split_rows
-from foresight_cli.sample_size import LEAST_GROUPS, shortage
 
 NEEDED = "at least 20 are needed to analyze or adapt, and 100 for a verdict."
 

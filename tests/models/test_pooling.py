@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from foresight_cli.pooling import pool
+from foresight_cli.models.pooling import pool
 
 
 def counted(*shape: int) -> torch.Tensor:
