@@ -17,7 +17,7 @@ from foresight_cli.config import RayConfig
 from foresight_cli.config.reader import adapt_config, analyze_config, report_config
 from foresight_cli.data.sample_size import refuse_few_groups
 from foresight_cli.ray_cluster import refuse_silence
-from foresight_cli.runs import asked_for
+from foresight_cli.results.runs import asked_for
 
 
 def check_analyze(cfg: DictConfig) -> Found | None:

@@ -34,7 +34,7 @@ from foresight_cli.reporting.page import Pictures, as_webp, render_comparison, r
 from foresight_cli.reporting.summary import print_summary
 from foresight_cli.reporting.summary_of_several import print_comparison
 from foresight_cli.results import AdapterResults, Analysis, Verdict, json_text, load_arrays, load_results, results_csv
-from foresight_cli.runs import RESULTS, TABLE, newest, newest_adapters, other_adapters
+from foresight_cli.results.runs import RESULTS, TABLE, newest, newest_adapters, other_adapters
 
 __all__ = ["load_results", "newest", "run", "write_report"]
 

@@ -200,7 +200,7 @@ def _in_name(word: str) -> bool:
 def _least_kept(pair: SweptPair) -> float:
     """Return the share of each attribute that an adapter must keep, as set in the newest analysis of the pair."""
     from foresight_cli.reporting.adapter_advice import least_kept
-    from foresight_cli.runs import RESULTS, analysis_of
+    from foresight_cli.results.runs import RESULTS, analysis_of
 
     analysis = analysis_of(Path("outputs"), pair.adapters[0].pair)
     return least_kept(load_results(analysis / RESULTS) if analysis else None)
@@ -209,7 +209,7 @@ def _least_kept(pair: SweptPair) -> float:
 def _across(pairs: Sequence[SweptPair]) -> list[str]:
     """Return a line for each target with several sources: the best source on the validation rows."""
     from foresight_cli.reporting.adapter_advice import best_of, standard_error
-    from foresight_cli.reporting.numbers import fixed
+    from foresight_cli.results.numbers import fixed
 
     def source(item: Sized) -> str:
         return f"{item.results.source} {fixed(item.results.r2_validation.value)}"

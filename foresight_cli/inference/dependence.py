@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from foresight_cli.inference.permutation_test import PermutationTest
 from foresight_cli.metrics.distances import squareform
 from foresight_cli.metrics.neighbors import nearest_neighbors
 from foresight_cli.metrics.permutations import count_at_least
@@ -18,6 +17,7 @@ from foresight_cli.metrics.permuted_products import ROUNDING, permuted_overlaps,
 from foresight_cli.metrics.rsa import standard_scores
 from foresight_cli.metrics.space import Space
 from foresight_cli.metrics.validation import Labels, as_codes
+from foresight_cli.results.significance import PermutationTest
 
 Floats = npt.NDArray[np.float64]
 

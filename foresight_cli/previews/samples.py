@@ -19,7 +19,7 @@ from foresight_cli.models import LatentModel, open_model
 from foresight_cli.models.autoencoder import Autoencoder
 from foresight_cli.models.ltxv import LTXV
 from foresight_cli.previews.likeness import Likeness, likeness
-from foresight_cli.reporting.numbers import fixed
+from foresight_cli.results.numbers import fixed
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ import numpy as np
 from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.previews.likeness import Likeness
 from foresight_cli.previews.samples import Preview, Previews
-from foresight_cli.reporting.numbers import fixed
+from foresight_cli.results.numbers import fixed
 
 if TYPE_CHECKING:
     import torch

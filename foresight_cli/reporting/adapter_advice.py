@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from foresight_cli.config.text_settings import shell_line
 from foresight_cli.config.tree import conf_dir
 from foresight_cli.reporting.adapter_names import Sized, defaults_of
-from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.results import AdapterResults, Analysis, Attribute
+from foresight_cli.results.numbers import fixed, with_interval
 
 RIDGE = "adapter=linear"
 """The setting that asks for ridge, the baseline of every adapter."""

@@ -14,7 +14,7 @@ from foresight_cli.reporting.adapter_advice import Advice, standard_error, weake
 from foresight_cli.reporting.adapter_names import Sized
 from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import CONTROL, NOTE, SERIES, new_figure
-from foresight_cli.reporting.numbers import fixed, with_interval
+from foresight_cli.results.numbers import fixed, with_interval
 
 HEADER = ("Adapter", "Parameters", "R², validation", "R², test (95 % interval)", "Over ridge (R²)", "Weakest attribute")
 

@@ -14,7 +14,7 @@ from foresight_cli.config import MLPConfig
 from foresight_cli.config.text_settings import shell_line
 from foresight_cli.config.tree import as_override, conf_dir
 from foresight_cli.results import AdapterResults, Analysis, Space
-from foresight_cli.runs import analysis_of, newest_analyses
+from foresight_cli.results.runs import analysis_of, newest_analyses
 from foresight_cli.suggest.pair import typed_for_both
 from foresight_cli.suggest.words import layer_words, shown_path
 

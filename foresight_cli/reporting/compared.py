@@ -23,10 +23,10 @@ from foresight_cli.reporting.figures.style import (
     nice_limits,
     rows_down,
 )
-from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.reporting.wording import threshold
 from foresight_cli.results import Analysis, Attribute, Control
-from foresight_cli.runs import SWEEP
+from foresight_cli.results.numbers import fixed, with_interval
+from foresight_cli.results.runs import SWEEP
 from foresight_cli.suggest.words import shown_path, words_of
 
 _ORDER = {"PROCEED": 0, "INCONCLUSIVE": 1, "PIVOT": 2}

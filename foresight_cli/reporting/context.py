@@ -11,7 +11,6 @@ from foresight_cli.reporting.commands import adapt_command, adapter_command, ana
 from foresight_cli.reporting.derived import best_outside, best_pair, derived, one_pooling, ranked, spaces_of
 from foresight_cli.reporting.figures import Drawn
 from foresight_cli.reporting.figures.clusters import tsne_names
-from foresight_cli.reporting.numbers import RHO
 from foresight_cli.reporting.traced import Numbers
 from foresight_cli.reporting.wording import (
     against,
@@ -22,6 +21,7 @@ from foresight_cli.reporting.wording import (
     threshold,
 )
 from foresight_cli.results import AdapterResults, Analysis, PermutationTest
+from foresight_cli.results.numbers import RHO
 
 _STUDY_NAMES = {"r2": "R²", "spearman": f"Spearman {RHO}", "cka": "CKA, biased"}
 _MEASURES = {"cka": "CKA, debiased", "spearman": f"Spearman {RHO} of distances"}

@@ -8,14 +8,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from foresight_cli.reporting import numbers
 from foresight_cli.reporting.captions import caption
 from foresight_cli.reporting.commands import with_commands
 from foresight_cli.reporting.context import report_context
 from foresight_cli.reporting.figures import Drawn
 from foresight_cli.reporting.markdown import Markdown, code_block, code_span, escape, yaml_block
 from foresight_cli.reporting.traced import Numbers
-from foresight_cli.results import AdapterResults, Analysis
+from foresight_cli.results import AdapterResults, Analysis, numbers
 
 
 def render_findings(

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from foresight_cli.reporting import numbers
 from foresight_cli.reporting.markdown import Markdown, code_block, escape, yaml_block
-from foresight_cli.results import AdapterResults, Estimate
+from foresight_cli.results import AdapterResults, Estimate, numbers
 
 if TYPE_CHECKING:
     from foresight_cli.adapters import Adapter

@@ -16,8 +16,8 @@ from rich.text import Text
 from foresight_cli.experiments.study_q1 import StudyRow
 from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.reporting.markdown import escape
-from foresight_cli.reporting.numbers import fixed
 from foresight_cli.results import Analysis
+from foresight_cli.results.numbers import fixed
 
 HEADER = ("Section", "Measure", "Published", "Its estimator, here", "foresight, here", "Why the two differ")
 _TINY = (

@@ -18,10 +18,10 @@ from foresight_cli.reporting.adapter_advice import decide, least_kept, other_pai
 from foresight_cli.reporting.adapter_names import named
 from foresight_cli.reporting.commands import adapt_command, adapter_command
 from foresight_cli.reporting.derived import best_outside, chosen_among
-from foresight_cli.reporting.numbers import fixed, percent, rough, with_interval
 from foresight_cli.reporting.traced import Numbers
 from foresight_cli.reporting.wording import kept_share, limiting, outlook, threshold
 from foresight_cli.results import AdapterResults, Analysis, Criterion
+from foresight_cli.results.numbers import fixed, percent, rough, with_interval
 
 _COLORS = {"PROCEED": "green", "PIVOT": "red", "INCONCLUSIVE": "yellow"}
 _OUTCOMES = {"PASS": "green", "FAIL": "bold red", "UNCLEAR": "yellow", "NOT MEASURED": "yellow", "WAIVED": "cyan"}

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from foresight_cli.reporting.compared import Compared
-from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.reporting.summary import MOST_WIDTH
+from foresight_cli.results.numbers import fixed, with_interval
 
 
 def print_comparison(compared: Sequence[Compared], page: Path, console: Console | None = None) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from foresight_cli.reporting import numbers
 from foresight_cli.reporting.markdown import Markdown
 from foresight_cli.reporting.wording import decided_by, limiting
-from foresight_cli.results import Criterion, Estimate, Verdict
+from foresight_cli.results import Criterion, Estimate, Verdict, numbers
 
 Format = Callable[..., str]
 Safe = Callable[[str], str]

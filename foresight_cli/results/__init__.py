@@ -1,6 +1,5 @@
 """Results of the stages: typed, written to ``results.yaml`` and read back."""
 
-from foresight_cli.inference.permutation_test import PermutationTest
 from foresight_cli.results.adapter import AdapterResults, AdapterScore, AttributeGain, SeedScore
 from foresight_cli.results.analysis import (
     CURVE_SIZES,
@@ -21,6 +20,7 @@ from foresight_cli.results.duplicates import Duplicates
 from foresight_cli.results.estimates import Estimate, Neighborhood
 from foresight_cli.results.file import json_text, load_results, save_results
 from foresight_cli.results.long import results_csv
+from foresight_cli.results.significance import PermutationTest
 from foresight_cli.results.verdict import Criterion, Verdict
 
 __all__ = [

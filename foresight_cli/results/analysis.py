@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from foresight_cli.inference.permutation_test import PermutationTest
 from foresight_cli.results.attribute import Attribute
 from foresight_cli.results.duplicates import Duplicates
 from foresight_cli.results.estimates import Estimate, Neighborhood
+from foresight_cli.results.significance import PermutationTest
 from foresight_cli.results.verdict import Verdict
 
 

@@ -14,7 +14,6 @@ from foresight_cli.reporting.derived import (
     spaces_of,
 )
 from foresight_cli.reporting.gates import gates
-from foresight_cli.reporting.numbers import fixed, rough, with_interval
 from foresight_cli.reporting.wording import (
     against,
     clusters_band,
@@ -26,6 +25,7 @@ from foresight_cli.reporting.wording import (
     threshold,
 )
 from foresight_cli.results import Attribute, Control, Criterion, Estimate, Verdict
+from foresight_cli.results.numbers import fixed, rough, with_interval
 
 
 def test_layers_are_ordered_by_depth():

@@ -13,7 +13,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.report import newest
 from foresight_cli.reporting.compared import compare
 from foresight_cli.results import save_results
-from foresight_cli.runs import other_adapters
+from foresight_cli.results.runs import other_adapters
 
 EXAMPLE = run_path(str(Path(__file__).parent.parent / "reporting/example.py"))
 

@@ -16,8 +16,8 @@ from foresight_cli.reporting.figures.style import (
     nice_limits,
     rows_down,
 )
-from foresight_cli.reporting.numbers import RHO, fixed
 from foresight_cli.results import Analysis
+from foresight_cli.results.numbers import RHO, fixed
 
 MOST_PAIRS = 24
 _NAMES = {"cka": "CKA", "spearman": f"Spearman {RHO}", "recall": "recall"}

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from foresight_cli.reporting.figures.heatmap import colour_bar, heatmap
 from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import NOTE, TARGET, Arrays, NotMeasured, grid, need, new_figure
-from foresight_cli.reporting.numbers import fixed, percent
 from foresight_cli.results import Analysis
+from foresight_cli.results.numbers import fixed, percent
 
 NAMED = 10
 

@@ -22,8 +22,8 @@ from foresight_cli.reporting.figures.style import (
     new_figure,
     nice_limits,
 )
-from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.results import Analysis, Pair
+from foresight_cli.results.numbers import fixed, with_interval
 
 
 def cka_heatmap(results: Analysis, arrays: Arrays) -> Figure:

@@ -27,9 +27,9 @@ from foresight_cli.reporting.figures.style import (
     nice_limits,
     sorted_labels,
 )
-from foresight_cli.reporting.numbers import fixed, percent
 from foresight_cli.reporting.wording import organisation
 from foresight_cli.results import Analysis, Space
+from foresight_cli.results.numbers import fixed, percent
 
 
 def tsne(results: Analysis, arrays: Arrays, index: int) -> Figure:

@@ -25,8 +25,8 @@ from foresight_cli.reporting.figures.style import (
     rows_down,
     ticks_1_2_5,
 )
-from foresight_cli.reporting.numbers import fixed
 from foresight_cli.results import Analysis, Space
+from foresight_cli.results.numbers import fixed
 
 ESTIMATORS: tuple[tuple[str, Callable[[Space], float | None], str], ...] = (
     ("Two-NN", lambda s: s.twonn_dimension, "o"),

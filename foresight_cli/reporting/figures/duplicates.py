@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import NOTE, Arrays, NotMeasured, need, new_figure
-from foresight_cli.reporting.numbers import fixed
 from foresight_cli.results import Analysis
+from foresight_cli.results.numbers import fixed
 
 GAP = 8  # pixels of a thumbnail's scale
 MOST_BESIDE = 6

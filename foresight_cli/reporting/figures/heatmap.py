@@ -11,7 +11,7 @@ from matplotlib.image import AxesImage
 
 from foresight_cli.reporting.figures.labels import shorten
 from foresight_cli.reporting.figures.style import ON_DARK, ON_LIGHT
-from foresight_cli.reporting.numbers import fixed
+from foresight_cli.results.numbers import fixed
 
 Matrix = np.ndarray[Any, np.dtype[Any]]
 

@@ -28,8 +28,8 @@ from foresight_cli.reporting.figures.style import (
     rows_down,
     ticks_1_2_5,
 )
-from foresight_cli.reporting.numbers import fixed, percent, percent_with_interval
 from foresight_cli.results import Analysis
+from foresight_cli.results.numbers import fixed, percent, percent_with_interval
 
 
 def neighborhood_recall_curve(results: Analysis, arrays: Arrays) -> Figure:

@@ -27,9 +27,9 @@ from foresight_cli.reporting.figures.style import (
     nice_limits,
     rows_down,
 )
-from foresight_cli.reporting.numbers import fixed, with_interval
 from foresight_cli.reporting.wording import against, threshold
 from foresight_cli.results import Analysis
+from foresight_cli.results.numbers import fixed, with_interval
 
 
 def linear_probe_training(results: Analysis, arrays: Arrays) -> Figure:

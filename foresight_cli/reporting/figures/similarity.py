@@ -23,8 +23,8 @@ from foresight_cli.reporting.figures.style import (
     rows_down,
     sorted_labels,
 )
-from foresight_cli.reporting.numbers import RHO, fixed, p_value, with_interval
 from foresight_cli.results import Analysis, Category
+from foresight_cli.results.numbers import RHO, fixed, p_value, with_interval
 
 MOST_POINTS = 20_000
 MOST_BESIDE = 16

@@ -16,7 +16,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image
 
-from foresight_cli.reporting import numbers
 from foresight_cli.reporting.captions import caption
 from foresight_cli.reporting.commands import with_commands
 from foresight_cli.reporting.context import report_context
@@ -25,7 +24,7 @@ from foresight_cli.reporting.gates import gates
 from foresight_cli.reporting.markdown import shortened
 from foresight_cli.reporting.page.inline_svg import Figures
 from foresight_cli.reporting.traced import Numbers
-from foresight_cli.results import AdapterResults, Analysis
+from foresight_cli.results import AdapterResults, Analysis, numbers
 
 
 @dataclass(frozen=True)
