@@ -59,7 +59,7 @@ def measure_every_row(
 def _summed(slices: Slices, config: AnalyzeConfig, on_samples: Callable[[int], None]) -> SpacePair:
     if not isinstance(config.runner, RayConfig):
         return measure_slices(slices, on_samples)
-    from foresight_cli.ray_gather import gather
+    from foresight_cli.cluster.gather import gather
 
     return gather(measure_slices, merge_sums, slices.split, config.runner, on_samples)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from foresight_cli.catalog import Found, find
+from foresight_cli.cluster.connection import refuse_silence
 from foresight_cli.config import RayConfig
 from foresight_cli.config.reader import adapt_config, analyze_config, report_config
 from foresight_cli.data.sample_size import refuse_few_groups
-from foresight_cli.ray_cluster import refuse_silence
 from foresight_cli.results.runs import asked_for
 
 

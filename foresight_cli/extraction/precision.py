@@ -42,7 +42,7 @@ def _on_gpu(config: ExtractConfig) -> bool:
         return has_gpu()
     if config.runner.gpus_per_worker is not None:
         return config.runner.gpus_per_worker > 0
-    from foresight_cli.ray_cluster import cluster_has_gpus
+    from foresight_cli.cluster.connection import cluster_has_gpus
 
     return cluster_has_gpus(config.runner)
 

@@ -13,14 +13,14 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from foresight_cli.cluster.connection import PATIENCE, Pool, connected, no_room, on_this_node, pool
+from foresight_cli.cluster.ledger import Ledger
 from foresight_cli.config import RayConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.job import Job, Progress
-from foresight_cli.extraction.ledger import Ledger
 from foresight_cli.extraction.shard_filler import Seat, ShardFiller
 from foresight_cli.latents.storage.remote import is_remote
 from foresight_cli.machine.progress import WorkerSpeeds
-from foresight_cli.ray_cluster import PATIENCE, Pool, connected, no_room, on_this_node, pool
 
 log = logging.getLogger(__name__)
 

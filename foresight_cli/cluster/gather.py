@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from foresight_cli.cluster.connection import PATIENCE, connected, no_room, on_this_node, pool
+from foresight_cli.cluster.ledger import DEATHS, Ledger
 from foresight_cli.config import RayConfig
 from foresight_cli.errors import ForesightError
-from foresight_cli.extraction.ledger import DEATHS, Ledger
-from foresight_cli.ray_cluster import PATIENCE, connected, no_room, on_this_node, pool
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

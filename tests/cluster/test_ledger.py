@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foresight_cli.extraction.ledger import DEATHS, HANDS, Ledger
+from foresight_cli.cluster.ledger import DEATHS, HANDS, Ledger
 
 
 def taken(ledger: Ledger, worker: str, *numbers: int) -> None:

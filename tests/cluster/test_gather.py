@@ -23,8 +23,8 @@ CODE = """
 import json, sys
 from foresight_cli.config import RayConfig
 from foresight_cli.errors import ForesightError
-from foresight_cli.ray_cluster import connected
-from foresight_cli.ray_gather import gather
+from foresight_cli.cluster.connection import connected
+from foresight_cli.cluster.gather import gather
 
 config = RayConfig("ray", "local", 2, None, 1, 60)
 with connected(config):  # once for all: a cluster takes longer to start than the work

@@ -1,0 +1,1 @@
+"""The Ray cluster: the connection, sums gathered from it, and the ledger of shards."""
