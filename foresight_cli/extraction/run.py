@@ -185,10 +185,10 @@ def _fill(
 def _run(job: Job, model: LatentModel, runner: RunnerConfig, progress: ShardProgress) -> str:
     """Run ``job`` with the chosen runner, and return the device that it ran on."""
     if isinstance(runner, RayConfig):
-        from foresight_cli.runners import ray
+        from foresight_cli.extraction.runners import ray
 
         return ray.run(job, runner, progress)
-    from foresight_cli.runners import local
+    from foresight_cli.extraction.runners import local
 
     return local.run(job, model, runner, progress)
 

@@ -18,7 +18,7 @@ from foresight_cli.cluster.ledger import Ledger
 from foresight_cli.config import RayConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.job import Job, Progress
-from foresight_cli.extraction.shard_filler import Seat, ShardFiller
+from foresight_cli.extraction.runners.shard_filler import Seat, ShardFiller
 from foresight_cli.latents.storage.remote import is_remote
 from foresight_cli.machine.progress import WorkerSpeeds
 

@@ -34,7 +34,7 @@ def run(job: Job, model: LatentModel, config: LocalConfig, progress: Progress) -
         return job.device
     workers = min(config.workers, len(missing))
     if workers > 1:
-        from foresight_cli.extraction.workers import fill_with_workers
+        from foresight_cli.extraction.runners.processes import fill_with_workers
 
         fill_with_workers(job, missing, workers, progress)
         return job.device

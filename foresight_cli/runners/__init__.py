@@ -1,1 +1,0 @@
-"""Runners of extraction: on this machine, or on a Ray cluster."""
