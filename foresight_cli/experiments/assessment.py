@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from foresight_cli.config import AnalyzeConfig
-from foresight_cli.criteria import Evidence
 from foresight_cli.data.sample_size import LEAST_GROUPS
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import bridge, pairs
@@ -25,7 +24,8 @@ from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
 from foresight_cli.metrics.space import Space
 from foresight_cli.results import LearningPoint, Pair, PermutationTest, Verdict, candidates
-from foresight_cli.verdict import judge
+from foresight_cli.verdict import Evidence
+from foresight_cli.verdict.rule import judge
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
-from foresight_cli.criteria.bound import FAIL, NOT_MEASURED, PASS, RISING, SEVERITY, UNCLEAR, WAIVED, above
-from foresight_cli.criteria.evidence import Evidence
 from foresight_cli.results import CURVE_SIZES, Attribute, Criterion, Estimate, PermutationTest
+from foresight_cli.verdict.bound import FAIL, NOT_MEASURED, PASS, RISING, SEVERITY, UNCLEAR, WAIVED, above
+from foresight_cli.verdict.evidence import Evidence
 
 REQUIRED_CONTROLS = ("pixels", "histogram", "mean_rgb", "random_network")
 ALPHA = 0.05

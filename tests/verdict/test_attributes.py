@@ -2,8 +2,8 @@
 
 import pytest
 
-from foresight_cli.criteria import attributes_survive
 from foresight_cli.results import Attribute, Estimate
+from foresight_cli.verdict import attributes_survive
 from tests.evidence_made import attribute, evidence
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from foresight_cli.criteria import above
 from foresight_cli.results import Estimate
+from foresight_cli.verdict import above
 from tests.evidence_made import estimate
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from foresight_cli.results import Estimate
-from foresight_cli.verdict import STUDY_THRESHOLDS, judge
+from foresight_cli.verdict.rule import STUDY_THRESHOLDS, judge
 from tests.evidence_made import CONTROLS, STUDY, THRESHOLDS, attribute, control, estimate, evidence, permuted, waivers
 
 CRITERIA = [

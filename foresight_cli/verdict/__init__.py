@@ -1,7 +1,7 @@
 """The criteria of the verdict: each compares one piece of evidence with a threshold, by its bound and not its value."""
 
-from foresight_cli.criteria.bound import FAIL, NOT_MEASURED, PASS, SEVERITY, UNCLEAR, WAIVED, above
-from foresight_cli.criteria.checks import (
+from foresight_cli.verdict.bound import FAIL, NOT_MEASURED, PASS, SEVERITY, UNCLEAR, WAIVED, above
+from foresight_cli.verdict.criteria import (
     ALPHA,
     DEPENDENCE,
     ENOUGH_POWER,
@@ -17,7 +17,7 @@ from foresight_cli.criteria.checks import (
     typical_samples,
     unseen_neighborhoods,
 )
-from foresight_cli.criteria.evidence import Evidence
+from foresight_cli.verdict.evidence import Evidence
 
 __all__ = [
     "ALPHA",

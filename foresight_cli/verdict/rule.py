@@ -14,7 +14,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from foresight_cli.config import Thresholds, Waivers
-from foresight_cli.criteria import (
+from foresight_cli.results import Criterion, Verdict
+from foresight_cli.verdict import (
     FAIL,
     NOT_MEASURED,
     PASS,
@@ -31,7 +32,6 @@ from foresight_cli.criteria import (
     typical_samples,
     unseen_neighborhoods,
 )
-from foresight_cli.results import Criterion, Verdict
 
 STUDY_THRESHOLDS = {"r2": 0.5, "spearman": 0.6, "recall@10": 0.2, "cka": 0.4}
 
