@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from foresight_cli.adapter_report import Scored, held_out_results, print_adapter
 from foresight_cli.adapters import check_push, push_adapter, save_adapter
 from foresight_cli.adapters.budget import OverBudget
-from foresight_cli.catalog import Found
+from foresight_cli.catalog.find import Found
 from foresight_cli.config import AdaptConfig, QueryConfig, TrainedConfig
 from foresight_cli.config.reader import adapt_config
 from foresight_cli.errors import ForesightError, UsageError, first_line

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foresight_cli.catalog import Found, find, reopen
+from foresight_cli.catalog.find import Found, find, reopen
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset

@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from foresight_cli.analysis_inputs import SELECT_SHARE, open_inputs
-from foresight_cli.catalog import Found, find
+from foresight_cli.catalog.find import Found, find
 from foresight_cli.config import AnalyzeConfig, RayConfig
 from foresight_cli.config.reader import analyze_config
 from foresight_cli.config.tree import as_typed

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from foresight_cli.catalog import Found
+from foresight_cli.catalog.find import Found
 from foresight_cli.config.text_settings import shell_line
 from foresight_cli.data.subset import ONLY
 from foresight_cli.latents import Entry

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from foresight_cli.catalog import Found
+from foresight_cli.catalog.find import Found
 from foresight_cli.companion import NO_COMPANION, companion, companion_commands
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.control_spaces import RANDOM_INIT, random_init_command, random_init_of

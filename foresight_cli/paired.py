@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from foresight_cli.catalog import Found, find, reopen
+from foresight_cli.catalog.find import Found, find, reopen
 from foresight_cli.config import AdaptConfig, DataConfig
 from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset

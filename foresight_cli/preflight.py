@@ -12,7 +12,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from foresight_cli.catalog import Found, find
+from foresight_cli.catalog.find import Found, find
 from foresight_cli.cluster.connection import refuse_silence
 from foresight_cli.config import RayConfig
 from foresight_cli.config.reader import adapt_config, analyze_config, report_config

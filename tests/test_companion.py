@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foresight_cli.catalog import Found
+from foresight_cli.catalog.find import Found
 from foresight_cli.companion import NO_COMPANION, companion, companion_commands
 from foresight_cli.config import ImageFolderConfig
 from foresight_cli.latents import Entry, join, load

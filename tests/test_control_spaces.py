@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from foresight_cli.catalog import find
+from foresight_cli.catalog.find import find
 from foresight_cli.config import CONTROL_NAMES, RandomNetworkConfig, SpaceConfig
 from foresight_cli.control_spaces import CONTROLS, control_latents, random_init_command, random_init_of
 from foresight_cli.data.shapes import Shapes

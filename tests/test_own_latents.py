@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from foresight_cli.catalog import find
+from foresight_cli.catalog.find import find
 from foresight_cli.config import PrecomputedConfig, SpaceConfig
 from foresight_cli.latents import load
 from foresight_cli.models.precomputed import Precomputed

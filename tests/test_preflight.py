@@ -72,13 +72,13 @@ def test_usage_errors_import_nothing_heavy(run, tmp_path: Path):
 
 def test_the_stage_uses_the_entries_of_the_check(run, monkeypatch):
     """The entries are looked up once, so the data are hashed and listed once too."""
-    import foresight_cli.catalog
+    import foresight_cli.catalog.find
     import foresight_cli.preflight
 
     for model in ("pixels", "histogram"):
         assert run("extract", f"model={model}", "data.per_category=8", "data.size=32").exit_code == 0
     times = []
-    find = foresight_cli.catalog.find
+    find = foresight_cli.catalog.find.find
 
     def counted(*args):
         times.append(args)

@@ -15,7 +15,7 @@ import torch
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from foresight_cli.catalog import Found
+from foresight_cli.catalog.find import Found
 from foresight_cli.latents import Latents, load
 from foresight_cli.metrics import (
     linear_cka,

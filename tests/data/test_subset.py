@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foresight_cli.cache import _verified
-from foresight_cli.catalog import find
+from foresight_cli.catalog.find import find
 from foresight_cli.config import SpaceConfig
 from foresight_cli.control_spaces import CONTROLS, control_latents
 from foresight_cli.data import open_dataset

@@ -16,7 +16,7 @@ from hydra import initialize_config_dir
 from PIL import Image
 from safetensors import safe_open
 
-from foresight_cli.catalog import find
+from foresight_cli.catalog.find import find
 from foresight_cli.config import ExtractConfig, LocalConfig, RayConfig, SpaceConfig
 from foresight_cli.config.reader import extract_config
 from foresight_cli.config.tree import conf_dir

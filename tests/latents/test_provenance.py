@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from foresight_cli.catalog import find
+from foresight_cli.catalog.find import find
 from foresight_cli.config import PixelsConfig, SpaceConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, Recipe, Shard, load
