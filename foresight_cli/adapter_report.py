@@ -14,9 +14,9 @@ import torch
 from foresight_cli.config import AdaptConfig
 from foresight_cli.experiments.adapter_scores import Way, mean_of, nearest_pair, scores_of
 from foresight_cli.experiments.held_out import Fit, Held, Predict, attributes_kept, chance, per_component, r2_estimate
-from foresight_cli.experiments.rows import PAIR_ROWS
+from foresight_cli.inputs.pairs import Paired, SplitRows
+from foresight_cli.inputs.split import PAIR_ROWS
 from foresight_cli.latents import Entry
-from foresight_cli.paired import Paired, SplitRows
 from foresight_cli.results import AdapterResults, SeedScore
 from foresight_cli.training.closed_form import RidgeMap
 from foresight_cli.training.fit import Fitted, Parts, predicted

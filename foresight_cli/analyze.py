@@ -15,13 +15,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from foresight_cli.analysis_inputs import SELECT_SHARE, open_inputs
 from foresight_cli.catalog.find import Found, find
 from foresight_cli.config import AnalyzeConfig, RayConfig
 from foresight_cli.config.reader import analyze_config
 from foresight_cli.config.tree import as_typed
 from foresight_cli.every_row import measure_every_row
-from foresight_cli.evidence import advice_of, companion_set, untrained
 from foresight_cli.experiments.assessment import assess
 from foresight_cli.experiments.categories import category_rows
 from foresight_cli.experiments.chosen import describe
@@ -32,6 +30,8 @@ from foresight_cli.experiments.study_q1 import study_rows
 from foresight_cli.experiments.study_rule import study_values
 from foresight_cli.experiments.warnings import outside, warnings_of
 from foresight_cli.extraction.missing import extract_missing
+from foresight_cli.inputs.evidence import advice_of, companion_set, untrained
+from foresight_cli.inputs.opening import SELECT_SHARE, open_inputs
 from foresight_cli.reporting.study_table import write_study_table
 from foresight_cli.results import Analysis, save_arrays, save_results
 from foresight_cli.suggest.next_step import report_command

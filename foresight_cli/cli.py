@@ -50,19 +50,19 @@ STAGES = (
         "analyze",
         "foresight_cli.analyze:run",
         "Score how two cached latent spaces line up.",
-        check="foresight_cli.preflight:check_analyze",
+        check="foresight_cli.inputs.preflight:check_analyze",
     ),
     Stage(
         "adapt",
         "foresight_cli.adapt:run",
         "Train a small adapter between two cached spaces and test it held out.",
-        check="foresight_cli.preflight:check_adapt",
+        check="foresight_cli.inputs.preflight:check_adapt",
     ),
     Stage(
         "report",
         "foresight_cli.report:run",
         "Write the newest analysis as figures, FINDINGS.md and results.yaml.",
-        check="foresight_cli.preflight:check_report",
+        check="foresight_cli.inputs.preflight:check_report",
     ),
 )
 for _stage in STAGES:

@@ -82,7 +82,7 @@ def test_the_report_has_it(cached, local):
 
 
 def test_rows_that_do_not_fit_in_memory(cached, local, tmp_path):
-    code = "import foresight_cli.analysis_inputs as i; i.IN_MEMORY = 0; from foresight_cli.cli import app; app()"
+    code = "import foresight_cli.inputs.opening as i; i.IN_MEMORY = 0; from foresight_cli.cli import app; app()"
     words = ["analyze", "source=pixels", "target=histogram", *SMALL, "controls=[mean_rgb]", "hydra.run.dir=little"]
     done = subprocess.run([sys.executable, "-c", code, *words], cwd=cached, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

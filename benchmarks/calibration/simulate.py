@@ -12,9 +12,9 @@ from benchmarks.calibration.generators import Draw, Scenario
 from foresight_cli.config import AnalyzeConfig, PrecomputedConfig, SpaceConfig, Thresholds, Waivers
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments.assessment import assess
-from foresight_cli.experiments.inputs import Inputs
-from foresight_cli.experiments.representation import Representation
-from foresight_cli.experiments.rows import choose_rows
+from foresight_cli.inputs.inputs import Inputs
+from foresight_cli.inputs.representation import Representation
+from foresight_cli.inputs.split import choose_rows
 from foresight_cli.latents import Latents
 
 

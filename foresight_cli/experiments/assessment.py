@@ -16,10 +16,10 @@ from foresight_cli.experiments import bridge, pairs
 from foresight_cli.experiments.attributes import measured_attributes
 from foresight_cli.experiments.categories import categorised, clusters
 from foresight_cli.experiments.controls import control_results
-from foresight_cli.experiments.inputs import Companion, Inputs
-from foresight_cli.experiments.representation import Representation
-from foresight_cli.experiments.scored import Scored
 from foresight_cli.inference.dependence import dependence
+from foresight_cli.inputs.inputs import Companion, Inputs
+from foresight_cli.inputs.representation import Representation
+from foresight_cli.inputs.scored import Scored
 from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
 from foresight_cli.metrics.space import Space

@@ -9,8 +9,8 @@ import torch
 
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.experiments import bridge, pairs
-from foresight_cli.experiments.representation import Representation
-from foresight_cli.experiments.scored import Scored
+from foresight_cli.inputs.representation import Representation
+from foresight_cli.inputs.scored import Scored
 from foresight_cli.metrics.folds import Fold
 from foresight_cli.metrics.probe import LinearProbe, linear_probe
 from foresight_cli.results import Attribute

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from foresight_cli.experiments.categories import COMPONENTS, clusters
-from foresight_cli.experiments.representation import Representation
 from foresight_cli.inference.bootstrap import ratio_bounds
+from foresight_cli.inputs.representation import Representation
 from foresight_cli.metrics.folds import Fold
 from foresight_cli.metrics.probe import LinearProbe, linear_probe
 from foresight_cli.metrics.ridge.ridge import PENALTIES, RidgeFactor

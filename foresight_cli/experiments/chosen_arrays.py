@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from foresight_cli.experiments.clusters import label_codes
-from foresight_cli.experiments.representation import Representation
+from foresight_cli.inputs.representation import Representation
 from foresight_cli.metrics.distances import squareform
 from foresight_cli.metrics.neighbors import masked_squared, nearest_neighbors, ranks_of
 from foresight_cli.results.arrays import stored

@@ -10,7 +10,7 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments.categories import categorised
-from foresight_cli.experiments.representation import Representation
+from foresight_cli.inputs.representation import Representation
 from foresight_cli.metrics import knn_accuracy, silhouette
 from foresight_cli.results.arrays import stored
 

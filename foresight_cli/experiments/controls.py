@@ -13,9 +13,9 @@ from foresight_cli.config import AnalyzeConfig
 from foresight_cli.data.sample_size import LEAST_GROUPS
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import pairs
-from foresight_cli.experiments.representation import Representation
-from foresight_cli.experiments.scored import Scored
 from foresight_cli.inference.controls import one_hot, r2_gain, side_by_side
+from foresight_cli.inputs.representation import Representation
+from foresight_cli.inputs.scored import Scored
 from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.folds import Fold
 from foresight_cli.results import Control, Estimate

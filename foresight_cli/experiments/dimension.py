@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.experiments.representation import Representation
+from foresight_cli.inputs.representation import Representation
 from foresight_cli.metrics import effective_rank, mle_dimension, participation_ratio, pca_dimension, twonn_dimension
 
 

@@ -12,9 +12,9 @@ from foresight_cli.data import Dataset
 from foresight_cli.experiments.assessment import Assessment
 from foresight_cli.experiments.chosen_arrays import arrays_of
 from foresight_cli.experiments.clusters import tsne
-from foresight_cli.experiments.representation import Representation
 from foresight_cli.experiments.spaces import mapped
-from foresight_cli.experiments.thumbnails import NAMES, duplicate_thumbnails, with_thumbnails
+from foresight_cli.inputs.representation import Representation
+from foresight_cli.inputs.thumbnails import NAMES, duplicate_thumbnails, with_thumbnails
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from foresight_cli.experiments.dimension import Dimensions
-from foresight_cli.experiments.representation import Representation
-from foresight_cli.experiments.scored import Scored
+from foresight_cli.inputs.representation import Representation
+from foresight_cli.inputs.scored import Scored
 from foresight_cli.results import Analysis, CategoryRows, Pair, Space
 
 SHOWN = 5

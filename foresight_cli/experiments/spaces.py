@@ -9,8 +9,8 @@ import numpy as np
 from foresight_cli.experiments.clusters import channel_arrays, cluster_scores, label_codes
 from foresight_cli.experiments.dimension import dimensions, spectrum
 from foresight_cli.experiments.left_out import no_dimensions
-from foresight_cli.experiments.representation import Representation
-from foresight_cli.experiments.scored import Scored
+from foresight_cli.inputs.representation import Representation
+from foresight_cli.inputs.scored import Scored
 from foresight_cli.metrics import linear_cka
 from foresight_cli.results import Space
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from foresight_cli.experiments.representation import Representation
+from foresight_cli.inputs.representation import Representation
 from foresight_cli.metrics import linear_cka, linear_probe, rsa
 
 

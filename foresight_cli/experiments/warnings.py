@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from foresight_cli.experiments.scored import Scored
+from foresight_cli.inputs.scored import Scored
 from foresight_cli.results import Analysis, WholeSet
 
 

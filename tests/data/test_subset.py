@@ -8,10 +8,10 @@ import pytest
 from foresight_cli.cache import _verified
 from foresight_cli.catalog.find import find
 from foresight_cli.config import SpaceConfig
-from foresight_cli.control_spaces import CONTROLS, control_latents
 from foresight_cli.data import open_dataset
 from foresight_cli.data.subset import Subset
 from foresight_cli.errors import ForesightError
+from foresight_cli.inputs.controls import CONTROLS, control_latents
 from foresight_cli.latents import entries
 from tests.builders import SHAPES
 

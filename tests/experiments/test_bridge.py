@@ -9,7 +9,7 @@ from foresight_cli.experiments.bridge import (
     typical,
     unseen_neighborhoods,
 )
-from foresight_cli.experiments.representation import Representation
+from foresight_cli.inputs.representation import Representation
 from foresight_cli.metrics.folds import grouped_folds
 from foresight_cli.metrics.probe import linear_probe
 from foresight_cli.results import Estimate, LearningPoint

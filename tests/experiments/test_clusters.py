@@ -8,7 +8,7 @@ import torch
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments.clusters import tsne
-from foresight_cli.experiments.representation import Representation
+from foresight_cli.inputs.representation import Representation
 
 
 def space(values: np.ndarray) -> Representation:

@@ -21,8 +21,8 @@ from foresight_cli.experiments.left_out import (
     zero_rows,
 )
 from foresight_cli.experiments.pairs import cosine_spearman
-from foresight_cli.experiments.representation import Representation
-from foresight_cli.experiments.scored import Scored
+from foresight_cli.inputs.representation import Representation
+from foresight_cli.inputs.scored import Scored
 from foresight_cli.metrics import knn_accuracy
 from foresight_cli.results import CategoryRows
 

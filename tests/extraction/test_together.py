@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import torch
 
-from foresight_cli import control_spaces
-from foresight_cli.control_spaces import CONTROLS, control_latents
 from foresight_cli.data import UndecodableImage
 from foresight_cli.data.shapes import Shapes
+from foresight_cli.inputs import controls as control_spaces
+from foresight_cli.inputs.controls import CONTROLS, control_latents
 from tests.builders import SHAPES
 
 

@@ -73,7 +73,7 @@ def test_usage_errors_import_nothing_heavy(run, tmp_path: Path):
 def test_the_stage_uses_the_entries_of_the_check(run, monkeypatch):
     """The entries are looked up once, so the data are hashed and listed once too."""
     import foresight_cli.catalog.find
-    import foresight_cli.preflight
+    import foresight_cli.inputs.preflight
 
     for model in ("pixels", "histogram"):
         assert run("extract", f"model={model}", "data.per_category=8", "data.size=32").exit_code == 0

@@ -7,10 +7,10 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from foresight_cli.analysis_inputs import open_inputs
 from foresight_cli.config.reader import analyze_config
 from foresight_cli.config.tree import conf_dir
 from foresight_cli.errors import ForesightError
+from foresight_cli.inputs.opening import open_inputs
 from foresight_cli.overrides import for_hydra
 from tests.made_entries import made
 
@@ -35,7 +35,7 @@ def cached(root, x, y):
 
 
 def opened(root, *, in_memory, monkeypatch, **changes):
-    monkeypatch.setattr("foresight_cli.analysis_inputs.IN_MEMORY", 1e9 if in_memory else 0)
+    monkeypatch.setattr("foresight_cli.inputs.opening.IN_MEMORY", 1e9 if in_memory else 0)
     settings = {"max_rows": 200, "controls": "[]", "cache_dir": root, **changes}
     words = ["source=pixels", "target=histogram", *(f"{name}={value}" for name, value in settings.items())]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):

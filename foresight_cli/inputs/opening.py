@@ -10,13 +10,13 @@ import numpy as np
 
 from foresight_cli.catalog.find import Found, find, reopen
 from foresight_cli.config import AnalyzeConfig
-from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset
 from foresight_cli.data.sample_size import refuse_few_groups
 from foresight_cli.data.subset import Subset
-from foresight_cli.evidence import representation_of
-from foresight_cli.experiments.inputs import Inputs
-from foresight_cli.experiments.rows import Alike, Rows, choose_rows, draw_rows, find_alike, sketched_labels
+from foresight_cli.inputs.controls import control_latents
+from foresight_cli.inputs.evidence import representation_of
+from foresight_cli.inputs.inputs import Inputs
+from foresight_cli.inputs.split import Alike, Rows, choose_rows, draw_rows, find_alike, sketched_labels
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
 from foresight_cli.latents.left_out import left_out, say_left_out, without
 from foresight_cli.latents.reading.loading import refuse_not_finite

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from foresight_cli.experiments.rows import choose_rows
+from foresight_cli.inputs.split import choose_rows
 from foresight_cli.latents import Latents
 
 

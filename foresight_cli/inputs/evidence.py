@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import torch
 
 from foresight_cli.catalog.find import Found
-from foresight_cli.companion import NO_COMPANION, companion, companion_commands
 from foresight_cli.config import AnalyzeConfig
-from foresight_cli.control_spaces import RANDOM_INIT, random_init_command, random_init_of
 from foresight_cli.experiments.assessment import Assessment
-from foresight_cli.experiments.inputs import Companion
-from foresight_cli.experiments.representation import Representation
-from foresight_cli.experiments.rows import choose_rows
-from foresight_cli.experiments.scored import Scored
+from foresight_cli.inputs.companion import NO_COMPANION, companion, companion_commands
+from foresight_cli.inputs.controls import RANDOM_INIT, random_init_command, random_init_of
+from foresight_cli.inputs.inputs import Companion
+from foresight_cli.inputs.representation import Representation
+from foresight_cli.inputs.scored import Scored
+from foresight_cli.inputs.split import choose_rows
 from foresight_cli.latents import Entry, Latents, join, load
 from foresight_cli.machine.devices import usable_device
 

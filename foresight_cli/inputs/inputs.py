@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from foresight_cli.experiments.representation import Representation
-from foresight_cli.experiments.rows import Rows
-from foresight_cli.experiments.scored import Scored
+from foresight_cli.inputs.representation import Representation
+from foresight_cli.inputs.scored import Scored
+from foresight_cli.inputs.split import Rows
 from foresight_cli.latents import Latents
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from foresight_cli.catalog.find import Found
-from foresight_cli.companion import NO_COMPANION, companion, companion_commands
 from foresight_cli.config import ImageFolderConfig
+from foresight_cli.inputs.companion import NO_COMPANION, companion, companion_commands
 from foresight_cli.latents import Entry, join, load
 from tests.builders import folder_of_pictures, one_commit
 from tests.made_entries import made

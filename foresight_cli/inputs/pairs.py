@@ -12,11 +12,11 @@ import torch
 
 from foresight_cli.catalog.find import Found, find, reopen
 from foresight_cli.config import AdaptConfig, DataConfig
-from foresight_cli.control_spaces import control_latents
 from foresight_cli.data import Dataset
 from foresight_cli.data.sample_size import LEAST_GROUPS, LEAST_ROWS, refuse_few_groups
 from foresight_cli.errors import ForesightError
-from foresight_cli.experiments.rows import PAIR_ROWS, choose_rows
+from foresight_cli.inputs.controls import control_latents
+from foresight_cli.inputs.split import PAIR_ROWS, choose_rows
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
 from foresight_cli.latents.left_out import left_out, say_left_out, without
 from foresight_cli.latents.reading.loading import refuse_not_finite
