@@ -19,10 +19,10 @@ from foresight_cli.catalog.find import Found, find
 from foresight_cli.config import AnalyzeConfig, RayConfig
 from foresight_cli.config.reader import analyze_config
 from foresight_cli.config.tree import as_typed
-from foresight_cli.every_row import measure_every_row
 from foresight_cli.experiments.assessment import assess
 from foresight_cli.experiments.categories import category_rows
 from foresight_cli.experiments.chosen import describe
+from foresight_cli.experiments.every_row import measure_every_row
 from foresight_cli.experiments.figure_arrays import figure_arrays
 from foresight_cli.experiments.left_out import left_out
 from foresight_cli.experiments.spaces import describe_space, layer_similarity, space_arrays

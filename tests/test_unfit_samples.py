@@ -15,7 +15,7 @@ from foresight_cli.config import VisionConfig
 from foresight_cli.data import Sample
 from foresight_cli.data.picture_formats import not_read
 from foresight_cli.errors import ForesightError, UnfitSample
-from foresight_cli.every_row import _slices
+from foresight_cli.experiments.every_row import _slices
 from foresight_cli.extraction.left_out import _curable
 from foresight_cli.extraction.run import extract
 from foresight_cli.latents import Entry, Recipe, Shard, load
