@@ -26,14 +26,14 @@ from foresight_cli.experiments.every_row import measure_every_row
 from foresight_cli.experiments.figure_arrays import figure_arrays
 from foresight_cli.experiments.left_out import left_out
 from foresight_cli.experiments.spaces import describe_space, layer_similarity, space_arrays
-from foresight_cli.experiments.study_q1 import study_rows
-from foresight_cli.experiments.study_rule import study_values
 from foresight_cli.experiments.warnings import outside, warnings_of
 from foresight_cli.extraction.missing import extract_missing
 from foresight_cli.inputs.evidence import advice_of, companion_set, untrained
 from foresight_cli.inputs.opening import SELECT_SHARE, open_inputs
-from foresight_cli.reporting.study_table import write_study_table
 from foresight_cli.results import Analysis, save_arrays, save_results
+from foresight_cli.study_q1.numbers import study_rows
+from foresight_cli.study_q1.rule import study_values
+from foresight_cli.study_q1.table import write_study_table
 from foresight_cli.suggest.next_step import report_command
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
 

@@ -8,9 +8,9 @@ from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 from sklearn.linear_model import LinearRegression
 
-from foresight_cli.experiments.study_q1 import adam_probe, knn, overlap
 from foresight_cli.latents import load
 from foresight_cli.results import load_results
+from foresight_cli.study_q1.numbers import adam_probe, knn, overlap
 
 
 def test_the_probe_learns_a_linear_map_and_nothing_else():

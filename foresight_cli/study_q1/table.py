@@ -13,11 +13,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from foresight_cli.experiments.study_q1 import StudyRow
 from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.reporting.markdown import escape
 from foresight_cli.results import Analysis
 from foresight_cli.results.numbers import fixed
+from foresight_cli.study_q1.numbers import StudyRow
 
 HEADER = ("Section", "Measure", "Published", "Its estimator, here", "foresight, here", "Why the two differ")
 _TINY = (
