@@ -16,31 +16,32 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from foresight_cli.adapter_report import Scored, held_out_results, print_adapter
 from foresight_cli.adapters import check_push, push_adapter, save_adapter
 from foresight_cli.adapters.budget import OverBudget
 from foresight_cli.catalog.find import Found
 from foresight_cli.config import AdaptConfig, QueryConfig, TrainedConfig
 from foresight_cli.config.reader import adapt_config
 from foresight_cli.errors import ForesightError, UsageError, first_line
+from foresight_cli.evaluation.noise_ceiling import noise_ceiling
+from foresight_cli.evaluation.previews import best_median_worst, decodable, preview
 from foresight_cli.inputs.pairs import Paired, open_pairs, split_rows
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.machine.devices import usable_device
-from foresight_cli.noise_ceiling import noise_ceiling
-from foresight_cli.previews import best_median_worst, decodable, preview, write_previews
+from foresight_cli.reporting.adapter_summary import Scored, held_out_results, print_adapter
 from foresight_cli.reporting.commands import after_adapt
+from foresight_cli.reporting.figures.previews import write_previews
 from foresight_cli.reporting.model_card import render_model_card
+from foresight_cli.reporting.sweep import REFUSED
 from foresight_cli.results import AdapterResults, save_results
 from foresight_cli.suggest.words import changed_line, words_of
-from foresight_cli.sweep import REFUSED
-from foresight_cli.token_grid import query_shape
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
 from foresight_cli.training.checkpoint import Checkpoint, Epoch
 from foresight_cli.training.closed_form import RidgeMap, TooLarge, ridge_map
 from foresight_cli.training.fit import Fitted, Kind, Parts, fit_closed, fit_trained
 from foresight_cli.training.live import LiveTraining
 from foresight_cli.training.loop import Diverged
+from foresight_cli.training.query_shape import query_shape
 
 log = logging.getLogger(__name__)
 

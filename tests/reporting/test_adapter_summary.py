@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from foresight_cli.adapter_report import print_adapter, training_advice
+from foresight_cli.reporting.adapter_summary import print_adapter, training_advice
 from foresight_cli.results import Attribute, AttributeGain, Estimate, SeedScore
 
-example = SimpleNamespace(**run_path(str(Path(__file__).parent / "reporting/example.py")))
+example = SimpleNamespace(**run_path(str(Path(__file__).with_name("example.py"))))
 
 
 def trained(validation, best, **adapter):

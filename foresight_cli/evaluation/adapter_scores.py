@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from foresight_cli.experiments.held_out import Fit, Held, Predict, cosine, gain, outcome, r2_estimate, retrieval
+from foresight_cli.evaluation.held_out import Fit, Held, Predict, cosine, gain, outcome, r2_estimate, retrieval
 from foresight_cli.results import AdapterScore, Estimate
 from foresight_cli.training.pairs import Moments, Pairs
 

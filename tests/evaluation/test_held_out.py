@@ -4,8 +4,8 @@ import torch
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
-from foresight_cli.experiments.adapter_scores import Way, mean_of, nearest_pair, scores_of
-from foresight_cli.experiments.held_out import (
+from foresight_cli.evaluation.adapter_scores import Way, mean_of, nearest_pair, scores_of
+from foresight_cli.evaluation.held_out import (
     Fit,
     Held,
     attributes_kept,

@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.previews import Likeness, Preview, Previews, preview, write_previews
-from foresight_cli.previews.sheet import PLAYED_DPI, _figure, title_of
+from foresight_cli.evaluation.likeness import Likeness
+from foresight_cli.evaluation.previews import Preview, Previews, preview
+from foresight_cli.reporting.figures.previews import PLAYED_DPI, _figure, title_of, write_previews
 from foresight_cli.reporting.figures.style import DPI, style
-from tests.previews.test_samples import predictions
+from tests.evaluation.test_previews import predictions
 
 RED, GREEN, BLUE, WHITE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 1.0)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from foresight_cli.evaluation.previews import clips_of, network_of
 from foresight_cli.latents import Entry
 from foresight_cli.machine.devices import usable_device
 from foresight_cli.models import Tap
-from foresight_cli.previews.samples import clips_of, network_of
 
 if TYPE_CHECKING:
     import torch

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from foresight_cli.evaluation.likeness import Likeness
+from foresight_cli.evaluation.previews import Preview, Previews
 from foresight_cli.latents.storage.atomic import write_atomic
-from foresight_cli.previews.likeness import Likeness
-from foresight_cli.previews.samples import Preview, Previews
 from foresight_cli.results.numbers import fixed
 
 if TYPE_CHECKING:

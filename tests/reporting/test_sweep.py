@@ -11,11 +11,11 @@ from foresight_cli.reporting.adapter_advice import decide
 from foresight_cli.reporting.adapter_names import Sized
 from foresight_cli.reporting.adapter_sizes import HEADER, sizes_figure, table_rows
 from foresight_cli.reporting.figures.style import encode, style, title_of
+from foresight_cli.reporting.sweep import SweepEnd, _table, summarise
 from foresight_cli.results import Estimate, load_results, save_results
-from foresight_cli.sweep import SweepEnd, _table, summarise
 from tests.test_adapt import PAIR, cached, made, refused, typed
 
-example = SimpleNamespace(**run_path(str(Path(__file__).parent / "reporting/example.py")))
+example = SimpleNamespace(**run_path(str(Path(__file__).with_name("example.py"))))
 __all__ = ["cached", "made"]
 
 

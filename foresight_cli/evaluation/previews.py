@@ -13,12 +13,12 @@ import numpy.typing as npt
 from foresight_cli.config import GROUPS
 from foresight_cli.data import Dataset
 from foresight_cli.errors import ForesightError
+from foresight_cli.evaluation.likeness import Likeness, likeness
 from foresight_cli.latents import Entry
 from foresight_cli.machine.devices import usable_device
 from foresight_cli.models import LatentModel, open_model
 from foresight_cli.models.autoencoder import Autoencoder
 from foresight_cli.models.ltxv import LTXV
-from foresight_cli.previews.likeness import Likeness, likeness
 from foresight_cli.results.numbers import fixed
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from foresight_cli.previews import Likeness, likeness
+from foresight_cli.evaluation import likeness
+from foresight_cli.evaluation.likeness import Likeness
 
 
 def smooth(seed: int, frames: int, height: int, width: int) -> torch.Tensor:

@@ -17,11 +17,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from foresight_cli.config import AutoencoderConfig
 from foresight_cli.data.shapes import Shapes
 from foresight_cli.errors import ForesightError
+from foresight_cli.evaluation.previews import best_median_worst, decodable, preview
 from foresight_cli.latents import Entry, load
 from foresight_cli.models.checkpoint import TINY
-from foresight_cli.previews import best_median_worst, decodable, preview
 from tests.builders import SHAPES, pixels
-from tests.previews.conftest import LTXV, cached
+from tests.evaluation.conftest import LTXV, cached
 
 
 def predictions(entry: Entry, ids) -> tuple[torch.Tensor, torch.Tensor]:

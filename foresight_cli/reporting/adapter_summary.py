@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from foresight_cli.config import AdaptConfig
-from foresight_cli.experiments.adapter_scores import Way, mean_of, nearest_pair, scores_of
-from foresight_cli.experiments.held_out import Fit, Held, Predict, attributes_kept, chance, per_component, r2_estimate
+from foresight_cli.evaluation.adapter_scores import Way, mean_of, nearest_pair, scores_of
+from foresight_cli.evaluation.held_out import Fit, Held, Predict, attributes_kept, chance, per_component, r2_estimate
 from foresight_cli.inputs.pairs import Paired, SplitRows
 from foresight_cli.inputs.split import PAIR_ROWS
 from foresight_cli.latents import Entry

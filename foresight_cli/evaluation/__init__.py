@@ -1,0 +1,1 @@
+"""Evaluation of adapters on held-out groups: scores, the noise ceiling and decoded previews."""
