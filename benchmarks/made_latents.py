@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
+from foresight_cli.cli.overrides import for_hydra
 from foresight_cli.config.reader import extract_config
 from foresight_cli.config.tree import conf_dir
 from foresight_cli.latents import Entry, Recipe, Shard
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import open_model
-from foresight_cli.overrides import for_hydra
 
 SOURCE, TARGET = 3584, 128
 FACTORS = 64

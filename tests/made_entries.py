@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from hydra import compose, initialize_config_dir
 
+from foresight_cli.cli.overrides import for_hydra
 from foresight_cli.config import ExtractConfig
 from foresight_cli.config.reader import extract_config
 from foresight_cli.config.tree import conf_dir
@@ -18,7 +19,6 @@ from foresight_cli.extraction.provenance import provenance_of
 from foresight_cli.latents import Entry, Shard
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.models import open_model
-from foresight_cli.overrides import for_hydra
 
 
 def made(

@@ -16,9 +16,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from foresight_cli.cache import run as run_stage
+from foresight_cli.cli.overrides import for_hydra
 from foresight_cli.errors import UsageError
 from foresight_cli.latents import Entry
-from foresight_cli.overrides import for_hydra
 from tests.conftest import user_env
 
 PIXELS = ("model=pixels", "data.per_category=2", "data.size=32")

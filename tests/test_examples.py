@@ -13,10 +13,10 @@ import hydra
 import pytest
 from hydra import initialize_config_dir
 
+from foresight_cli.cli.overrides import for_hydra
 from foresight_cli.config.reader import adapt_config, analyze_config, extract_config, report_config
 from foresight_cli.config.tree import conf_dir
 from foresight_cli.latents import entries
-from foresight_cli.overrides import for_hydra
 from tests.conftest import user_env
 
 ROOT = Path(__file__).resolve().parent.parent

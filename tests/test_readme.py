@@ -11,9 +11,9 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from foresight_cli.cli.overrides import for_hydra
 from foresight_cli.config.reader import adapt_config, analyze_config, extract_config, report_config
 from foresight_cli.config.tree import conf_dir
-from foresight_cli.overrides import for_hydra
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").glob("*.md") if p.stem != "add-a-model")]

@@ -9,6 +9,7 @@ import pytest
 from hydra import initialize_config_dir
 from omegaconf import DictConfig
 
+from foresight_cli.cli.overrides import for_hydra
 from foresight_cli.config import (
     GROUPS,
     AdaptConfig,
@@ -22,7 +23,6 @@ from foresight_cli.config.tree import conf_dir, config_groups, primary_defaults
 from foresight_cli.errors import UsageError
 from foresight_cli.models import open_model
 from foresight_cli.models.qwen25vl import ALL_LAYERS
-from foresight_cli.overrides import for_hydra
 
 PACKAGE = Path(__file__).resolve().parents[2] / "foresight_cli"
 READERS = {"extract": extract_config, "analyze": analyze_config, "adapt": adapt_config}

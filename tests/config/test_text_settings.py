@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from PIL import Image
 
+from foresight_cli.cli.overrides import for_hydra
 from foresight_cli.config.reader import extract_config, report_config
 from foresight_cli.config.text_settings import kind_of, means_itself, quoted, shell_line
 from foresight_cli.config.tree import as_override, as_typed, conf_dir
 from foresight_cli.errors import UsageError
-from foresight_cli.overrides import for_hydra
 
 ODD = [
     *(

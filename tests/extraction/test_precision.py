@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from foresight_cli.catalog.find import find
+from foresight_cli.cli.overrides import for_hydra
 from foresight_cli.config import ExtractConfig, LocalConfig, RayConfig, SpaceConfig
 from foresight_cli.config.reader import extract_config
 from foresight_cli.config.tree import conf_dir
@@ -30,7 +31,6 @@ from foresight_cli.machine.devices import has_gpu
 from foresight_cli.machine.memory import peak_of
 from foresight_cli.models import Tap, open_model
 from foresight_cli.models.checkpoint import TINY
-from foresight_cli.overrides import for_hydra
 
 SMALL = ("data.per_category=1", "data.size=64")
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="of a machine without a GPU")

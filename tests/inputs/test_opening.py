@@ -7,11 +7,11 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from foresight_cli.cli.overrides import for_hydra
 from foresight_cli.config.reader import analyze_config
 from foresight_cli.config.tree import conf_dir
 from foresight_cli.errors import ForesightError
 from foresight_cli.inputs.opening import open_inputs
-from foresight_cli.overrides import for_hydra
 from tests.made_entries import made
 
 ROWS, COPIES = 800, 60

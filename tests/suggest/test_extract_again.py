@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from foresight_cli.cli.overrides import for_hydra
 from foresight_cli.config.reader import extract_config
 from foresight_cli.config.tree import as_override, conf_dir
 from foresight_cli.data import open_dataset
@@ -20,7 +21,6 @@ from foresight_cli.extraction.plan import planned
 from foresight_cli.latents import Entry, Recipe
 from foresight_cli.models import open_model
 from foresight_cli.models.checkpoint import TINY
-from foresight_cli.overrides import for_hydra
 from foresight_cli.suggest.extract_again import extract_command
 from foresight_cli.suggest.words import shown_path
 from tests.builders import one_commit

@@ -14,8 +14,8 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
+from foresight_cli.cli.overrides import for_hydra
 from foresight_cli.config.tree import conf_dir
-from foresight_cli.overrides import for_hydra
 
 PIXELS = ("model=pixels", "data.per_category=2", "data.size=32")
 HEAVY = ("torch", "numpy", "hydra", "omegaconf", "transformers", "diffusers", "PIL", "scipy", "sklearn", "matplotlib")

@@ -10,10 +10,10 @@ from types import TracebackType
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
+from foresight_cli.cli.did_you_mean import no_option, no_setting
+from foresight_cli.cli.hydra_stage import Stage
 from foresight_cli.config.tree import config_groups, group_aliases
-from foresight_cli.did_you_mean import no_option, no_setting
 from foresight_cli.errors import first_line
-from foresight_cli.stage import Stage
 
 
 def explain(error: HydraException, stage: str, typed: Sequence[str] = (), written: Sequence[str] = ()) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from foresight_cli.stage import Overrides, Stage, StageCommand, add_stage, run_stage, say_error
+from foresight_cli.cli.hydra_stage import Overrides, Stage, StageCommand, add_stage, run_stage, say_error
 
 # While it waits for work, OpenBLAS spins for 20 ms by default, on cores that torch needs by then: small spaces took
 # four times as long. OpenBLAS reads this variable when it is loaded, which happens after this line.

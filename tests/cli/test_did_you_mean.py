@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foresight_cli.cli.did_you_mean import nearest
 from foresight_cli.config.tree import config_groups
-from foresight_cli.did_you_mean import nearest
 
 BELONGS = "no setting 'data.path' with data=shapes; it belongs to data=hf, imagefolder, video, webdataset"
 LAYER = "A layer is a whole number from 0 on, final or all"

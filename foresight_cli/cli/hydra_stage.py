@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from foresight_cli.completion import complete_override
+from foresight_cli.cli.completion import complete_override
 from foresight_cli.config.tree import conf_dir, config_groups, group_aliases
 from foresight_cli.errors import ForesightError
 
@@ -95,7 +95,7 @@ class StageCommand(TyperCommand):
                 and name not in flags
                 and word[:2] not in ("-c", "-p")
             ):
-                from foresight_cli.did_you_mean import no_flag
+                from foresight_cli.cli.did_you_mean import no_flag
 
                 after = args[place + 1] if place + 1 < len(args) else ""
                 message = no_flag(self.name or "", word, after)
@@ -177,8 +177,8 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
     import hydra
     from hydra.errors import HydraException
 
-    from foresight_cli import stage_errors
-    from foresight_cli.overrides import for_hydra
+    from foresight_cli.cli import hydra_errors as stage_errors
+    from foresight_cli.cli.overrides import for_hydra
 
     def stop(message: str, status: int) -> typer.Exit:
         say_error(stage.name, message)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+from foresight_cli.cli.did_you_mean import no_option, no_override, no_setting
 from foresight_cli.config.text_settings import (
     CALL,
     Kind,
@@ -27,7 +28,6 @@ from foresight_cli.config.text_settings import (
     split_values,
 )
 from foresight_cli.config.tree import config_groups, group_aliases
-from foresight_cli.did_you_mean import no_option, no_override, no_setting
 from foresight_cli.errors import UsageError
 from foresight_cli.latent_file.brace_patterns import pattern_of
 from foresight_cli.latents.storage.remote import refuse_secrets
