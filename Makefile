@@ -13,8 +13,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 
 # Workers for the second half, whose tests mostly wait for other processes: one more than the cores; longest files first
 SIDE_BY_SIDE := $(shell echo $$(($$(nproc 2> /dev/null || echo 2) + 1)))
-CALM         := $(wildcard tests/runners/test_*.py tests/extraction/test_*.py)
-SLOWEST      := tests/runners/test_ray.py tests/runners/test_ray_cluster.py tests/runners/test_torture.py
+CALM         := $(wildcard $(patsubst %,tests/%/test_*.py,extraction extraction/runners cluster))
+SLOWEST      := tests/extraction/runners/test_ray.py tests/extraction/runners/test_ray_cluster.py tests/extraction/runners/test_torture.py
 
 .PHONY: help setup demo test lint types format bench bench-scale rehearsal calibration sweep tiny-weights clean
 
@@ -42,7 +42,7 @@ demo: $(VENV)/.base ## All stages on two tiny checkpoints: extract, analyze, ada
 	@$(F) report
 
 test: $(VENV)/.dev ## Run the tests, doctests included
-	@$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/runners --ignore=tests/extraction
+	@$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/cluster --ignore=tests/extraction
 	@$(BIN)/python -m pytest -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder $(SLOWEST) $(filter-out $(SLOWEST),$(CALM))
 
 lint: $(VENV)/.dev ## Check style and formatting

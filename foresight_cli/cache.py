@@ -16,10 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from foresight_cli.config.tree import cache_line
-from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.latents import Entry
 from foresight_cli.latents.finding import by_layer, labels_of
+from foresight_cli.latents.recipe import ONLY
 from foresight_cli.latents.storage.listing import states
 from foresight_cli.latents.storage.lock import held
 from foresight_cli.latents.storage.remote import cache_root

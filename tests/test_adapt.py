@@ -16,7 +16,7 @@ from foresight_cli.adapters import load_adapter
 from foresight_cli.latents import Entry, load
 from foresight_cli.results import load_results
 from tests.conftest import user_env
-from tests.runners.watching import until
+from tests.extraction.runners.watching import until
 
 DATA = ("data.per_category=30", "data.size=64")
 PAIR = ("source=pixels", "target=histogram", "source.pooling=flat")

@@ -94,7 +94,7 @@ def test_the_slurm_script_goes_from_pictures_to_a_report(tmp_path, shim):
     assert list((tmp_path / "outputs/report").rglob("report.html"))
     without = done(["bash", script], tmp_path, shim)
     assert without.returncode == 1
-    assert "a folder that all nodes share, or a store as s3://bucket/foresight" in without.stderr
+    assert "a folder that all nodes share, or a store such as s3://bucket/foresight" in without.stderr
 
 
 @pytest.mark.slow

@@ -11,48 +11,23 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "foresight_cli"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = (
-    "",
-    "errors",
-    "hashing",
-    "clip",
-    "csv_table",
-    "brace_patterns",
-    "latent_file",
-    "config",
-    "config_groups",
-    "config_reader",
-    "text_settings",
-    "user_path",
-    "progress",
-    "trackers",
-    "pooling",
-    "devices",
-    "labels",
-    "ray_cluster",
-)  # any part may import these
-LAYERS = (
-    ("data", "models", "path_kinds"),
-    ("latents",),
-    ("metrics",),
-    ("extraction", "runners", "ray_gather", "catalog", "sample_size", "suggest"),
-    ("inference",),
-    ("results",),
-    ("criteria", "runs"),
-    ("adapters",),
-    ("training",),
-    ("experiments", "verdict"),
+RANKS = (
+    ("", "errors"),
+    ("config", "machine", "latent_file", "latents", "metrics"),
+    ("data", "results", "adapters", "trackers", "cluster"),
+    ("models", "inference", "verdict"),
+    ("suggest",),
+    ("catalog", "extraction", "training"),
+    ("inputs",),
+    ("experiments",),
+    ("evaluation",),
     ("reporting",),
-    ("control_spaces", "companion", "previews"),
-    ("noise_ceiling",),
-    ("evidence",),
-    ("paired", "token_grid", "analysis_inputs", "every_row"),
-    ("adapter_report", "sweep"),
-    ("preflight",),
+    ("study_q1",),
     ("extract", "analyze", "adapt", "report", "cache"),
-    ("stage", "stage_errors", "overrides", "did_you_mean", "completion", "cli", "__main__"),
+    ("cli", "__main__"),
 )
-RANK = {name: rank for rank, names in enumerate((GROUND, *LAYERS)) for name in names}
+"""Packages, and the modules beside them: each imports its own rank or those before it."""
+RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 
 
 def part(module: str) -> str:
@@ -76,16 +51,40 @@ def imports(file: Path) -> Iterator[str]:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_imports_run_one_way(file):
     own = part("foresight_cli." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__"))
-    assert own in RANK, f"add {own} to the layers in {Path(__file__).name}"
+    assert own in RANK, f"add {own} to the ranks in {Path(__file__).name}"
     for module in imports(file):
-        assert RANK[part(module)] <= RANK[own], f"{file.name} imports {module}, which is in a higher layer"
+        assert RANK[part(module)] <= RANK[own], f"{file.name} imports {module}, which has a higher rank"
 
 
-def test_data_and_models_do_not_import_each_other():
-    """They share a layer, but a model takes a picture of any source."""
-    for folder, other in (("data", "models"), ("models", "data")):
-        for file in (PACKAGE / folder).rglob("*.py"):
-            assert not [m for m in imports(file) if part(m) == other], file
+def test_models_take_pictures_of_any_source():
+    """They know clips, and what a path is, but no dataset."""
+    used = {module for file in (PACKAGE / "models").rglob("*.py") for module in imports(file) if part(module) == "data"}
+    assert used == {"foresight_cli.data.clip", "foresight_cli.data.path_kinds"}
+
+
+def test_no_two_packages_import_each_other():
+    arrows = {
+        (part(f"foresight_cli.{'.'.join(file.relative_to(PACKAGE).parts)}"), part(module))
+        for file in FILES
+        if file.parent != PACKAGE
+        for module in imports(file)
+    }
+    assert {(a, b) for a, b in arrows if a < b and (b, a) in arrows} == set()
+
+
+def test_the_root_holds_the_stages():
+    stages = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
+    modules = {path.stem for path in PACKAGE.glob("*.py")}
+    assert modules == {"__init__", "__main__", "errors", *stages}
+
+
+def test_tests_mirror_the_packages():
+    """A folder of tests is a package; ``layouts`` holds published layouts of checkpoints, read by several packages."""
+    folders = {
+        path.parent.relative_to(PACKAGE.parent / "tests") for path in (PACKAGE.parent / "tests").rglob("test_*.py")
+    }
+    special = {Path(), Path("layouts"), Path("checkpoints"), Path("latents/stores")}
+    assert [folder for folder in sorted(folders - special) if not (PACKAGE / folder / "__init__.py").is_file()] == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))

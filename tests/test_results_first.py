@@ -60,7 +60,7 @@ def test_a_failure_on_every_row_leaves_the_earlier_results(cached, tmp_path, mon
     def fail(*_):
         raise ForesightError("the cluster is gone")
 
-    monkeypatch.setattr("foresight_cli.analyze._with_every_row", fail)
+    monkeypatch.setattr("foresight_cli.analyze.with_every_row", fail)
     result = cached(*ANALYZE)
     assert (result.exit_code, result.output.splitlines()[-1]) == (1, "foresight analyze: the cluster is gone")
     assert load_results(only(tmp_path, "results.yaml")).chosen_pair.r2.value == pytest.approx(1, abs=1e-3)

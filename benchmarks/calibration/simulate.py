@@ -68,7 +68,7 @@ def inputs_of(draw: Draw, seed: int) -> Inputs:
     latents = [Latents(values=torch.from_numpy(np.ascontiguousarray(values)), **table) for values in (draw.x, draw.y)]
     rows = choose_rows([[side] for side in latents], max_rows=5000, select_share=0.0, seed=seed, skipped=[])
     spaces = [
-        Representation.of(side, side, "final", "flat", "", values)
+        Representation(side, side, "final", "flat", "", values.values.double())
         for side, values in zip(("source", "target"), latents, strict=True)
     ]
     controls = {name: torch.from_numpy(values) for name, values in draw.controls.items()}

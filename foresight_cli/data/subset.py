@@ -11,9 +11,7 @@ from typing import Any
 from foresight_cli.data.clip import Clip
 from foresight_cli.data.dataset import Dataset, Sample
 from foresight_cli.data.left_alone import LeftAlone
-
-ONLY = "only"
-"""The identity's key for a subset of the dataset that the other keys name."""
+from foresight_cli.latents.recipe import ONLY
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,11 +16,12 @@ from foresight_cli.experiments import bridge, pairs
 from foresight_cli.experiments.attributes import measured_attributes
 from foresight_cli.experiments.categories import categorised, clusters
 from foresight_cli.experiments.controls import control_results
-from foresight_cli.inference.dependence import dependence
+from foresight_cli.inference.dependence import Dependence, dependence
 from foresight_cli.inputs.inputs import Companion, Inputs
 from foresight_cli.inputs.representation import Representation
 from foresight_cli.inputs.scored import Scored
 from foresight_cli.metrics import linear_cka
+from foresight_cli.metrics.folds import Fold
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
 from foresight_cli.metrics.space import Space
 from foresight_cli.results import LearningPoint, Pair, PermutationTest, Verdict, candidates
@@ -28,9 +29,6 @@ from foresight_cli.verdict import Evidence
 from foresight_cli.verdict.rule import judge
 
 log = logging.getLogger(__name__)
-
-FindCompanion = Callable[[int, int], Companion | None]
-FindControls = Callable[[int], Mapping[str, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -62,29 +60,76 @@ class Assessment:
     verdict: Verdict
 
     @property
+    def place(self) -> tuple[int, int]:
+        """Source and target of the pair that the verdict is about, as indices into ``sources`` and ``targets``."""
+        return divmod(self.index, len(self.targets))
+
+    @property
     def chosen(self) -> tuple[Representation, Representation]:
         """Source and target of the pair that the verdict is about."""
-        return self.sources[self.index // len(self.targets)], self.targets[self.index % len(self.targets)]
+        s, t = self.place
+        return self.sources[s], self.targets[t]
 
 
-def assess(
-    inputs: Inputs,
-    config: AnalyzeConfig,
-    *,
-    study_values: Callable[[int, int], Mapping[str, float]] | None = None,
-    companion: FindCompanion | None = None,
-    more_controls: FindControls | None = None,
-    brief: bool = False,
-) -> Assessment:
-    """Measure, choose the pair, and judge it.
+@dataclass(frozen=True)
+class Measured:
+    """Every source with every target, measured on the scored rows.
+
+    Attributes:
+        inputs: the spaces and their rows.
+        scored: the scored rows.
+        sources: on the scored rows.
+        targets: on the scored rows.
+        folds: of the scored rows, for the probes.
+        k: number of neighbours.
+        tests: permutation tests of all pairs at once.
+        pairs: sources first.
+        probes: ``[S][T]``.
+    """
+
+    inputs: Inputs
+    scored: Scored
+    sources: list[Representation]
+    targets: list[Representation]
+    folds: Sequence[Fold]
+    k: int
+    tests: Dependence
+    pairs: list[Pair]
+    probes: list[list[LinearProbe]]
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Return the source and the target of a pair, as indices into ``sources`` and ``targets``."""
+        return divmod(index, len(self.targets))
+
+
+@dataclass(frozen=True)
+class More:
+    """Further evidence on the chosen pair, from outside of its latents on the scored rows.
+
+    Attributes:
+        companion: the pair on data that has attributes; None if there is none, or the scored rows have attributes.
+        controls: ``[n, d]`` by name, on every row, for example of the source's network with random weights.
+        study_values: the Q1 study's four numbers; empty to leave them out.
+    """
+
+    companion: Companion | None = None
+    controls: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    study_values: Mapping[str, float] = field(default_factory=dict)
+
+
+def assess(inputs: Inputs, config: AnalyzeConfig, *, brief: bool = False) -> Assessment:
+    """Measure, choose the pair, and judge it on its inputs alone; raises as :func:`measure_pairs` does."""
+    measured = measure_pairs(inputs, config, brief=brief)
+    return judge_pair(measured, choose(measured), More(), config)
+
+
+def measure_pairs(inputs: Inputs, config: AnalyzeConfig, *, brief: bool = False) -> Measured:
+    """Measure every source with every target.
 
     Args:
         inputs: the spaces and their rows.
-        config: seed, folds, permutations, neighbours, thresholds, waivers.
-        study_values: the Q1 study's four numbers for a source and a target; None to leave them out.
+        config: seed, folds, permutations, neighbours.
         brief: measure only what the verdict uses.
-        more_controls: finds controls ``[n, d]`` of a source, on every row, for example its network with random weights.
-        companion: finds latents of a source and a target on data that has attributes; called if these rows have none.
 
     Raises:
         ForesightError: too few samples to measure anything, or a constant space.
@@ -105,50 +150,67 @@ def assess(
     )
     for pair in measured:
         log.debug("%d -> %d: R2 %.3f, CKA %.3f", pair.source, pair.target, pair.r2.value, pair.cka.value)
-    index = _choose(measured, targets)
-    s, t = divmod(index, len(targets))
-    source, target, probe = sources[s], targets[t], probes[s][t]
-    by_label, by_cluster = _within(source, target, scored, k, config)
+    return Measured(inputs, scored, sources, targets, folds, k, tests, measured, probes)
+
+
+def choose(measured: Measured) -> int:
+    """Return the index of the pair for the verdict: of the candidates, the best on the rows set aside."""
+    poolings = [measured.targets[measured.place(i)[1]].pooling for i in range(len(measured.pairs))]
+    return max(candidates(poolings), key=lambda i: measured.pairs[i].selection_r2 or 0.0)
+
+
+def judge_pair(measured: Measured, index: int, more: More, config: AnalyzeConfig) -> Assessment:
+    """Gather the evidence on the chosen pair, and judge it.
+
+    Args:
+        measured: every pair.
+        index: of the chosen pair.
+        more: further evidence on it.
+        config: seed, folds, permutations, thresholds, waivers.
+    """
+    scored, folds, pair = measured.scored, measured.folds, measured.pairs[index]
+    s, t = measured.place(index)
+    source, target, probe = measured.sources[s], measured.targets[t], measured.probes[s][t]
+    by_label, by_cluster = _within(source, target, scored, measured.k, config)
     curve = bridge.learning_curve(probe, source, target, scored.groups, folds, config.seed)
-    carried = measured_attributes(probe, source, target, scored, folds, config)
-    other = companion(s, t) if companion is not None and not scored.attributes else None
-    if other is not None:
+    other = more.companion
+    if other is None:
+        carried = measured_attributes(probe, source, target, scored, folds, config)
+    else:
         carried = measured_attributes(None, other.source, other.target, other.scored, None, config)
-    control_values = {**inputs.controls, **(more_controls(s) if more_controls else {})}
-    control_rows = {name: values.double()[list(rows.score)] for name, values in control_values.items()}
-    controls = control_results(control_rows, source, target, scored, folds, config)
+    rows = list(measured.inputs.rows.score)
+    controls = {name: values.double()[rows] for name, values in {**measured.inputs.controls, **more.controls}.items()}
     limit = bridge.hopeful_limit(curve)
-    cka = tests.measures.index("cka")
+    cka = measured.tests.measures.index("cka")
     evidence = Evidence(
-        pair=measured[index],
+        pair=pair,
         groups=len(set(scored.groups)),
         within_label=by_label,
         within_clusters=by_cluster,
         labelled=bool(by_label),
-        controls=controls,
+        controls=control_results(controls, source, target, scored, folds, config),
         attributes=carried.attributes,
         unmeasured=carried.unmeasured,
         companion=other.name if other else None,
         attribute_groups=len(set(other.scored.groups)) if other else None,
         learning_sizes=len(curve),
-        hope=max(0.0, (limit or 0.0) - measured[index].r2.value) if limit is not None else None,
+        hope=max(0.0, (limit or 0.0) - pair.r2.value) if limit is not None else None,
         typical=bridge.typical(probe, target, scored.groups),
         unseen=bridge.unseen_neighborhoods(source, target, scored.groups, config.folds, config.seed),
-        shifted_cka=float(tests.shifted[cka, s, t]),
-        power=tests.power(config.thresholds.r2, s, t),
+        shifted_cka=float(measured.tests.shifted[cka, s, t]),
+        power=measured.tests.power(config.thresholds.r2, s, t),
     )
-    study = study_values(s, t) if study_values else {}
     return Assessment(
         scored=scored,
-        sources=sources,
-        targets=targets,
-        pairs=measured,
+        sources=measured.sources,
+        targets=measured.targets,
+        pairs=measured.pairs,
         index=index,
         probe=probe,
         learning_curve=curve,
         r2_limit=limit,
         evidence=evidence,
-        verdict=judge(evidence, config.thresholds, config.verdict, study_values=study),
+        verdict=judge(evidence, config.thresholds, config.verdict, study_values=more.study_values),
     )
 
 
@@ -184,12 +246,6 @@ def _selection(inputs: Inputs, config: AnalyzeConfig) -> np.ndarray | None:
     folds = pairs.folds_of(groups, min(config.folds, len(set(groups))), config.seed)
     sources, targets = ([space.rows(aside).space for space in side] for side in (inputs.sources, inputs.targets))
     return np.array([[p.r2 for p in linear_probes(s, targets, groups=groups, folds=folds)] for s in sources])
-
-
-def _choose(measured: Sequence[Pair], targets: Sequence[Representation]) -> int:
-    """Return the index of the pair for the verdict: of the candidates, the best on the rows set aside."""
-    poolings = [targets[i % len(targets)].pooling for i in range(len(measured))]
-    return max(candidates(poolings), key=lambda i: measured[i].selection_r2 or 0.0)
 
 
 def _within(

@@ -8,23 +8,58 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from foresight_cli.catalog.find import Found
 from foresight_cli.config import AnalyzeConfig, RayConfig
+from foresight_cli.experiments.warnings import outside
 from foresight_cli.experiments.whole_set import Slices, described, measurable, measure_slices, merge_sums
 from foresight_cli.latents import Entry
 from foresight_cli.latents.left_out import left_out
 from foresight_cli.latents.samples import read_samples
 from foresight_cli.machine.progress import ShardProgress
 from foresight_cli.metrics.streaming import SpacePair, hashed_folds
-from foresight_cli.results import WholeSet
+from foresight_cli.results import Analysis, WholeSet
 
 log = logging.getLogger(__name__)
 
 FOLDS = 5
 PENALTIES = tuple(np.logspace(-3, 3, 7))
 """Half as many as in the probe: with thousands more rows than columns, the optimum is flat."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The samples from which the scored rows were drawn.
+
+    Attributes:
+        entries: the cache entries of both sides.
+        group_of: the group of every sample that counts.
+        left_out: number of samples that do not count.
+        drawn: number of samples that were scored, or set aside for choosing a pair.
+    """
+
+    entries: Found
+    group_of: Mapping[str, str]
+    left_out: int
+    drawn: int
+
+
+def with_every_row(results: Analysis, sample: Sample, config: AnalyzeConfig) -> Analysis:
+    """Add measurements of the chosen pair on every row; unchanged if all rows were scored or every_row=false."""
+    if not config.every_row or sample.drawn >= len(sample.group_of):
+        if isinstance(config.runner, RayConfig):
+            log.info("runner=ray: not needed, %d rows were scored here", sample.drawn)
+        return results
+    pair, sources = results.chosen_pair, len(sample.entries.source)
+    source, target = sample.entries.source[pair.source], sample.entries.target[pair.target - sources]
+    whole = measure_every_row(source, target, results.chosen_source.dimension, sample.group_of, sample.left_out, config)
+    if whole is None:
+        return results
+    log.info("every row: R2 %.3f, CKA %.3f", whole.r2.value, whole.cka)
+    return replace(results, whole=whole, warnings=[*results.warnings, *outside(results, whole)])
 
 
 def measure_every_row(

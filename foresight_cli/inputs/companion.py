@@ -6,60 +6,61 @@ attributes, latents of ``data=shapes`` by the same two models are used instead: 
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Sequence
 from typing import Any
 
-from foresight_cli.catalog.find import Found
-from foresight_cli.config.text_settings import shell_line
-from foresight_cli.data.subset import ONLY
-from foresight_cli.latents import Entry
+from foresight_cli.config import AnalyzeConfig
+from foresight_cli.inputs.inputs import Companion
+from foresight_cli.inputs.representation import Representation
+from foresight_cli.inputs.scored import Scored
+from foresight_cli.inputs.split import choose_rows
+from foresight_cli.latents import Entry, join, load
 from foresight_cli.latents.finding import complete_entries
-from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.recipe import ONLY, canonical_json
 from foresight_cli.latents.storage.remote import cache_root
-from foresight_cli.suggest.extract_again import extract_command
-
-NO_COMPANION = (
-    "latents read from a file cannot be computed for drawn shapes: add columns such as x and y to attributes.csv or to "
-    "the file of latents"
-)
-"""The reason why :func:`companion_commands` has no commands."""
+from foresight_cli.machine.devices import usable_device
 
 
-def companion(entries: Found, pair: tuple[int, int], cache_dir: str) -> tuple[Entry, Entry] | None:
-    """Find the latents of a pair's two models on the same ``data=shapes``; None if the cache does not have them.
+def companion(source: Entry, target: Entry, cache_dir: str) -> tuple[Entry, Entry] | None:
+    """Find the latents of two models on the same ``data=shapes``; None if the cache does not have them.
 
     Of several sets of drawings the largest is taken. Only the default variant is used: each of its pictures has all
     attributes, drawn independently of each other.
 
     Args:
-        entries: the entries of both sides on the user's data.
-        pair: a source and a target, as indices of ``[*entries.source, *entries.target]``.
+        source: an entry on the user's data.
+        target: an entry on the user's data.
         cache_dir: root of the cache.
     """
     cached = [entry for entry in complete_entries(cache_root(cache_dir), quiet=True) if _drawn(entry.recipe.data)]
-    source, target = (_by_drawings(cached, like) for like in _chosen(entries, pair))
-    common = sorted(source.keys() & target.keys(), key=lambda data: (-source[data].recipe.rows, data))
-    return (source[common[0]], target[common[0]]) if common else None
+    x, y = (_by_drawings(cached, like) for like in (source, target))
+    common = sorted(x.keys() & y.keys(), key=lambda data: (-x[data].recipe.rows, data))
+    return (x[common[0]], y[common[0]]) if common else None
 
 
-def companion_commands(entries: Found, pair: tuple[int, int], cache_dir: str) -> list[str] | None:
-    """Return the two ``foresight extract`` commands that make the companion set; None for a :data:`NO_COMPANION`.
+def companion_set(source: Entry, target: Entry, labels: Sequence[str], config: AnalyzeConfig) -> Companion | None:
+    """Find the latents of two models on drawn shapes, duplicates merged, ready to score; None if not cached.
 
-    Arguments as for :func:`companion`.
+    Args:
+        source: an entry on the user's data.
+        target: an entry on the user's data.
+        labels: names of the two models.
+        config: seed, row limit, device and cache.
     """
-    commands = []
-    for entry in _chosen(entries, pair):
-        command = extract_command(entry, cache_dir)
-        if entry.recipe.model["name"] == "precomputed" or command is None:
-            return None
-        words = [word for word in shlex.split(command) if not word.startswith(("data=", "data."))]
-        commands.append(shell_line([*words, "data=shapes"]))
-    return commands
-
-
-def _chosen(entries: Found, pair: tuple[int, int]) -> tuple[Entry, Entry]:
-    both = [*entries.source, *entries.target]
-    return both[pair[0]], both[pair[1]]
+    entries = companion(source, target, config.cache_dir)
+    if entries is None:
+        return None
+    latents = join(*(load(entry) for entry in entries))
+    rows = choose_rows(
+        [[side] for side in latents], max_rows=config.max_rows, select_share=0.0, seed=config.seed, skipped=[]
+    )
+    some = latents[0].take(rows.score)
+    scored = Scored(some.ids, some.labels, [rows.groups[i] for i in rows.score], some.attributes, rows.one_of_each)
+    x, y = (
+        Representation.of(side, label, entry, values, usable_device(config.device)).rows(rows.score, rows.one_of_each)
+        for side, label, entry, values in zip(("source", "target"), labels, entries, latents, strict=True)
+    )
+    return Companion(f"shapes ({len(rows.score)} drawings)", x, y, scored)
 
 
 def _drawn(data: dict[str, Any]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,12 +14,10 @@ from foresight_cli.config import (
     HistogramConfig,
     LocalConfig,
     ModelConfig,
-    NetworkConfig,
     PixelsConfig,
     RandomNetworkConfig,
 )
 from foresight_cli.config.checks import one_of
-from foresight_cli.config.text_settings import shell_line
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import Subset
 from foresight_cli.errors import ForesightError
@@ -33,7 +30,7 @@ from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.models import open_model
-from foresight_cli.suggest.extract_again import extract_command
+from foresight_cli.suggest.missing_evidence import has_trained_weights
 
 log = logging.getLogger(__name__)
 
@@ -123,14 +120,14 @@ def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str] | None = Non
     """Find the latents of the network of ``entry`` with random weights; None if the cache does not have them.
 
     They have the same checkpoint (for its shape and settings), layer, pooling and data: only ``model.init`` differs. Of
-    several seeds, the smallest is taken. :func:`random_init_command` returns the command that makes them.
+    several seeds, the smallest is taken. ``random_init_command`` of ``suggest`` returns the command.
 
     Args:
         entry: a complete entry.
         cache_dir: root of the cache.
         ids: the samples; None for all.
     """
-    if not _trained(entry):
+    if not has_trained_weights(entry):
         return None
     made = [other for other in complete_entries(cache_root(cache_dir), quiet=True) if _may_be_of(other, entry)]
     if not made:
@@ -145,26 +142,6 @@ def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str] | None = Non
     except ForesightError as error:  # the checkpoint's folder is gone, or a shard is damaged
         log.warning("warning: the control %s is not measured: %s", RANDOM_INIT, error)
         return None
-
-
-def random_init_command(entry: Entry, cache_dir: str) -> str | None:
-    """Return the command that makes the latents for :func:`random_init_of`; None for a model without trained weights.
-
-    Args:
-        entry: a complete entry.
-        cache_dir: root of the cache.
-    """
-    command = extract_command(entry, cache_dir)
-    if command is None or not _trained(entry):
-        return None
-    return shell_line([*shlex.split(command), "model.init=random"])
-
-
-def _trained(entry: Entry) -> bool:
-    """Check whether ``entry`` was made by a network with trained weights."""
-    model = entry.recipe.model
-    schema = GROUPS["model"].get(str(model.get("name")))
-    return schema is not None and issubclass(schema, NetworkConfig) and "init" not in model
 
 
 def _may_be_of(other: Entry, entry: Entry) -> bool:

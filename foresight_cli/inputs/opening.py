@@ -14,8 +14,8 @@ from foresight_cli.data import Dataset
 from foresight_cli.data.sample_size import refuse_few_groups
 from foresight_cli.data.subset import Subset
 from foresight_cli.inputs.controls import control_latents
-from foresight_cli.inputs.evidence import representation_of
 from foresight_cli.inputs.inputs import Inputs
+from foresight_cli.inputs.representation import Representation
 from foresight_cli.inputs.split import Alike, Rows, choose_rows, draw_rows, find_alike, sketched_labels
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
 from foresight_cli.latents.left_out import left_out, say_left_out, without
@@ -106,7 +106,7 @@ def open_inputs(config: AnalyzeConfig, entries: Found | None = None) -> Opened:
     )
     x, y = (
         [
-            representation_of(side, label, entry, values, device)
+            Representation.of(side, label, entry, values, device)
             for entry, values in zip(of_side, latents_of, strict=True)
         ]
         for side, label, of_side, latents_of in zip(

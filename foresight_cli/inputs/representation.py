@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 
-from foresight_cli.latents import Latents
+from foresight_cli.latents import Entry, Latents
 from foresight_cli.metrics.distances import RowDistances
 from foresight_cli.metrics.rsa import standard_scores
 from foresight_cli.metrics.space import Space
@@ -41,19 +41,11 @@ class Representation:
     label: str = ""
 
     @classmethod
-    def of(
-        cls,
-        side: str,
-        model: str,
-        layer: str,
-        pooling: str,
-        key: str,
-        latents: Latents,
-        device: str = "cpu",
-        label: str = "",
-    ) -> Representation:
-        """Return the representation for cached ``latents``."""
-        return cls(side, model, layer, pooling, key, latents.values.double(), device=device, label=label)
+    def of(cls, side: str, label: str, entry: Entry, latents: Latents, device: str) -> Representation:
+        """Return the ``latents`` of a cache entry as the representation of model ``label``, measured on ``device``."""
+        recipe = entry.recipe
+        model, values = str(recipe.model["name"]), latents.values.double()
+        return cls(side, model, recipe.layer, recipe.pooling, entry.path.name, values, device=device, label=label)
 
     @property
     def name(self) -> str:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from foresight_cli.config.tree import cache_line
-from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents.labels import told_apart
-from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.recipe import ONLY, canonical_json
 from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.latents.store import Entry, folders
 

@@ -14,6 +14,8 @@ from foresight_cli.errors import ForesightError
 FORMAT = 1
 """Version of the cache's layout. It is part of every key: an entry of another version is another entry."""
 
+ONLY = "only"
+"""The key of a recipe's data for a subset of the dataset that the other keys name."""
 
 MOST_SHARDS = 99_999
 """A shard's number has five digits in its name."""

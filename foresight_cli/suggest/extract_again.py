@@ -10,9 +10,9 @@ from typing import Any
 
 from foresight_cli.config import GROUPS
 from foresight_cli.config.text_settings import shell_line
-from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, Recipe
+from foresight_cli.latents.recipe import ONLY
 from foresight_cli.latents.store import ASIDE_MANIFEST
 from foresight_cli.suggest.words import (
     Settings,

@@ -11,11 +11,10 @@ from foresight_cli.config.text_settings import shell_line
 from foresight_cli.config.tree import as_override
 from foresight_cli.data import open_dataset
 from foresight_cli.data.sample_size import LEAST_GROUPS
-from foresight_cli.data.subset import ONLY
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
 from foresight_cli.latents.finding import complete_entries
-from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.recipe import ONLY, canonical_json
 from foresight_cli.latents.samples import read_samples
 from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.models import open_model

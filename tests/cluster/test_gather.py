@@ -28,7 +28,7 @@ from foresight_cli.cluster.gather import gather
 
 config = RayConfig("ray", "local", 2, None, 1, 60)
 with connected(config):  # once for all: a cluster takes longer to start than the work
-    from tests.runners import test_gather as pieces
+    from tests.cluster import test_gather as pieces
 
     for work in pieces.WORKS:
         seen = []

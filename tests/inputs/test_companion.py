@@ -10,8 +10,9 @@ import pytest
 
 from foresight_cli.catalog.find import Found
 from foresight_cli.config import ImageFolderConfig
-from foresight_cli.inputs.companion import NO_COMPANION, companion, companion_commands
+from foresight_cli.inputs.companion import companion
 from foresight_cli.latents import Entry, join, load
+from foresight_cli.suggest.missing_evidence import NO_COMPANION, companion_commands
 from tests.builders import folder_of_pictures, one_commit
 from tests.made_entries import made
 
@@ -47,6 +48,12 @@ def drawn(cache, *settings: str, layer: int = 8) -> tuple[Path, Path]:
     )
 
 
+def of(entries: Found, pair: tuple[int, int]) -> tuple[Entry, Entry]:
+    """Return two entries by their places among all sources and targets."""
+    both = [*entries.source, *entries.target]
+    return both[pair[0]], both[pair[1]]
+
+
 def paths(pair: tuple[Entry, Entry] | None) -> tuple[Path, ...] | None:
     return pair and tuple(entry.path for entry in pair)
 
@@ -56,21 +63,21 @@ def paths(pair: tuple[Entry, Entry] | None) -> tuple[Path, ...] | None:
 
 def test_the_pair_that_was_asked_for_is_found_with_its_attributes(tmp_path, entries):
     want = drawn(tmp_path, "data.per_category=2")
-    pair = companion(entries, (1, 2), str(tmp_path))
+    pair = companion(*of(entries, (1, 2)), str(tmp_path))
     assert paths(pair) == want
     source, target = join(*map(load, pair))
     assert source.attributes.keys() == {"x", "y", "size", "hue"}
     assert len(source) == 16
     assert not any(column.isnan().any() for column in target.attributes.values())
     assert load(entries.source[1]).attributes == {}  # the reason why the set is needed
-    assert companion(entries, (0, 2), str(tmp_path)) is None  # layer 4 is not cached
-    assert paths(companion(entries, (2, 1), str(tmp_path))) == want[::-1]
+    assert companion(*of(entries, (0, 2)), str(tmp_path)) is None  # layer 4 is not cached
+    assert paths(companion(*of(entries, (2, 1)), str(tmp_path))) == want[::-1]
 
 
 def test_both_sides_have_to_be_of_the_same_drawings(tmp_path, entries):
     made(tmp_path, "model=qwen25vl", "weights=tiny", "layer=8", "data.per_category=2", "data.size=32")
     made(tmp_path, "model=ltxv", "weights=tiny", "pooling=flat", "data.per_category=2", "data.size=32", "data.seed=1")
-    assert companion(entries, (1, 2), str(tmp_path)) is None
+    assert companion(*of(entries, (1, 2)), str(tmp_path)) is None
 
 
 @pytest.mark.parametrize(
@@ -80,34 +87,34 @@ def test_both_sides_have_to_be_of_the_same_drawings(tmp_path, entries):
 def test_other_settings_do_not_serve(tmp_path, entries, other):
     made(tmp_path, "model=qwen25vl", "weights=tiny", "layer=8", "data.per_category=2", "data.size=32", *other)
     made(tmp_path, "model=ltxv", "weights=tiny", "pooling=flat", "data.per_category=2", "data.size=32")
-    assert companion(entries, (1, 2), str(tmp_path)) is None
+    assert companion(*of(entries, (1, 2)), str(tmp_path)) is None
 
 
 def test_the_drawings_of_the_study_do_not_serve(tmp_path, entries):
     for model in ("model=qwen25vl layer=8", "model=ltxv pooling=flat"):
         made(tmp_path, *model.split(), "weights=tiny", "data.variant=q1", "data.per_category=1")
-    assert companion(entries, (1, 2), str(tmp_path)) is None
+    assert companion(*of(entries, (1, 2)), str(tmp_path)) is None
 
 
 def test_a_killed_run_does_not_serve(tmp_path, entries):
     made(tmp_path, "model=qwen25vl", "weights=tiny", "layer=8", "data.per_category=2", "data.size=32")
     unsealed = ("model=ltxv", "weights=tiny", "pooling=flat", "data.per_category=2", "data.size=32")
     made(tmp_path, *unsealed, sealed=False)
-    assert companion(entries, (1, 2), str(tmp_path)) is None
+    assert companion(*of(entries, (1, 2)), str(tmp_path)) is None
 
 
 def test_the_most_drawings_are_taken_in_shards_of_any_size(tmp_path, entries):
     drawn(tmp_path, "data.per_category=2")
     want = drawn(tmp_path, "data.per_category=3", "rows_per_shard=5")
     made(tmp_path, "model=qwen25vl", "weights=tiny", "layer=8", "data.per_category=4", "data.size=32")  # on one side
-    assert paths(companion(entries, (1, 2), str(tmp_path))) == want
+    assert paths(companion(*of(entries, (1, 2)), str(tmp_path))) == want
 
 
 # --- the commands
 
 
 def test_the_commands_name_the_models_as_they_are_cached(tmp_path, entries):
-    assert companion_commands(entries, (1, 2), str(tmp_path)) == [
+    assert companion_commands(*of(entries, (1, 2)), str(tmp_path)) == [
         "foresight extract model=qwen25vl weights=tiny layer=8 pooling=channel_mean "
         f"{shlex.quote(f'cache_dir={tmp_path}')} data=shapes",
         "foresight extract model=ltxv weights=tiny layer=final pooling=flat "
@@ -123,7 +130,7 @@ def test_a_hub_checkpoint_is_named_with_its_revision(tmp_path, monkeypatch, data
         [made(tmp_path / "c", "layer=4", prompt, *own_data)],
         [made(tmp_path / "c", "model=ltxv", "data.on_error=skip", *own_data)],
     )
-    commands = companion_commands(entries, PAIR, f"{tmp_path}/c") or []
+    commands = companion_commands(*of(entries, PAIR), f"{tmp_path}/c") or []
     cache_dir = f"cache_dir={tmp_path}/c"
     assert [shlex.split(command) for command in commands] == [
         [
@@ -136,7 +143,7 @@ def test_a_hub_checkpoint_is_named_with_its_revision(tmp_path, monkeypatch, data
         ],
     ]
     want = [made(tmp_path / "c", *shlex.split(command)[2:]).path for command in commands]
-    assert paths(companion(entries, PAIR, f"{tmp_path}/c")) == tuple(want)
+    assert paths(companion(*of(entries, PAIR), f"{tmp_path}/c")) == tuple(want)
 
 
 def test_the_commands_run_as_printed_and_make_the_companion_set(run, tmp_path, data):
@@ -145,10 +152,10 @@ def test_the_commands_run_as_printed_and_make_the_companion_set(run, tmp_path, d
         assert run("extract", *model.split(), "data=imagefolder", data).exit_code == 0
     (source,), (target,) = (map(Entry.open, tmp_path.glob(f"outputs/cache/{m}/*/*/*")) for m in ("pixels", "histogram"))
     entries = Found([source], [target])
-    assert companion(entries, PAIR, "outputs/cache") is None
-    for command in companion_commands(entries, PAIR, "outputs/cache"):
+    assert companion(*of(entries, PAIR), "outputs/cache") is None
+    for command in companion_commands(*of(entries, PAIR), "outputs/cache"):
         assert run(*shlex.split(command)[1:]).exit_code == 0
-    x, y = join(*map(load, companion(entries, PAIR, "outputs/cache")))
+    x, y = join(*map(load, companion(*of(entries, PAIR), "outputs/cache")))
     assert (x.values.shape, y.values.shape) == ((512, 3 * 4 * 4), (512, 27))
     assert all(column.isfinite().all() for column in x.attributes.values())
 
@@ -160,9 +167,9 @@ def test_latents_of_a_file_have_no_companion(tmp_path, data):
         [made(tmp_path, "model=precomputed", f"model.path={tmp_path}/a.npz", *own_data)],
         [made(tmp_path, "model=pixels", *own_data)],
     )
-    assert companion_commands(entries, PAIR, str(tmp_path)) is None
-    assert companion_commands(entries, PAIR[::-1], str(tmp_path)) is None
-    assert companion(entries, PAIR, str(tmp_path)) is None
+    assert companion_commands(*of(entries, PAIR), str(tmp_path)) is None
+    assert companion_commands(*of(entries, PAIR[::-1]), str(tmp_path)) is None
+    assert companion(*of(entries, PAIR), str(tmp_path)) is None
     assert NO_COMPANION == (
         "latents read from a file cannot be computed for drawn shapes: add columns such as x and y to attributes.csv "
         "or to the file of latents"

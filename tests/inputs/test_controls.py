@@ -14,10 +14,11 @@ from foresight_cli.catalog.find import find
 from foresight_cli.config import CONTROL_NAMES, RandomNetworkConfig, SpaceConfig
 from foresight_cli.data.shapes import Shapes
 from foresight_cli.errors import ForesightError, UsageError
-from foresight_cli.inputs.controls import CONTROLS, control_latents, random_init_command, random_init_of
+from foresight_cli.inputs.controls import CONTROLS, control_latents, random_init_of
 from foresight_cli.latents import Entry, load
 from foresight_cli.models.checkpoint import TINY, Checkpoint
 from foresight_cli.models.random_network import RandomNetwork
+from foresight_cli.suggest.missing_evidence import random_init_command
 from tests.builders import SHAPES, one_commit
 from tests.made_entries import made
 

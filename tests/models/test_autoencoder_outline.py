@@ -113,7 +113,7 @@ def test_classes_that_diffusers_does_not_read(settings, only_config, name, advic
 
 
 def test_autoencoder_that_takes_neither_pictures_nor_clips(settings, only_config):
-    why = "Encoding without tiling has not been implemented yet."
+    why = "Encoding without tiling has not been implemented yet"
     assert refusal(ForesightError, open_model(settings(only_config("AutoencoderKLAllegro"))).check_layers, ()) == (
         f"AutoencoderKLAllegro encodes neither pictures ({why}) nor clips ({why})"
     )

@@ -4,7 +4,7 @@ import pytest
 
 from foresight_cli.results import Attribute, Estimate
 from foresight_cli.verdict import attributes_survive
-from tests.evidence_made import attribute, evidence
+from tests.verdict.made_evidence import attribute, evidence
 
 
 def judged(*attributes, waived=False, **more):

@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from foresight_cli.results import Estimate
 from foresight_cli.verdict import above
-from tests.evidence_made import estimate
+from tests.verdict.made_evidence import estimate
 
 
 def judged(estimated, threshold=0.5, *, hope=0.0, groups=300):

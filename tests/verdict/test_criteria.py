@@ -14,7 +14,7 @@ from foresight_cli.verdict import (
     typical_samples,
     unseen_neighborhoods,
 )
-from tests.evidence_made import CONTROLS, control, estimate, evidence, permuted
+from tests.verdict.made_evidence import CONTROLS, control, estimate, evidence, permuted
 
 WITH_THE_PROBE = "but the linear probe is still rising with more samples, and may raise this with it"
 

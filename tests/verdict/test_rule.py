@@ -4,7 +4,17 @@ import pytest
 
 from foresight_cli.results import Estimate
 from foresight_cli.verdict.rule import STUDY_THRESHOLDS, judge
-from tests.evidence_made import CONTROLS, STUDY, THRESHOLDS, attribute, control, estimate, evidence, permuted, waivers
+from tests.verdict.made_evidence import (
+    CONTROLS,
+    STUDY,
+    THRESHOLDS,
+    attribute,
+    control,
+    estimate,
+    evidence,
+    permuted,
+    waivers,
+)
 
 CRITERIA = [
     "sample size",

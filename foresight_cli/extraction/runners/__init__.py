@@ -1,1 +1,1 @@
-"""Where extraction runs: in this process, in several processes, or on a Ray cluster."""
+"""The runners of extraction: in this process, in several processes, or on a Ray cluster."""

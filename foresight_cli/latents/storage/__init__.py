@@ -1,1 +1,1 @@
-"""Where the bytes of the cache are: folders and object stores, atomic writes, locks and the read cache."""
+"""Storage of the cache: folders and object stores, atomic writes, locks and the read cache."""

@@ -18,8 +18,8 @@ import pytest
 
 from tests.builders import visible
 from tests.conftest import user_env
-from tests.runners.conftest import slowed
-from tests.runners.watching import processes_of, shards, times, until
+from tests.extraction.runners.conftest import slowed
+from tests.extraction.runners.watching import processes_of, shards, times, until
 
 pytest.importorskip("ray")
 WAIT = 240

@@ -12,7 +12,7 @@ import pytest
 
 from tests.builders import visible
 from tests.conftest import user_env
-from tests.runners.watching import processes_of, shards, until
+from tests.extraction.runners.watching import processes_of, shards, until
 
 pytest.importorskip("ray")
 LOCAL = ("runner=ray", "runner.address=local")

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.builders import visible
-from tests.runners.watching import processes_of, shards, times, until
+from tests.extraction.runners.watching import processes_of, shards, times, until
 
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
 SWEEP = ("-m", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=10", "model.resolution=4,8")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from tests.conftest import user_env
-from tests.runners.watching import group_size, shards, until
+from tests.extraction.runners.watching import group_size, shards, until
 
 
 def test_ctrl_c_while_workers_start(tmp_path, start):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import visible
-from tests.runners.watching import shards, until
+from tests.extraction.runners.watching import shards, until
 
 
 def test_two_processes_on_one_entry(tmp_path, start):
