@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,17 +32,24 @@ def _user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Make ``run("extract", "model=pixels")`` run the command in an empty folder, inside this process."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+@contextmanager
+def commands_in(folder: Path) -> Iterator[Run]:
+    """Make ``run("extract", "model=pixels")`` run the command in ``folder``, inside this process."""
     root, handlers, level = logging.getLogger(), list(logging.getLogger().handlers), logging.getLogger().level
-    yield lambda *args: CliRunner().invoke(app, list(args))
+    with chdir(folder), pytest.MonkeyPatch.context() as patched:
+        patched.delenv("HYDRA_FULL_ERROR", raising=False)
+        yield lambda *args: CliRunner().invoke(app, list(args))
     for handler in set(root.handlers) - set(handlers):  # those that Hydra added for the job
         handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Run commands in an empty folder, inside this process."""
+    with commands_in(tmp_path) as run_command:
+        yield run_command
 
 
 def user_env(**changes: str) -> dict[str, str]:

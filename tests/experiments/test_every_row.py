@@ -15,9 +15,12 @@ from foresight_cli.experiments.warnings import outside
 from foresight_cli.latents import Entry, entries, join, load
 from foresight_cli.metrics import linear_cka
 from foresight_cli.results import Analysis, Estimate, load_results
-from tests.conftest import user_env
+from tests.conftest import commands_in, user_env
 
-SMALL = ("max_rows=300", "permutations=19", "controls=[]", "verdict.controls=waived", "layer=final")
+WORDS = (
+    *("analyze", "source=pixels", "target=histogram", "layer=final"),
+    *("max_rows=300", "permutations=19", "controls=[]", "verdict.controls=waived"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +32,15 @@ def cached(tmp_path_factory) -> Path:
     return place
 
 
-def foresight(place: Path, *words: str, **env: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "foresight_cli", *words], cwd=place, capture_output=True, text=True, env=user_env(**env)
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def foresight(place: Path, *words: str) -> str:
+    with commands_in(place) as run:
+        done = run(*words)
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
-def analysis(place: Path, name: str, *words: str, **env: str) -> tuple[Analysis, str]:
-    output = foresight(
-        place, "analyze", "source=pixels", "target=histogram", *SMALL, f"hydra.run.dir={name}", *words, **env
-    )
+def analysis(place: Path, name: str, *words: str) -> tuple[Analysis, str]:
+    output = foresight(place, *WORDS, f"hydra.run.dir={name}", *words)
     results = load_results(place / name / "results.yaml")
     assert isinstance(results, Analysis)
     return results, output
@@ -81,17 +81,13 @@ def test_the_report_has_it(cached, local):
     assert "\nlocal,every row,pixels," in (cached / "reported" / "results.csv").read_text()
 
 
-def test_rows_that_do_not_fit_in_memory(cached, local, tmp_path):
-    code = "import foresight_cli.inputs.opening as i; i.IN_MEMORY = 0; from foresight_cli.cli import app; app()"
-    words = ["analyze", "source=pixels", "target=histogram", *SMALL, "controls=[mean_rgb]", "hydra.run.dir=little"]
-    done = subprocess.run([sys.executable, "-c", code, *words], cwd=cached, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_rows_that_do_not_fit_in_memory(cached, local, monkeypatch):
+    monkeypatch.setattr("foresight_cli.inputs.opening.IN_MEMORY", 0)
+    results, output = analysis(cached, "little", "controls=[mean_rgb]")
     cached_entries = entries(cached / "outputs/cache")
     (control,) = [entry for entry in cached_entries if entry.recipe.model.get("resolution") == 1]
     assert control.recipe.rows == 300  # only the drawn pictures were read for it
-    assert "640 samples are more than fit in memory: 300 of them are drawn and read" in done.stdout
-    results = load_results(cached / "little" / "results.yaml")
-    assert isinstance(results, Analysis)
+    assert "640 samples are more than fit in memory: 300 of them are drawn and read" in output
     assert results.duplicates.rows == 640
     assert results.rows == 300
     assert results.whole is not None
@@ -103,8 +99,14 @@ def test_rows_that_do_not_fit_in_memory(cached, local, tmp_path):
 
 def test_a_ray_cluster_gives_the_same_to_ten_digits(cached, local):
     pytest.importorskip("ray")
-    results, output = analysis(cached, "ray", "runner=ray", "runner.address=local", "runner.workers=2")
-    assert "Ray: 2 pieces on " in output
+    words = [*WORDS, "hydra.run.dir=ray", "runner=ray", "runner.address=local", "runner.workers=2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "foresight_cli", *words], cwd=cached, env=user_env(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Ray: 2 pieces on " in done.stdout
+    results = load_results(cached / "ray/results.yaml")
+    assert isinstance(results, Analysis)
     single, cluster = (json.loads(json.dumps(each.whole, default=vars)) for each in (local, results))
     assert single.keys() == cluster.keys()
     for key in ("cka", "cka_biased", "source_effective_rank", "target_effective_rank"):

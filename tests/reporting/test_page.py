@@ -35,24 +35,15 @@ def numbers(text):
     return set(re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e-\d+)?", text))
 
 
-@pytest.fixture(scope="module")
-def drawn(example):
-    """Draw the full example's figures: return the record of drawing, and the SVG files."""
-    results, arrays = example.full()
-    record = Drawn()
-    files = dict(draw_figures(results, arrays, record))
-    return record, {name[:-4]: data for name, data in files.items() if name.endswith(".svg")}
-
-
 @pytest.fixture(params=["full", "bare"])
-def page(request, example, tmp_path, drawn):
+def page(request, example, tmp_path, drawn, svg):
     results, _ = getattr(example, request.param)()
     save_results(results, tmp_path / "results.yaml")
     results = load_results(tmp_path / "results.yaml")
     full = request.param == "full"
     adapters = [example.adapter(), example.adapter("linear", r2=0.551)] if full else []
     kept = Numbers(escape)
-    record, svg = drawn
+    record, _ = drawn
     pictures = Pictures(svg, record.titles) if full else Pictures()
     html = render_page(results, adapters, record if full else Drawn(), pictures, kept)
     return SimpleNamespace(results=results, adapters=adapters, html=html, kept=kept, text=PageText(html))
@@ -173,8 +164,8 @@ def test_previews_are_shown_small(example, tmp_path):
     assert small == as_webp(tmp_path / "previews.png")
 
 
-def test_colours_follow_the_theme_and_letters_are_kept_once(drawn):
-    record, svg = drawn
+def test_colours_follow_the_theme_and_letters_are_kept_once(drawn, svg):
+    record, _ = drawn
     figures = Figures()
     pages = [figures.inline(name, data, record.titles[name]) for name, data in svg.items()]
     body = "".join(pages)
@@ -200,9 +191,9 @@ def contrast(first, second):
     return (high + 0.05) / (low + 0.05)
 
 
-def test_dark_colours_have_enough_contrast(drawn):
+def test_dark_colours_have_enough_contrast(svg):
     figures = Figures()
-    for name, data in drawn[1].items():
+    for name, data in svg.items():
         figures.inline(name, data, name)
     dark = dict(re.findall(r"--c([0-9a-f]{6}):(#[0-9a-f]{6});", figures.palette()[1]))
     for strong in ("111111", "333333", "555555", "0072b2", "d55e00", "009e73", "332288"):

@@ -25,21 +25,26 @@ pytestmark = [
 ]
 
 
+def figures_of(results, arrays):
+    """Draw every figure: return the record of drawing, and the SVG files by figure."""
+    record = Drawn()
+    return record, {n[:-4]: data for n, data in draw_figures(results, arrays, record) if n.endswith(".svg")}
+
+
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(tmp_path_factory, drawn, svg):
     """Write the pages: of a full example, of hostile names, of a nearly empty example, and of several analyses."""
     folder = tmp_path_factory.mktemp("pages")
     made = {"full": example.full(), "hostile": example.full(labels=HOSTILE), "bare": example.bare()}
     for name, (results, arrays) in made.items():
-        drawn = Drawn()
-        svg = {n[:-4]: data for n, data in draw_figures(results, arrays, drawn) if n.endswith(".svg")}
+        record, figures = (drawn[0], svg) if name == "full" else figures_of(results, arrays)
         adapters = [example.adapter()] if name == "full" else []
-        page = render_page(results, adapters, drawn, Pictures(svg, drawn.titles))
+        page = render_page(results, adapters, record, Pictures(figures, record.titles))
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
     compared = compare([(Path(name), results) for name, (results, _) in made.items()])
     with style():
-        svg = {"comparison": encode(comparison_figure(compared))["svg"]}
-    (folder / "several.html").write_text(render_comparison(compared, Pictures(svg)), encoding="utf-8")
+        figures = {"comparison": encode(comparison_figure(compared))["svg"]}
+    (folder / "several.html").write_text(render_comparison(compared, Pictures(figures)), encoding="utf-8")
     return folder
 
 
