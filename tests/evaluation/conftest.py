@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from foresight_cli.config import LTXVConfig, VideoConfig
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.extraction.run import extract
-from foresight_cli.latents import Entry
+from foresight_cli.latents import Entry, load
 from tests.builders import SHAPES, only, pixels
 from tests.data.video_files import real_videos
 
@@ -32,6 +33,13 @@ LTXV = LTXVConfig(
 def cached(root: Path, data, model=LTXV, pooling: str = "flat") -> tuple[Entry, Dataset]:
     config = pixels(root, model=model, data=data, layers=("final",), poolings=(pooling,), rows_per_shard=5)
     return only(extract(config)), open_dataset(data)
+
+
+def predictions(entry: Entry, ids) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the true latents of samples, and the same moved half way to the mean of all."""
+    latents = load(entry)
+    truth = latents.values[[latents.ids.index(i) for i in ids]]
+    return truth, (truth + latents.values.mean(dim=0)) / 2
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from foresight_cli.evaluation import likeness
-from foresight_cli.evaluation.likeness import Likeness
+from foresight_cli.evaluation.likeness import Likeness, likeness
 
 
 def smooth(seed: int, frames: int, height: int, width: int) -> torch.Tensor:

@@ -18,17 +18,9 @@ from foresight_cli.config import AutoencoderConfig
 from foresight_cli.data.shapes import Shapes
 from foresight_cli.errors import ForesightError
 from foresight_cli.evaluation.previews import best_median_worst, decodable, preview
-from foresight_cli.latents import Entry, load
 from foresight_cli.models.checkpoint import TINY
 from tests.builders import SHAPES, pixels
-from tests.evaluation.conftest import LTXV, cached
-
-
-def predictions(entry: Entry, ids) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the true latents of samples, and the same moved half way to the mean of all."""
-    latents = load(entry)
-    truth = latents.values[[latents.ids.index(i) for i in ids]]
-    return truth, (truth + latents.values.mean(dim=0)) / 2
+from tests.evaluation.conftest import LTXV, cached, predictions
 
 
 def by_hand(sample, truth, predicted, frames):

@@ -15,7 +15,7 @@ from foresight_cli.evaluation.likeness import Likeness
 from foresight_cli.evaluation.previews import Preview, Previews, preview
 from foresight_cli.reporting.figures.previews import PLAYED_DPI, _figure, title_of, write_previews
 from foresight_cli.reporting.figures.style import DPI, style
-from tests.evaluation.test_previews import predictions
+from tests.evaluation.conftest import predictions
 
 RED, GREEN, BLUE, WHITE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 1.0)
 
