@@ -63,11 +63,11 @@ def qwen(cache: Path, checkpoint: Path, **changes) -> ExtractConfig:
     return pixels(cache, model=qwen_model(checkpoint, **own), **{"layers": ("4",), **changes})
 
 
-def one_commit(monkeypatch: pytest.MonkeyPatch, commit: str) -> None:
-    """Give every hub checkpoint the revision ``commit``, and the small files of the tiny Qwen2.5-VL."""
+def one_commit(monkeypatch: pytest.MonkeyPatch, commit: str, files: Path = TINY / "qwen25vl") -> None:
+    """Give every hub checkpoint the revision ``commit``, and small files: by default those of the tiny Qwen2.5-VL."""
     plain = Checkpoint.small_files
     monkeypatch.setattr(Checkpoint, "_hub_commit", commit)
-    monkeypatch.setattr(Checkpoint, "small_files", lambda self: plain(self) if self.local else TINY / "qwen25vl")
+    monkeypatch.setattr(Checkpoint, "small_files", lambda self: plain(self) if self.local else files)
 
 
 def visible(root: Path) -> dict[str, bytes]:

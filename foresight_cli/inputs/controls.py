@@ -26,7 +26,7 @@ from foresight_cli.extraction.run import extract, extract_together
 from foresight_cli.latents import Entry, Latents, load
 from foresight_cli.latents.finding import complete_entries
 from foresight_cli.latents.reading.rows import load_some
-from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.recipe import PROMPT, canonical_json
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.models import open_model
@@ -173,10 +173,10 @@ def _random_model(entry: Entry) -> dict[str, Any]:
         ) from None
     if any(recipe.get(key) != value for key, value in trained.identity(reach_hub=False).items()):
         raise ForesightError(f"{settings['checkpoint']} has changed since {entry.path} was made: extract it again")
-    revision = {"revision": recipe["revision"]} if "revision" in recipe else {}  # of a hub id; the hub is not asked
+    of_hub = ("revision", *PROMPT) if "revision" in recipe else ()  # the hub is not reached for a second time
     return {
         **random.recipe(entry.recipe.layer),
         **random.identity(reach_hub=False),
-        **revision,
+        **{key: recipe[key] for key in of_hub if key in recipe},
         "init_seed": None,
     }

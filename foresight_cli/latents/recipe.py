@@ -17,6 +17,11 @@ FORMAT = 1
 ONLY = "only"
 """The key of a recipe's data for a subset of the dataset that the other keys name."""
 
+PROMPT = ("chat_template", "special_tokens")
+"""Keys of a recipe's model that identify its prompt, if earlier versions made another one from the same files.
+
+For a hub id they come from the files of its revision: only extraction reaches the hub to read them."""
+
 MOST_SHARDS = 99_999
 """A shard's number has five digits in its name."""
 

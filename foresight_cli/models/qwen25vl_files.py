@@ -182,7 +182,7 @@ def prompt_identity(checkpoint: Checkpoint, *, reach_hub: bool) -> dict[str, str
         checkpoint: whose files they are.
         reach_hub: whether the small files of a hub id may be fetched; if not, nothing is known about them.
     """
-    identity: dict[str, str] = {}
+    identity: dict[str, str] = {}  # its keys are those of latents.recipe.PROMPT
     if checkpoint.subfolder or (checkpoint.local is None and not reach_hub):
         return identity
     folder = checkpoint.small_files()

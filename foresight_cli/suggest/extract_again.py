@@ -12,7 +12,7 @@ from foresight_cli.config import GROUPS
 from foresight_cli.config.text_settings import shell_line
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, Recipe
-from foresight_cli.latents.recipe import ONLY
+from foresight_cli.latents.recipe import ONLY, PROMPT
 from foresight_cli.latents.store import ASIDE_MANIFEST
 from foresight_cli.suggest.words import (
     Settings,
@@ -93,7 +93,8 @@ def _from_recipe(recipe: Recipe) -> tuple[Settings, Settings] | None:
         drawings = open_dataset(GROUPS["data"][source](**data)).identity()
     except (ForesightError, TypeError):
         return None
-    fixed = {key: value for key, value in recipe.model.items() if key not in ("sha256", "revision")}
+    of_files = ("sha256", "revision", *PROMPT)
+    fixed = {key: value for key, value in recipe.model.items() if key not in of_files}
     return (model, data) if (made, drawings) == (fixed, recipe.data) else None
 
 

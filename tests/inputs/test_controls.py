@@ -146,6 +146,23 @@ def test_another_revision_of_a_hub_checkpoint_is_another_network(tmp_path, monke
     assert f"model.revision={COMMIT}" in shlex.split(command)
 
 
+def test_the_copy_of_a_hub_id_is_found_if_its_prompt_is_in_the_key(tmp_path, monkeypatch):
+    files = shutil.copytree(TINY / "qwen25vl", tmp_path / "files")
+    (files / "chat_template.json").write_text(json.dumps({"chat_template": "<|image_pad|>"}))
+    tokenizer = json.loads((files / "tokenizer.json").read_text())
+    tokenizer["post_processor"] = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "a"}}]}
+    (files / "tokenizer.json").write_text(json.dumps(tokenizer))
+    words = ("model=qwen25vl", "layer=4", *SMALL)
+    one_commit(monkeypatch, COMMIT)
+    made(tmp_path / "cache", *words, RANDOM, value=3)  # with the prompt of an earlier version
+    one_commit(monkeypatch, COMMIT, files)
+    entry = made(tmp_path / "cache", *words)
+    assert {"chat_template", "special_tokens"} <= entry.recipe.model.keys()
+    assert random_init_of(entry, f"{tmp_path}/cache") is None
+    made(tmp_path / "cache", *words, RANDOM, value=5)
+    assert random_init_of(entry, f"{tmp_path}/cache").values.unique().tolist() == [5]
+
+
 @pytest.mark.usefixtures("_hub")
 def test_the_copy_is_never_taken_for_the_source(tmp_path):
     """``analyze source=qwen25vl`` finds only the trained checkpoint, also for a hub id that both share."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+import shutil
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -89,6 +90,16 @@ def test_it_leads_back_to_the_entry(tmp_path, line):
         commands.append(extract_command(entry, "outputs/cache"))
     assert {tuple(shlex.split(command or "")) for command in commands} == {("foresight", "extract", *shlex.split(line))}
     assert [other.key for other in recipes(shlex.split(line))] == [recipe.key]
+
+
+def test_a_prompt_in_the_key_comes_back_from_the_files_of_the_hub_id(tmp_path, monkeypatch):
+    files = shutil.copytree(TINY / "qwen25vl", tmp_path / "files")
+    (files / "chat_template.json").write_text(json.dumps({"chat_template": "<|image_pad|>"}))
+    one_commit(monkeypatch, COMMIT, files)
+    (recipe,) = recipes(("layer=4",))
+    assert "chat_template" in recipe.model
+    command = extract_command(Entry.create(tmp_path, recipe), "outputs/cache") or ""
+    assert [other.key for other in recipes(shlex.split(command)[2:])] == [recipe.key]
 
 
 def test_another_cache_folder_is_named(tmp_path):
