@@ -9,7 +9,7 @@ from typing import Any
 
 from foresight_cli.config import GROUPS, DataConfig, SpaceConfig
 from foresight_cli.config.text_settings import shell_line
-from foresight_cli.config.tree import as_override
+from foresight_cli.config.tree import as_override, cache_line
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.latent_file import Undecided
@@ -22,6 +22,7 @@ from foresight_cli.latents.storage.remote import cache_root
 from foresight_cli.models import open_model
 from foresight_cli.suggest.cache_miss import Miss, Place, data_of, explain, other_data
 from foresight_cli.suggest.extract_again import extract_command
+from foresight_cli.suggest.former_prompt import former_prompt, of_former_prompt
 from foresight_cli.suggest.older_data import older_data
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Found:
         source: entries of the source.
         target: entries of the target.
         labels: display names of the two models.
-        older: a line for each side that has more latents cached, on an older state of the data.
+        older: a line for each side that has more latents cached, of an older state of the data or a former prompt.
     """
 
     source: list[Entry]
@@ -95,9 +96,12 @@ def find(cache_dir: str, source: SpaceConfig, target: SpaceConfig, data: DataCon
     if not common:
         raise ForesightError(other_data(sides[0], sides[1], cache_dir))
     on_data = [[e for e in side if canonical_json(e.recipe.data) == canonical_json(common[0])] for side in fitting]
-    chosen = [_one_of_each(on_side, side.side) for on_side, side in zip(on_data, sides, strict=True)]
+    chosen = [_one_of_each(on_side, side.side, cache_dir) for on_side, side in zip(on_data, sides, strict=True)]
     first, second = (_with_label(space, side[0]) for space, side in zip((source, target), chosen, strict=True))
     older = [line for side, used in zip(sides, chosen, strict=True) for line in older_data(side, used, data, cache_dir)]
+    for side in sides:
+        former = _requested(side.former_prompt, side.space, common[0])
+        older += former_prompt(side.side, former, cache_dir)
     result = Found(chosen[0], chosen[1], dataset, labels_of_both(first, second), tuple(older))
     _refuse_two_tables(result, cache_dir)
     return result
@@ -161,7 +165,8 @@ def _matching(cached: Sequence[Entry], space: SpaceConfig, side: str) -> Miss:
             named.remove("dtype")
         if all(recipe.model.get(key) == wanted.get(key) for key in named):
             same_model.append(entry)
-    return Miss(side, space, same_name, same_model)
+    former = of_former_prompt(same_model)
+    return Miss(side, space, same_name, [entry for entry in same_model if entry not in former], former)
 
 
 def _requested(entries: Sequence[Entry], space: SpaceConfig, data: dict[str, Any] | None) -> list[Entry]:
@@ -220,7 +225,7 @@ def _choice(entries: Sequence[Entry], common: Sequence[dict[str, Any]]) -> str:
     return f"Add {' or '.join(words)}{now}"
 
 
-def _one_of_each(entries: Sequence[Entry], side: str) -> list[Entry]:
+def _one_of_each(entries: Sequence[Entry], side: str, cache_dir: str) -> list[Entry]:
     """Return one entry for each layer and pooling.
 
     Entries that differ only in ``rows_per_shard`` hold the same numbers, so any of them is used.
@@ -228,6 +233,7 @@ def _one_of_each(entries: Sequence[Entry], side: str) -> list[Entry]:
     Args:
         entries: the requested entries.
         side: ``source`` or ``target``.
+        cache_dir: root of the cache.
 
     Raises:
         ForesightError: two checkpoints of one model are cached.
@@ -241,7 +247,7 @@ def _one_of_each(entries: Sequence[Entry], side: str) -> list[Entry]:
             differing = sorted(key for key in keys if recipe.model.get(key) != other.recipe.model.get(key))
             raise ForesightError(
                 f"the cache holds {recipe.model['name']} with two values of {', '.join(differing)}: "
-                f"{other.path} and {entry.path}. {_how_to_choose(side, differing, (other, entry))}"
+                f"{other.path} and {entry.path}. {_how_to_choose(side, differing, (other, entry), cache_dir)}"
             )
 
     def order(entry: Entry) -> tuple[bool, int, str]:
@@ -251,10 +257,11 @@ def _one_of_each(entries: Sequence[Entry], side: str) -> list[Entry]:
     return sorted(chosen.values(), key=order)
 
 
-def _how_to_choose(side: str, differing: Sequence[str], entries: Sequence[Entry]) -> str:
-    """Return what to add to the command to select one of two ``entries``."""
-    key = differing[0]
-    if key not in ("dtype", "revision"):  # a command always has a value for the other keys
-        return "Move one of them away"
+def _how_to_choose(side: str, differing: Sequence[str], entries: Sequence[Entry], cache_dir: str) -> str:
+    """Return what to add to the command to select one of two ``entries``, or the lines that delete one."""
+    key = next((key for key in differing if key in ("dtype", "revision")), None)
+    if key is None:  # a command always has a value for the other keys
+        keys = [as_override("keys", [entry.path.name]) for entry in entries]
+        return f"To delete one of them: {' or '.join(cache_line(f'gc --yes {words}', cache_dir) for words in keys)}"
     words = [shell_line([as_override(f"{side}.model.{key}", entry.recipe.model[key])]) for entry in entries]
     return f"Add {' or '.join(words)}"

@@ -66,6 +66,8 @@ def open_pairs(config: AdaptConfig, entries: Found | None = None) -> Paired:
     """
     if entries is None:
         entries = find(config.cache_dir, config.source, config.target, config.data)
+    for line in entries.older:
+        log.warning("warning: %s", line)
     source, target = entries.source[0], entries.target[0]
     refuse_small_split(refuse_few_groups(source, target), config.split)
     opened = reopen(entries, config.data)

@@ -47,12 +47,14 @@ class Miss:
         space: the requested model, layers and poolings.
         same_name: cached entries of a model of that name.
         same_model: those of the same model and settings, on any data, in any layers and poolings.
+        former_prompt: entries like those, but made with the prompt of an earlier version.
     """
 
     side: str
     space: SpaceConfig
     same_name: Sequence[Entry]
     same_model: Sequence[Entry] = ()
+    former_prompt: Sequence[Entry] = ()
 
 
 @dataclass(frozen=True)
