@@ -145,7 +145,7 @@ def test_the_fields_of_a_recipe_and_of_the_files_beside_it():
     manifest = json.loads((ENTRY / "manifest.json").read_bytes())
     fields, provenance = tables("manifest.json")
     assert fields.keys() == manifest.keys()
-    assert provenance.keys() == {*manifest["provenance"], "label", "left_alone"}  # neither label nor other files here
+    assert provenance.keys() == {*manifest["provenance"], "label", "left_alone", "formats_tried"}
     for part in manifest["shards"][0]:
         assert f"`{part}`" in fields["shards"][0]
     samples = json.loads((ENTRY / "samples.json").read_bytes())

@@ -13,7 +13,8 @@ import torch
 
 from foresight_cli.config import VisionConfig
 from foresight_cli.data import Sample
-from foresight_cli.data.picture_formats import not_read
+from foresight_cli.data.imagefolder import ImageFolder
+from foresight_cli.data.picture_formats import SUFFIXES, formats, not_read
 from foresight_cli.errors import ForesightError, UnfitSample
 from foresight_cli.experiments.every_row import _slices
 from foresight_cli.extraction.left_out import _curable
@@ -22,6 +23,7 @@ from foresight_cli.latents import Entry, Recipe, Shard, load
 from foresight_cli.latents.reading.slices import matched_slices
 from foresight_cli.latents.samples import write_samples
 from foresight_cli.latents.storage.lock import locked
+from foresight_cli.latents.upkeep.check import faults
 from foresight_cli.results import load_results
 from tests.builders import folder_of_pictures, only, pixels, qwen
 
@@ -121,6 +123,43 @@ def test_a_picture_left_out_is_read_once_the_limit_lets_it_in(run, tmp_path):
 )
 def test_what_is_tried_again(reason, curable):
     assert _curable(reason) == curable
+
+
+def test_a_file_that_no_reader_takes_is_tried_once_for_each_further_format(tmp_path, monkeypatch):
+    data = dataclasses.replace(
+        folder_of_pictures(tmp_path / "p", {f"{i}.png": (8, 8) for i in range(5)}), on_error="skip"
+    )
+    for name in ("1.png", "4.png"):
+        (tmp_path / "p" / name).write_bytes(b"no picture at all")
+    config = pixels(tmp_path / "c", data=data, rows_per_shard=2)
+    with monkeypatch.context() as former:
+        former.setattr(
+            "foresight_cli.data.decode.not_read",
+            lambda: "not an image, or of a kind that is not read (formats: JPEG, PNG)",
+        )
+        entry = only(extract(config))
+    before, read = entry.shard_files(), list[int]()
+    clip = ImageFolder.clip
+    monkeypatch.setattr(ImageFolder, "clip", lambda self, index: read.append(index) or clip(self, index))
+    extract(config)
+    assert read == [1, 4]
+    state = (entry.path / "manifest.json").stat().st_mtime_ns
+    extract(config)
+    assert read == [1, 4]
+    assert (entry.path / "manifest.json").stat().st_mtime_ns == state
+    assert entry.shard_files() == before
+    assert entry.manifest()["provenance"]["formats_tried"] == sorted({*formats()} - {"JPEG", "PNG"})
+    assert faults(entry) == []
+
+
+def test_no_reader_is_looked_for_where_none_can_have_come(monkeypatch):
+    asked = []
+    monkeypatch.setattr("foresight_cli.extraction.left_out.missing_reader", asked.append)
+    every = f"of a kind that is not read (formats: {', '.join(sorted(SUFFIXES))})"
+    assert not _curable(every)
+    assert not _curable(every.replace("AVIF, ", ""), frozenset({"AVIF"}))
+    assert not _curable("the file is truncated")
+    assert asked == []
 
 
 def test_two_runs_at_once_read_what_was_left_out_once(tmp_path, monkeypatch, caplog):

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 from foresight_cli.config import DataConfig
 from foresight_cli.data import Dataset, UndecodableImage
-from foresight_cli.data.picture_formats import not_read
+from foresight_cli.data.picture_formats import SUFFIXES, missing_reader
 from foresight_cli.data.probing import skips_undecodable
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
+from foresight_cli.latents.storage.atomic import write_atomic
+from foresight_cli.latents.storage.lock import locked
 from foresight_cli.models import Tap
 
 log = logging.getLogger(__name__)
 
 CURABLE = ("data.max_pixels=", "pip install")
 """Words in the reason of a sample that another setting or a package makes readable."""
-UNREAD = "of a kind that is not read"
-"""Words in the reason if no reader took the file: it is tried again once the list of readers has changed."""
+UNREAD = re.compile(r"of a kind that is not read \(formats: ([^)]*)\)")
+"""Words in the reason if no reader took the file: it is tried again once this machine reads a further format."""
+TRIED = "formats_tried"
+"""Key of a manifest's provenance: the formats read when the files that no reader took were last tried again."""
 
 
 def report_left_out(data: DataConfig, entry: Entry) -> None:
@@ -60,7 +68,9 @@ def shards_to_redo(entries: Mapping[Tap, Entry], dataset: Dataset, readable: dic
     for tap, entry in entries.items():
         if not entry.complete:
             continue
-        curable = [sample_id for sample_id, reason in entry.manifest()["skipped"] if _curable(reason)]
+        manifest = entry.manifest()
+        tried = frozenset[str](manifest["provenance"].get(TRIED, ()))
+        curable = [sample_id for sample_id, reason in manifest["skipped"] if _curable(reason, tried)]
         if curable and not row_of:
             row_of = {sample.id: row for row, sample in enumerate(dataset.samples)}
         for sample_id in curable:
@@ -72,8 +82,17 @@ def shards_to_redo(entries: Mapping[Tap, Entry], dataset: Dataset, readable: dic
     return redo
 
 
-def _curable(reason: str) -> bool:
-    return any(words in reason for words in CURABLE) or (UNREAD in reason and reason != not_read())
+def _curable(reason: str, tried: frozenset[str] = frozenset()) -> bool:
+    return any(words in reason for words in CURABLE) or bool(_further_formats(reason, tried))
+
+
+def _further_formats(reason: str, tried: frozenset[str]) -> list[str]:
+    """Return the formats that this machine reads by now, if no reader took the file then; imports Pillow late."""
+    match = UNREAD.search(reason)
+    if match is None:
+        return []
+    lacking = [kind for kind in SUFFIXES if kind not in tried and kind not in match[1].split(", ")]
+    return [kind for kind in lacking if missing_reader(kind) is None]
 
 
 def _decodes(dataset: Dataset, row: int) -> bool:
@@ -104,3 +123,32 @@ def _forget(entry: Entry, numbers: Sequence[int]) -> None:
     (entry.path / "manifest.json").unlink(missing_ok=True)
     for number in numbers:
         files[number].unlink(missing_ok=True)
+
+
+def remember_tried(entries: Iterable[Entry], readable: Mapping[str, bool]) -> None:
+    """Note in manifests which formats were tried in vain, so that later calls do not decode the same files again.
+
+    The shards keep the first reason. In a cache that cannot be written to, the files are tried again each time.
+
+    Args:
+        entries: complete entries.
+        readable: as :func:`shards_to_redo` left it.
+    """
+    if not readable:
+        return
+    for entry in entries:
+        if _tried_in_vain(entry.manifest(), readable):
+            with suppress(ForesightError), locked([entry.path], lambda *_: None):
+                manifest = entry.manifest()  # again: another process may have written it
+                if further := _tried_in_vain(manifest, readable):
+                    provenance = manifest["provenance"]
+                    provenance[TRIED] = sorted({*provenance.get(TRIED, ()), *further})
+                    text = json.dumps(manifest, indent=1, sort_keys=True)
+                    write_atomic(entry.path / "manifest.json", text.encode())
+
+
+def _tried_in_vain(manifest: Mapping[str, Any], readable: Mapping[str, bool]) -> set[str]:
+    """Return the formats that were missing in the reason of a file, and did not help."""
+    tried = frozenset[str](manifest["provenance"].get(TRIED, ()))
+    failed = (reason for sample_id, reason in manifest["skipped"] if readable.get(sample_id) is False)
+    return {kind for reason in failed for kind in _further_formats(reason, tried)}

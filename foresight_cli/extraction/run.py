@@ -13,7 +13,7 @@ from foresight_cli.data.probing import refuse_undecodable, skips_undecodable
 from foresight_cli.errors import ForesightError, UnfitSample
 from foresight_cli.extraction.fit import check_fit, check_fit_before_hashing
 from foresight_cli.extraction.job import Job
-from foresight_cli.extraction.left_out import forget_left_out, report_left_out, shards_to_redo
+from foresight_cli.extraction.left_out import forget_left_out, remember_tried, report_left_out, shards_to_redo
 from foresight_cli.extraction.plan import opened, planned
 from foresight_cli.extraction.precision import with_dtype
 from foresight_cli.extraction.provenance import provenance_of
@@ -77,6 +77,7 @@ def extract(
             if probe and not fresh:
                 refuse_undecodable(dataset)
             _fill({tap: entry for tap, entry in todo.items() if not entry.complete}, config, dataset, model, tracking)
+    remember_tried(entries.values(), readable)
     for entry in entries.values():
         write_samples(entry.path, dataset.samples)
         if config.model.label:

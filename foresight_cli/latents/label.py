@@ -1,4 +1,4 @@
-"""The label of a model in the manifest of its entries: the only part that may change after sealing."""
+"""The label of a model in the manifest of its entries, which may change after sealing."""
 
 from __future__ import annotations
 
