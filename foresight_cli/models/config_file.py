@@ -16,10 +16,16 @@ MOST_WIDE = 100_000_000
 """Largest size of one dimension: channels, words of a vocabulary, pixels of a side."""
 
 _BLOCKS = re.compile(r"(?:\w+_)?(?:layers?|blocks?|depths?)(?:_per_block)?")
+_COUNTS = re.compile(r"(?:n|num)_\w+|(?:\w+_)?depths?|\w+_per_block")
+"""Keys whose lists hold a number of blocks for each stage; those of the other keys hold the numbers of some layers."""
 _WIDE = re.compile(
     r"(?:\w+_)?(?:sizes?|dims?|channels|heads|width|length|d_model|d_ff|d_kv|n_embd|experts|ratio|embeddings|positions"
     r"|tokens|frames)"
 )
+_NOT_BUILT = re.compile(
+    r"(?:\w+_)?(?:max|min)_(?:new_)?(?:length|tokens)|\w*train(?:ing|ed)?_(?:\w+_)?(?:length|tokens)"
+)
+"""Limits of texts and facts of the training, for which nothing is built: tokenizers have a limit of 10^30."""
 
 
 def parsed(text: str, name: str) -> dict[str, Any]:
@@ -63,14 +69,15 @@ def _refuse_absurd(content: dict[str, Any], name: str) -> None:
 
 
 def _sizes(content: dict[str, Any], place: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the settings that count blocks or size a dimension; for a list of blocks, their sum."""
+    """Yield the settings that count blocks or size a dimension; for a list of counts, their sum."""
     for key, value in content.items():
         if isinstance(value, dict):
             yield from _sizes(value, f"{place}{key}.")
-        elif _BLOCKS.fullmatch(key) or _WIDE.fullmatch(key):
+        elif _BLOCKS.fullmatch(key) or (_WIDE.fullmatch(key) and not _NOT_BUILT.fullmatch(key)):
             numbers = [number for number in _flat(value) if isinstance(number, int | float)]
+            summed = _BLOCKS.fullmatch(key) and _COUNTS.fullmatch(key)
             if numbers:
-                yield f"{place}{key}", sum(numbers) if _BLOCKS.fullmatch(key) else max(numbers)
+                yield f"{place}{key}", sum(numbers) if summed else max(numbers)
 
 
 def _flat(value: Any) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models.checkpoint import TINY, Checkpoint
+from foresight_cli.models.config_file import parsed
 from tests.models.published import qwen, tiny
 
 WANTED = "model.checkpoint= wants a folder written by save_pretrained or a hub id"
@@ -179,6 +180,9 @@ WIDE = f"wanted at most 100,000,000. {COPY}"
         ('{"vision_config": {"depth": 2001}}', f"has vision_config.depth=2,001: {BLOCKS}"),
         ('{"depths": [3, 3, 900000, 3]}', f"has depths=900,009: {BLOCKS}"),
         ('{"layers_per_block": [1, 3000]}', f"has layers_per_block=3,001: {BLOCKS}"),
+        ('{"num_encoder_blocks": [1, 1999, 1]}', f"has num_encoder_blocks=2,001: {BLOCKS}"),
+        ('{"decoder_layers": [4, 900000]}', f"has decoder_layers=900,000: {BLOCKS}"),
+        ('{"max_position_embeddings": 2147483648}', f"has max_position_embeddings=2,147,483,648: {WIDE}"),
         ('{"hidden_size": 1000000000000}', f"has hidden_size=1,000,000,000,000: {WIDE}"),
         ('{"block_out_channels": [8, 200000000]}', f"has block_out_channels=200,000,000: {WIDE}"),
         ('{"vocab_size": 1e12}', f"has vocab_size=1,000,000,000,000.0: {WIDE}"),
@@ -188,6 +192,21 @@ def test_a_config_that_is_none(folder, text, reason):
     tiny(folder / "q")
     (folder / "q/config.json").write_text(text)
     assert refusal("q") == f"config.json of q {reason}"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"moe_layers": list(range(80))},
+        {"no_rope_layers": [1] * 36, "out_feature_layers": [2, 5, 8, 11], "mlp_only_layers": list(range(100))},
+        {"text_config": {"full_attention_layers": list(range(3, 400, 4))}},
+        {"model_max_length": 10**30, "tokenizer_model_max_length": 10**30, "max_length": 2**31, "max_new_tokens": 1e9},
+        {"num_train_tokens": 5e12, "training_tokens": 10**13, "num_trained_tokens": 10**12},
+        {"depths": [3, 3, 1994], "num_hidden_layers": 2000, "vocab_size": 100_000_000},
+    ],
+)
+def test_numbers_that_describe_no_network_are_not_refused(settings):
+    assert parsed(json.dumps(settings), "q") == settings
 
 
 @pytest.mark.parametrize(
