@@ -251,7 +251,8 @@ def no_override(stage: str, words: Sequence[str], place: int) -> str:
         return f"cannot read {word!r}{instead_of(word, '')}"
     data = data_of_path(word)
     if data is not None and "data" in group_aliases(stage):
-        line = shell_line([f"data={data.option}", f"data.path={data.path}"])
+        own = stage == "extract" and "model=precomputed" not in words
+        line = shell_line(data.extract_words() if own else [f"data={data.option}", f"data.path={data.path}"])
         return f"cannot read {word!r}. {data.what}: {line}"
     key, equals, value = before.partition("=")
     if equals and value and "." in key:

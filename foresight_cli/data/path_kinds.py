@@ -31,6 +31,11 @@ class PathKind(NamedTuple):
     what: str
     setting: str = "path"
 
+    def extract_words(self) -> list[str]:
+        """Return the words for ``foresight extract``: latents in a file are its model, since no other takes them."""
+        group = "model" if self.option == "precomputed" else "data"
+        return [f"{group}={self.option}", f"{group}.{self.setting}={self.path}"]
+
 
 def data_of_path(text: str) -> PathKind | None:
     """Find the ``data=`` that reads the path ``text``; None if it does not exist or holds no data."""
@@ -65,7 +70,7 @@ def instead_of(path: str, option: str) -> str:
     listed = ("imagefolder", "video") if Path(path).is_dir() else ()  # the caller lists the suffixes that these read
     if data is None or data.option in (option, *listed):
         return ""
-    return f". To read it: {shell_line([f'data={data.option}', f'data.path={data.path}'])}"
+    return f". To read it: {shell_line(data.extract_words())}"
 
 
 def _readers() -> dict[str, tuple[str, ...]]:

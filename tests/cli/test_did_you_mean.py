@@ -96,6 +96,11 @@ def test_an_unknown_option(run, disk, line, message):
         ("extract data.path=nosuch", BELONGS),
         ("extract data.path=sd", f"{BELONGS}. It is a checkpoint of a network: model=autoencoder model.checkpoint=sd"),
         ("extract vit", "cannot read 'vit'. It is a checkpoint of a network: model=vision model.checkpoint=vit"),
+        ("extract effnet.npz", "cannot read 'effnet.npz'. effnet.npz is a file: model=precomputed "
+         "model.path=effnet.npz"),
+        ("extract model=precomputed effnet.npz", "cannot read 'effnet.npz'. effnet.npz is a file: data=precomputed "
+         "data.path=effnet.npz"),
+        ("analyze effnet.npz", "cannot read 'effnet.npz'. effnet.npz is a file: data=precomputed data.path=effnet.npz"),
         ("extract data.count=40", "no setting 'data.count'. Did you mean 'data.per_category'?"),
         ("analyze n_perm=99", "no setting 'n_perm'. Did you mean 'permutations'?"),
         ("analyze perms=99", "no setting 'perms'. Did you mean 'permutations'?"),

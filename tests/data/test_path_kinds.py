@@ -22,9 +22,20 @@ def test_a_tar(tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", ["x.npz", "x.npy", "x.safetensors"])
+def test_a_file_of_latents_is_read_by_the_model_that_takes_them(tmp_path, name):
+    """No other model takes latents, so ``data=precomputed`` alone would be refused next."""
+    (tmp_path / name).touch()
+    assert refusal(tmp_path / name) == (
+        f"'{tmp_path / name}' is a file; data.path= wants a folder of images. To read it: model=precomputed "
+        f"model.path={tmp_path / name}"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "content", "way"),
     [
+        ("lat.npz", "", "To read it: model=precomputed model.path={}"),
         ("0.tar", "", "To read it: data=webdataset data.path={}"),
         ("a.parquet", "", "To read it: data=hf data.path={}"),
         ("config.json", '{"model_type": "vit"}', "It is a checkpoint of a network: model=vision model.checkpoint={}"),
