@@ -44,7 +44,7 @@ def files_of_pattern(pattern: str, at: str) -> list[Path]:
             continue
         matches = [Path(file) for file in glob.glob(name, recursive=True) if Path(file).is_file()]  # noqa: PTH207
         parts = sorted((file for file in matches if _is_part(file)), key=lambda file: natural(str(file)))
-        check_sequence(parts, f"{at}.path={pattern}", at, complete="[" not in name)
+        check_sequence(parts, f"{{at}}.path={pattern}", at, complete="[" not in name)
         files += parts
     if not files:
         raise ForesightError(f"no file matches {at}.path={pattern}; wanted {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
@@ -87,7 +87,7 @@ def check_sequence(parts: Sequence[Path], place: str, at: str, *, complete: bool
 
     Args:
         parts: the files.
-        place: their folder or pattern, for the message.
+        place: their folder, or the setting ``{at}.path=PATTERN``, for the message.
         at: name of the settings in messages: ``model`` or ``data``.
         complete: whether the total in the names (10 in ``part-00003-of-00010``) must be reached.
 

@@ -64,7 +64,9 @@ def find(
     if key is not None:
         rows = [row for row in rows if row.entry.path.name.startswith(key.lower())]
         if not rows:
-            raise ForesightError(f"no latents in {root} with a key that begins with {key}: see foresight cache ls")
+            raise ForesightError(
+                f"no latents in {root} with a key that begins with {key}. To see them: {cache_line('ls', str(root))}"
+            )
         rows = _narrowed(rows, wanted, root)
     else:
         rows = _of_init([row for row in rows if ONLY not in row.entry.recipe.data], wanted, init, root)

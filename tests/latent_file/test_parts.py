@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latent_file import open_latent_file
+from foresight_cli.latent_file import Undecided, open_latent_file
 from foresight_cli.latent_file.parted import PartedFile
 
 VALUES = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float16)
@@ -200,6 +200,13 @@ def test_parts_that_are_missing_and_how_to_take_the_others():
         "of: train-00001-of-00002.parquet is missing | model.path=of/train-00000-of-00002.parquet"
     )
     assert others("of/*", [0]).startswith("model.path=of/*: train-00001-of-00002.parquet is missing | ")
+    with pytest.raises(Undecided) as caught:
+        open_latent_file("of/*", at="data")
+    assert str(caught.value).startswith("data.path=of/*: train-00001-of-00002.parquet is missing. ")
+    assert str(caught.value.of("source.model")) == (  # the setting that was typed
+        "source.model.path=of/*: train-00001-of-00002.parquet is missing. For only the existing ones, add "
+        "source.model.path=of/train-00000-of-00002.parquet"
+    )
     one_part("index/values-1.safetensors", 0)
     weights = {"weight_map": {"values": "values-1.safetensors", "more": "values-2.safetensors"}}
     Path("index/model.safetensors.index.json").write_text(json.dumps(weights))

@@ -81,7 +81,9 @@ def test_what_is_not_there(root, tmp_path):
     assert refusal(root, model="qwen25vl init=random") == (
         f"the latents in {root} that fit are of untrained networks: add init='random'"
     )
-    assert refusal(root, key="zz") == (f"no latents in {root} with a key that begins with zz: see foresight cache ls")
+    assert refusal(root, key="zz") == (
+        f"no latents in {root} with a key that begins with zz. To see them: foresight cache ls cache_dir={root}"
+    )
     assert refusal(tmp_path) == (
         f"no latents in {tmp_path}: run foresight extract first, or give the folder of another cache"
     )
