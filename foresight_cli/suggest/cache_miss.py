@@ -37,6 +37,9 @@ NOT_ASKED = ("name", "label", "device_map")
 NOUNS = {"video": "clips", "precomputed": "rows"}
 """Noun for the samples of a dataset, by its name; otherwise pictures."""
 
+UNKNOWN_DAY = "earlier"
+"""Text in place of a day, for an entry whose manifest has no time."""
+
 
 @dataclass(frozen=True)
 class Miss:
@@ -225,11 +228,11 @@ def data_of(entry: Entry) -> list[str]:
 
 
 def day_of(entry: Entry) -> str:
-    """Return the day on which an entry was completed, for example 2026-11-30."""
+    """Return the day on which an entry was completed, for example 2026-11-30, or :data:`UNKNOWN_DAY`."""
     try:
         return date.fromtimestamp((entry.path / "manifest.json").stat().st_mtime).isoformat()
     except OSError:
-        return "earlier"
+        return UNKNOWN_DAY
 
 
 def extract_line(miss: Miss, place: Place) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from foresight_cli.config import DataConfig
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
-from foresight_cli.suggest.cache_miss import NOUNS, Miss, Place, by_depth, day_of, extract_line, place_of
+from foresight_cli.suggest.cache_miss import NOUNS, UNKNOWN_DAY, Miss, Place, by_depth, day_of, extract_line, place_of
 from foresight_cli.suggest.extract_again import settings_of
 from foresight_cli.suggest.words import shown_path
 
@@ -34,18 +34,36 @@ def older_data(side: Miss, chosen: Sequence[Entry], data: DataConfig | None, cac
     ]
     if not lacking:
         return []
-    layers = tuple(dict.fromkeys(entry.recipe.layer for entry in lacking))
-    poolings = tuple(dict.fromkeys(entry.recipe.pooling for entry in lacking))
     noun = NOUNS.get(str(chosen[0].recipe.data["name"]), "pictures")
     now, then = chosen[0].recipe.rows, sorted({entry.recipe.rows for entry in lacking})
-    newest = max(lacking, key=day_of)
-    asked = Miss(side.side, replace(side.space, layers=layers, poolings=poolings), [])
+    pairs, commands = [], []
+    for poolings, layers in _by_poolings(lacking).items():
+        pairs.append(f"layer={','.join(layers)} pooling={','.join(poolings)}")
+        miss = Miss(side.side, replace(side.space, layers=layers, poolings=poolings), [])
+        commands.append(extract_line(miss, Place(data, None, cache_dir, chosen[:1])))
     return [
-        f"{side.side}={side.space.model.name} layer={','.join(layers)} pooling={','.join(poolings)}: left out, cached "
-        f"on {' and '.join(f'{count:,}' for count in then)} {noun} of {shown_path(_path(chosen[0]))} as of "
-        f"{day_of(newest)}; this run uses the {now:,} of a later state. To extract them on it: "
-        + extract_line(asked, Place(data, None, cache_dir, chosen[:1]))
+        f"{side.side}={side.space.model.name} {', '.join(pairs)}: left out, cached "
+        f"on {' and '.join(f'{count:,}' for count in then)} {noun} of {shown_path(_path(chosen[0]))}{_as_of(lacking)}; "
+        f"this run uses the {now:,} of a later state. To extract them on it: {' && '.join(commands)}"
     ]
+
+
+def _by_poolings(entries: Sequence[Entry]) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Return the layers of ``entries`` by the poolings that they have, so that no other pair is named."""
+    poolings: dict[str, list[str]] = {}
+    for entry in entries:
+        poolings.setdefault(entry.recipe.layer, []).append(entry.recipe.pooling)
+    layers: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for layer, names in poolings.items():
+        key = tuple(sorted(set(names)))
+        layers[key] = (*layers.get(key, ()), layer)
+    return layers
+
+
+def _as_of(entries: Sequence[Entry]) -> str:
+    """Return the last day on which one of ``entries`` was completed; "" if none is known, as on some stores."""
+    days = [day for entry in entries if (day := day_of(entry)) != UNKNOWN_DAY]
+    return f" as of {max(days)}" if days else ""
 
 
 def _same_files(entry: Entry, other: Entry) -> bool:
