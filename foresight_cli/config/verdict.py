@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from foresight_cli.config.checks import at_least, between, one_of
+from foresight_cli.errors import UsageError
 
 CONTROL_NAMES = ("pixels", "histogram", "mean_rgb", "random_network")
 """Representations without a trained network that the source must beat."""
@@ -21,8 +22,13 @@ class Thresholds:
     min_groups: int
 
     def __post_init__(self) -> None:
-        for key in ("r2", "delta", "retention", "ceiling"):
+        for key in ("r2", "delta", "ceiling"):
             between(f"thresholds.{key}", getattr(self, key), 0, 1)
+        if not 0 <= self.retention < 1:
+            raise UsageError(
+                f"thresholds.retention={self.retention}: it must be at least 0 and below 1, as no share is above 1, "
+                "for instance 0.95"
+            )
         at_least("thresholds.min_groups", self.min_groups, 20)
 
 
