@@ -11,5 +11,5 @@ def test_a_title_says_that_every_attribute_is_kept(example):
     results = dataclasses.replace(results, chosen=dataclasses.replace(results.chosen, attributes=kept))
     with style():
         figure = attribute_retention(results, {})
-    assert " ".join(figure.get_suptitle().split()) == "The bridge keeps every attribute that is judged fully"
+    assert " ".join(figure.get_suptitle().split()) == "The bridge keeps every judged attribute fully"
     assert {tuple(line.get_xdata()) for line in figure.axes[1].lines if line.get_marker() == "o"} == {(1.0,)}

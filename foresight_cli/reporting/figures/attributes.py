@@ -38,7 +38,7 @@ def attribute_retention(results: Analysis, arrays: Arrays) -> Figure:
         title = f"The bridge keeps {with_interval(worst.retention, 2)} of {shorten(worst.name, 24)}"
         title += ", the attribute that suffers most" if len(judged) > 1 else ""
         if worst.kept_fully:
-            title = "The bridge keeps every attribute that is judged fully"
+            title = "The bridge keeps every judged attribute fully"
     figure = new_figure(title, 1.9 + 0.3 * len(shown))
     left, right = figure.subplots(1, 2, sharey=True)
     looks = (("from_source", "s", SERIES[2], "source"), ("from_target", "D", TARGET, "true target"),

@@ -72,8 +72,8 @@ class NotMeasured(Exception):
 
 _WHY = {
     "tsne": "no t-SNE was made of this space",
-    "channels": "channels are separate only where both poolings of a video autoencoder are cached",
-    "spatial": "cells are separate only where both poolings of a video autoencoder are cached",
+    "channels": "single channels can be measured only where both poolings of a video autoencoder are cached",
+    "spatial": "single cells can be measured only where both poolings of a video autoencoder are cached",
     "probe": "no held-out predictions were kept",
     "rsa": "no distances were kept, or the data has no categories",
     "neighborhood/ranks": "no ranks of neighbours were kept",
