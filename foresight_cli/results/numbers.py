@@ -25,12 +25,13 @@ def fixed(value: float | None, digits: int = 3) -> str:
 
 
 def rough(count: int) -> str:
-    """Format an estimated count with two significant digits.
+    """Format an estimated count, rounded up to two significant digits.
 
     >>> rough(1588), rough(301), rough(96)
-    ('1,600', '300', '96')
+    ('1,600', '310', '96')
     """
-    return fixed(int(float(f"{count:.2g}")))
+    unit = 10 ** max(0, len(str(count)) - 2)
+    return fixed(-(-count // unit) * unit)
 
 
 def percent(value: float | None, digits: int = 1) -> str:

@@ -170,7 +170,7 @@ def test_lines_that_matter(example):
     ):
         assert line in lines
     assert "\n> **Tiny weights.** These numbers come from two small checkpoints trained on drawn shapes" in text
-    assert "too close to 0.05 to call. About 490 independent samples would decide it." in text
+    assert "too close to 0.05 to call. About 500 independent samples would decide it." in text
     assert "**Held up by:**" not in text
     assert "**Waived**" not in text
 

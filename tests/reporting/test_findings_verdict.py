@@ -45,7 +45,7 @@ def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
     lines = text.splitlines()
     for line in (
         "**Recommendation:** INCONCLUSIVE (attributes waived)",
-        "**Held up by:** beyond controls. About 490 independent samples would decide it; you have 267.",
+        "**Held up by:** beyond controls. About 500 independent samples would decide it; you have 267.",
         "**Waived** by `verdict.*` in the config, and not part of this answer: attributes.",
         "| attributes survive | worst retention of an attribute | **not measured** |  | > 0.70 | WAIVED |  |",
     ):

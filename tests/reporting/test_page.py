@@ -119,7 +119,7 @@ def test_the_verdict_comes_first_with_what_was_waived(example, waived):
     text = PageText(render_page(results, [], Drawn(), Pictures())).text
     assert ("INCONCLUSIVE (attributes waived)" if waived else "PIVOT") in text[:400]
     assert (
-        "Held up by: beyond controls. About 490 independent samples would decide it; you have 267." in text
+        "Held up by: beyond controls. About 500 independent samples would decide it; you have 267." in text
     ) == waived
     assert "Tiny weights." in text[: text.index("The gates")]
 

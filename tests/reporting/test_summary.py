@@ -133,7 +133,7 @@ def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
     lines = printed(results, [], width=80, terminal=False).splitlines()
     texts = [line.strip() for line in lines]
     assert "INCONCLUSIVE (attributes waived)" in texts
-    assert "Held up by: beyond controls. About 490 independent samples would decide it;" in texts
+    assert "Held up by: beyond controls. About 500 independent samples would decide it;" in texts
     assert "Measured on the companion data shapes (1000 drawings)." in texts
     assert "attributes survive   not measured                       > 0.70      WAIVED" in texts
     assert "  INCONCLUSIVE (attributes waived)  " in printed(results, [], width=80, terminal=True)
