@@ -197,6 +197,7 @@ def judge_pair(measured: Measured, index: int, more: More, config: AnalyzeConfig
         hope=max(0.0, (limit or 0.0) - pair.r2.value) if limit is not None else None,
         typical=bridge.typical(probe, target, scored.groups),
         unseen=bridge.unseen_neighborhoods(source, target, scored.groups, config.folds, config.seed),
+        unseen_groups=bridge.groups_for_neighborhoods(config.folds),
         shifted_cka=float(measured.tests.shifted[cka, s, t]),
         power=measured.tests.power(config.thresholds.r2, s, t),
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from foresight_cli.experiments.categories import COMPONENTS, clusters
+from foresight_cli.experiments.categories import COMPONENTS, ROWS_PER_CLUSTER, clusters
 from foresight_cli.inference.bootstrap import ratio_bounds
 from foresight_cli.inputs.representation import Representation
 from foresight_cli.metrics.folds import Fold
@@ -22,6 +22,8 @@ LEAST_TRAINING = 10
 FLAT, BENT = 0.01, 0.8
 """If its last step is below ``FLAT``, a learning curve has levelled off; above ``BENT`` of the step before, it is not
 yet bending."""
+NEIGHBORHOODS_PER_FOLD = 2
+"""With fewer neighbourhoods for each fold, they are not held out."""
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 
 
@@ -134,6 +136,11 @@ def typical(probe: LinearProbe, target: Representation, groups: Sequence[str]) -
     return Estimate(float(np.median(values)), at(-1.96), at(1.96), 0.0, None, at(-1.645), at(2.128))
 
 
+def groups_for_neighborhoods(folds: int) -> int:
+    """Return the number of groups below which :func:`unseen_neighborhoods` has too few neighbourhoods."""
+    return NEIGHBORHOODS_PER_FOLD * folds * ROWS_PER_CLUSTER
+
+
 def unseen_neighborhoods(
     source: Representation, target: Representation, groups: Sequence[str], folds: int, seed: int
 ) -> Estimate | None:
@@ -146,7 +153,7 @@ def unseen_neighborhoods(
     first = np.unique(codes, return_index=True)[1]
     scaled = [space.rotated[first] / space.rotated.square().sum().sqrt() for space in (source, target)]
     row_clusters = clusters(torch.cat([part[:, :COMPONENTS] for part in scaled], dim=1), seed)
-    if len(np.unique(row_clusters)) < 2 * folds:
+    if len(np.unique(row_clusters)) < NEIGHBORHOODS_PER_FOLD * folds:
         return None
     neighborhoods = row_clusters[codes]
     probe = linear_probe(source.space, target.space, groups=neighborhoods, folds=folds, seed=seed)

@@ -86,7 +86,7 @@ def _verdict(results: Analysis, boxed: bool, *, codes: bool) -> RenderableType:
         name, colon, why = reason.partition(":")
         row.add_row("-", Text.assemble((name + code.get(name, "") + colon, "bold"), why) if colon else Text(reason))
         lines.append(row)
-    holds_up = limiting(verdict, fixed, rough)
+    holds_up = limiting(verdict, results.chosen.companion, fixed, rough)
     if holds_up is not None:
         lines += [Text(), Text.assemble(("Held up by: ", "bold"), holds_up)]
     if verdict.study_values:

@@ -58,13 +58,13 @@ class Numbers:
             return self.safe(self._keep(estimate.value, f"p = {numbers.p_value(estimate.value)}"))
         return self._estimate(numbers.with_interval)(estimate)
 
-    def limiting(self, verdict: Verdict) -> str | None:
+    def limiting(self, verdict: Verdict, companion: str | None) -> str | None:
         """Return the criterion that holds up an answer and the groups that would decide it; None if answered."""
-        return limiting(verdict, lambda count: self._keep(count, numbers.fixed(count)), self.rough)
+        return limiting(verdict, companion, lambda count: self._keep(count, numbers.fixed(count)), self.rough)
 
-    def decided_by(self, groups: int) -> str:
-        """Return a sentence with the number of groups that would decide a criterion."""
-        return decided_by(groups, self.rough)
+    def decided_by(self, criterion: Criterion, companion: str | None) -> str:
+        """Return a sentence with the number of groups that would decide a criterion; ``""`` if there is none."""
+        return decided_by(criterion, companion, self.rough)
 
     def rough(self, count: int) -> str:
         """Format an estimated count."""

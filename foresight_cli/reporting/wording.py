@@ -11,6 +11,11 @@ from foresight_cli.results import CURVE_SIZES, Analysis, Attribute, Control, Cri
 _BANDS = {"source": ((0.5, 0.8), (0.3, 0.6)), "target": ((0.4, 0.7), (0.2, 0.5))}
 
 
+_DRAWINGS = "drawings"
+# codes of criteria that were not measured, but may be with more samples
+_MORE_MAY_DO = ("few-groups", "attributes-unread")
+
+
 def clusters_band(space: Space) -> str:
     """Return ``strong``, ``moderate``, ``weak`` or ``not measured``, by the study's bands.
 
@@ -58,32 +63,59 @@ def scored_groups(verdict: Verdict) -> int | None:
     return None if counted is None else round(counted.value)
 
 
-def limiting(verdict: Verdict, count: Callable[[int], str], estimated: Callable[[int], str]) -> str | None:
+def limiting(
+    verdict: Verdict, companion: str | None, count: Callable[[int], str], estimated: Callable[[int], str]
+) -> str | None:
     """Return the criterion that holds up an answer, and the samples that would decide it; None if answered.
 
     Args:
         verdict: the verdict with its criteria.
+        companion: the drawings that the attributes were measured on; None if it was the data itself.
         count: formats a count.
         estimated: formats an estimated count.
     """
     if verdict.limiting is None:
         return None
     criterion: Criterion | None = next((c for c in verdict.criteria if c.name == verdict.limiting), None)
-    groups = scored_groups(verdict)
+    groups, nouns = scored_groups(verdict), _counted(verdict.limiting, companion)
     have = "" if groups is None else f"; you have {count(groups)}"
+    if nouns == _DRAWINGS:  # the number of samples says nothing about them
+        have = f"; you have {companion}"
     missing = criterion is not None and criterion.outcome == "NOT MEASURED"
-    if verdict.groups_needed is not None and missing:
-        return f"{verdict.limiting}. At least {count(verdict.groups_needed)} independent samples are needed{have}."
-    if verdict.groups_needed is not None:
-        return f"{verdict.limiting}. {decided_by(verdict.groups_needed, estimated)[:-1]}{have}."
-    if missing:
-        return f"{verdict.limiting}. It was not measured, and more samples alone will not decide it."
-    return f"{verdict.limiting}. How many samples would decide it cannot be estimated{have}."
+    needed = verdict.groups_needed
+    if missing and criterion is not None:
+        text = "It was not measured, and more samples alone will not decide it"
+        if needed is not None:
+            text = f"At least {count(needed)} independent {nouns} are needed{have}"
+        elif criterion.code in _MORE_MAY_DO:
+            text = f"It was not measured, and how many {nouns} are needed cannot be estimated{have}"
+    elif needed is not None:
+        text = f"{_decided_by(needed, nouns, estimated)}{have}"
+    else:
+        text = f"How many {nouns} would decide it cannot be estimated{have}"
+    return f"{verdict.limiting}. {text}."
 
 
-def decided_by(groups: int, estimated: Callable[[int], str]) -> str:
-    """Return a sentence with the number of groups that would decide a criterion."""
-    return f"About {estimated(groups)} independent samples would decide it."
+def decided_by(criterion: Criterion, companion: str | None, estimated: Callable[[int], str]) -> str:
+    """Return a sentence with the number of groups that would decide an unclear criterion; ``""`` if there is none.
+
+    Args:
+        criterion: of the verdict.
+        companion: the drawings that the attributes were measured on; None if it was the data itself.
+        estimated: formats an estimated count.
+    """
+    if criterion.outcome != "UNCLEAR" or criterion.groups_needed is None:
+        return ""
+    return f"{_decided_by(criterion.groups_needed, _counted(criterion.name, companion), estimated)}."
+
+
+def _decided_by(groups: int, nouns: str, estimated: Callable[[int], str]) -> str:
+    return f"About {estimated(groups)} independent {nouns} would decide it"
+
+
+def _counted(criterion: str, companion: str | None) -> str:
+    """Return what the groups of a criterion are: only the attributes may be measured on other data."""
+    return _DRAWINGS if companion is not None and criterion == "attributes survive" else "samples"
 
 
 def outlook(results: Analysis, number: Callable[[float | None], str]) -> str:

@@ -15,8 +15,8 @@ class Attribute:
         from_source: held-out R2 from the source.
         from_target: held-out R2 from the true target.
         through_bridge: held-out R2 from the target predicted from the source, by the probe of the true target.
-        retention: ``through_bridge`` over the larger of it and ``from_target``: a share, at most 1, with its interval.
-            None where ``target_lower`` is below ``thresholds.ceiling``.
+        retention: ``through_bridge`` over the larger of it and ``from_target``: a share, at most 1, with its interval;
+            only its ``upper`` may be above 1. None where ``target_lower`` is below ``thresholds.ceiling``.
         target_lower: the lower 95 % bound of ``from_target``; None in files written before it was kept.
     """
 

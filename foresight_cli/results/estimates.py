@@ -30,10 +30,13 @@ class Estimate:
         return cls(value, value - half, value + half, chance, None, value - one_sided, value + futile)
 
     def at_most(self, most: float) -> Estimate:
-        """Return the estimate with its value and bounds cut at ``most``."""
+        """Return the estimate with its value and its bounds cut at ``most``, except ``upper``.
+
+        How far ``upper`` is from the value tells the standard error, and so how many samples are needed.
+        """
         capped = {
             name: min(value, most)
-            for name in ("value", "low", "high", "lower", "upper")
+            for name in ("value", "low", "high", "lower")
             if (value := getattr(self, name)) is not None
         }
         return replace(self, **capped)

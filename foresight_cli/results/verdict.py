@@ -19,8 +19,9 @@ class Criterion:
             (at most the threshold) or ``ceiling`` (at most the threshold).
         bound: the number compared with the threshold: the lower bound, or for FAIL the upper one.
         code: a word for the outcome's reason, for programs; "" for PASS.
-        groups_needed: about how many independent groups would decide it, by the standard error alone; None if it is
-            decided, or if no number can be estimated, for example because more samples may still raise the estimate.
+        groups_needed: about how many independent groups would decide it, by the standard error alone, or let it be
+            measured; of the companion data for attributes that were measured there. None if it is decided, or if no
+            number can be estimated, for example because more samples may still raise the estimate.
     """
 
     name: str

@@ -106,8 +106,12 @@ def unseen_neighborhoods(evidence: Evidence, threshold: float) -> Criterion:
     """Require half of the threshold with whole neighbourhoods held out: repeated inputs explain the rest."""
     name, measures = "unseen neighbourhoods", "held-out R2, whole neighbourhoods held out"
     if evidence.unseen is None:
-        reason = "too few samples to hold out neighbourhoods"
-        return Criterion(name, measures, None, threshold / 2, NOT_MEASURED, reason, code="not-measured")
+        reason, least = "too few samples to hold out neighbourhoods", evidence.unseen_groups
+        needed = least if evidence.groups < least else None  # else there are too few that differ
+        reason += f"; at least {needed} groups are needed" if needed else ""
+        return Criterion(
+            name, measures, None, threshold / 2, NOT_MEASURED, reason, code="few-groups", groups_needed=needed
+        )
     return above(
         name,
         measures,
@@ -201,9 +205,10 @@ def attributes_survive(evidence: Evidence, threshold: float, *, ceiling: float, 
         if waived:
             return Criterion(name, measures, None, threshold, WAIVED, "waived: whether position survives is unknown")
         reason = left_out or "the data has no attributes (x, y, size ...), so whether position survives is unknown"
+        code = "attributes-unread" if attributes or unmeasured else "attributes-not-measured"
         if unread:
             reason = f"no attribute is judged, {unread}" + (f"; {left_out}" if left_out else "")
-        return Criterion(name, measures, None, threshold, NOT_MEASURED, reason, code="attributes-not-measured")
+        return Criterion(name, measures, None, threshold, NOT_MEASURED, reason, code=code)
     groups = evidence.attribute_groups or evidence.groups
     share = partial(above, name, measures, code="", hope=evidence.hope, outlook=_outlook(evidence))
     criteria = [(a, share(kept, threshold, groups=groups)) for a, kept in judged]

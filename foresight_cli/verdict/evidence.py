@@ -26,6 +26,7 @@ class Evidence:
         attribute_groups: independent groups behind the attributes, if these are from the companion data.
         typical: median over samples of the held-out R2 of each sample.
         unseen: held-out R2 with whole neighbourhoods held out; None with too few of them.
+        unseen_groups: independent groups below which there are too few neighbourhoods.
         within_clusters: permutation tests within clusters of the target.
         shifted_cka: debiased CKA with each target row assigned to another sample.
         power: probability that the permutation tests detect a target that shares the required amount.
@@ -43,6 +44,7 @@ class Evidence:
     learning_sizes: int = CURVE_SIZES
     typical: Estimate = field(default_factory=lambda: Estimate(0.0))
     unseen: Estimate | None = None
+    unseen_groups: int = 0
     within_clusters: Sequence[PermutationTest] = ()
     attribute_groups: int | None = None
     shifted_cka: float = 0.0

@@ -18,6 +18,7 @@ from foresight_cli.reporting.wording import (
     against,
     clusters_band,
     control_meanings,
+    decided_by,
     kept_share,
     limiting,
     outlook,
@@ -129,6 +130,12 @@ def held_up(name, outcome, needed, groups=267):
     return Verdict("INCONCLUSIVE", [], criteria, "", {}, {}, limiting=name, groups_needed=needed)
 
 
+def unmeasured(name, code, needed=None):
+    criterion = Criterion(name, "", None, 0.25, "NOT MEASURED", "", code=code, groups_needed=needed)
+    counted = Criterion("sample size", "", Estimate(150), 100, "PASS", "", "count")
+    return Verdict("INCONCLUSIVE", [], [counted, criterion], "", {}, {}, limiting=name, groups_needed=needed)
+
+
 def few(groups):
     counted = Criterion("sample size", "", Estimate(groups), 100, "NOT MEASURED", "", "count")
     return Verdict("INCONCLUSIVE", [], [counted], "", {}, {}, limiting="sample size", groups_needed=100)
@@ -155,10 +162,69 @@ def few(groups):
             dataclasses.replace(held_up("a", "UNCLEAR", 318), criteria=[]),
             "a. About 320 independent samples would decide it.",
         ),
+        (
+            held_up("linear probe", "UNCLEAR", 254, groups=253),
+            "linear probe. About 260 independent samples would decide it; you have 253.",
+        ),
+        (
+            unmeasured("unseen neighbourhoods", "few-groups", 200),
+            "unseen neighbourhoods. At least 200 independent samples are needed; you have 150.",
+        ),
+        (
+            unmeasured("unseen neighbourhoods", "few-groups"),
+            "unseen neighbourhoods. It was not measured, and how many samples are needed cannot be estimated; "
+            "you have 150.",
+        ),
+        (
+            unmeasured("attributes survive", "attributes-not-measured"),
+            "attributes survive. It was not measured, and more samples alone will not decide it.",
+        ),
     ],
 )
 def test_what_holds_up_an_answer(verdict, sentence):
-    assert limiting(verdict, fixed, rough) == sentence
+    assert limiting(verdict, None, fixed, rough) == sentence
+
+
+@pytest.mark.parametrize(
+    ("verdict", "sentence"),
+    [
+        (
+            held_up("attributes survive", "UNCLEAR", 508, groups=1000),
+            "attributes survive. About 510 independent drawings would decide it; you have shapes (200 drawings).",
+        ),
+        (
+            held_up("attributes survive", "UNCLEAR", None, groups=1000),
+            "attributes survive. How many drawings would decide it cannot be estimated; you have shapes (200 "
+            "drawings).",
+        ),
+        (
+            unmeasured("attributes survive", "attributes-unread"),
+            "attributes survive. It was not measured, and how many drawings are needed cannot be estimated; you "
+            "have shapes (200 drawings).",
+        ),
+        (
+            held_up("linear probe", "UNCLEAR", 1200),
+            "linear probe. About 1,200 independent samples would decide it; you have 267.",
+        ),
+    ],
+)
+def test_attributes_of_a_companion_are_decided_by_drawings(verdict, sentence):
+    assert limiting(verdict, "shapes (200 drawings)", fixed, rough) == sentence
+
+
+def test_what_decides_one_criterion():
+    unclear = Criterion("attributes survive", "", None, 0.7, "UNCLEAR", "", groups_needed=508)
+    drawings, samples = "shapes (200 drawings)", dataclasses.replace(unclear, name="linear probe")
+    assert decided_by(unclear, drawings, rough) == "About 510 independent drawings would decide it."
+    assert decided_by(unclear, None, rough) == "About 510 independent samples would decide it."
+    assert decided_by(samples, drawings, rough) == "About 510 independent samples would decide it."
+    assert decided_by(dataclasses.replace(unclear, outcome="NOT MEASURED"), None, rough) == ""
+    assert decided_by(dataclasses.replace(unclear, groups_needed=None), None, rough) == ""
+
+
+@pytest.mark.parametrize("have", [1, 9, 10, 99, 100, 253, 999, 1000, 12345])
+def test_a_rough_count_is_above_what_there_is(have):
+    assert int(rough(have + 1).replace(",", "")) > have
 
 
 def test_groups_that_the_verdict_is_based_on(example):

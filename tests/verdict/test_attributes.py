@@ -62,7 +62,7 @@ def summary(criterion):
                 "NOT MEASURED",
                 "no attribute is judged, as the lower bound of R2 from the target itself is below 0.3: "
                 "x (R2 0.311, lower bound 0.262)",
-                "attributes-not-measured",
+                "attributes-unread",
             ),
         ),
     ],
@@ -87,7 +87,7 @@ def test_what_more_rows_may_bring_keeps_an_attribute_from_being_lost():
 def test_a_share_is_at_most_one():
     """Check a share above one: the probe of the true target overfits, and the smooth prediction is easier to read."""
     size = Attribute("size", 0.9, 0.611, 0.944, Estimate(1.546, 1.255, 2.019, 0.0, None, 1.3, 2.1), 0.55)
-    assert size.retention == Estimate(1.0, 1.0, 1.0, 0.0, None, 1.0, 1.0)
+    assert size.retention == Estimate(1.0, 1.0, 1.0, 0.0, None, 1.0, 2.1)
     result = judged(size, attribute("x", 0.95))
     assert result.reason == "x keeps 0.950 (0.850 to 1.000), above 0.7"
     result = judged(size)
@@ -106,6 +106,15 @@ def test_a_share_of_one_that_is_not_certain_does_not_pass():
     assert summary(judged(wide)) == ("UNCLEAR", reason, "attribute-retention:size")
 
 
+def test_a_share_below_one_needs_as_many_groups_as_its_whole_error_says():
+    """Check that the cut at 1 does not shrink the standard error: 200 (0.27 / 0.05)^2, and not (0.15 / 0.05)^2."""
+    below = Attribute("size", 0.9, 0.4, 0.34, Estimate(0.85, 0.6, 1.15, 0.0, None, 0.65, 1.12), 0.35)
+    result = attributes_survive(evidence(attributes=[below], groups=200), 0.9, ceiling=0.3, waived=False)
+    reason = "size keeps 0.850 (0.600 to 1.000), too close to 0.9 to call"
+    assert summary(result) == ("UNCLEAR", reason, "attribute-retention:size")
+    assert result.groups_needed == 5832
+
+
 WHY = {"y": "only 12 of 300 samples have it"}
 
 
@@ -119,7 +128,7 @@ def test_an_attribute_that_could_not_be_measured_keeps_from_passing():
 
 def test_nothing_could_be_measured():
     reason = "y was not measured: only 12 of 300 samples have it"
-    assert summary(judged(unmeasured=WHY)) == ("NOT MEASURED", reason, "attributes-not-measured")
+    assert summary(judged(unmeasured=WHY)) == ("NOT MEASURED", reason, "attributes-unread")
 
 
 def test_waived():

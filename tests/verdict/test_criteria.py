@@ -130,9 +130,14 @@ def test_unseen_neighbourhoods_must_keep_half_of_what_is_wanted():
         "NOT MEASURED",
         missing,
         None,
-        "not-measured",
+        "few-groups",
         None,
     )
+    few = unseen_neighborhoods(evidence(unseen=None, groups=150, unseen_groups=200), 0.5)
+    reason = f"{missing}; at least 200 groups are needed"
+    assert summary(few) == ("NOT MEASURED", reason, None, "few-groups", 200)
+    alike = unseen_neighborhoods(evidence(unseen=None, groups=200, unseen_groups=200), 0.5)
+    assert summary(alike) == ("NOT MEASURED", missing, None, "few-groups", None)
 
 
 # --- beyond controls
