@@ -25,10 +25,7 @@ class Thresholds:
         for key in ("r2", "delta", "ceiling"):
             between(f"thresholds.{key}", getattr(self, key), 0, 1)
         if not 0 <= self.retention < 1:
-            raise UsageError(
-                f"thresholds.retention={self.retention}: it must be at least 0 and below 1, as no share is above 1, "
-                "for instance 0.95"
-            )
+            raise UsageError(f"thresholds.retention={self.retention}: it must be from 0 to below 1, for instance 0.95")
         at_least("thresholds.min_groups", self.min_groups, 20)
 
 

@@ -184,7 +184,6 @@ def test_each_side_has_separate_settings():
 
 
 MULTIPLE = "it must be a multiple of"
-NO_RETENTION = "thresholds.retention=%s: it must be at least 0 and below 1, as no share is above 1, for instance 0.95"
 REFUSED = [
     ("extract model=ltxv layer=8", "model=ltxv has no layer 8. It has one: layer=final"),
     ("extract model=pixels layer=4", "model=pixels has no layer 4. It has one: layer=final"),
@@ -264,7 +263,7 @@ REFUSED = [
     ("analyze thresholds.r2=1.5", "thresholds.r2=1.5: it must be between 0 and 1"),
     ("analyze thresholds.ceiling=nan", "thresholds.ceiling=nan: it must be between 0 and 1"),
     ("analyze thresholds.delta=-0.1", "thresholds.delta=-0.1: it must be between 0 and 1"),
-    *((f"analyze thresholds.retention={value}", NO_RETENTION % value) for value in ("2.0", "1.0", "nan")),
+    ("analyze thresholds.retention=1", "thresholds.retention=1.0: it must be from 0 to below 1, for instance 0.95"),
     ("analyze verdict.attributes=no", "verdict.attributes=no: choose one of required, waived"),
     ("analyze verdict.controls=none", "verdict.controls=none: choose one of required, waived"),
     ("analyze verdict.categories=off", "verdict.categories=off: choose one of required, waived"),
