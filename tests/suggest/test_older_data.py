@@ -59,6 +59,6 @@ def test_only_the_pairs_that_are_left_out_are_named(photos):
 def test_an_unknown_day_is_not_the_last(tmp_path):
     (tmp_path / "manifest.json").touch()
     os.utime(tmp_path / "manifest.json", (DAY * 9000,) * 2)
-    known, unknown = SimpleNamespace(path=tmp_path), SimpleNamespace(path=tmp_path / "none")
-    assert _as_of([unknown, known, unknown]) == f" as of {date.fromtimestamp(DAY * 9000)}"
-    assert _as_of([unknown]) == ""
+    dated, undated = SimpleNamespace(path=tmp_path), SimpleNamespace(path=tmp_path / "none")
+    assert _as_of([undated, dated, undated]) == f" as of {date.fromtimestamp(DAY * 9000)}"
+    assert _as_of([undated]) == ""
