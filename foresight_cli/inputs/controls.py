@@ -136,12 +136,28 @@ def random_init_of(entry: Entry, cache_dir: str, ids: Sequence[str] | None = Non
         wanted = _random_model(entry)
         same = [other for other in made if {**other.recipe.model, "init_seed": None} == wanted]
         if not same:
+            _refuse_former_prompt(entry, wanted, made)
             return None
         chosen = min(same, key=lambda other: int(other.recipe.model["init_seed"]))
         return load(chosen) if ids is None else load_some(chosen, ids)
     except ForesightError as error:  # the checkpoint's folder is gone, or a shard is damaged
         log.warning("warning: the control %s is not measured: %s", RANDOM_INIT, error)
         return None
+
+
+def _refuse_former_prompt(entry: Entry, wanted: dict[str, Any], made: Sequence[Entry]) -> None:
+    """Refuse an entry of a former prompt, if its copy has the new one: the command that makes the copy cannot help.
+
+    Raises:
+        ForesightError: one of ``made`` differs from ``wanted`` only in that it has keys of the prompt.
+    """
+    for other in made:
+        model = {**other.recipe.model, "init_seed": None}
+        further = {key: model[key] for key in PROMPT if key in model and key not in wanted}
+        if further and model == {**wanted, **further}:
+            raise ForesightError(
+                f"an earlier version made {entry.path} with another prompt than {other.path}: extract it again"
+            )
 
 
 def _may_be_of(other: Entry, entry: Entry) -> bool:

@@ -163,6 +163,21 @@ def test_the_copy_of_a_hub_id_is_found_if_its_prompt_is_in_the_key(tmp_path, mon
     assert random_init_of(entry, f"{tmp_path}/cache").values.unique().tolist() == [5]
 
 
+def test_a_source_of_a_former_prompt_is_reported_if_its_copy_has_the_new_one(tmp_path, monkeypatch, caplog):
+    files = shutil.copytree(TINY / "qwen25vl", tmp_path / "files")
+    (files / "chat_template.json").write_text(json.dumps({"chat_template": "<|image_pad|>"}))
+    words = ("model=qwen25vl", "layer=4", *SMALL)
+    one_commit(monkeypatch, COMMIT)
+    entry = made(tmp_path / "cache", *words)
+    one_commit(monkeypatch, COMMIT, files)
+    copy = made(tmp_path / "cache", *words, RANDOM)
+    assert random_init_of(entry, f"{tmp_path}/cache") is None
+    assert caplog.messages == [
+        f"warning: the control random_init is not measured: an earlier version made {entry.path} with another prompt "
+        f"than {copy.path}: extract it again"
+    ]
+
+
 @pytest.mark.usefixtures("_hub")
 def test_the_copy_is_never_taken_for_the_source(tmp_path):
     """``analyze source=qwen25vl`` finds only the trained checkpoint, also for a hub id that both share."""
