@@ -52,7 +52,7 @@ def check_budget(config: AdapterConfig, source_dim: int, target_dim: int, **shap
         return count
     raise OverBudget(
         f"adapter={config.name} from {source_dim:,} to {target_dim:,} values has {count:,} parameters, over "
-        f"adapter.max_parameters={config.max_parameters:,}. {_advice(config, source_dim, target_dim)}",
+        f"adapter.max_parameters={config.max_parameters:,}. {_advice(config, source_dim, target_dim, count)}",
         _within(config, source_dim, target_dim) or [f"adapter.max_parameters={count}"],
     )
 
@@ -91,13 +91,16 @@ def _hidden_within(config: MLPConfig, source_dim: int, target_dim: int) -> int:
     return 0
 
 
-def _advice(config: AdapterConfig, source_dim: int, target_dim: int) -> str:
+def _advice(config: AdapterConfig, source_dim: int, target_dim: int, count: int) -> str:
+    if not isinstance(config, LinearConfig | LowRankConfig | MLPConfig):
+        return f"Raise it to adapter.max_parameters={count}"
     smallest = source_dim + 2 * target_dim  # rank 1
     if config.max_parameters < smallest:
         return f"The smallest, adapter=lowrank adapter.rank=1, has {smallest:,}: raise adapter.max_parameters="
     rank = (config.max_parameters - target_dim) // (source_dim + target_dim)
     if isinstance(config, MLPConfig) and (hidden := _hidden_within(config, source_dim, target_dim)):
         return f"Take adapter.hidden={hidden}, or raise adapter.max_parameters="
-    if isinstance(config, LinearConfig | LowRankConfig):
-        return f"Take adapter=lowrank adapter.rank={rank} or less, or raise adapter.max_parameters="
-    return "Take a smaller one, or raise adapter.max_parameters="
+    if not isinstance(config, MLPConfig):
+        less = " or less" if rank > 1 else ""
+        return f"Take adapter=lowrank adapter.rank={rank}{less}, or raise adapter.max_parameters="
+    return "Take adapter=lowrank, or raise adapter.max_parameters="

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, first_line
 
 TENSORS, SETTINGS, CARD = "adapter.safetensors", "config.json", "README.md"
 """The files of an adapter, in a folder and in a repository."""
@@ -57,12 +56,8 @@ def reason_of(error: Exception) -> str:
         error = error.__cause__  # the hub's error itself; that nothing is cached is clear from the context
     if isinstance(error, HfHubHTTPError):
         answer = error.response
-        detail = f": {_one_line(error.server_message)}" if error.server_message else ""
+        detail = f": {' '.join(error.server_message.split())}" if error.server_message else ""
         return f"the Hugging Face hub answered {answer.status_code} {answer.reason_phrase}{detail}"
     if isinstance(error, (OSError, *HfHubHTTPError.__bases__)):  # these bases are the errors of the installed httpx
-        return f"the Hugging Face hub cannot be reached ({_one_line(str(error)) or type(error).__name__})"
-    return f"the client of the Hugging Face hub stopped ({type(error).__name__}: {_one_line(str(error))})"
-
-
-def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()
+        return f"the Hugging Face hub cannot be reached ({first_line(error)})"
+    return f"the client of the Hugging Face hub stopped ({type(error).__name__}: {first_line(error)})"

@@ -40,8 +40,15 @@ def test_the_largest_rank_within_the_budget():
         ("mlp", 30_000, {}, "has 117,348 parameters, over adapter.max_parameters=30,000. "
          "Take adapter.hidden=64, or raise adapter.max_parameters=", ["adapter.hidden=64"]),
         ("query", 30_000, {"source_width": 10, "target_channels": 10}, "has 52,964 parameters, over "
-         "adapter.max_parameters=30,000. Take a smaller one, or raise adapter.max_parameters=",
+         "adapter.max_parameters=30,000. Raise it to adapter.max_parameters=52964",
          ["adapter.max_parameters=52964"]),
+        ("query", 200, {"source_width": 10, "target_channels": 10}, "has 52,964 parameters, over "
+         "adapter.max_parameters=200. Raise it to adapter.max_parameters=52964", ["adapter.max_parameters=52964"]),
+        ("linear", 300, {}, "has 10,100 parameters, over adapter.max_parameters=300. "
+         "Take adapter=lowrank adapter.rank=1, or raise adapter.max_parameters=",
+         ["adapter=lowrank", "adapter.rank=1"]),
+        ("mlp", 300, {}, "has 117,348 parameters, over adapter.max_parameters=300. "
+         "Take adapter=lowrank, or raise adapter.max_parameters=", ["adapter=lowrank"]),
     ],
 )  # fmt: skip
 def test_over_the_budget_says_what_would_fit(kind, budget, shape, advice, words):
