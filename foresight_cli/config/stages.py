@@ -143,10 +143,12 @@ class AdaptConfig:
 
 
 def _several(side: str, space: SpaceConfig) -> str:
-    """Return an example of several choices: poolings for a model with one layer, else layers."""
-    if space.model.name in ONLY_FINAL:
+    """Return an example of several choices along the axis that has several: layers where it is layers or both."""
+    one_layer = space.layers is not None and len(space.layers) == 1
+    if space.model.name in ONLY_FINAL or one_layer:
         return f"{side}.pooling={','.join(POOLINGS)}"
-    return f"{side}.layer={','.join((*(space.layers or ('4', '8'))[:2], 'final'))}"
+    layers = [layer for layer in space.layers or ("4", "8") if layer != "final"]
+    return f"{side}.layer={','.join([*layers[:2], 'final'])}"
 
 
 @dataclass(frozen=True)
