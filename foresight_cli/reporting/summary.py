@@ -62,7 +62,8 @@ def print_summary(
     console.print(
         _line("", f"beside it {fixed(figures)} figures, FINDINGS.md, and every number in results.yaml", "dim")
     )
-    then = shell_line(["python", "-m", "webbrowser", str(page)]) if adapters else adapt_command(results)
+    of_verdict = adapters and not other_pair(results, adapters)
+    then = shell_line(["python", "-m", "webbrowser", str(page)]) if of_verdict else adapt_command(results)
     if command := _ridge_command(results, adapters):
         console.print(_line("Ridge", command), soft_wrap=True)
     console.print(_line("Next", then), soft_wrap=True)
@@ -111,10 +112,12 @@ def _pair(results: Analysis) -> RenderableType:
         return _line("Pair", pair)
     among = len(chosen_among(results))
     choice = f"best of {fixed(count)} by R² ({fixed(results.chosen_pair.selection_r2)}) on rows set aside for choosing"
-    if among < count:
+    if among == 1:
+        choice = f"the only one of {fixed(count)} with a flat target, as no pooled latent can be decoded"
+    elif among < count:
         choice = f"best of {fixed(among)} of {choice.removeprefix('best of ')}: flat targets only, as no pooled latent "
         choice += "can be decoded"
-    lines = [_line("Best pair", pair), _hanging(choice)]
+    lines = [_line("Pair" if among == 1 else "Best pair", pair), _hanging(choice)]
     other = best_outside(results)
     if other is not None:
         names = " -> ".join(results.spaces[i].name for i in (other.source, other.target))

@@ -98,3 +98,12 @@ def test_the_choice_among_pairs_is_open(example):
         [" **qwen25vl final channel_mean** ", " **ltxv final flat** "],
         [" qwen25vl layer 8 flat ", " ltxv final channel_mean "],
     ]
+
+
+def test_the_only_pair_with_a_flat_target_was_not_chosen_by_its_score(example):
+    results = example.decodable()
+    pairs = [p for i, p in enumerate(results.pairs) if i == results.chosen.index or not i % 2]
+    chosen = dataclasses.replace(results.chosen, index=pairs.index(results.chosen_pair))
+    text = render_findings(dataclasses.replace(results, pairs=pairs, chosen=chosen), [], Drawn())
+    assert "This is the only one of 5 pairs with a flat target: a pooled latent cannot be decoded. No choice" in text
+    assert "chosen among" not in text

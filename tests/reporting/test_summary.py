@@ -6,6 +6,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from foresight_cli.reporting.commands import adapt_command
 from foresight_cli.reporting.summary import print_summary
 from foresight_cli.results import Estimate
 from foresight_cli.results.duplicates import Duplicates
@@ -115,6 +116,25 @@ def test_the_choice_among_pairs_is_open(example):
         "pooled latent can be decoded",
         "not a candidate, but higher: qwen25vl layer 8 flat -> ltxv final channel_mean (0.563)",
     ]
+
+
+def test_the_only_pair_with_a_flat_target_was_not_chosen_by_its_score(example):
+    results = example.decodable()
+    pairs = [p for i, p in enumerate(results.pairs) if i == results.chosen.index or not i % 2]
+    chosen = dataclasses.replace(results.chosen, index=pairs.index(results.chosen_pair))
+    results = dataclasses.replace(results, pairs=pairs, chosen=chosen)
+    output = printed(results, [], width=100, terminal=False)
+    lines = [line.strip() for line in output.splitlines()]
+    at = lines.index("Pair       qwen25vl final channel_mean -> ltxv final flat")
+    assert lines[at + 1] == "the only one of 5 with a flat target, as no pooled latent can be decoded"
+    assert "best of" not in output
+
+
+def test_next_is_the_pair_of_the_verdict_if_adapters_are_of_another(example):
+    results, adapter = example.full()[0], example.adapter()
+    other = dataclasses.replace(adapter, provenance={**adapter.provenance, "keys": ["a", "b"]})
+    (command,) = (x for x in printed(results, [other], width=100, terminal=False).splitlines() if "  Next" in x)
+    assert command == f"  Next       {adapt_command(results)}"
 
 
 def test_what_is_read_better_than_from_the_target_is_kept_fully(example):
