@@ -30,7 +30,6 @@ from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.machine.devices import usable_device
 from foresight_cli.reporting.adapter_summary import Scored, held_out_results, print_adapter
 from foresight_cli.reporting.commands import after_adapt
-from foresight_cli.reporting.figures.previews import write_previews
 from foresight_cli.reporting.model_card import render_model_card
 from foresight_cli.reporting.sweep import REFUSED
 from foresight_cli.results import AdapterResults, save_results
@@ -154,7 +153,11 @@ def _save_previews(scored: Scored, config: AdaptConfig, paired: Paired, tested: 
     ids = [tested[row] for row in rows]
     try:
         made = preview(paired.target, scored.predicted(rows), ids, labels, paired.opened[0], config.device)
-        return [path.name for path in write_previews(made, folder)] if made else []
+        if made is None:
+            return []
+        from foresight_cli.reporting.figures.previews import write_previews  # matplotlib is slow to import
+
+        return [path.name for path in write_previews(made, folder)]
     except Exception as error:  # the adapter and its scores are kept even without previews
         log.warning("warning: figure previews could not be drawn: %s", first_line(error))
         return []
