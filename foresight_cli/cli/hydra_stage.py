@@ -177,7 +177,7 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
     import hydra
     from hydra.errors import HydraException
 
-    from foresight_cli.cli import hydra_errors as stage_errors
+    from foresight_cli.cli import hydra_errors
     from foresight_cli.cli.overrides import for_hydra
 
     def stop(message: str, status: int) -> typer.Exit:
@@ -212,15 +212,15 @@ def run_stage(stage: Stage, flags: list[str], overrides: list[str]) -> None:
         if full_error:
             raise
         if isinstance(error, HydraException):
-            raise stop(stage_errors.explain(error, stage.name, overrides, words), 2) from None
+            raise stop(hydra_errors.explain(error, stage.name, overrides, words), 2) from None
         if isinstance(error, ForesightError):
             raise stop(str(error), error.status) from None
-        if isinstance(error, OSError) and not stage_errors.in_job(error):
+        if isinstance(error, OSError) and not hydra_errors.in_job(error):
             cause = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             raise stop(f"cannot write the run's folder, {cause}. Put it elsewhere with hydra.run.dir=DIR", 1) from None
-        if not stage_errors.in_job(error):  # an error in Hydra's own checks, of any type
-            raise stop(stage_errors.outside_a_job(error), 2) from None
-        stage_errors.print_job_traceback(error)
+        if not hydra_errors.in_job(error):  # an error in Hydra's own checks, of any type
+            raise stop(hydra_errors.outside_a_job(error), 2) from None
+        hydra_errors.print_job_traceback(error)
         raise typer.Exit(1) from None
 
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from foresight_cli.data import Dataset
+from foresight_cli.errors import first_line
 from foresight_cli.experiments.assessment import Assessment
 from foresight_cli.experiments.chosen_arrays import arrays_of
 from foresight_cli.experiments.clusters import tsne
@@ -38,21 +39,15 @@ def figure_arrays(
         try:
             arrays |= make()
         except Exception as error:  # of any kind: the results are valid without the figure
-            failures.append(f"figure {name} could not be drawn: {one_line(error)}")
+            failures.append(f"figure {name} could not be drawn: {first_line(error)}")
             log.warning("warning: %s", failures[-1])
     try:
         arrays = with_thumbnails(arrays, assessment.scored.independent.ids, dataset)
     except Exception as error:
-        failures.append(f"figure neighborhood_examples could not be drawn: {one_line(error)}")
+        failures.append(f"figure neighborhood_examples could not be drawn: {first_line(error)}")
         log.warning("warning: %s", failures[-1])
         arrays = {name: array for name, array in arrays.items() if name not in NAMES}
     return arrays, failures
-
-
-def one_line(error: BaseException) -> str:
-    """Return the first line of an error, or its class name."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _parts(

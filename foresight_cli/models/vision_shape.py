@@ -6,9 +6,8 @@ import json
 from functools import cached_property
 from typing import Any
 
-from foresight_cli.errors import ForesightError
+from foresight_cli.errors import ForesightError, first_line
 from foresight_cli.models.checkpoint import Checkpoint
-from foresight_cli.models.config_file import in_one_line
 from foresight_cli.models.model import Tap
 from foresight_cli.models.network import ITEMSIZE
 from foresight_cli.models.size import transformer_activations
@@ -58,7 +57,7 @@ class VisionShape:
                 whole = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         except ForesightError as error:
             if isinstance(error.__cause__, ImportError):
-                raise self.refusal(in_one_line(error.__cause__).rstrip(".")) from None
+                raise self.refusal(first_line(error.__cause__)) from None
             raise
         return getattr(whole, "vision_config", None) or whole
 
