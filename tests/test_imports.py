@@ -72,6 +72,34 @@ def test_no_two_packages_import_each_other():
     assert {(a, b) for a, b in arrows if a < b and (b, a) in arrows} == set()
 
 
+def imported_at_the_top(module: str) -> set[str]:
+    """Return the modules that importing ``module`` imports, through modules of foresight."""
+    seen, left = set(), [module]
+    while left:
+        name = left.pop()
+        path = PACKAGE.parent / name.replace(".", "/")
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if name in seen:
+            continue
+        seen.add(name)
+        left.append(name.rpartition(".")[0] or name)  # its package
+        if not file.is_file():
+            continue
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import):
+                left += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                left += [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return seen
+
+
+def test_only_what_draws_imports_matplotlib():
+    assert "matplotlib.figure" in imported_at_the_top("foresight_cli.reporting.figures")
+    names = imported_at_the_top("foresight_cli.adapt")
+    assert "foresight_cli.training.loop" in names
+    assert [name for name in names if name.partition(".")[0] in ("matplotlib", "PIL")] == []
+
+
 def test_the_root_holds_the_stages():
     stages = {path.stem for path in (PACKAGE.parent / "conf").glob("*.yaml")}
     modules = {path.stem for path in PACKAGE.glob("*.py")}
