@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import types
-import typing
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from foresight_cli.errors import ForesightError, first_line
 from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.results.adapter import AdapterResults
 from foresight_cli.results.analysis import Analysis
 
+if TYPE_CHECKING:
+    from pydantic_core import SchemaValidator
+
 SCHEMA = 1
+TYPES: dict[str, type] = {kind.__name__: kind for kind in (Analysis, AdapterResults)}
+"""Type of the results, by the ``kind`` in a file."""
 NOT_MEASURED = "not measured"
 """The text that earlier files of this schema have in place of null."""
 
@@ -39,28 +43,28 @@ def load_results(path: str | Path) -> Any:
     """Read a ``results.yaml`` back into an :class:`Analysis` or :class:`AdapterResults`.
 
     Raises:
-        ForesightError: the file does not exist, or has another schema.
+        ForesightError: the file does not exist, has another schema, or lacks a field or has one of another type.
     """
     import yaml
+    from pydantic_core import ValidationError
 
     path = Path(path)
     path = path / "results.yaml" if path.is_dir() else path
     try:
-        contents = yaml.load(
-            Path(path).read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
+        contents = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         raise ForesightError(f"no results at {path}: run foresight analyze first") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ForesightError(f"cannot read {path}: {first_line(error)}") from None
-    kinds: dict[str, type] = {"Analysis": Analysis, "AdapterResults": AdapterResults}
-    if not isinstance(contents, dict) or contents.get("schema") != SCHEMA or contents.get("kind") not in kinds:
+    if not isinstance(contents, dict) or contents.get("schema") != SCHEMA or contents.get("kind") not in TYPES:
         version = contents.get("schema") if isinstance(contents, dict) else None
         raise ForesightError(f"{path} is not results of schema {SCHEMA} (its schema is {version!r})")
     try:
-        return _typed(kinds[contents["kind"]], {k: v for k, v in contents.items() if k not in ("schema", "kind")})
-    except (KeyError, TypeError, ValueError) as error:
-        raise ForesightError(f"{path} is not whole: {error}") from None
+        return _validator(TYPES[contents["kind"]]).validate_python(_with_null(contents))
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        field = ".".join(map(str, wrong["loc"]))
+        raise ForesightError(f"{path} is not whole: {field}: {wrong['msg']}") from None
 
 
 def _contents(results: Analysis | AdapterResults) -> dict[str, Any]:
@@ -79,33 +83,27 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _has_default(field: dataclasses.Field[Any]) -> bool:
-    """Check whether files written before the field was added can be read without it."""
-    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+@cache
+def _validator(kind: type) -> SchemaValidator:
+    """Return what checks and converts the contents of a file; null is also valid for a number that is not optional."""
+    from pydantic import TypeAdapter
+    from pydantic_core import SchemaValidator
+
+    return SchemaValidator(_nullable(TypeAdapter(kind).core_schema))
 
 
-def _typed(kind: Any, value: Any) -> Any:
-    """Convert ``value`` from YAML to the type that a field declares."""
-    if value is None or value == NOT_MEASURED:
-        return None
-    if kind is Any:
-        return _with_null(value)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = typing.get_type_hints(kind)
-        fields = [f for f in dataclasses.fields(kind) if f.name in value or not _has_default(f)]
-        return kind(**{f.name: _typed(hints[f.name], value[f.name]) for f in fields})
-    if origin in (types.UnionType, typing.Union):
-        return _typed(next(a for a in arguments if a is not type(None)), value)
-    if origin is list:
-        return [_typed(arguments[0], item) for item in value]
-    if origin is dict:
-        return {key: _typed(arguments[1], item) for key, item in value.items()}
-    return float(value) if kind is float else value
+def _nullable(schema: Any) -> Any:
+    """Let every number be null: a number that is not finite is written so."""
+    if isinstance(schema, list):
+        return [_nullable(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: _nullable(part) for key, part in schema.items()}
+    return {"type": "nullable", "schema": schema} if schema.get("type") == "float" else schema
 
 
 def _with_null(value: Any) -> Any:
-    """Return settings or provenance of any file, with null where earlier files have `NOT_MEASURED`."""
+    """Return the contents of any file, with null where earlier files have `NOT_MEASURED`."""
     if isinstance(value, dict):
         return {key: _with_null(item) for key, item in value.items()}
     if isinstance(value, list):

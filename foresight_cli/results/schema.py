@@ -1,77 +1,55 @@
-"""The JSON Schema of ``results.yaml``, made from the dataclasses of the results."""
+"""The JSON Schema of ``results.yaml``, made by pydantic from the dataclasses of the results."""
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import json
-import types
-import typing
 from pathlib import Path
 from typing import Any
 
-from foresight_cli.results.adapter import AdapterResults
-from foresight_cli.results.analysis import Analysis
-from foresight_cli.results.file import SCHEMA
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
+from foresight_cli.results.file import SCHEMA, TYPES
 
 SCHEMA_FILE = Path(__file__).with_name("results.schema.json")
 
 
+class _Schema(GenerateJsonSchema):
+    """Make schemas without titles and defaults of fields, in the fields' order; no other key is valid."""
+
+    def dataclass_schema(self, schema: Any) -> dict[str, Any]:
+        made = super().dataclass_schema(schema)
+        about = " ".join(made.get("description", "").partition("\n\n")[0].split())
+        return {**made, "description": about, "additionalProperties": False}
+
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        return self.generate_inner(schema["schema"])
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+    def sort(self, value: Any, parent_key: str | None = None) -> Any:
+        return value
+
+
 def json_schema() -> dict[str, Any]:
     """Return the schema, in JSON Schema draft 2020-12; ``results.schema.json`` beside this file contains it."""
-    definitions: dict[str, Any] = {}
-    kinds = [_kind(kind, definitions) for kind in (Analysis, AdapterResults)]
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"foresight results.yaml, schema {SCHEMA}",
-        "description": "null means not measured, or a setting without a value.",
-        "oneOf": kinds,
-        "$defs": dict(sorted(definitions.items())),
-    }
+    _, made = TypeAdapter.json_schemas(
+        [(name, "validation", TypeAdapter[Any](kind)) for name, kind in TYPES.items()],
+        title=f"foresight results.yaml, schema {SCHEMA}",
+        description="null means not measured, or a setting without a value.",
+        schema_generator=_Schema,
+    )
+    definitions = dict(sorted(made.pop("$defs").items()))
+    kinds = []
+    for name in TYPES:
+        kind = definitions.pop(name)
+        kind["properties"] = {"schema": {"const": SCHEMA}, "kind": {"const": name}, **kind["properties"]}
+        kind["required"] = ["schema", "kind", *kind["required"]]
+        kinds.append(kind)
+    return {"$schema": GenerateJsonSchema.schema_dialect, **made, "oneOf": kinds, "$defs": definitions}
 
 
 def schema_text() -> str:
     """Return :func:`json_schema` as the text of its file."""
     return json.dumps(json_schema(), indent=1) + "\n"
-
-
-def _kind(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
-    schema = _object(kind, definitions)
-    schema["properties"] = {"schema": {"const": SCHEMA}, "kind": {"const": kind.__name__}, **schema["properties"]}
-    schema["required"] = ["schema", "kind", *schema["required"]]
-    return schema
-
-
-def _object(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:
-    hints, fields = typing.get_type_hints(kind), dataclasses.fields(kind)
-    optional = {f.name for f in fields if not _is_required(f)}
-    return {
-        "title": kind.__name__,
-        "description": " ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split()),
-        "type": "object",
-        "properties": {f.name: _type(hints[f.name], definitions) for f in fields},
-        "required": [f.name for f in fields if f.name not in optional],
-        "additionalProperties": False,
-    }
-
-
-def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-
-
-def _type(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        if kind.__name__ not in definitions:
-            definitions[kind.__name__] = {}
-            definitions[kind.__name__] = _object(kind, definitions)
-        return {"$ref": f"#/$defs/{kind.__name__}"}
-    if origin in (types.UnionType, typing.Union):
-        some = next(a for a in arguments if a is not type(None))
-        return {"anyOf": [_type(some, definitions), {"type": "null"}]}
-    if origin is list:
-        return {"type": "array", "items": _type(arguments[0], definitions)}
-    if origin is dict:
-        return {"type": "object", "additionalProperties": _type(arguments[1], definitions)}
-    plain = {float: "number", int: "integer", str: "string", bool: "boolean"}
-    return {"type": plain[kind]} if kind in plain else {}

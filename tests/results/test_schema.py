@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import json
+import math
 from pathlib import Path
 from runpy import run_path
 from types import SimpleNamespace
@@ -9,8 +10,9 @@ import jsonschema
 import pytest
 import yaml
 
+from foresight_cli.errors import ForesightError
 from foresight_cli.report import load_results
-from foresight_cli.results import json_text, save_results
+from foresight_cli.results import Estimate, json_text, save_results
 from foresight_cli.results.schema import SCHEMA_FILE, json_schema, schema_text
 
 example = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "reporting" / "example.py")))
@@ -90,6 +92,36 @@ def test_null_means_not_measured_and_files_with_words_are_read_too(tmp_path):
     assert (typed.noise_from, typed.settings) == (None, adapter.settings)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(yaml.safe_load(words), json_schema())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda c: c["pairs"][1].update(r2_reverse="high"),
+            "pairs.1.r2_reverse: Input should be a valid number, unable",
+        ),
+        (lambda c: c["chosen"].pop("kendall"), "chosen.kendall: Field required"),
+        (lambda c: c.update(rows=None), "rows: Input should be a valid integer"),
+        (lambda c: c.update(spaces={}), "spaces: Input should be a valid list"),
+    ],
+)
+def test_a_file_that_is_not_whole_is_refused_by_its_name_and_field(spoil, message, tmp_path):
+    contents = json.loads(json_text(example.full()[0]))
+    spoil(contents)
+    (tmp_path / "results.yaml").write_text(yaml.safe_dump(contents), encoding="utf-8")
+    with pytest.raises(ForesightError) as error:
+        load_results(tmp_path)
+    assert str(error.value).startswith(f"{tmp_path}/results.yaml is not whole: {message}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_number_that_was_not_finite_is_null_and_comes_back_as_not_measured(tmp_path):
+    results = example.full()[0]
+    pairs = [dataclasses.replace(results.pairs[0], cosine=math.nan, r2=Estimate(-math.inf)), *results.pairs[1:]]
+    save_results(dataclasses.replace(results, pairs=pairs, layer_similarity=[[1, math.nan]]), tmp_path / "results.yaml")
+    loaded = load_results(tmp_path)
+    assert (loaded.pairs[0].cosine, loaded.pairs[0].r2.value, loaded.layer_similarity) == (None, None, [[1.0, None]])
 
 
 def test_a_file_of_before_a_field_was_added_is_read(tmp_path):
