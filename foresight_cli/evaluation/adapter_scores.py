@@ -9,7 +9,7 @@ import torch
 
 from foresight_cli.evaluation.held_out import Fit, Held, Predict, cosine, gain, outcome, r2_estimate, retrieval
 from foresight_cli.results import AdapterScore, Estimate
-from foresight_cli.training.pairs import Moments, Pairs
+from foresight_cli.training.pairs import ColumnMoments, Pairs
 
 ASKED_AT_ONCE = 512
 
@@ -29,7 +29,7 @@ def scores_of(ours: Way, others: Sequence[Way], held: Held) -> list[AdapterScore
     return scores + [_score(way, held, gain(ours.fits, way.fits[0], held)) for way in others]
 
 
-def nearest_pair(train: Pairs, x: Moments) -> Predict:
+def nearest_pair(train: Pairs, x: ColumnMoments) -> Predict:
     """Return a map that copies the target of the training row with the nearest source; reads the pairs in blocks.
 
     Distances are between standardised columns.
@@ -53,7 +53,7 @@ def nearest_pair(train: Pairs, x: Moments) -> Predict:
     return predict
 
 
-def mean_of(y: Moments) -> Predict:
+def mean_of(y: ColumnMoments) -> Predict:
     """Return a map that predicts the training mean for every row."""
     return lambda rows: y.mean.expand(len(rows), -1)
 

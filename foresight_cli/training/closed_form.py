@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,12 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.metrics import Ridge, fit_ridge
 from foresight_cli.metrics.linear_algebra import smaller_product, symmetric_eigen
 from foresight_cli.metrics.probe import group_error
+from foresight_cli.metrics.ridge.leave_one_out import best_penalty, eigen_without_noise
 from foresight_cli.metrics.ridge.ridge import PENALTIES, REACH, RidgeFactor
+from foresight_cli.metrics.ridge.streamed import StreamedRidge
+from foresight_cli.metrics.streaming.probe import ProbePart
 from foresight_cli.metrics.validation import centre, column_means
-from foresight_cli.training.pairs import Batch, Pairs, moments
+from foresight_cli.training.pairs import Batch, ColumnMoments, Pairs
 
 GIGABYTE = 1e9
 
@@ -59,8 +62,8 @@ def ridge_map(pairs: Pairs, *, memory_gb: float) -> RidgeMap:
     """Fit the ridge map of ``pairs``, its penalty chosen by exact leave-one-out; equal to `fit_ridge` up to rounding.
 
     Rows that fit in memory in double precision are read at once. Others are added up into the products of the columns,
-    ``[d1, d1]`` and ``[d1, d2]``: one pass for means, one for products, one for the leverages of the rows and one for
-    each of the two or three penalties that may be the best.
+    ``[d1, d1]`` and ``[d1, d2]``: one pass for the products, one for the leverages of the rows and one for each of the
+    two or three penalties that may be the best.
 
     Raises:
         TooLarge: neither the rows nor the products of their columns fit in ``memory_gb``.
@@ -78,7 +81,7 @@ def ridge_map(pairs: Pairs, *, memory_gb: float) -> RidgeMap:
             f"a closed form of {len(pairs):,} rows from {d1:,} to {d2:,} values takes {least:.2g} GB: allow it with "
             f"memory_gb={math.ceil(least)}, or pool the source with source.pooling=channel_mean"
         )
-    return RidgeMap.of(_Streamed(pairs).ridge())
+    return RidgeMap.of(_streamed(pairs))
 
 
 def _dual(x: torch.Tensor, y: torch.Tensor) -> RidgeMap:
@@ -96,70 +99,26 @@ def _dual(x: torch.Tensor, y: torch.Tensor) -> RidgeMap:
     return RidgeMap(factor.mean, factor.reach, y_mean, penalty, predict, narrowed)
 
 
-class _Streamed:
-    """Ridge regression from sums over standardised rows z and centred targets y."""
+def _streamed(pairs: Pairs) -> Ridge:
+    """Fit from the sums of the rows; the rows are read again to choose the penalty."""
+    sums = ProbePart.zeros(0, 0, *pairs.dims, torch.device("cpu"))
+    columns = ColumnMoments()
+    for x, y in pairs.blocks():
+        sums.add(x, y)
+        columns.add(x)
+    x_mean, y_mean = sums.sides(sums["origin"] + sums["mean"])
+    ridge = StreamedRidge(sums, len(PENALTIES))
+    axes, eigenvalues, loadings = ridge.axes
+    unit_axes, units = axes / eigenvalues.sqrt(), eigenvalues.sqrt()[:, None]
 
-    def __init__(self, pairs: Pairs) -> None:
-        self.pairs = pairs
-        self.x, self.y = moments(pairs.blocks())
-        self.scale = torch.where(self.x.variance > 0, self.x.variance.sqrt(), 1.0)
-        d1, d2 = pairs.dims
-        product, cross = torch.zeros(d1, d1, dtype=torch.float64), torch.zeros(d1, d2, dtype=torch.float64)
-        for batch in pairs.blocks():
-            z, y = self._centred(batch)
-            product.addmm_(z.T, z)
-            cross.addmm_(z.T, y)
-        eigenvalues, vectors = symmetric_eigen(product)
-        kept = eigenvalues > eigenvalues[-1] * d1 * torch.finfo(torch.float64).eps
-        self.eigenvalues, self.vectors = eigenvalues[kept], vectors[:, kept]
-        self.cross = self.vectors.T @ cross
-        self.total = float(self.y.variance.sum()) * len(pairs)
+    def blocks() -> Iterator[Batch]:
+        return (((x - x_mean) @ unit_axes, y - y_mean) for x, y in pairs.blocks())
 
-    def ridge(self) -> Ridge:
-        unit = float(self.x.variance.div(self.scale.square()).sum()) or 1.0
-        penalties = [multiple * unit for multiple in PENALTIES]
-        penalty = self._best(penalties)
-        weight = self._weight(penalty) / self.scale[:, None]
-        weight[self.x.variance == 0] = 0  # exactly, without the rounding of the eigenvectors
-        return Ridge(weight, self.x.mean, self.y.mean, REACH * self.x.farthest, penalty)
-
-    def _best(self, penalties: Sequence[float]) -> float:
-        """Choose the penalty as in `LeaveOneOut.best`: bounds first, then one pass for each that may be the best."""
-        shrunk = self.eigenvalues[:, None] + self.eigenvalues.new_tensor(penalties)
-        shares = self.eigenvalues[:, None] / shrunk
-        power = self.cross.square().sum(dim=1) / self.eigenvalues
-        explained = power @ (2 * shares - shares.square())
-        largest = torch.zeros(len(penalties), dtype=torch.float64)
-        for batch in self.pairs.blocks():
-            largest = torch.maximum(largest, self._kept(batch, shrunk).amax(dim=0))
-        least = ((self.total - explained).clamp_min(0) / largest.square()).tolist()
-        best, chosen = math.inf, penalties[0]
-        for index in np.argsort(least, kind="stable").tolist():
-            if least[index] * (1 - 1e-9) > best:
-                break
-            error = self._error(penalties[index], shrunk[:, [index]])
-            if error < best:
-                best, chosen = error, penalties[index]
-        return chosen
-
-    def _error(self, penalty: float, shrunk: torch.Tensor) -> float:
-        weight, error = self._weight(penalty), 0.0
-        for batch in self.pairs.blocks():
-            z, y = self._centred(batch)
-            error += float(((y - z @ weight).square().sum(dim=1) / self._kept(batch, shrunk)[:, 0].square()).sum())
-        return error
-
-    def _kept(self, batch: Batch, shrunk: torch.Tensor) -> torch.Tensor:
-        """Return one minus the leverage of each row under each penalty ``[b, penalties]``."""
-        z, _ = self._centred(batch)
-        return 1 - 1 / len(self.pairs) - (z @ self.vectors).square() @ (1 / shrunk)
-
-    def _weight(self, penalty: float) -> torch.Tensor:
-        return self.vectors @ (self.cross / (self.eigenvalues + penalty)[:, None])
-
-    def _centred(self, batch: Batch) -> Batch:
-        x, y = batch
-        return (x - self.x.mean) / self.scale, y - self.y.mean
+    penalties = [multiple * ridge.mean_eigenvalue for multiple in PENALTIES]
+    chosen, _ = best_penalty(eigenvalues, loadings / units, sums.squared_y, len(pairs), blocks, penalties)
+    weight = axes @ (loadings / (eigenvalues + penalties[chosen])[:, None])
+    weight[columns.variance == 0] = 0  # exactly, without the rounding of the eigenvectors
+    return Ridge(weight, x_mean, y_mean, REACH * columns.farthest, penalties[chosen])
 
 
 @dataclass(frozen=True)
@@ -225,8 +184,5 @@ def _axes(ridge: RidgeMap, train: Pairs) -> torch.Tensor:
 
 def _right_vectors(rows: torch.Tensor) -> torch.Tensor:
     """Return the right singular vectors of ``rows [m, d]``, except rounding noise, in columns, the strongest first."""
-    eigenvalues, vectors = symmetric_eigen(smaller_product(rows))
-    kept = eigenvalues > eigenvalues[-1] * len(eigenvalues) * torch.finfo(rows.dtype).eps
-    if len(rows) < rows.shape[1]:
-        vectors, kept = rows.T @ (vectors[:, kept] / eigenvalues[kept].sqrt()), kept[kept]
-    return vectors[:, kept].flip(1)
+    eigenvalues, vectors = eigen_without_noise(smaller_product(rows))
+    return (rows.T @ (vectors / eigenvalues.sqrt()) if len(rows) < rows.shape[1] else vectors).flip(1)

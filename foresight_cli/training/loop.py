@@ -14,7 +14,7 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.ridge.ridge import REACH
 from foresight_cli.training.checkpoint import Checkpoint, Epoch, Progress, Tensors
 from foresight_cli.training.losses import batch_loss
-from foresight_cli.training.pairs import Moments, Pairs, moments
+from foresight_cli.training.pairs import ColumnMoments, Pairs, moments
 
 EVALUATED = 1024
 """Rows that go through the adapter at a time when no gradient is computed."""
@@ -96,7 +96,7 @@ def train(
     return Trained(progress.epochs, progress.best)
 
 
-def standardize(adapter: StandardizedAdapter, x: Moments, y: Moments) -> None:
+def standardize(adapter: StandardizedAdapter, x: ColumnMoments, y: ColumnMoments) -> None:
     """Set the standardisation of ``adapter`` from the moments of its training rows; a constant column is not scaled."""
     x_scale = torch.where(x.variance > 0, x.variance.sqrt(), 1.0)
     adapter.standardize(x.mean, x_scale, REACH * x.farthest, y.mean, y.variance.mean().sqrt().clamp_min(1e-12))

@@ -104,51 +104,52 @@ class Pairs:
         return Pairs(x, y, rows, rows)
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Moments of columns ``[d]``, in double precision.
+class ColumnMoments:
+    """Means, variances and extremes of columns ``[d]`` that come in blocks, in double precision.
 
-    Attributes:
-        mean: mean of each column.
-        variance: variance of each column, over n; exactly 0 for a constant column.
-        farthest: largest distance of a value from the mean of its column.
-    """
-
-    mean: torch.Tensor
-    variance: torch.Tensor
-    farthest: torch.Tensor
-
-
-def moments(blocks: Iterable[Batch]) -> tuple[Moments, Moments]:
-    """Compute the moments of both sides in one pass.
+    Not a `MomentPart` of the streaming metrics: that one also adds up the products of the columns ``[d, d]``.
 
     Source: Chan, Golub and LeVeque 1983; the first row is subtracted, so a large offset costs no digits.
     """
-    sides: list[_Running] = []
-    for batch in blocks:
-        sides = sides or [_Running(rows[0]) for rows in batch]
-        for running, rows in zip(sides, batch, strict=True):
-            running.add(rows)
-    source, target = (running.moments() for running in sides)
-    return source, target
 
-
-class _Running:
-    def __init__(self, origin: torch.Tensor) -> None:
-        self.origin, self.count = origin.clone(), 0
-        self.mean, self.squares, self.least, self.most = (torch.zeros_like(origin) for _ in range(4))
+    def __init__(self) -> None:
+        self._count = 0
 
     def add(self, rows: torch.Tensor) -> None:
-        shifted = rows - self.origin
-        n, total = len(rows), self.count + len(rows)
+        """Add the rows ``[b, d]``, b at least 1."""
+        if not self._count:
+            self._origin: torch.Tensor = rows[0].clone()
+            self._mean, self._squares, self._least, self._most = rows.new_zeros(4, rows.shape[1]).unbind()
+        shifted = rows - self._origin
+        n, total = len(rows), self._count + len(rows)
         variance, mean = torch.var_mean(shifted, dim=0, correction=0)
         least, most = torch.aminmax(shifted, dim=0)
-        step = mean - self.mean
-        self.squares += n * variance + step.square() * (self.count * n / total)
-        self.mean += step * (n / total)
-        self.least, self.most = torch.minimum(self.least, least), torch.maximum(self.most, most)
-        self.count = total
+        step = mean - self._mean
+        self._squares += n * variance + step.square() * (self._count * n / total)
+        self._mean += step * (n / total)
+        self._least, self._most = torch.minimum(self._least, least), torch.maximum(self._most, most)
+        self._count = total
 
-    def moments(self) -> Moments:
-        farthest = torch.maximum(self.most - self.mean, self.mean - self.least)
-        return Moments(self.origin + self.mean, self.squares / self.count, farthest)
+    @property
+    def mean(self) -> torch.Tensor:
+        """Mean of each column."""
+        return self._origin + self._mean
+
+    @property
+    def variance(self) -> torch.Tensor:
+        """Variance of each column, over n; exactly 0 for a constant column."""
+        return self._squares / self._count
+
+    @property
+    def farthest(self) -> torch.Tensor:
+        """Largest distance of a value from the mean of its column."""
+        return torch.maximum(self._most - self._mean, self._mean - self._least)
+
+
+def moments(blocks: Iterable[Batch]) -> tuple[ColumnMoments, ColumnMoments]:
+    """Compute the moments of both sides in one pass."""
+    source, target = ColumnMoments(), ColumnMoments()
+    for x, y in blocks:
+        source.add(x)
+        target.add(y)
+    return source, target

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import torch
 
-from foresight_cli.metrics.linear_algebra import symmetric_eigen
+from foresight_cli.metrics.ridge.leave_one_out import eigen_without_noise
 
 EIGEN_COST = 30
 """Time of an eigendecomposition of a [d, d] matrix, as a multiple of d^3 multiplications in a matrix product."""
@@ -52,7 +52,7 @@ class StreamedRidge:
             solved = [self._solved(test, penalty) for penalty in penalties]
             if all(error is not None for error in solved):
                 return [error for error in solved if error is not None]
-        axes, eigenvalues, loadings = self._axes
+        axes, eigenvalues, loadings = self.axes
         # |y - W'x|^2 summed is tr yy - 2 tr W'xy + tr W'xx W, with W = axes @ loadings / (eigenvalues + penalty).
         cross = (loadings * (axes.T @ test["xy"])).sum(dim=1)
         square = (axes.T @ test["xx"] @ axes) * (loadings @ loadings.T)
@@ -79,8 +79,7 @@ class StreamedRidge:
         return {}
 
     @cached_property
-    def _axes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        values, vectors = symmetric_eigen(self._gram)
-        # As in `LeaveOneOut`: leave out directions that are rounding noise.
-        kept = values > values[-1] * len(self._gram) * torch.finfo(torch.float64).eps
-        return vectors[:, kept] / self._scale[:, None], values[kept], vectors[:, kept].T @ self._cross
+    def axes(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Axes A ``[d1, k]``, eigenvalues s ``[k]`` and loadings L ``[k, d2]``: W = A L/(s + penalty)."""
+        values, vectors = eigen_without_noise(self._gram)
+        return vectors / self._scale[:, None], values, vectors.T @ self._cross

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 
@@ -50,10 +50,9 @@ class MomentPart(Part):
             self[name].add_(moved[name])
         self.flat[1] += moved.n
 
-    def about(self, other: MomentPart) -> MomentPart:
+    def about(self, other: MomentPart) -> Self:
         """Return a copy whose sums are about the mean of another part."""
         copy = self.clone()
-        assert isinstance(copy, MomentPart)
         by = self._from_mean_of(other)
         copy._shift(by)
         copy["mean"].sub_(by)

@@ -211,7 +211,7 @@ class LinearProbe(MomentMetric):
             train = joined([*parts[:fold], *parts[fold + 1 :]])
             ridge = StreamedRidge(train, 1)
             penalty = multiples[fold] * ridge.mean_eigenvalue
-            held_out = _about(test, train)
+            held_out = test.about(train)
             residuals += ridge.errors(held_out, [penalty])
             totals.append(held_out.squared_y)
             penalties.append(penalty)
@@ -253,22 +253,14 @@ class LinearProbe(MomentMetric):
             train = joined([part for i, part in enumerate(parts) if i not in (fold, other)])
             ridge = StreamedRidge(train, len(self.multiples))
             penalties = [multiple * ridge.mean_eigenvalue for multiple in self.multiples]
-            errors[fold] += ridge.errors(_about(parts[other], train), penalties)
-            errors[other] += ridge.errors(_about(parts[fold], train), penalties)
+            errors[fold] += ridge.errors(parts[other].about(train), penalties)
+            errors[other] += ridge.errors(parts[fold].about(train), penalties)
         return [self.multiples[best] for best in errors.argmin(axis=1)]
 
 
 def joined(parts: Sequence[ProbePart]) -> ProbePart:
     """Return the sums of several folds together."""
     whole = parts[0].clone()
-    assert isinstance(whole, ProbePart)
     for part in parts[1:]:
         whole.absorb(part)
     return whole
-
-
-def _about(part: ProbePart, other: ProbePart) -> ProbePart:
-    """Return the sums of ``part`` about the mean of ``other``."""
-    moved = part.about(other)
-    assert isinstance(moved, ProbePart)
-    return moved

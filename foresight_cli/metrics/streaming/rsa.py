@@ -57,7 +57,6 @@ class SamplePart(Part):
     def grown(self, index: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> SamplePart:
         """Return a sample that also holds these rows."""
         larger = SamplePart.zeros(self.key, self.n + len(index), self.d1, self.d2, self.flat.device)
-        assert isinstance(larger, SamplePart)
         larger["count"].copy_(self["count"])
         for name, more in (("index", index), ("x", x), ("y", y)):
             torch.cat([self[name], more], out=larger[name])

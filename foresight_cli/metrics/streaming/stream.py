@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torchmetrics import Metric
@@ -45,7 +45,7 @@ class Part(ABC):
         """Return the shapes of the arrays by name, in order."""
 
     @classmethod
-    def zeros(cls, key: int, n: int, d1: int, d2: int, device: torch.device) -> Part:
+    def zeros(cls, key: int, n: int, d1: int, d2: int, device: torch.device) -> Self:
         """Return a part whose arrays are all zero."""
         length = _HEADER + sum(math.prod(shape) for shape in cls.shapes(n, d1, d2).values())
         flat = torch.zeros(length, dtype=torch.float64, device=device)
@@ -53,7 +53,7 @@ class Part(ABC):
         return cls(flat)
 
     @classmethod
-    def split(cls, flat: torch.Tensor) -> Iterator[Part]:
+    def split(cls, flat: torch.Tensor) -> Iterator[Self]:
         """Yield the parts that are stored one after the other in ``flat``."""
         while len(flat):
             part = cls(flat)
@@ -74,7 +74,7 @@ class Part(ABC):
         place, shape = self._place[name]
         return self.flat[place].view(shape)
 
-    def clone(self) -> Part:
+    def clone(self) -> Self:
         """Return a copy in new memory."""
         return type(self)(self.flat.clone())
 
