@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from foresight_cli.catalog.find import Found, find
 from foresight_cli.config import AnalyzeConfig
+from foresight_cli.config.controls import RANDOM_INIT
 from foresight_cli.config.reader import analyze_config
 from foresight_cli.config.tree import as_typed
 from foresight_cli.experiments.assessment import Assessment, More, choose, judge_pair, measure_pairs
@@ -22,7 +23,7 @@ from foresight_cli.experiments.figure_arrays import figure_arrays
 from foresight_cli.experiments.record import record
 from foresight_cli.extraction.missing import extract_missing
 from foresight_cli.inputs.companion import companion_set
-from foresight_cli.inputs.controls import RANDOM_INIT, random_init_of
+from foresight_cli.inputs.controls import random_init_of
 from foresight_cli.inputs.opening import Opened, open_inputs
 from foresight_cli.results import Analysis, save_arrays, save_results
 from foresight_cli.study_q1.numbers import study_rows

@@ -51,7 +51,7 @@ from foresight_cli.config.trackers import (
     TrackioConfig,
     WandbConfig,
 )
-from foresight_cli.config.verdict import CONTROL_NAMES, Thresholds, Waivers
+from foresight_cli.config.verdict import Thresholds, Waivers
 
 GROUPS: dict[str, dict[str, Any]] = {
     "model": {
@@ -85,7 +85,6 @@ GROUPS: dict[str, dict[str, Any]] = {
 """The schema of each option, by group and name: the same names as the files of ``conf/``."""
 
 __all__ = [
-    "CONTROL_NAMES",
     "DTYPES",
     "GROUPS",
     "ONLY_FINAL",

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 from foresight_cli.config.adapters import AdapterConfig
 from foresight_cli.config.checks import at_least, between, one_of
+from foresight_cli.config.controls import CONTROL_MODELS
 from foresight_cli.config.data import DataConfig, ShapesConfig
 from foresight_cli.config.models import ONLY_FINAL, ModelConfig
 from foresight_cli.config.runners import LocalConfig, RunnerConfig
 from foresight_cli.config.trackers import NoTrackerConfig, TrackerConfig
-from foresight_cli.config.verdict import CONTROL_NAMES, Thresholds, Waivers
+from foresight_cli.config.verdict import Thresholds, Waivers
 from foresight_cli.errors import UsageError
 
 POOLINGS = ("channel_mean", "flat")
@@ -100,7 +101,7 @@ class AnalyzeConfig:
         between("folds", self.folds, 2, 50)
         between("neighbors", self.neighbors, 1, 100)
         for name in self.controls:
-            one_of("controls", name, CONTROL_NAMES)
+            one_of("controls", name, tuple(CONTROL_MODELS))
         if self.extract and self.data is None:
             raise UsageError("extract=true needs the data: add data=shapes, or data=imagefolder data.path=DIR")
         if self.study_table and not (isinstance(self.data, ShapesConfig) and self.data.variant == "q1"):

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from foresight_cli.config.checks import at_least, between, one_of
 from foresight_cli.errors import UsageError
 
-CONTROL_NAMES = ("pixels", "histogram", "mean_rgb", "random_network")
-"""Representations without a trained network that the source must beat."""
-
 
 @dataclass(frozen=True)
 class Thresholds:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from foresight_cli.config import AnalyzeConfig
+from foresight_cli.config.controls import LABEL, TOGETHER
 from foresight_cli.data.sample_size import LEAST_GROUPS
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import pairs
@@ -22,8 +23,6 @@ from foresight_cli.results import Control, Estimate
 
 LEAST_TRAINING = 10
 """A fold with fewer labelled training rows is skipped."""
-TOGETHER = "all_controls"
-"""All controls joined column by column: together they may explain more than each by itself."""
 
 
 def control_results(
@@ -49,14 +48,14 @@ def control_results(
     spaces = dict(controls)
     labelled = rows.labelled
     if labelled:
-        spaces["label"] = one_hot(rows.categories)
-    if len(spaces) > 1:
+        spaces[LABEL] = one_hot(rows.categories)
+    if len(spaces) > 1:  # together they may explain more than each by itself
         spaces[TOGETHER] = torch.cat([side_by_side(values) for values in spaces.values()], dim=1)
     labelled_part = _Part.of(labelled, source, target, rows, folds) if 0 < len(labelled) < len(rows.labels) else None
     whole = _Part(source, target, rows, folds)
     scores = []
     for name, values in spaces.items():
-        if name == "label" and len(labelled) < len(rows.labels):
+        if name == LABEL and len(labelled) < len(rows.labels):
             # On rows without a label, the source may predict the category: that would look like a gain over the label.
             if labelled_part is not None:
                 scores.append(_score(name, values[labelled], labelled_part, config))

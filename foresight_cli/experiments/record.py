@@ -12,13 +12,13 @@ import numpy as np
 
 from foresight_cli.catalog.find import Found
 from foresight_cli.config import AnalyzeConfig
+from foresight_cli.config.controls import RANDOM_INIT
 from foresight_cli.experiments.assessment import Assessment
 from foresight_cli.experiments.categories import category_rows
 from foresight_cli.experiments.chosen import describe
 from foresight_cli.experiments.left_out import left_out
 from foresight_cli.experiments.spaces import describe_space, layer_similarity, space_arrays
 from foresight_cli.experiments.warnings import warnings_of
-from foresight_cli.inputs.controls import RANDOM_INIT
 from foresight_cli.inputs.opening import SELECT_SHARE, Opened
 from foresight_cli.results import Analysis
 from foresight_cli.suggest.missing_evidence import missing_evidence

@@ -7,17 +7,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from foresight_cli.config import (
-    GROUPS,
-    DataConfig,
-    ExtractConfig,
-    HistogramConfig,
-    LocalConfig,
-    ModelConfig,
-    PixelsConfig,
-    RandomNetworkConfig,
-)
+from foresight_cli.config import GROUPS, DataConfig, ExtractConfig, LocalConfig
 from foresight_cli.config.checks import one_of
+from foresight_cli.config.controls import CONTROL_MODELS, RANDOM_INIT
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.subset import Subset
 from foresight_cli.errors import ForesightError
@@ -33,17 +25,6 @@ from foresight_cli.models import open_model
 from foresight_cli.suggest.missing_evidence import has_trained_weights
 
 log = logging.getLogger(__name__)
-
-CONTROLS: dict[str, ModelConfig] = {
-    "pixels": PixelsConfig("pixels", resolution=8),
-    "histogram": HistogramConfig("histogram", bins=4),
-    "mean_rgb": PixelsConfig("pixels", resolution=1),
-    "random_network": RandomNetworkConfig("random_network", resolution=64, seed=0),
-}
-"""The model of each control, by its name in ``controls=`` and in the results; the pooling is always ``flat``."""
-
-RANDOM_INIT = "random_init"
-"""The name, in the results, of the source itself with random weights."""
 
 
 def control_latents(
@@ -61,7 +42,7 @@ def control_latents(
         UsageError: a name is not that of a control.
     """
     for name in names:
-        one_of("controls", name, tuple(CONTROLS))
+        one_of("controls", name, tuple(CONTROL_MODELS))
     dataset = open_dataset(data) if dataset is None else dataset
     configs = {name: _config_of(name, data, cache_dir) for name in names}
     whole = dataset.whole if isinstance(dataset, Subset) else dataset
@@ -80,7 +61,7 @@ def control_latents(
 
 def _config_of(name: str, data: DataConfig, cache_dir: str) -> ExtractConfig:
     return ExtractConfig(
-        model=CONTROLS[name],
+        model=CONTROL_MODELS[name],
         layers=("final",),
         poolings=("flat",),
         data=data,

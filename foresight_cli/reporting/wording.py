@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from foresight_cli.config.controls import CONTROLS
 from foresight_cli.reporting.derived import hopeful_r2
 from foresight_cli.results import CURVE_SIZES, Analysis, Attribute, Control, Criterion, Estimate, Space, Verdict
 
@@ -155,17 +156,6 @@ def kept_share(
     return f"not judged: lower bound in the target, {number(attribute.target_lower)}, below {number(ceiling)}"
 
 
-_CONTROLS = {
-    "pixels": "thumbnails",
-    "histogram": "colour histograms",
-    "mean_rgb": "mean colours",
-    "random_network": "a small convolutional network with random weights",
-    "random_init": "the source's own network, untrained",
-    "label": "the categories alone",
-    "all_controls": "all of them fitted together, which may score below the best of them",
-}
-
-
 def control_meanings(controls: Sequence[Control]) -> list[tuple[str, str]]:
     """Return the name of each control in the tables, with an explanation."""
-    return [(control.name, _CONTROLS[control.name]) for control in controls if control.name in _CONTROLS]
+    return [(control.name, CONTROLS[control.name].meaning) for control in controls if control.name in CONTROLS]

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from foresight_cli.config import GROUPS, ExtractConfig, PrecomputedDataConfig
+from foresight_cli.config.controls import CONTROL_MODELS
 from foresight_cli.config.text_settings import shell_line
 from foresight_cli.config.tree import as_override
 from foresight_cli.data import open_dataset
@@ -30,8 +31,8 @@ from foresight_cli.suggest.words import (
     weights_words,
 )
 
-CONTROLS = ("pixels", "histogram", "random_network")
-"""Controls that analyze makes itself: a user does not want them as a side of a bridge."""
+CONTROLS = {model.name for model in CONTROL_MODELS.values()}
+"""Models of the controls, which analyze makes itself: a user does not want them as a side of a bridge."""
 KINDS = {"ltxv": "autoencoder", "autoencoder": "autoencoder", "precomputed": "file"}
 """Kind of each model that is not an encoder."""
 PARTNERS = {

@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
+from foresight_cli.config.controls import CONTROLS, LABEL
 from foresight_cli.results import CURVE_SIZES, Attribute, Criterion, Estimate, PermutationTest
 from foresight_cli.verdict.bound import FAIL, NOT_MEASURED, PASS, RISING, SEVERITY, UNCLEAR, WAIVED, above
 from foresight_cli.verdict.evidence import Evidence
 
-REQUIRED_CONTROLS = ("pixels", "histogram", "mean_rgb", "random_network")
 ALPHA = 0.05
 ENOUGH_POWER = 0.8
 DEPENDENCE = ("cka", "recall")
@@ -128,8 +128,8 @@ def beyond_controls(evidence: Evidence, threshold: float, *, waived: bool) -> Cr
     """Require that the source adds to every control; the control with the worst outcome counts."""
     name, measures = "beyond controls", "R2 that the source adds to the hardest control"
     controls = evidence.controls
-    required = [] if waived else list(REQUIRED_CONTROLS)
-    required += ["label"] if evidence.labelled else []
+    required = [name for name, control in CONTROLS.items() if control.required and not waived]
+    required += [LABEL] if evidence.labelled else []
     missing = sorted(set(required) - {c.name for c in controls})
     if missing:
         reason = f"the controls {', '.join(missing)} were not measured"

@@ -8,10 +8,11 @@ import pytest
 from foresight_cli.cache import _verified
 from foresight_cli.catalog.find import find
 from foresight_cli.config import SpaceConfig
+from foresight_cli.config.controls import CONTROL_MODELS
 from foresight_cli.data import open_dataset
 from foresight_cli.data.subset import Subset
 from foresight_cli.errors import ForesightError
-from foresight_cli.inputs.controls import CONTROLS, control_latents
+from foresight_cli.inputs.controls import control_latents
 from foresight_cli.latents import entries
 from tests.builders import SHAPES
 
@@ -56,7 +57,7 @@ def test_controls_of_a_few_samples_read_no_more_pictures(tmp_path, monkeypatch):
 def test_no_question_is_about_them(tmp_path):
     whole = open_dataset(SHAPES)
     control_latents(["pixels", "histogram"], SHAPES, str(tmp_path), Subset(whole, [whole.samples[0].id]))
-    spaces = (SpaceConfig(CONTROLS[name], None, None) for name in ("pixels", "histogram"))
+    spaces = (SpaceConfig(CONTROL_MODELS[name], None, None) for name in ("pixels", "histogram"))
     with pytest.raises(ForesightError, match=r"source=pixels .*: no such latents in the cache"):
         find(str(tmp_path), *spaces, None)
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import torch
 
+from foresight_cli.config.controls import CONTROL_MODELS
 from foresight_cli.data import UndecodableImage
 from foresight_cli.data.shapes import Shapes
 from foresight_cli.inputs import controls as control_spaces
-from foresight_cli.inputs.controls import CONTROLS, control_latents
+from foresight_cli.inputs.controls import control_latents
 from tests.builders import SHAPES
 
 
@@ -41,16 +42,16 @@ def test_a_picture_is_decoded_once_for_all_controls(tmp_path, monkeypatch):
     """Keys and bytes are the same as those of four separate extractions."""
     small_shards(monkeypatch)
     together = Counted()
-    got = control_latents(list(CONTROLS), SHAPES, str(tmp_path / "together"), together)
+    got = control_latents(list(CONTROL_MODELS), SHAPES, str(tmp_path / "together"), together)
     assert together.decoded == dict.fromkeys(range(16), 1)
     apart = Counted()
-    for name in CONTROLS:
+    for name in CONTROL_MODELS:
         control_latents([name], SHAPES, str(tmp_path / "apart"), apart)
     assert apart.decoded == dict.fromkeys(range(16), 4)
     files = files_in(tmp_path / "together")
     assert files == files_in(tmp_path / "apart")
     assert sum(path.endswith(".safetensors") for path in files) == 4 * 4
-    again = control_latents(list(CONTROLS), SHAPES, str(tmp_path / "together"), together)
+    again = control_latents(list(CONTROL_MODELS), SHAPES, str(tmp_path / "together"), together)
     assert set(together.decoded.values()) == {1}
     for name, held in got.items():
         assert torch.equal(held.values, again[name].values)
@@ -66,7 +67,7 @@ def test_cached_shards_of_one_control_are_not_made_again(tmp_path, monkeypatch):
     for path in lost:
         path.unlink()
     dataset = Counted()
-    control_latents(list(CONTROLS), SHAPES, str(tmp_path), dataset)  # mean_rgb lacks all, random_network two shards
+    control_latents(list(CONTROL_MODELS), SHAPES, str(tmp_path), dataset)  # mean_rgb lacks all, the network 2 shards
     assert set(dataset.decoded.values()) == {1}
     assert {path: data for path, data in files_in(tmp_path).items() if path in before} == before
 

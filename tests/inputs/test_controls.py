@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from foresight_cli.catalog.find import find
-from foresight_cli.config import CONTROL_NAMES, RandomNetworkConfig, SpaceConfig
+from foresight_cli.config import RandomNetworkConfig, SpaceConfig
+from foresight_cli.config.controls import CONTROL_MODELS
 from foresight_cli.data.shapes import Shapes
 from foresight_cli.errors import ForesightError, UsageError
-from foresight_cli.inputs.controls import CONTROLS, control_latents, random_init_of
+from foresight_cli.inputs.controls import control_latents, random_init_of
 from foresight_cli.latents import Entry, load
 from foresight_cli.models.checkpoint import TINY, Checkpoint
 from foresight_cli.models.random_network import RandomNetwork
@@ -46,8 +47,8 @@ def weights(tmp_path):
 def test_each_control_holds_what_its_name_says(tmp_path):
     shapes = Shapes(per_category=2, size=32)
     pictures = np.stack([np.asarray(shapes.image(i)) for i in range(16)]).astype(float)
-    got = control_latents(list(CONTROLS), SHAPES, str(tmp_path))
-    assert list(got) == [*CONTROL_NAMES] == ["pixels", "histogram", "mean_rgb", "random_network"]
+    got = control_latents(list(CONTROL_MODELS), SHAPES, str(tmp_path))
+    assert list(got) == ["pixels", "histogram", "mean_rgb", "random_network"]
     assert {name: held.values.shape[1] for name, held in got.items()} == {
         "pixels": 3 * 8 * 8,
         "histogram": 4**3,
