@@ -1,14 +1,11 @@
 import dataclasses
 import os
 from pathlib import Path
-from runpy import run_path
-from types import SimpleNamespace
 
 import pytest
 
 from foresight_cli.results import load_results, save_arrays, save_results
-
-example = SimpleNamespace(**run_path(str(Path(__file__).parent / "reporting" / "example.py")))
+from tests.reporting import example
 
 
 def analysis(folder, results=None, arrays=None, at=None):

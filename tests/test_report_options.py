@@ -4,15 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from runpy import run_path
-from types import SimpleNamespace
 
 import pytest
 
 from foresight_cli.results import load_results, save_arrays, save_results
 from tests.conftest import user_env
-
-example = SimpleNamespace(**run_path(str(Path(__file__).parent / "reporting" / "example.py")))
+from tests.reporting import example
 
 
 def analysis(folder, results):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-from pathlib import Path
-from runpy import run_path
 
 import numpy as np
 import pytest
@@ -26,8 +24,8 @@ from foresight_cli.latents.storage.lock import locked
 from foresight_cli.latents.upkeep.check import faults
 from foresight_cli.results import load_results
 from tests.builders import folder_of_pictures, only, pixels, qwen
+from tests.models.vision_networks import NETWORKS
 
-NETWORKS = run_path(str(Path(__file__).parent / "models/vision_networks.py"))["NETWORKS"]
 RATIO = "2400 x 8 pixels: absolute aspect ratio must be smaller than 200, got 300.0"
 
 

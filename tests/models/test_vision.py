@@ -10,7 +10,6 @@ import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from runpy import run_path
 
 import numpy as np
 import pytest
@@ -21,8 +20,8 @@ from PIL import Image
 from foresight_cli.config import VisionConfig
 from foresight_cli.data.clip import Clip
 from foresight_cli.models import Tap, open_model
+from tests.models.vision_networks import NETWORKS
 
-NETWORKS = run_path(str(Path(__file__).with_name("vision_networks.py")))["NETWORKS"]
 POOLINGS = ("channel_mean", "flat")
 SIZES = [(32, 32), (50, 40), (70, 33), (64, 64), (33, 90), (50, 40), (120, 100), (41, 41)]
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
-from runpy import run_path
 
 import numpy as np
 import pytest
@@ -21,8 +20,8 @@ from foresight_cli.config import VisionConfig
 from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models import Tap, open_model
+from tests.models.vision_networks import NETWORKS
 
-NETWORKS = run_path(str(Path(__file__).with_name("vision_networks.py")))["NETWORKS"]
 MEAN, FLAT = Tap("final", "channel_mean"), Tap("final", "flat")
 PICTURE = Image.fromarray(np.random.default_rng(3).integers(0, 256, (40, 50, 3), dtype=np.uint8))
 

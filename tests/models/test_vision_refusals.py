@@ -6,7 +6,6 @@ import dataclasses
 import json
 from functools import lru_cache
 from pathlib import Path
-from runpy import run_path
 
 import numpy as np
 import pytest
@@ -17,10 +16,8 @@ from foresight_cli.config import VisionConfig
 from foresight_cli.data.clip import Clip
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models import Tap, open_model
+from tests.models.vision_networks import NETWORKS, PATCHES, PLAIN, SQUARE, Network, two_towers
 
-HERE = run_path(str(Path(__file__).with_name("vision_networks.py")))
-NETWORKS, Network, PLAIN, PATCHES = (HERE[name] for name in ("NETWORKS", "Network", "PLAIN", "PATCHES"))
-SQUARE, CROP, two_towers = (HERE[name] for name in ("SQUARE", "CROP", "two_towers"))
 ANOTHER = "Choose another image encoder, for instance model.checkpoint=facebook/dinov2-base"
 BLOCKS = f"its hidden_states are not what enters and leaves its blocks. {ANOTHER}"
 

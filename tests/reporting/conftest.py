@@ -1,23 +1,15 @@
 import os
 import pickle
-from pathlib import Path
-from runpy import run_path
-from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
 
 from foresight_cli.reporting.figures import Drawn, draw_figures
+from tests.reporting import example
 
 
 @pytest.fixture(scope="session")
-def example():
-    """Return the functions of example.py, by name."""
-    return SimpleNamespace(**run_path(str(Path(__file__).parent / "example.py")))
-
-
-@pytest.fixture(scope="session")
-def drawn(example, tmp_path_factory):
+def drawn(tmp_path_factory):
     """Draw every figure of the full example once for all workers: return the record, and the files' bytes by name."""
     folder = tmp_path_factory.getbasetemp()
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from runpy import run_path
 
 import numpy as np
 
@@ -25,12 +23,9 @@ from foresight_cli.results import (
     SeedScore,
     Space,
 )
-
-arrays = run_path(str(Path(__file__).with_name("example_arrays.py")))["arrays"]
-made = run_path(str(Path(__file__).with_name("example_verdict.py")))
-around, permutation_tests, verdict, open_verdict = (
-    made[name] for name in ("bounded", "permutation_tests", "verdict", "open_verdict")
-)
+from tests.reporting.example_arrays import arrays
+from tests.reporting.example_verdict import bare_verdict, permutation_tests, verdict
+from tests.reporting.example_verdict import bounded as around
 
 LABELS = (
     "blue circle",
@@ -241,7 +236,7 @@ def bare():
         top_channels=[],
         chosen=nothing,
         controls=[],
-        verdict=made["bare_verdict"](),
+        verdict=bare_verdict(),
         settings={},
         provenance={},
         warnings=[],

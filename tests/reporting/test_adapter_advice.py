@@ -9,10 +9,11 @@ import pytest
 from foresight_cli.reporting.adapter_advice import by_pair, decide, least_kept, recommended, standard_error
 from foresight_cli.reporting.adapter_names import Sized, named
 from foresight_cli.results import Attribute, Estimate
+from tests.reporting import example
 
 
 @pytest.fixture
-def sized(example):
+def sized():
     def make(name, parameters, validation, error=0.01, r2=None, kept=(0.9,), ridge=(0.9,)):
         """Return an mlp (or linear) that keeps shares of x, y ...; its ridge has R2 0.551 and 8,320 parameters."""
         kind = "linear" if name.startswith("adapter=linear") else "mlp"
@@ -149,7 +150,7 @@ def test_nothing_is_advised_that_the_mean_predicts_as_well(sized, outcome, verb)
     )
 
 
-def test_names_are_the_words_that_lead_to_each(example):
+def test_names_are_the_words_that_lead_to_each():
     settings = [
         {"name": "mlp", "hidden": 16, "lr": 0.001, "max_parameters": 10_000_000},
         {"name": "mlp", "hidden": 256, "lr": 0.001, "max_parameters": 10_000_000},
@@ -177,13 +178,13 @@ def test_names_are_the_words_that_lead_to_each(example):
     assert [adapter.name for adapter in named(seeds)] == ["adapter=mlp seed=0", "adapter=mlp seed=7"]
 
 
-def test_pairs_are_decided_one_by_one(example):
+def test_pairs_are_decided_one_by_one():
     keys = (["a", "t"], ["b", "t"], ["a", "t"])
     adapters = [Sized(str(n), example.adapter(keys=pair)) for n, pair in enumerate(keys)]
     assert [[adapter.name for adapter in pair] for pair in by_pair(adapters)] == [["0", "2"], ["1"]]
 
 
-def test_the_share_to_keep_is_that_of_the_analysis(example):
+def test_the_share_to_keep_is_that_of_the_analysis():
     analysis = example.full()[0]
     strict = {**analysis.settings, "thresholds": {**analysis.settings["thresholds"], "retention": 0.85}}
     assert least_kept(dataclasses.replace(analysis, settings=strict)) == 0.85

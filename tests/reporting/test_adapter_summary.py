@@ -1,14 +1,11 @@
 import dataclasses
 from pathlib import Path
-from runpy import run_path
-from types import SimpleNamespace
 
 import pytest
 
 from foresight_cli.reporting.adapter_summary import print_adapter, training_advice
 from foresight_cli.results import Attribute, AttributeGain, Estimate, SeedScore
-
-example = SimpleNamespace(**run_path(str(Path(__file__).with_name("example.py"))))
+from tests.reporting import example
 
 
 def trained(validation, best, **adapter):

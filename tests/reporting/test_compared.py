@@ -2,7 +2,6 @@ import dataclasses
 import re
 import shlex
 from pathlib import Path
-from runpy import run_path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from markupsafe import escape
@@ -12,8 +11,8 @@ from foresight_cli.reporting.figures.style import encode, style, title_of
 from foresight_cli.reporting.page import Pictures, render_comparison
 from foresight_cli.reporting.traced import Numbers
 from foresight_cli.results import Estimate
-
-PageText = run_path(str(Path(__file__).with_name("page_text.py")))["PageText"]
+from tests.reporting import example
+from tests.reporting.page_text import PageText
 
 
 def with_r2(results, value, answer=None):
@@ -23,32 +22,32 @@ def with_r2(results, value, answer=None):
     return dataclasses.replace(results, pairs=pairs, verdict=verdict)
 
 
-def several(example):
+def several():
     full = example.full()[0]
     other = dataclasses.replace(with_r2(full, 0.3, "INCONCLUSIVE"), data={"name": "imagefolder", "path": "<b>/photos"})
     better = dataclasses.replace(with_r2(full, 0.9), data={"name": "shapes", "variant": "q1"})
     return [(Path("one"), full), (Path("two"), other), (Path("three"), better)]
 
 
-def test_the_best_verdict_comes_first_then_the_lower_bound(example):
-    compared = compare(several(example))
+def test_the_best_verdict_comes_first_then_the_lower_bound():
+    compared = compare(several())
     assert [analysis.folder.name for analysis in compared] == ["two", "three", "one"]
     assert [analysis.name for analysis in compared] == ["on <b>/photos", "on shapes q1", "on shapes"]
 
 
-def test_names_take_the_folder_where_nothing_else_differs(example):
+def test_names_take_the_folder_where_nothing_else_differs():
     full = example.full()[0]
     compared = compare([(Path("a/x"), full), (Path("b/y"), full), (Path("c/y"), full)])
     assert sorted(analysis.name for analysis in compared) == ["x", "y (b/y)", "y (c/y)"]
 
 
-def test_names_say_what_differs(example):
+def test_names_say_what_differs():
     single, both = example.full(layers=("8",))[0], example.full()[0]
     assert {c.name for c in compare([(Path("a"), single), (Path("b"), both)])} == {"layer 8", "2 layers"}
 
 
-def test_page(example):
-    compared, kept = compare(several(example)), Numbers(escape)
+def test_page():
+    compared, kept = compare(several()), Numbers(escape)
     with style():
         figure = comparison_figure(compared)
         svg = encode(figure)["svg"]
@@ -65,7 +64,7 @@ def test_page(example):
     assert set(measured) <= {value for value, _ in kept.written}
 
 
-def test_a_folder_with_a_space_can_be_typed(example):
+def test_a_folder_with_a_space_can_be_typed():
     (analysis,) = compare([(Path("my runs/a"), example.bare()[0])])
     *words, run = shlex.split(analysis.command)
     assert words == ["foresight", "report"]

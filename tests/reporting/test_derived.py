@@ -15,6 +15,7 @@ from foresight_cli.reporting.derived import (
 )
 from foresight_cli.reporting.gates import gates
 from foresight_cli.results import Control, Estimate
+from tests.reporting import example
 
 
 def test_layers_are_ordered_by_depth():
@@ -22,7 +23,7 @@ def test_layers_are_ordered_by_depth():
     assert sorted(layers, key=layer_order) == ["4", "8", "16", "24", "embedding", "final"]
 
 
-def test_derived_values_by_hand(example):
+def test_derived_values_by_hand():
     results, _ = example.full()
     values = derived(results)
     assert values["mle_ratio"] == pytest.approx(18.31 / 9.93)
@@ -38,13 +39,13 @@ def test_derived_values_by_hand(example):
     assert {name: values[name] for name in counts} == counts
 
 
-def test_derived_values_that_cannot_be(example):
+def test_derived_values_that_cannot_be():
     values = derived(example.bare()[0])
     for name in ("mle_ratio", "twonn_ratio", "gap_to_training", "gain_of_last_rows", "hopeful_r2"):
         assert values[name] is None
 
 
-def test_names_without_what_is_shared(example):
+def test_names_without_what_is_shared():
     results, _ = example.full()
     assert names_within(results, "target") == {4: "channel_mean", 5: "flat"}
     assert names_within(results, "source")[1] == "layer 8, flat"
@@ -52,13 +53,13 @@ def test_names_without_what_is_shared(example):
     assert names_within(flat, "source") == {0: "layer 8", 1: "final"}
 
 
-def test_one_space_a_layer(example):
+def test_one_space_a_layer():
     results, _ = example.full()
     assert [i for i, _ in one_pooling(spaces_of(results, "source"))] == [0, 2]
     assert [i for i, _ in one_pooling(spaces_of(results, "source"), "flat")] == [1, 3]
 
 
-def test_commands_have_what_differs_from_the_defaults(example):
+def test_commands_have_what_differs_from_the_defaults():
     results, _ = example.full()
     assert adapt_command(results) == "foresight adapt weights=tiny layer=8 source.pooling=flat"
     assert analyze_command(results) == "foresight analyze weights=tiny"
@@ -66,7 +67,7 @@ def test_commands_have_what_differs_from_the_defaults(example):
     assert analyze_command(other) == "foresight analyze source=pixels 'target=my model'"
 
 
-def test_commands_say_where_the_data_and_the_cache_are(example):
+def test_commands_say_where_the_data_and_the_cache_are():
     results, _ = example.full()
     typed = "foresight analyze max_rows=200 data=shapes data.per_category=20 weights=tiny 'cache_dir=my cache'"
     elsewhere = dataclasses.replace(results, provenance={**results.provenance, "command": typed})
@@ -75,13 +76,13 @@ def test_commands_say_where_the_data_and_the_cache_are(example):
     assert adapt_command(elsewhere) == f"foresight adapt {place} layer=8 source.pooling=flat"
 
 
-def test_no_r2_is_hoped_for_above_one(example):
+def test_no_r2_is_hoped_for_above_one():
     results, _ = example.full()
     results = dataclasses.replace(results, chosen=dataclasses.replace(results.chosen, r2_limit=1.3))
     assert derived(results)["hopeful_r2"] == 1.0
 
 
-def test_the_verdicts_pair_is_the_best_of_those_that_can_be_decoded(example):
+def test_the_verdicts_pair_is_the_best_of_those_that_can_be_decoded():
     """Pooled targets are predicted better (R2 .54 to .56 against .41 to .44), but are not candidates."""
     results = example.decodable()
     pair = results.chosen_pair
@@ -100,7 +101,7 @@ def test_the_verdicts_pair_is_the_best_of_those_that_can_be_decoded(example):
     assert sorted(map(id, order)) == sorted(map(id, results.pairs))
 
 
-def test_nothing_is_outside_a_choice_among_all_pairs(example):
+def test_nothing_is_outside_a_choice_among_all_pairs():
     results, _ = example.full()
     assert (len(chosen_among(results)), best_outside(results)) == (8, None)
     results = example.decodable()
@@ -111,7 +112,7 @@ def test_nothing_is_outside_a_choice_among_all_pairs(example):
     assert best_outside(dataclasses.replace(results, pairs=worse)) is None
 
 
-def test_the_control_of_a_gate_is_named(example):
+def test_the_control_of_a_gate_is_named():
     """All controls together may score below the best of them, and still be the hardest to add to."""
     results, _ = example.full()
     controls = [

@@ -16,6 +16,7 @@ from foresight_cli.reporting.figures import FIGURES, Drawn, catalogue, draw_figu
 from foresight_cli.reporting.figures.style import NotMeasured, style
 from foresight_cli.reporting.findings import render_findings
 from foresight_cli.reporting.page import Pictures, render_page
+from tests.reporting import example
 
 # The names of the figures in the Q1 study, with <layer> and <pooling> of the example.
 NAMES = [
@@ -111,17 +112,17 @@ def test_files_say_no_time_and_no_version(drawn):
         ),
     ],
 )
-def test_titles_state_the_finding(example, name, expected):
+def test_titles_state_the_finding(name, expected):
     assert title(FIGURES[name], *example.full()) == expected
 
 
-def test_tsne_title(example):
+def test_tsne_title():
     results, arrays = example.full()
     text = title(catalogue(results)["vlm_tsne_layer_8"], results, arrays)
     assert text == "Layer 8 channel_mean keeps the categories apart: silhouette 0.52, 5-NN accuracy 98 % (chance 11 %)"
 
 
-def test_rank_distribution_counts_by_hand(example):
+def test_rank_distribution_counts_by_hand():
     results, arrays = example.full()
     arrays = {**arrays, "neighborhood/ranks": np.array([1, 9, 3, 4], dtype=np.int32)}
     text = title(FIGURES["neighborhood_rank_distribution"], results, arrays)
@@ -130,14 +131,14 @@ def test_rank_distribution_counts_by_hand(example):
     assert text == expected
 
 
-def test_ranks_of_identical_spaces(example):
+def test_ranks_of_identical_spaces():
     results, _ = example.full()
     text = title(FIGURES["semantic_sim_ranks"], results, {"rsa/ranks": np.eye(40) / 40})
     # The closest 4 of 40 bins: 4 of 16 cells hold 40 times the share of chance.
     assert text.startswith("The closest tenth of pairs in the source is 10.0 times as often")
 
 
-def test_categories_of_two_rows_by_hand(example):
+def test_categories_of_two_rows_by_hand():
     results, _ = example.full(labels=("a", "b", "c"), per_label=20)
     source, target = np.full((3, 3), 6.0), np.full((3, 3), 2.0)
     source[np.diag_indices(3)], target[np.diag_indices(3)] = (2.0, 4.0, 0.0), (2.0, 2.0, 2.0)  # c has one row
@@ -149,7 +150,7 @@ def test_categories_of_two_rows_by_hand(example):
     )
 
 
-def test_examples_count_what_is_shared(example):
+def test_examples_count_what_is_shared():
     results, arrays = example.full()
     of = {"neighborhood/query": [0], "neighborhood/source": [[1, 2, 3, 4, 5]], "neighborhood/target": [[5, 1, 6, 7, 8]]}
     arrays = {**arrays, **{name: np.array(value, dtype=np.int32) for name, value in of.items()}}
@@ -157,7 +158,7 @@ def test_examples_count_what_is_shared(example):
     assert text == "In these 1 examples the spaces share 2 of 5 nearest neighbours (framed)"
 
 
-def test_what_was_not_measured_is_left_out_with_its_reason(example):
+def test_what_was_not_measured_is_left_out_with_its_reason():
     results, arrays = example.bare()
     record = Drawn()
     files = dict(draw_figures(results, arrays, record))
@@ -195,7 +196,7 @@ def test_what_was_not_measured_is_left_out_with_its_reason(example):
     }
 
 
-def test_arrays_without_labels(example):
+def test_arrays_without_labels():
     results, arrays = example.full()
     results = dataclasses.replace(results, labels={}, chosen=dataclasses.replace(results.chosen, categories=[]))
     arrays = {
@@ -212,7 +213,7 @@ def test_arrays_without_labels(example):
             FIGURES[name](results, arrays)
 
 
-def test_a_figure_that_fails_is_named_and_the_others_are_drawn(example, caplog):
+def test_a_figure_that_fails_is_named_and_the_others_are_drawn(caplog):
     results, arrays = example.full(layers=("8",), per_label=6)
     broken = {**arrays, "tsne/0": np.zeros(5, dtype=np.float32)}
     wanted = ("vlm_tsne_layer_8", "neighborhood_recall_curve")
@@ -229,7 +230,7 @@ def test_a_figure_that_fails_is_named_and_the_others_are_drawn(example, caplog):
     assert line in render_page(results, [], record, Pictures({}, record.titles, {}))
 
 
-def test_odd_labels_are_drawn_as_they_are(example):
+def test_odd_labels_are_drawn_as_they_are():
     names = ("$x_1$ and $y$", "_hidden", "名前 \N{GRINNING FACE}", "two\nlines\x1b", "<b>&", "l" * 300, "")
     names += tuple(f"category {i}" for i in range(34))
     results, arrays = example.full(layers=("8",), labels=tuple(sorted(names)), per_label=6)
@@ -247,14 +248,14 @@ def test_odd_labels_are_drawn_as_they_are(example):
     assert "l" * 15 + "…" in shown
 
 
-def test_other_models_layers_and_poolings_name_files_safely(example):
+def test_other_models_layers_and_poolings_name_files_safely():
     results, _ = example.full()
     spaces = [dataclasses.replace(s, layer="../a b", pooling="mean/é") for s in results.spaces]
     names = list(catalogue(dataclasses.replace(results, spaces=spaces)))
     assert names[:3] == ["vlm_tsne_.._a_b", "vlm_layer_comparison", "ltx_tsne_mean__"]
 
 
-def test_global_settings_come_back(example):
+def test_global_settings_come_back():
     before = dict(mpl.rcParams)
     title(FIGURES["cka_heatmap"], *example.full())
     assert dict(mpl.rcParams) == before
@@ -263,23 +264,22 @@ def test_global_settings_come_back(example):
 SCRIPT = """
 import sys
 from pathlib import Path
-from runpy import run_path
 from foresight_cli.reporting import figures
-example = run_path(sys.argv[1])
-results, arrays = example["full"]()
-chosen = {k: v for k, v in figures.catalogue(results).items() if not sys.argv[3:] or k in sys.argv[3:]}
+from tests.reporting import example
+results, arrays = example.full()
+chosen = {k: v for k, v in figures.catalogue(results).items() if not sys.argv[2:] or k in sys.argv[2:]}
 figures.catalogue = lambda _: chosen
 for name, data in figures.draw_figures(results, arrays, figures.Drawn()):
-    (Path(sys.argv[2]) / name).write_bytes(data)
+    (Path(sys.argv[1]) / name).write_bytes(data)
 assert "matplotlib.pyplot" not in sys.modules
 """
 
 
 def redrawn(folder, *names):
-    builder = str(Path(__file__).parent / "example.py")
+    root = Path(__file__).parents[2]
     env = {**os.environ, "PYTHONHASHSEED": "12345"}
-    command = [sys.executable, "-W", "error", "-c", SCRIPT, builder, str(folder), *names]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, str(folder), *names]
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 

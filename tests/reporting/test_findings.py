@@ -11,6 +11,7 @@ from foresight_cli.reporting.figures import Drawn, catalogue
 from foresight_cli.reporting.findings import render_findings
 from foresight_cli.reporting.traced import Numbers
 from foresight_cli.results import Estimate, load_results, save_results
+from tests.reporting import example
 
 
 def leaves(value):
@@ -38,7 +39,7 @@ def tables(text):
 
 
 @pytest.fixture(params=["full", "bare"])
-def report(request, example, tmp_path):
+def report(request, tmp_path):
     """Return results read back from results.yaml, adapters, the text, and the numbers written into it."""
     results, _ = getattr(example, request.param)()
     save_results(results, tmp_path / "results.yaml")
@@ -72,7 +73,7 @@ def test_no_number_comes_from_elsewhere(report):
     assert numbers(prose) - allowed == set()
 
 
-def test_a_number_without_a_filter_is_refused(example):
+def test_a_number_without_a_filter_is_refused():
     results, _ = example.bare()
     numbered = [dataclasses.replace(space, label=3) for space in results.spaces]
     with pytest.raises(TypeError, match="a number goes through a filter"):
@@ -117,7 +118,7 @@ def test_shape_of_the_study(report):
     assert "\n\n\n\n" not in report[2]
 
 
-def test_figures_are_embedded_once_and_those_left_out_are_named(example):
+def test_figures_are_embedded_once_and_those_left_out_are_named():
     results, _ = example.full()
     drawn = Drawn(["vlm_tsne_layer_8", "vlm_tsne_layer_final", "cka_heatmap"], {"cka_layer_curve": "why | not"})
     text = render_findings(results, [], drawn)
@@ -126,7 +127,7 @@ def test_figures_are_embedded_once_and_those_left_out_are_named(example):
     assert "| cka_layer_curve | why \\| not |" in text
 
 
-def test_lines_that_matter(example):
+def test_lines_that_matter():
     text = render_findings(example.full()[0], [example.adapter()], Drawn())
     lines = text.splitlines()
     assert lines[:5] == [
@@ -175,7 +176,7 @@ def test_lines_that_matter(example):
     assert "**Waived**" not in text
 
 
-def test_a_bare_analysis_says_what_is_missing(example):
+def test_a_bare_analysis_says_what_is_missing():
     text = render_findings(example.bare()[0], [], Drawn())
     for part in (
         "**The data cannot settle it.** For qwen25vl final channel_mean to ltxv final channel_mean, something required",
@@ -197,7 +198,7 @@ def test_a_bare_analysis_says_what_is_missing(example):
     assert re.search(r"\bnan\b", text) is None
 
 
-def test_an_adapter_that_gains_nothing_is_called_so(example):
+def test_an_adapter_that_gains_nothing_is_called_so():
     def kept(attributes):
         return [dataclasses.replace(attribute, retention=Estimate.of(0.8, 0.01)) for attribute in attributes]
 
@@ -222,7 +223,7 @@ def test_an_adapter_that_gains_nothing_is_called_so(example):
     assert best in render_findings(example.full()[0], [alone], Drawn())
 
 
-def test_what_an_adapter_keeps_is_compared_to_ridge(example):
+def test_what_an_adapter_keeps_is_compared_to_ridge():
     adapter = dataclasses.replace(example.adapter(), r2_per_component=[0.91, 0.43] + [0.0] * 8)
     text = render_findings(example.full()[0], [adapter], Drawn())
     runs = (
@@ -243,7 +244,7 @@ def test_what_an_adapter_keeps_is_compared_to_ridge(example):
 NASTY = "a|b\n# <script>`*_x_*[y](z)``` $m$ \\"
 
 
-def test_names_of_others_break_no_table_and_make_no_markup(example):
+def test_names_of_others_break_no_table_and_make_no_markup():
     results, _ = example.full()
     spaces = [dataclasses.replace(s, model=NASTY, pooling="p|q") for s in results.spaces]
     criteria = [dataclasses.replace(c, name=NASTY, measures=NASTY, reason=NASTY) for c in results.verdict.criteria]
@@ -279,7 +280,7 @@ def test_names_of_others_break_no_table_and_make_no_markup(example):
     assert "a\\|b # &lt;script&gt;\\`\\*\\_x\\_\\*\\[y\\](z)\\`\\`\\` \\$m\\$ \\\\" in prose
 
 
-def test_long_lists_are_cut(example):
+def test_long_lists_are_cut():
     results, _ = example.full()
     duplicates = dataclasses.replace(
         results.duplicates,

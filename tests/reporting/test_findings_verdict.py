@@ -6,6 +6,8 @@ import pytest
 
 from foresight_cli.reporting.figures import Drawn
 from foresight_cli.reporting.findings import render_findings
+from tests.reporting import example
+from tests.reporting.example_verdict import open_verdict
 
 
 @pytest.mark.parametrize(
@@ -20,7 +22,7 @@ from foresight_cli.reporting.findings import render_findings
         ),
     ],
 )
-def test_answers(example, answer, headline, advice):
+def test_answers(answer, headline, advice):
     results, _ = example.full()
     text = render_findings(
         dataclasses.replace(results, verdict=dataclasses.replace(results.verdict, answer=answer)), [], Drawn()
@@ -29,7 +31,7 @@ def test_answers(example, answer, headline, advice):
     assert advice in text
 
 
-def test_every_criterion_passed(example):
+def test_every_criterion_passed():
     results, _ = example.full()
     passed = [c for c in results.verdict.criteria if c.outcome == "PASS"]
     results = dataclasses.replace(results, verdict=dataclasses.replace(results.verdict, criteria=passed))
@@ -39,8 +41,8 @@ def test_every_criterion_passed(example):
     )
 
 
-def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
-    results = dataclasses.replace(example.full()[0], verdict=example.open_verdict())
+def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it():
+    results = dataclasses.replace(example.full()[0], verdict=open_verdict())
     text = render_findings(results, [], Drawn())
     lines = text.splitlines()
     for line in (
@@ -53,7 +55,7 @@ def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
     assert "- **attributes survive**" not in text  # what was waived would not change the verdict
 
 
-def test_a_proceed_with_waivers_claims_no_more_than_it_may(example):
+def test_a_proceed_with_waivers_claims_no_more_than_it_may():
     results, _ = example.full()
     verdict = dataclasses.replace(results.verdict, answer="PROCEED", waived=["attributes"], criteria=[])
     text = render_findings(dataclasses.replace(results, verdict=verdict), [], Drawn())
@@ -62,7 +64,7 @@ def test_a_proceed_with_waivers_claims_no_more_than_it_may(example):
     assert "Every criterion passes that was not waived." in text
 
 
-def test_attributes_of_a_companion_are_marked(example):
+def test_attributes_of_a_companion_are_marked():
     results, _ = example.full()
     chosen = dataclasses.replace(results.chosen, companion="shapes (1000 drawings)")
     text = render_findings(dataclasses.replace(results, chosen=chosen), [], Drawn())
@@ -71,7 +73,7 @@ def test_attributes_of_a_companion_are_marked(example):
     assert "companion" not in render_findings(results, [], Drawn())
 
 
-def test_without_categories_rows_are_permuted_within_clusters(example):
+def test_without_categories_rows_are_permuted_within_clusters():
     results, _ = example.full()
     chosen = dataclasses.replace(results.chosen, within_label=[])
     text = render_findings(dataclasses.replace(results, labels={}, chosen=chosen), [], Drawn())
@@ -84,7 +86,7 @@ def test_without_categories_rows_are_permuted_within_clusters(example):
     )
 
 
-def test_the_choice_among_pairs_is_open(example):
+def test_the_choice_among_pairs_is_open():
     text = render_findings(example.decodable(), [], Drawn())
     choice = (
         "This pair was chosen among 4 of 8 pairs by its held-out R² (0.434) on rows set aside for choosing: only those "
@@ -100,7 +102,7 @@ def test_the_choice_among_pairs_is_open(example):
     ]
 
 
-def test_the_only_pair_with_a_flat_target_was_not_chosen_by_its_score(example):
+def test_the_only_pair_with_a_flat_target_was_not_chosen_by_its_score():
     results = example.decodable()
     pairs = [p for i, p in enumerate(results.pairs) if i == results.chosen.index or not i % 2]
     chosen = dataclasses.replace(results.chosen, index=pairs.index(results.chosen_pair))

@@ -18,6 +18,7 @@ from foresight_cli.reporting.figures.fonts import families_for, foreign, no_font
 from foresight_cli.reporting.figures.style import encode, new_figure, style
 from foresight_cli.reporting.findings import render_findings
 from foresight_cli.reporting.page import Pictures, render_page
+from tests.reporting import example
 
 PERSIAN = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
 CIRCLED = "ⒶⒷ"  # STIXGeneral, which comes with matplotlib, has them, and DejaVu Sans does not
@@ -115,7 +116,7 @@ def test_what_is_advised(characters, line):
     assert no_font(characters) == line
 
 
-def test_missing_characters_are_reported_in_page_and_findings(installed, example):
+def test_missing_characters_are_reported_in_page_and_findings(installed):
     installed()
     results, arrays = example.full(layers=("8",), labels=tuple(sorted(("照片", "cat", "dog", "猫"))), per_label=6)
     record = Drawn()
@@ -127,7 +128,7 @@ def test_missing_characters_are_reported_in_page_and_findings(installed, example
     assert render_page(results, [], record, Pictures({}, record.titles, {})).count(line) == 1
 
 
-def test_missing_characters_are_logged_once(installed, example, tmp_path, caplog):
+def test_missing_characters_are_logged_once(installed, tmp_path, caplog):
     installed()
     results = example.full(layers=("8",))[0]
     named = [replace(results, data={"name": "imagefolder", "path": path}) for path in ("/照片", "/photos")]

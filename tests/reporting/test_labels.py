@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from foresight_cli.reporting.figures.labels import clean, shorten, space_name
+from tests.reporting import example
 
 PERSIAN = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
 
@@ -33,7 +34,7 @@ def test_labels_as_they_are_shown(text, shown):
     assert clean(text).isprintable() or "\u200c" in text
 
 
-def test_a_space_keeps_its_layer_and_pooling(example):
+def test_a_space_keeps_its_layer_and_pooling():
     space = replace(example.full()[0].spaces[0], model="my own very long model of a name", layer="8", pooling="flat")
     assert space_name(space, 60) == "my own very long model of a name layer 8 flat"
     assert space_name(space, 30) == "my own very long… layer 8 flat"

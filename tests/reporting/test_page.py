@@ -1,7 +1,6 @@
 import dataclasses
 import re
 from pathlib import Path
-from runpy import run_path
 from types import SimpleNamespace
 
 import pytest
@@ -17,8 +16,9 @@ from foresight_cli.reporting.page import Pictures, as_webp, render_page
 from foresight_cli.reporting.page.inline_svg import Figures
 from foresight_cli.reporting.traced import Numbers
 from foresight_cli.results import load_results, save_results
-
-PageText = run_path(str(Path(__file__).with_name("page_text.py")))["PageText"]
+from tests.reporting import example
+from tests.reporting.example_verdict import open_verdict
+from tests.reporting.page_text import PageText
 
 
 def leaves(value):
@@ -36,7 +36,7 @@ def numbers(text):
 
 
 @pytest.fixture(params=["full", "bare"])
-def page(request, example, tmp_path, drawn, svg):
+def page(request, tmp_path, drawn, svg):
     results, _ = getattr(example, request.param)()
     save_results(results, tmp_path / "results.yaml")
     results = load_results(tmp_path / "results.yaml")
@@ -102,7 +102,7 @@ def test_a_page_can_be_mailed(page):
     assert len(page.html.encode()) < 3_000_000
 
 
-def test_gates_of_the_full_example(example):
+def test_gates_of_the_full_example():
     rows = {gate.criterion.name: gate for gate in gates(example.full()[0])}
     probe, beyond, dependence = rows["linear probe"], rows["beyond controls"], rows["dependence"]
     assert (probe.control, probe.control_value) == ("pixels", 0.482)
@@ -112,10 +112,10 @@ def test_gates_of_the_full_example(example):
 
 
 @pytest.mark.parametrize("waived", [False, True])
-def test_the_verdict_comes_first_with_what_was_waived(example, waived):
+def test_the_verdict_comes_first_with_what_was_waived(waived):
     results, _ = example.full()
     if waived:
-        results = dataclasses.replace(results, verdict=example.open_verdict())
+        results = dataclasses.replace(results, verdict=open_verdict())
     text = PageText(render_page(results, [], Drawn(), Pictures())).text
     assert ("INCONCLUSIVE (attributes waived)" if waived else "PIVOT") in text[:400]
     assert (
@@ -127,7 +127,7 @@ def test_the_verdict_comes_first_with_what_was_waived(example, waived):
 HOSTILE = ("<script>alert(1)</script>", "ünïcode \u202e \N{PILE OF POO}" * 3, "x" * 200, "{{ 7 * 7 }}", "a&amp;b \"'")
 
 
-def test_hostile_text_stays_text(example):
+def test_hostile_text_stays_text():
     results, arrays = example.full(labels=HOSTILE)
     examples = [[name, name] for name in HOSTILE]
     results = dataclasses.replace(
@@ -148,14 +148,14 @@ def test_hostile_text_stays_text(example):
     assert "49" not in re.findall(r"\{\{ 7 \* 7 \}\}|\b49\b", page.text)
 
 
-def test_a_number_without_a_filter_is_refused(example):
+def test_a_number_without_a_filter_is_refused():
     results, _ = example.bare()
     numbered = [dataclasses.replace(space, label=3) for space in results.spaces]
     with pytest.raises(TypeError, match="a number goes through a filter"):
         render_page(dataclasses.replace(results, spaces=numbered), [], Drawn(), Pictures())
 
 
-def test_previews_are_shown_small(example, tmp_path):
+def test_previews_are_shown_small(tmp_path):
     Image.effect_noise((300, 200), 80).save(tmp_path / "previews.png")
     small = as_webp(tmp_path / "previews.png")
     results, _ = example.full()
@@ -200,7 +200,7 @@ def test_dark_colours_have_enough_contrast(svg):
         assert contrast(dark[strong], dark["ffffff"]) >= 4.4, strong
 
 
-def test_the_choice_among_pairs_is_open(example):
+def test_the_choice_among_pairs_is_open():
     """The pair of the verdict is in the open table, even if many other pairs are better."""
     results = example.decodable()
     better = [p for p in results.pairs if results.spaces[p.target].pooling != "flat"] * 4

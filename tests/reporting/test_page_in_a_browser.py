@@ -3,8 +3,6 @@
 import os
 import shutil
 from pathlib import Path
-from runpy import run_path
-from types import SimpleNamespace
 
 import pytest
 
@@ -12,8 +10,8 @@ from foresight_cli.reporting.compared import compare, comparison_figure
 from foresight_cli.reporting.figures import Drawn, draw_figures
 from foresight_cli.reporting.figures.style import encode, style
 from foresight_cli.reporting.page import Pictures, render_comparison, render_page
+from tests.reporting import example
 
-example = SimpleNamespace(**run_path(str(Path(__file__).with_name("example.py"))))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = ("<script>alert(1)</script>", "ünïcode \N{PILE OF POO}", "x" * 200, "plain")
 

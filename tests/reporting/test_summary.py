@@ -10,6 +10,8 @@ from foresight_cli.reporting.commands import adapt_command
 from foresight_cli.reporting.summary import print_summary
 from foresight_cli.results import Estimate
 from foresight_cli.results.duplicates import Duplicates
+from tests.reporting import example
+from tests.reporting.example_verdict import open_verdict
 
 REPORT = Path("outputs/report/2026-11-23/report.html")
 
@@ -52,7 +54,7 @@ def printed(results, adapters, *, width, terminal):
     return file.getvalue()
 
 
-def test_plain_where_it_is_not_a_terminal(example):
+def test_plain_where_it_is_not_a_terminal():
     output = printed(example.bare()[0], [], width=80, terminal=False)
     assert "\x1b" not in output
     assert "\n".join(line.rstrip() for line in output.splitlines()) + "\n" == BARE
@@ -60,13 +62,13 @@ def test_plain_where_it_is_not_a_terminal(example):
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("kind", ["full", "bare"])
-def test_no_wider_than_the_terminal(example, width, kind):
+def test_no_wider_than_the_terminal(width, kind):
     output = printed(getattr(example, kind)()[0], [example.adapter()], width=width, terminal=False)
     lines = [line.rstrip() for line in output.splitlines() if "webbrowser" not in line]  # a command stays in one piece
     assert max(cell_len(line) for line in lines) <= min(width, 100)
 
 
-def test_verdict_in_a_coloured_box_on_a_terminal(example):
+def test_verdict_in_a_coloured_box_on_a_terminal():
     results, _ = example.full()
     output = printed(results, [example.adapter()], width=80, terminal=True)
     assert "\x1b[1;7;31m  PIVOT  " in output
@@ -76,7 +78,7 @@ def test_verdict_in_a_coloured_box_on_a_terminal(example):
         assert f"\x1b[1;7;{color}m  {answer}  " in printed(other, [], width=80, terminal=True)
 
 
-def test_the_summary_has_every_part(example):
+def test_the_summary_has_every_part():
     output = printed(example.full()[0], [example.adapter()], width=100, terminal=False)
     lines = [" ".join(line.split()) for line in output.splitlines()]
     for line in (
@@ -107,7 +109,7 @@ def test_the_summary_has_every_part(example):
     assert advice in " ".join(lines)
 
 
-def test_the_choice_among_pairs_is_open(example):
+def test_the_choice_among_pairs_is_open():
     output = printed(example.decodable(), [], width=100, terminal=False)
     lines = [line.strip() for line in output.splitlines()]
     at = lines.index("Best pair  qwen25vl final channel_mean -> ltxv final flat")
@@ -118,7 +120,7 @@ def test_the_choice_among_pairs_is_open(example):
     ]
 
 
-def test_the_only_pair_with_a_flat_target_was_not_chosen_by_its_score(example):
+def test_the_only_pair_with_a_flat_target_was_not_chosen_by_its_score():
     results = example.decodable()
     pairs = [p for i, p in enumerate(results.pairs) if i == results.chosen.index or not i % 2]
     chosen = dataclasses.replace(results.chosen, index=pairs.index(results.chosen_pair))
@@ -130,14 +132,14 @@ def test_the_only_pair_with_a_flat_target_was_not_chosen_by_its_score(example):
     assert "best of" not in output
 
 
-def test_next_is_the_pair_of_the_verdict_if_adapters_are_of_another(example):
+def test_next_is_the_pair_of_the_verdict_if_adapters_are_of_another():
     results, adapter = example.full()[0], example.adapter()
     other = dataclasses.replace(adapter, provenance={**adapter.provenance, "keys": ["a", "b"]})
     (command,) = (x for x in printed(results, [other], width=100, terminal=False).splitlines() if "  Next" in x)
     assert command == f"  Next       {adapt_command(results)}"
 
 
-def test_what_is_read_better_than_from_the_target_is_kept_fully(example):
+def test_what_is_read_better_than_from_the_target_is_kept_fully():
     results, _ = example.full()
     size = dataclasses.replace(results.chosen.attributes[2], through_bridge=0.95, retention=Estimate(1.08, 1.02, 1.2))
     results = dataclasses.replace(results, chosen=dataclasses.replace(results.chosen, attributes=[size]))
@@ -146,10 +148,10 @@ def test_what_is_read_better_than_from_the_target_is_kept_fully(example):
     assert lines[at + 2] == "Fully: read better through the bridge than from the target itself."
 
 
-def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
+def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it():
     results, _ = example.full()
     chosen = dataclasses.replace(results.chosen, companion="shapes (1000 drawings)")
-    results = dataclasses.replace(results, verdict=example.open_verdict(), chosen=chosen)
+    results = dataclasses.replace(results, verdict=open_verdict(), chosen=chosen)
     lines = printed(results, [], width=80, terminal=False).splitlines()
     texts = [line.strip() for line in lines]
     assert "INCONCLUSIVE (attributes waived)" in texts
@@ -159,7 +161,7 @@ def test_an_open_verdict_says_what_was_waived_and_what_would_settle_it(example):
     assert "  INCONCLUSIVE (attributes waived)  " in printed(results, [], width=80, terminal=True)
 
 
-def test_codes_are_beside_the_reasons_if_the_table_has_no_room(example):
+def test_codes_are_beside_the_reasons_if_the_table_has_no_room():
     results, _ = example.full()
     narrow, wide = (printed(results, [], width=width, terminal=False) for width in (80, 100))
     assert ("Reason code" in narrow, "Reason code" in wide) == (False, True)
@@ -168,7 +170,7 @@ def test_codes_are_beside_the_reasons_if_the_table_has_no_room(example):
 
 
 @pytest.mark.parametrize("width", [80, 100])
-def test_no_cell_of_the_criteria_is_cut_or_broken(example, width):
+def test_no_cell_of_the_criteria_is_cut_or_broken(width):
     """The widest possible rows: negative intervals and the longest outcome."""
     results, _ = example.full()
     estimate = dataclasses.replace(results.verdict.criteria[5].estimate, value=-0.111, low=-0.222, high=-0.333)
@@ -182,7 +184,7 @@ def test_no_cell_of_the_criteria_is_cut_or_broken(example, width):
     assert any(line.startswith("attributes survive -0.111 (-0.222 to -0.333) ≤ -0.444 > 0.70 FAIL") for line in lines)
 
 
-def test_brackets_in_names_are_no_markup(example):
+def test_brackets_in_names_are_no_markup():
     results, _ = example.full()
     names = {"source": "[red]a[/red]", "target": "[/]"}
     spaces = [dataclasses.replace(space, label=names[space.side]) for space in results.spaces]
@@ -190,7 +192,7 @@ def test_brackets_in_names_are_no_markup(example):
     assert "[red]a[/red] -> [/]: not bridgeable like this" in printed(results, [], width=80, terminal=False)
 
 
-def test_adapters_of_other_pairs_are_listed_with_their_folders_in_one_piece(example):
+def test_adapters_of_other_pairs_are_listed_with_their_folders_in_one_piece():
     lines = ["2 for vision layer 2 cls -> ltxv final channel_mean (outputs/adapt/multirun/2026-11-30/22-29-58-705214)",
              "1 for a -> b (outputs/adapt/2026-11-30/22-30-58-705214)"]  # fmt: skip
     for adapters, words in (

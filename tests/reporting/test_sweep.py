@@ -1,8 +1,5 @@
 import dataclasses
 import itertools
-from pathlib import Path
-from runpy import run_path
-from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -13,9 +10,9 @@ from foresight_cli.reporting.adapter_sizes import HEADER, sizes_figure, table_ro
 from foresight_cli.reporting.figures.style import encode, style, title_of
 from foresight_cli.reporting.sweep import SweepEnd, _table, summarise
 from foresight_cli.results import Estimate, load_results, save_results
+from tests.reporting import example
 from tests.test_adapt import PAIR, cached, made, refused, typed
 
-example = SimpleNamespace(**run_path(str(Path(__file__).with_name("example.py"))))
 __all__ = ["cached", "made"]
 
 

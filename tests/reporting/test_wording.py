@@ -17,6 +17,7 @@ from foresight_cli.reporting.wording import (
 )
 from foresight_cli.results import Attribute, Control, Criterion, Estimate, Verdict
 from foresight_cli.results.numbers import fixed, rough, with_interval
+from tests.reporting import example
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ from foresight_cli.results.numbers import fixed, rough, with_interval
         ("target", None, 0.9, "not measured"),
     ],
 )
-def test_bands_of_the_study(example, side, silhouette, accuracy, band):
+def test_bands_of_the_study(side, silhouette, accuracy, band):
     space = example.full()[0].spaces[0]
     assert clusters_band(dataclasses.replace(space, side=side, silhouette=silhouette, knn_accuracy=accuracy)) == band
 
@@ -153,12 +154,12 @@ def test_a_rough_count_is_above_what_there_is(have):
     assert int(rough(have + 1).replace(",", "")) > have
 
 
-def test_groups_that_the_verdict_is_based_on(example):
+def test_groups_that_the_verdict_is_based_on():
     assert scored_groups(example.full()[0].verdict) == 267
     assert scored_groups(example.bare()[0].verdict) is None
 
 
-def test_thresholds_come_from_the_settings(example):
+def test_thresholds_come_from_the_settings():
     assert threshold(example.full()[0], "r2") == 0.5
     assert threshold(example.bare()[0], "r2") is None
 
@@ -177,7 +178,7 @@ def test_thresholds_come_from_the_settings(example):
         (0, None, "too few samples for a learning curve that shows whether more would raise R²"),
     ],
 )
-def test_what_the_learning_curve_says_of_more_rows(example, sizes, limit, words):
+def test_what_the_learning_curve_says_of_more_rows(sizes, limit, words):
     results, _ = example.full()
     curve = results.chosen.learning_curve[:sizes]
     results = dataclasses.replace(

@@ -1,13 +1,9 @@
 import csv
 import dataclasses
 import io
-from pathlib import Path
-from runpy import run_path
-from types import SimpleNamespace
 
 from foresight_cli.results import results_csv
-
-example = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "reporting" / "example.py")))
+from tests.reporting import example
 
 
 def rows(results, name="here"):

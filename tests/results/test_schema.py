@@ -2,9 +2,6 @@ import copy
 import dataclasses
 import json
 import math
-from pathlib import Path
-from runpy import run_path
-from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -14,8 +11,8 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.report import load_results
 from foresight_cli.results import Estimate, json_text, save_results
 from foresight_cli.results.schema import SCHEMA_FILE, json_schema, schema_text
+from tests.reporting import example
 
-example = SimpleNamespace(**run_path(str(Path(__file__).parents[1] / "reporting" / "example.py")))
 MADE = {"full": lambda: example.full()[0], "bare": lambda: example.bare()[0], "adapter": example.adapter}
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from runpy import run_path
 
 import pytest
 import yaml
@@ -14,13 +12,12 @@ from foresight_cli.report import newest
 from foresight_cli.reporting.compared import compare
 from foresight_cli.results import save_results
 from foresight_cli.results.runs import other_adapters
-
-EXAMPLE = run_path(str(Path(__file__).parent.parent / "reporting/example.py"))
+from tests.reporting import example
 
 
 @pytest.fixture
 def analysis():
-    return EXAMPLE["bare"]()[0]
+    return example.bare()[0]
 
 
 def test_a_row_of_a_sweep_is_named_by_what_was_varied(tmp_path, analysis):
@@ -48,7 +45,7 @@ def test_adapters_of_other_pairs_are_counted_pair_by_pair(tmp_path):
     for at, (folder, source) in enumerate(made):
         place = tmp_path / "adapt" / folder
         place.mkdir(parents=True)
-        results = EXAMPLE["adapter"](source=f"vision layer {source} cls", keys=[source, "b"])
+        results = example.adapter(source=f"vision layer {source} cls", keys=[source, "b"])
         save_results(results, place / "results.yaml")
         os.utime(place / "results.yaml", (at, at))
     pairs = {source: f"vision layer {source} cls -> ltxv final channel_mean" for _, source in made}
@@ -67,7 +64,7 @@ def test_the_newest_run_is_by_time_and_not_by_name(tmp_path, analysis):
     with pytest.raises(ValueError, match=r"^stage='extract': choose one of analyze, adapt, report$"):
         newest(tmp_path, stage="extract")
     runs = [("2026-11-30/10-00-00", 3000), ("2026-11-29/10-00-00", 1000), ("multirun/2026-11-28/10-00-00/0", 2000)]
-    for stage, results in (("analyze", analysis), ("adapt", EXAMPLE["adapter"]())):
+    for stage, results in (("analyze", analysis), ("adapt", example.adapter())):
         for folder, at in runs:
             place = tmp_path / stage / folder
             place.mkdir(parents=True)

@@ -5,7 +5,6 @@ import sqlite3
 import sys
 import time
 from pathlib import Path
-from runpy import run_path
 
 import pytest
 
@@ -13,6 +12,7 @@ from foresight_cli.config import GROUPS, NoTrackerConfig
 from foresight_cli.results import load_results
 from foresight_cli.trackers import Tracking, open_tracking
 from foresight_cli.trackers.tracker import flat
+from tests.trackers.wandb_file import records
 
 PAIR = ("source=pixels", "target=histogram", "source.pooling=flat", "pooling=channel_mean")
 TRAIN = ("adapter=mlp", "adapter.epochs=3", "adapter.hidden=8", "seeds=1")
@@ -68,7 +68,6 @@ def test_tensorboard(cached):
 
 def test_wandb_offline(cached):
     pytest.importorskip("wandb")
-    records = run_path(str(Path(__file__).with_name("wandb_file.py")))["records"]
     results, lines = adapted(cached, "tracker=wandb", "tracker.mode=offline", "tracker.project=mine")
     (file,) = Path("out/wandb").glob("offline-run-*/*.wandb")
     end = time.monotonic() + 60  # another process, of wandb, writes it, and may not have ended yet
