@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from foresight_cli.errors import ForesightError
+from foresight_cli.inference.cka_null import cka_permutation_moments
 from foresight_cli.inference.dependence import Dependence
-from foresight_cli.inference.permutation import cka_permutation_moments
 from foresight_cli.inputs.representation import Representation
 from foresight_cli.metrics import debiased_cka_standard_error, linear_cka, neighborhood, rsa
 from foresight_cli.metrics.folds import Fold, grouped_folds

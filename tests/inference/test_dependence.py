@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from foresight_cli.inference.cka_null import cka_permutation_moments
 from foresight_cli.inference.dependence import dependence, u_centred, within
-from foresight_cli.inference.permutation import cka_permutation_moments
 from foresight_cli.metrics import linear_cka, mantel_test, neighborhood, rsa
 from foresight_cli.metrics.deconfounded import deconfounded_cka
 from foresight_cli.metrics.space import Space

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits, load_iris, make_swiss_roll
 from sklearn.model_selection import KFold
 
 from foresight_cli import metrics as m
-from foresight_cli.inference.permutation import product_moments
+from foresight_cli.inference.cka_null import product_moments
 from foresight_cli.metrics.cka import linear_sums
 
 ORACLES = json.loads((Path(__file__).parent / "oracles.json").read_text())

@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_digits, load_iris
 
 from foresight_cli import metrics as m
-from foresight_cli.inference.permutation import cka_permutation_moments
+from foresight_cli.inference.cka_null import cka_permutation_moments
 from tests.metrics.oracle_cases import (
     BIASED,
     FEW,

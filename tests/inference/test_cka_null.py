@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_iris
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.inference.permutation import cka_permutation_moments, product_moments
+from foresight_cli.inference.cka_null import cka_permutation_moments, product_moments
 from foresight_cli.metrics import linear_cka, rbf_cka
 from foresight_cli.metrics.cka import linear_sums
 

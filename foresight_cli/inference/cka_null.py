@@ -1,4 +1,4 @@
-"""Permutation nulls: draws that keep groups together, p values, and the moments of CKA's null in closed form."""
+"""The null of CKA in closed form: its mean and standard deviation over all permutations."""
 
 from __future__ import annotations
 
@@ -8,17 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from foresight_cli.metrics.cka import AlignmentSums, linear_sums
-from foresight_cli.metrics.permutations import group_blocks, permutation_p_value, permute_blocks, permute_groups
 from foresight_cli.metrics.space import SpaceLike
-
-__all__ = [
-    "PermutationMoments",
-    "cka_permutation_moments",
-    "group_blocks",
-    "permutation_p_value",
-    "permute_blocks",
-    "permute_groups",
-]
 
 
 @dataclass(frozen=True)
