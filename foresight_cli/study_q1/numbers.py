@@ -264,10 +264,14 @@ def adam_probe(x: torch.Tensor, y: torch.Tensor, *, seed: int = 42, batch: int =
 
 
 def overlap(x: torch.Tensor, y: torch.Tensor, k: int) -> tuple[float, float]:
-    """Return mean recall and Jaccard of neighbour lists; the first of a full sort is dropped as the row itself."""
+    """Return mean recall and Jaccard of neighbour lists, sorted as in the study.
+
+    The first column of a full sort is dropped as the row itself, and ties are in the order of the rows: among equal
+    pictures, any two spaces agree only because of that order.
+    """
     lists = []
     for space in (x, y):
-        order = torch.cdist(space, space).sort(dim=1, stable=True).indices[:, 1 : k + 1]
-        lists.append([set(row) for row in order.tolist()])
+        near = [torch.cdist(rows, space).sort(dim=1, stable=True).indices[:, 1 : k + 1] for rows in space.split(512)]
+        lists.append([set(row) for row in torch.cat(near).tolist()])
     shared = [len(a & b) for a, b in zip(*lists, strict=True)]
     return float(np.mean(shared)) / k, float(np.mean([s / (2 * k - s) for s in shared]))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from foresight_cli.inputs.representation import Representation
 from foresight_cli.metrics import linear_cka, linear_probe, rsa
+from foresight_cli.study_q1.numbers import overlap
 
 
 def study_values(source: Representation, target: Representation, *, max_rows: int, seed: int) -> dict[str, float]:
@@ -22,20 +22,6 @@ def study_values(source: Representation, target: Representation, *, max_rows: in
     return {
         "r2": max(forward, reverse),
         "spearman": rsa(x.space, y.space),
-        "recall@10": _recall(x, y, k=min(10, len(rows) - 2)),
+        "recall@10": overlap(x.rotated, y.rotated, k=min(10, len(rows) - 2))[0],
         "cka": linear_cka(x.space, y.space, debiased=False),
     }
-
-
-def _recall(source: Representation, target: Representation, k: int) -> float:
-    """Return the mean overlap of neighbour lists, sorted as in the study.
-
-    The first column of a full sort is dropped as "self", and ties are in the order of the rows: among equal pictures,
-    any two spaces agree only because of that order.
-    """
-    lists = []
-    for space in (source, target):
-        rows = space.rotated
-        near = [torch.cdist(piece, rows).sort(dim=1, stable=True).indices[:, 1 : k + 1] for piece in rows.split(512)]
-        lists.append(torch.cat(near).tolist())
-    return float(np.mean([len(set(a) & set(b)) / k for a, b in zip(*lists, strict=True)]))
