@@ -11,6 +11,9 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.inputs.representation import Representation
 from foresight_cli.metrics import effective_rank, mle_dimension, participation_ratio, pca_dimension, twonn_dimension
 
+PCA_SHARES = (0.90, 0.95, 0.99)
+"""Shares of the variance for which the number of principal components is given."""
+
 
 @dataclass(frozen=True)
 class Dimensions:
@@ -43,7 +46,7 @@ def dimensions(space: Representation) -> Dimensions:
     return Dimensions(
         mle=measured.get("MLE"),
         twonn=measured.get("Two-NN"),
-        pca=[pca_dimension(rows, variance=share) for share in (0.90, 0.95, 0.99)],
+        pca=[pca_dimension(rows, variance=share) for share in PCA_SHARES],
         effective_rank=effective_rank(rows),
         participation_ratio=participation_ratio(rows),
         top_feature_share=float(variance.max() / variance.sum()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.metrics.linear_algebra import smaller_product
+from foresight_cli.metrics.linear_algebra import smaller_product, symmetric_eigenvalues
 from foresight_cli.metrics.space import Space, SpaceLike, as_space
 
 
@@ -42,8 +42,7 @@ def effective_rank(x: SpaceLike) -> float:
         1.6494
     """
     eigenvalues = covariance_eigenvalues(x, "effective_rank")
-    shares = eigenvalues[eigenvalues > 0] / eigenvalues.sum()
-    return float(torch.exp(-(shares * shares.log()).sum()))
+    return float(effective_rank_of(eigenvalues / eigenvalues.sum()))
 
 
 def pca_dimension(x: SpaceLike, *, variance: float = 0.95) -> int:
@@ -58,12 +57,37 @@ def pca_dimension(x: SpaceLike, *, variance: float = 0.95) -> int:
         >>> pca_dimension([[2, 0], [-2, 0], [0, 1], [0, -1]], variance=0.75)
         1
     """
+    check_share(variance)
+    eigenvalues = covariance_eigenvalues(x, "pca_dimension")
+    return int(pca_dimension_of(eigenvalues / eigenvalues.sum(), variance))
+
+
+def check_share(variance: float) -> None:
+    """Refuse a share of variance that is not above 0 and at most 1.
+
+    Raises:
+        ForesightError: ``variance`` is not such a share.
+    """
     if not 0 < variance <= 1:
         raise ForesightError(f"variance={variance}: wanted a share above 0, at most 1")
-    eigenvalues = covariance_eigenvalues(x, "pca_dimension")
-    kept = eigenvalues.cumsum(dim=0) / eigenvalues.sum()
+
+
+def shares_of_variance(scatter: torch.Tensor, n: int) -> torch.Tensor:
+    """Return the eigenvalues of ``scatter [d, d]`` of n rows over their sum, the largest first ``[min(d, n - 1)]``."""
+    values = symmetric_eigenvalues(scatter).flip(0)[: n - 1].clamp_min(0)  # the rest is rounding
+    return values / values.sum()
+
+
+def pca_dimension_of(shares: torch.Tensor, variance: float) -> torch.Tensor:
+    """Return `pca_dimension` from ``shares [m]`` of the variance, the largest first: an integer, no dimensions."""
     # The last sum is 1 up to rounding.
-    return int((kept < variance - 1e-12).sum()) + 1
+    return (shares.cumsum(dim=0) < variance - 1e-12).sum() + 1
+
+
+def effective_rank_of(shares: torch.Tensor) -> torch.Tensor:
+    """Return `effective_rank` from ``shares [m]`` of the variance: a tensor without dimensions."""
+    rank: torch.Tensor = torch.special.entr(shares).sum().exp()
+    return rank
 
 
 def covariance_eigenvalues(x: SpaceLike, measure: str) -> torch.Tensor:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from foresight_cli.metrics.linear_algebra import symmetric_eigenvalues
+from foresight_cli.metrics.spectrum import shares_of_variance
 from foresight_cli.metrics.streaming.cka import AlignmentPart
 from foresight_cli.metrics.streaming.probe import LinearProbe, ProbePart, StreamedProbe, joined
 
@@ -79,11 +79,6 @@ class SpacePair(LinearProbe):
             cka=float(whole.cka(debiased=True)),
             cka_biased=float(whole.cka(debiased=False)),
             probe=probe,
-            x_eigenvalues=_shares(whole["xx"], whole.n),
-            y_eigenvalues=_shares(whole["yy"], whole.n),
+            x_eigenvalues=shares_of_variance(whole["xx"], whole.n),
+            y_eigenvalues=shares_of_variance(whole["yy"], whole.n),
         )
-
-
-def _shares(scatter: torch.Tensor, n: int) -> torch.Tensor:
-    values = symmetric_eigenvalues(scatter).flip(0)[: n - 1].clamp_min(0)
-    return values / values.sum()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.metrics.linear_algebra import symmetric_eigenvalues
+from foresight_cli.metrics.spectrum import check_share, effective_rank_of, pca_dimension_of, shares_of_variance
 from foresight_cli.metrics.streaming.moments import CovarianceMetric
 
 
@@ -29,9 +29,8 @@ class SpectrumMetric(CovarianceMetric):
         return scatter
 
     def _shares(self) -> torch.Tensor:
-        """Return the eigenvalues as shares of their sum, the largest first; at most n - 1: the rest is rounding."""
-        values = symmetric_eigenvalues(self._varying()).flip(0)[: self.seen - 1].clamp_min(0)
-        return values / values.sum()
+        """Return the eigenvalues as shares of their sum, the largest first."""
+        return shares_of_variance(self._varying(), self.seen)
 
 
 class PCADimension(SpectrumMetric):
@@ -55,15 +54,13 @@ class PCADimension(SpectrumMetric):
     """
 
     def __init__(self, variance: float = 0.95, **kwargs: Any) -> None:
-        if not 0 < variance <= 1:
-            raise ForesightError(f"variance={variance}: wanted a share above 0, at most 1")
+        check_share(variance)
         super().__init__(**kwargs)
         self.variance = variance
 
     def compute(self) -> torch.Tensor:
         """Return the number, an integer tensor without dimensions."""
-        # The last sum is 1 up to rounding.
-        return (self._shares().cumsum(dim=0) < self.variance - 1e-12).sum() + 1
+        return pca_dimension_of(self._shares(), self.variance)
 
 
 class ParticipationRatio(SpectrumMetric):
@@ -107,5 +104,4 @@ class EffectiveRank(SpectrumMetric):
 
     def compute(self) -> torch.Tensor:
         """Return the rank, a float64 tensor without dimensions."""
-        rank: torch.Tensor = torch.special.entr(self._shares()).sum().exp()
-        return rank
+        return effective_rank_of(self._shares())
