@@ -15,6 +15,8 @@ from foresight_cli.config.verdict import Thresholds, Waivers
 from foresight_cli.errors import UsageError
 
 POOLINGS = ("channel_mean", "flat")
+ROWS_PER_SHARD = 256
+"""Default of ``rows_per_shard``, as in ``conf/extract.yaml``."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class ExtractConfig:
     cache_dir: str
     device: str
     batch_size: int | None  # None: from free memory
-    rows_per_shard: int
+    rows_per_shard: int = ROWS_PER_SHARD
     dry_run: bool = False
     tracker: TrackerConfig = field(default_factory=NoTrackerConfig)
 

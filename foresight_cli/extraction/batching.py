@@ -47,7 +47,7 @@ class BatchSize:
         self._measured = largest.length
         free = free_bytes(self.device)
         took = peak_of(lambda: list(self.run(forward, [largest])), self.device)
-        if free is None or not took:
+        if not took:
             return
         fits = max(int(SHARE * free / (took * self._sharing)), 1)
         while self.size > fits:

@@ -71,7 +71,7 @@ def need_of(config: ExtractConfig, model: LatentModel) -> Need | None:
 
 
 def check_fit(config: ExtractConfig, model: LatentModel) -> str:
-    """Describe the memory that a run takes and the free memory; "" if that is unknown.
+    """Describe the memory that a run takes and the free memory; "" if what it takes is unknown.
 
     Args:
         config: settings with a dtype that is no longer ``auto``.
@@ -81,9 +81,9 @@ def check_fit(config: ExtractConfig, model: LatentModel) -> str:
         ForesightError: the run does not fit into the free memory of its device; the message lists what takes less.
     """
     need = need_of(config, model)
-    free = None if need is None else free_bytes(need.device)
-    if need is None or free is None:
+    if need is None:
         return ""
+    free = free_bytes(need.device)
     if need.bytes > free:
         raise _too_large(need, free, getattr(config.model, "checkpoint", config.model.name))
     return f"it takes {need}; {need.device} has {_gigabytes(free)} free"

@@ -12,8 +12,6 @@ from foresight_cli.extraction.run import extract
 
 log = logging.getLogger(__name__)
 
-ROWS_PER_SHARD = 256
-
 
 def extract_missing(config: AnalyzeConfig) -> None:
     """Extract the latents that ``config`` analyses, except those that are cached.
@@ -38,7 +36,6 @@ def extract_missing(config: AnalyzeConfig) -> None:
                 cache_dir=config.cache_dir,
                 device=config.device,
                 batch_size=None,
-                rows_per_shard=ROWS_PER_SHARD,
             ),
             dataset=dataset,
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from rich.filesize import decimal
+
 from foresight_cli.config import ExtractConfig
 from foresight_cli.data import Dataset, open_dataset
 from foresight_cli.data.probing import refuse_undecodable, skips_undecodable, undecodable
@@ -100,7 +102,7 @@ def described(config: ExtractConfig, dataset: Dataset | None = None) -> str:
         missing = [] if entry.complete else entry.missing()
         shards.update(missing)
         row = model.row_bytes(tap, frames)
-        size = f"{_size(row * recipe.rows)} of latents" if row is not None else "size known once a sample is read"
+        size = f"{decimal(row * recipe.rows)} of latents" if row is not None else "size known once a sample is read"
         have = recipe.shards - len(missing)
         state = "in the cache" if entry.complete else f"{have} of {recipe.shards} shards in the cache"
         lines.append(f"layer={tap.layer} {tap.pooling}: {recipe.rows} rows, {size}, {state} -> {entry.path}")
@@ -128,11 +130,3 @@ def _left_out(config: ExtractConfig, dataset: Dataset) -> list[str]:
         return []
     files = "1 file" if len(faults) == 1 else f"{len(faults)} files"
     return [f"{files} would be left out, for instance {faults[0].sample_id!r}: {faults[0].reason}"]
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

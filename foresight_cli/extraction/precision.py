@@ -50,7 +50,7 @@ def _on_gpu(config: ExtractConfig) -> bool:
 def _of_cpu(model: ModelConfig) -> str:
     size = open_model(model).size(frames=1)
     memory, count = total_bytes(), None if size is None else size.weights
-    if memory is None or count is None or ITEMSIZE["float32"] * count <= SHARE * memory:
+    if count is None or ITEMSIZE["float32"] * count <= SHARE * memory:
         return "float32"
     log.info(
         "%s: computing in bfloat16, since in float32 the weights would take %.1f GB of %.1f GB of memory "

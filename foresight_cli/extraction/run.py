@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
-from foresight_cli.config import ExtractConfig, RayConfig, RunnerConfig
+from foresight_cli.config import ExtractConfig, RunnerConfig
 from foresight_cli.data import Dataset
 from foresight_cli.data.probing import refuse_undecodable, skips_undecodable
 from foresight_cli.errors import ForesightError, UnfitSample
@@ -185,13 +186,8 @@ def _fill(
 
 def _run(job: Job, model: LatentModel, runner: RunnerConfig, progress: ShardProgress) -> str:
     """Run ``job`` with the chosen runner, and return the device that it ran on."""
-    if isinstance(runner, RayConfig):
-        from foresight_cli.extraction.runners import ray
-
-        return ray.run(job, runner, progress)
-    from foresight_cli.extraction.runners import local
-
-    return local.run(job, model, runner, progress)
+    chosen = import_module(f"foresight_cli.extraction.runners.{runner.name}")
+    return str(chosen.run(job, model, runner, progress))
 
 
 def _track(tracking: Tracking, committed: int, speed: float | None) -> None:

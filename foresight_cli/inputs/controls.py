@@ -70,7 +70,6 @@ def _config_of(name: str, data: DataConfig, cache_dir: str) -> ExtractConfig:
         cache_dir=cache_dir,
         device="cpu",
         batch_size=256,
-        rows_per_shard=256,
     )
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from stat import S_ISREG
 from time import time_ns
 
+from foresight_cli.machine.user_cache import user_cache
+
 ROWS = 5_000_000
 """Number of files that are remembered; beyond it the oldest are forgotten."""
 
@@ -125,11 +127,10 @@ def _identity(state: os.stat_result) -> bytes:
 
 def _memo_path() -> Path | None:
     """Return the file in which hashes are remembered; None if this machine has no suitable place."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
     if os.name != "posix":  # elsewhere ctime is the time of creation, which a change does not update
         return None
     try:
-        return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "foresight" / "hashes.sqlite"  # noqa: PTH117
+        return user_cache() / "hashes.sqlite"
     except RuntimeError:  # a user without a home
         return None
 

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-
-def total_bytes() -> int | None:
-    """Return the memory of this machine, or of the container of this process; None if unknown."""
-    limits = [limit for limit in (_of_machine("MemTotal"), _container_limit()) if limit is not None]
-    return min(limits, default=None)
+import psutil
 
 
-def free_bytes(device: str) -> int | None:
-    """Return the memory that this process may still take on ``device``; None if unknown."""
+def total_bytes() -> int:
+    """Return the memory of this machine, or of the container of this process."""
+    total: int = psutil.virtual_memory().total
+    limit = _container_limit()
+    return total if limit is None else min(total, limit)
+
+
+def free_bytes(device: str) -> int:
+    """Return the memory that this process may still take on ``device``."""
     if device.startswith("cuda"):
         import torch
 
         at = torch.device(device)
         free, _ = torch.cuda.mem_get_info(at)
         return free + torch.cuda.memory_reserved(at) - torch.cuda.memory_allocated(at)
-    free_here = [free for free in (_of_machine("MemAvailable"), _container_free()) if free is not None]
-    return min(free_here, default=None)
+    available: int = psutil.virtual_memory().available
+    free_here = _container_free()
+    return available if free_here is None else min(available, free_here)
 
 
 def peak_of(work: Callable[[], object], device: str) -> int | None:
@@ -47,14 +51,6 @@ def peak_of(work: Callable[[], object], device: str) -> int | None:
 def _status(key: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(dict(line.split(":", 1) for line in lines)[key].split()[0]) * 1024
-
-
-def _of_machine(key: str) -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return int(dict(line.split(":", 1) for line in lines)[key].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
 
 
 _GROUP = Path("/sys/fs/cgroup")

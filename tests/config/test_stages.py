@@ -5,6 +5,7 @@ from hydra import compose, initialize_config_dir
 
 from foresight_cli.cli.overrides import for_hydra
 from foresight_cli.config.reader import adapt_config
+from foresight_cli.config.stages import ROWS_PER_SHARD
 from foresight_cli.config.tree import conf_dir
 from foresight_cli.errors import UsageError
 
@@ -28,3 +29,8 @@ def test_adapt_names_the_axis_that_has_several(words, example):
         "adapt takes one layer and one pooling of the source: source.layer=final source.pooling=flat. "
         f"To try several, add -m and separate them with commas: {example}"
     )
+
+
+def test_rows_per_shard_has_the_default_of_the_command():
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        assert compose("extract").rows_per_shard == ROWS_PER_SHARD == 256

@@ -21,6 +21,7 @@ from foresight_cli.extraction.job import Job, Progress
 from foresight_cli.extraction.runners.shard_filler import Seat, ShardFiller
 from foresight_cli.latents.storage.remote import is_remote
 from foresight_cli.machine.progress import WorkerSpeeds
+from foresight_cli.models import LatentModel
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +29,12 @@ BLOCKS = 2000
 """Largest number of blocks of shards; Ray keeps a record of each."""
 
 
-def run(job: Job, config: RayConfig, progress: Progress) -> str:
+def run(job: Job, model: LatentModel, config: RayConfig, progress: Progress) -> str:
     """Fill the missing shards.
 
     Args:
         job: the entries to fill.
+        model: the model of ``job``, which each worker opens for itself.
         config: settings of the runner.
         progress: called for every forward pass and every committed shard.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.latents.storage.remote import download
+from foresight_cli.machine.user_cache import user_cache
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,7 @@ def folder() -> Path:
     """Return the folder of the local copies."""
     if named := os.environ.get("FORESIGHT_READ_CACHE"):
         return Path(named).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "foresight" / "shards"
+    return user_cache() / "shards"
 
 
 def limit() -> int:
