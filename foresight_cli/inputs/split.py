@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
 import torch
+from scipy.cluster.hierarchy import DisjointSet
 
 from foresight_cli.latents import Latents
 from foresight_cli.latents.reading.sketch import Sketch
@@ -85,10 +86,7 @@ def find_alike(samples: Latents, views: Sequence[Sequence[np.ndarray]], skipped:
     """
     first, exact = _first_of_equal_pixels(samples)
     near = _coincide_twice(views, first)
-    merged = _UnionFind(samples.groups)
-    for rows in [*exact, *near]:
-        merged.join(samples.groups[i] for i in rows)
-    groups = [merged.find(group) for group in samples.groups]
+    groups = _merged(samples.groups, [*exact, *near])
     alike = sorted({i for rows in near for i in rows})
     duplicates = Duplicates(
         rows=len(samples),
@@ -100,6 +98,16 @@ def find_alike(samples: Latents, views: Sequence[Sequence[np.ndarray]], skipped:
     )
     near_in = [_count_shared(labels[first]) for view in views for labels in view]
     return Alike(first, alike, near_in, groups, duplicates)
+
+
+def _merged(groups: Sequence[str], alike: Sequence[Sequence[int]]) -> list[str]:
+    """Return the group of every row, with groups that share a set of ``alike`` rows under the first of their names."""
+    sets = DisjointSet({groups[i] for rows in alike for i in rows})
+    for first, *others in alike:
+        for i in others:
+            sets.merge(groups[first], groups[i])
+    name_of = {group: min(names) for names in sets.subsets() for group in names}
+    return [name_of.get(group, group) for group in groups]
 
 
 def near_labels(values: torch.Tensor, rows: Sequence[int]) -> np.ndarray:
@@ -232,19 +240,3 @@ def _take(rows: Sequence[int], groups: Sequence[str], order: Sequence[str], most
         chosen.add(group)
         total += size[group]
     return [i for i in rows if groups[i] in chosen]
-
-
-class _UnionFind:
-    def __init__(self, names: Sequence[str]) -> None:
-        self._parent = {name: name for name in names}
-
-    def find(self, name: str) -> str:
-        while self._parent[name] != name:
-            self._parent[name] = self._parent[self._parent[name]]
-            name = self._parent[name]
-        return name
-
-    def join(self, names: Iterable[str]) -> None:
-        roots = sorted({self.find(name) for name in names})
-        for root in roots[1:]:
-            self._parent[root] = roots[0]
