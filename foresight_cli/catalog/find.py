@@ -1,4 +1,4 @@
-"""Find the cache entries that ``source=`` and ``target=`` select, and the dataset behind them."""
+"""Find the cache entries that ``source=`` and ``target=`` select."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from foresight_cli.config import GROUPS, DataConfig, SpaceConfig
+from foresight_cli.config import DataConfig, SpaceConfig
 from foresight_cli.config.text_settings import shell_line
 from foresight_cli.config.tree import as_override, cache_line
 from foresight_cli.data import Dataset, open_dataset
@@ -111,23 +111,6 @@ def _with_label(space: SpaceConfig, entry: Entry) -> dict[str, Any]:
     """Return the settings of the model, with its label from the command line or else from the extraction."""
     settings = asdict(space.model)
     return {**settings, "label": settings["label"] or entry.manifest()["provenance"].get("label")}
-
-
-def reopen(entries: Found, data: DataConfig | None) -> tuple[Dataset, DataConfig] | None:
-    """Open the dataset behind the latents, for controls and thumbnails; warn and return None if gone or changed."""
-    if entries.data["name"] == "precomputed":
-        log.warning("warning: data=precomputed has no pictures: controls are not measured")
-        return None
-    try:
-        config = data or GROUPS["data"][entries.provenance["name"]](**entries.provenance)
-        dataset = entries.dataset or open_dataset(config)
-        if canonical_json(dataset.identity()) == canonical_json(entries.data):
-            return dataset, config
-        reason = "its pictures have changed since"
-    except (ForesightError, KeyError, TypeError) as error:
-        reason = str(error)
-    log.warning("warning: the pictures behind the latents cannot be read (%s): controls are not measured", reason)
-    return None
 
 
 def _names(*spaces: SpaceConfig) -> set[str]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foresight_cli.evaluation.previews import clips_of, network_of
+from foresight_cli.catalog.reopen import loaded_model
+from foresight_cli.evaluation.previews import clips_of
 from foresight_cli.latents import Entry
 from foresight_cli.machine.devices import usable_device
 from foresight_cli.models import Tap
@@ -45,7 +46,7 @@ def noise_ceiling(
     import torch
 
     clips, truth = clips_of(entry, ids[:ROWS], dataset)
-    network = network_of(entry, usable_device(device))
+    network = loaded_model(entry, usable_device(device))
     tap = Tap(entry.recipe.layer, entry.recipe.pooling)
     residual = total = 0.0
     for sample_id, clip, latents in zip(ids, clips, truth, strict=False):

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from foresight_cli.config import GROUPS
+from foresight_cli.catalog.reopen import loaded_model
 from foresight_cli.data import Dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.evaluation.likeness import Likeness, likeness
 from foresight_cli.latents import Entry
 from foresight_cli.machine.devices import usable_device
-from foresight_cli.models import LatentModel, open_model
 from foresight_cli.models.autoencoder import Autoencoder
 from foresight_cli.models.ltxv import LTXV
 from foresight_cli.results.numbers import fixed
@@ -112,7 +111,7 @@ def preview(
         predicted: ``[m, d]``, the adapter's latents, in the scale of the cache.
         ids: the sample of each row.
         labels: the reason why each row is shown, such as ``best: held-out R² 0.93``.
-        dataset: the data behind the entry, from ``catalog.reopen``.
+        dataset: the data behind the entry, reopened.
         device: as in ``device=``.
 
     Raises:
@@ -125,7 +124,7 @@ def preview(
         )
     try:
         clips, truth = clips_of(entry, ids, dataset)
-        network = network_of(entry, usable_device(device))
+        network = loaded_model(entry, usable_device(device))
         assert isinstance(network, LTXV | Autoencoder)  # as decodable() has checked
         samples = [
             _preview_of(network, clip, sample_id, label, latents)
@@ -165,30 +164,6 @@ def _by_shard(ids: Sequence[str], places: Mapping[str, int], rows_per_shard: int
     for sample_id in ids:
         by_shard.setdefault(places[sample_id] // rows_per_shard, []).append(sample_id)
     return by_shard
-
-
-def network_of(entry: Entry, device: str) -> LatentModel:
-    """Return the model that made ``entry``, loaded.
-
-    Raises:
-        ForesightError: its checkpoint is missing or has changed since.
-    """
-    recipe = entry.recipe.model
-    try:
-        settings = dict(entry.manifest()["provenance"]["model"])
-        if "revision" in recipe:  # the branch may have newer commits
-            settings["revision"] = recipe["revision"]
-        model = open_model(GROUPS["model"][recipe["name"]](**settings))
-    except (KeyError, TypeError):
-        raise ForesightError(
-            f"{entry.path} was made with settings that this foresight does not have. Extract it again"
-        ) from None
-    if any(recipe.get(key) != value for key, value in model.identity(reach_hub=False).items()):
-        raise ForesightError(
-            f"{settings.get('checkpoint', recipe['name'])} has changed since {entry.path} was made. Extract it again"
-        )
-    model.load(device)
-    return model
 
 
 def _preview_of(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from foresight_cli.config import GROUPS, DataConfig, ExtractConfig, LocalConfig
+from foresight_cli.catalog.reopen import model_settings
+from foresight_cli.config import DataConfig, ExtractConfig, LocalConfig, NetworkConfig
 from foresight_cli.config.checks import one_of
 from foresight_cli.config.controls import CONTROL_MODELS, RANDOM_INIT
 from foresight_cli.data import Dataset, open_dataset
@@ -158,17 +160,9 @@ def _random_model(entry: Entry) -> dict[str, Any]:
     Raises:
         ForesightError: the checkpoint's folder is missing or has changed since.
     """
-    recipe = entry.recipe.model
-    schema = GROUPS["model"][recipe["name"]]
-    try:
-        settings = entry.manifest()["provenance"]["model"]
-        trained, random = (open_model(schema(**{**settings, "init": init})) for init in ("pretrained", "random"))
-    except (KeyError, TypeError):
-        raise ForesightError(
-            f"{entry.path} was made with settings that this foresight does not have: extract it again"
-        ) from None
-    if any(recipe.get(key) != value for key, value in trained.identity(reach_hub=False).items()):
-        raise ForesightError(f"{settings['checkpoint']} has changed since {entry.path} was made: extract it again")
+    trained = model_settings(entry)
+    assert isinstance(trained, NetworkConfig)  # as has_trained_weights() has checked
+    random, recipe = open_model(replace(trained, init="random")), entry.recipe.model
     of_hub = ("revision", *PROMPT) if "revision" in recipe else ()  # the hub is not reached for a second time
     return {
         **random.recipe(entry.recipe.layer),

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foresight_cli.catalog.find import Found, find, reopen
+from foresight_cli.catalog.find import Found, find
+from foresight_cli.catalog.reopen import data_behind
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.data import Dataset
 from foresight_cli.data.sample_size import refuse_few_groups
@@ -77,7 +78,7 @@ def open_inputs(config: AnalyzeConfig, entries: Found | None = None) -> Opened:
     for line in entries.older:
         log.warning("warning: %s", line)
     refuse_few_groups(entries.source[0], entries.target[0])
-    opened = reopen(entries, config.data)
+    opened = data_behind(entries, config.data)
     both = [*entries.source, *entries.target]
 
     def controls_of(ids: Sequence[str] | None) -> dict[str, Latents]:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from foresight_cli.catalog.find import Found, find, reopen
+from foresight_cli.catalog.find import Found, find
+from foresight_cli.catalog.reopen import data_behind
 from foresight_cli.config import AdaptConfig, DataConfig
 from foresight_cli.data import Dataset
 from foresight_cli.data.sample_size import LEAST_GROUPS, LEAST_ROWS, refuse_few_groups
@@ -70,7 +71,7 @@ def open_pairs(config: AdaptConfig, entries: Found | None = None) -> Paired:
         log.warning("warning: %s", line)
     source, target = entries.source[0], entries.target[0]
     refuse_small_split(refuse_few_groups(source, target), config.split)
-    opened = reopen(entries, config.data)
+    opened = data_behind(entries, config.data)
     thumbnails = control_latents(["pixels"], opened[1], config.cache_dir).values() if opened else ()
     streamed = sum(_bytes(entry) for entry in (source, target)) > config.memory_gb * 1e9
     stored: list[Rows] = []

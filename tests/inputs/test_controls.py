@@ -225,8 +225,8 @@ def test_weights_that_are_gone_or_changed_are_reported(tmp_path, weights, caplog
     weights.rename(tmp_path / "moved")
     assert random_init_of(entry, f"{tmp_path}/cache") is None
     assert caplog.messages == [
-        f"warning: the control random_init is not measured: {weights} has changed since {entry.path} was made: "
-        "extract it again",
+        f"warning: the control random_init is not measured: {weights} has changed since {entry.path} was made. "
+        "Extract it again",
         f"warning: the control random_init is not measured: no folder {weights}. model.checkpoint= wants a "
         "folder written by save_pretrained or a hub id; or leave it out and add weights=tiny",
     ]
@@ -245,7 +245,7 @@ def test_settings_of_another_version_are_reported(tmp_path, caplog, edit):
     assert random_init_of(entry, str(tmp_path)) is None
     assert caplog.messages == [
         f"warning: the control random_init is not measured: {entry.path} was made with settings that this foresight "
-        "does not have: extract it again"
+        "does not have. Extract it again"
     ]
 
 
