@@ -97,7 +97,7 @@ def test_adapters_of_the_chosen_pair_are_shown_the_newest_of_each(run):
     Path("outputs/adapt/6/results.yaml").write_text("schema: 1\nkind: AdapterResults\n")
     done = run("report", "hydra.run.dir=out")
     assert done.exit_code == 0, done.output
-    assert "left out of the report: outputs/adapt/6/results.yaml is not whole: adapter: Field required\n" in done.output
+    assert "left out of the report: outputs/adapt/6/results.yaml is not whole: adapter: field required\n" in done.output
     text = Path("out/FINDINGS.md").read_text(encoding="utf-8")
     shown = [value for value in ("0.111", "0.222", "0.333", "0.444", "0.555", "0.666") if f"| {value} (" in text]
     assert shown == ["0.222", "0.444"]
@@ -162,7 +162,7 @@ def test_run_without_an_analysis(run):
 def test_an_analysis_that_is_not_whole(run):
     folder = analysis("outputs/analyze/a")
     (folder / "results.yaml").write_text("schema: 1\nkind: Analysis\n")
-    message = f"foresight report: {folder / 'results.yaml'} is not whole: source: Field required\n"
+    message = f"foresight report: {folder / 'results.yaml'} is not whole: source: field required\n"
     assert failure(run) == message
 
 

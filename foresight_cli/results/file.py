@@ -63,8 +63,8 @@ def load_results(path: str | Path) -> Any:
         return _validator(TYPES[contents["kind"]]).validate_python(_with_null(contents))
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
-        field = ".".join(map(str, wrong["loc"]))
-        raise ForesightError(f"{path} is not whole: {field}: {wrong['msg']}") from None
+        field, reason = ".".join(map(str, wrong["loc"])), wrong["msg"]
+        raise ForesightError(f"{path} is not whole: {field}: {reason[:1].lower()}{reason[1:]}") from None
 
 
 def _contents(results: Analysis | AdapterResults) -> dict[str, Any]:

@@ -96,11 +96,11 @@ def test_null_means_not_measured_and_files_with_words_are_read_too(tmp_path):
     [
         (
             lambda c: c["pairs"][1].update(r2_reverse="high"),
-            "pairs.1.r2_reverse: Input should be a valid number, unable",
+            "pairs.1.r2_reverse: input should be a valid number, unable",
         ),
-        (lambda c: c["chosen"].pop("kendall"), "chosen.kendall: Field required"),
-        (lambda c: c.update(rows=None), "rows: Input should be a valid integer"),
-        (lambda c: c.update(spaces={}), "spaces: Input should be a valid list"),
+        (lambda c: c["chosen"].pop("kendall"), "chosen.kendall: field required"),
+        (lambda c: c.update(rows=None), "rows: input should be a valid integer"),
+        (lambda c: c.update(spaces={}), "spaces: input should be a valid list"),
     ],
 )
 def test_a_file_that_is_not_whole_is_refused_by_its_name_and_field(spoil, message, tmp_path):
