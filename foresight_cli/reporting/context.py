@@ -54,6 +54,11 @@ def report_context(
         "best_cka": best_pair(results, "cka"),
         "adapters": adapters,
         "adapter_names": [adapter.label for adapter in sized],
+        "adapter_rows": [
+            (named_adapter.label if score is adapter.scores[0] else "", adapter, score)
+            for named_adapter, adapter in zip(sized, adapters, strict=True)
+            for score in adapter.scores
+        ],
         "adapters_of": other_pair(results, adapters),
         "advice": advice.text,
         "advice_command": adapter_command(results, sized[0].pair, advice.untrained) if advice.untrained else "",

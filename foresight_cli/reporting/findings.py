@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from foresight_cli.reporting.captions import caption
 from foresight_cli.reporting.commands import with_commands
 from foresight_cli.reporting.context import report_context
 from foresight_cli.reporting.figures import Drawn
 from foresight_cli.reporting.markdown import Markdown, code_block, code_span, escape, yaml_block
+from foresight_cli.reporting.templates import template_environment
 from foresight_cli.reporting.traced import Numbers
-from foresight_cli.results import AdapterResults, Analysis, numbers
+from foresight_cli.results import AdapterResults, Analysis
 
 
 def render_findings(
@@ -22,32 +19,16 @@ def render_findings(
 ) -> str:
     """Return the text of ``FINDINGS.md``; ``drawn`` has the names of the figures that are in ``figures/``."""
     kept = numbers_kept or Numbers()
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_only_text,
-        autoescape=False,  # HTML's; _only_text escapes for Markdown
+    environment = template_environment(
+        escape, kept, yaml=yaml_block, fence=code_block, code=code_span, commands=_with_code
     )
-    environment.filters |= kept.filters() | {"yaml": yaml_block, "fence": code_block, "code": code_span}
-    environment.filters["commands"] = _with_code
     environment.globals |= {
+        "blocks": "blocks.md.j2",
         "figures": lambda names: _embed(names, drawn),
         "others": lambda names: _links(names, drawn),
     }
     context = report_context(results, adapters, drawn, kept)
     return environment.get_template("findings.md.j2").render(context)
-
-
-def _only_text(value: Any) -> str:
-    """Escape text of the results; a number must come through a filter, so that all are formatted alike."""
-    if value is None:
-        return numbers.NOT_MEASURED
-    if isinstance(value, str):
-        return escape(value)
-    raise TypeError(f"{value!r} is not text: a number goes through a filter of Numbers")
 
 
 def _with_code(text: str) -> Markdown:

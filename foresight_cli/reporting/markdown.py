@@ -6,12 +6,13 @@ import re
 from typing import Any
 
 import yaml
+from markupsafe import Markup
 
 LONGEST_LIST = 12
 
 
-class Markdown(str):
-    """Text that is Markdown already; :func:`escape` leaves it as it is."""
+class Markdown(Markup):
+    """Text that is Markdown already; :func:`escape` leaves it as it is, and so do templates."""
 
     __slots__ = ()
 
@@ -25,8 +26,8 @@ def escape(text: str) -> Markdown:
     >>> print(escape("a|b <i>`x`\n*y* channel_mean _z_"))
     a\|b &lt;i&gt;\`x\` \*y\* channel_mean \_z\_
     """
-    if isinstance(text, Markdown):
-        return text
+    if isinstance(text, Markup):  # also the text of a macro, whose parts are escaped
+        return Markdown(text)
     line = "".join(c if c.isprintable() else " " for c in text)
     line = re.sub(r"[\\`*\[\]{}|~$]", r"\\\g<0>", line)
     line = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", line)

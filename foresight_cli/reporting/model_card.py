@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from foresight_cli.reporting.markdown import Markdown, code_block, escape, yaml_block
-from foresight_cli.results import AdapterResults, Estimate, numbers
+from foresight_cli.reporting.templates import template_environment
+from foresight_cli.reporting.traced import Numbers
+from foresight_cli.results import AdapterResults
 
 if TYPE_CHECKING:
     from foresight_cli.adapters import Adapter
@@ -35,16 +35,7 @@ def render_model_card(
         repo_id: ``user/name`` of the published adapter; without it, the card loads the adapter from its folder.
         previews: names of pictures in its folder.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_only_text,
-        autoescape=False,  # HTML's; _only_text escapes for Markdown
-    )
-    environment.filters |= {"number": _number, "interval": _interval, "fence": code_block, "yaml": yaml_block}
+    environment = template_environment(escape, Numbers(), fence=code_block, yaml=yaml_block)
     return environment.get_template("model_card.md.j2").render(
         front=Markdown(yaml.safe_dump(_front_matter(adapter), sort_keys=False)),
         kind=adapter.config.name,
@@ -102,18 +93,3 @@ source = torch.randn(4, {adapter.source_dim})  # in place of raw source latents,
 with torch.inference_mode():
     target = adapter(source)  # raw target latents [4, {adapter.target_dim}]
 """
-
-
-def _number(value: float, *digits: int) -> Markdown:
-    return Markdown(numbers.fixed(value, *digits))
-
-
-def _interval(estimate: Estimate) -> Markdown:
-    return Markdown(numbers.with_interval(estimate))
-
-
-def _only_text(value: Any) -> str:
-    """Escape text from outside; a number must come through the filter, so that all are formatted alike."""
-    if isinstance(value, str):
-        return escape(value)
-    raise TypeError(f"{value!r} is not text: a number goes through a filter")

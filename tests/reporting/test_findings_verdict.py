@@ -91,7 +91,7 @@ def test_the_choice_among_pairs_is_open():
     choice = (
         "This pair was chosen among 4 of 8 pairs by its held-out R² (0.434) on rows set aside for choosing: only those "
         "with a flat target, because a pooled latent cannot be decoded. Every number below is from the 270 other rows.",
-        "Among the other pairs, qwen25vl layer 8 flat to ltxv final channel_mean is the best, with a higher R² (0.563) "
+        "Among the other pairs, qwen25vl layer 8 flat → ltxv final channel_mean is the best, with a higher R² (0.563) "
         "on the same rows.",
     )
     assert "\n".join(choice) in text

@@ -58,8 +58,8 @@ def test_every_number_is_a_leaf_of_the_results_or_derived(page):
 
 
 def test_no_number_comes_from_elsewhere(page):
-    folder = Path(foresight_cli.reporting.page.__file__).parent
-    literal = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.j2"))
+    folder = Path(foresight_cli.reporting.page.__file__).parent.parent
+    literal = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.j2"))
     names = ["cka_heatmap", "comparison", *re.findall(r'id="fig-(\w+)"', page.html)]
     captions = " ".join(caption(name) for name in names)
     words = " ".join(str(v) for v in leaves([page.results, page.adapters]) if isinstance(v, str))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup, escape
 from PIL import Image
 
@@ -23,8 +22,9 @@ from foresight_cli.reporting.figures import Drawn
 from foresight_cli.reporting.gates import gates
 from foresight_cli.reporting.markdown import shortened
 from foresight_cli.reporting.page.inline_svg import Figures
+from foresight_cli.reporting.templates import template_environment
 from foresight_cli.reporting.traced import Numbers
-from foresight_cli.results import AdapterResults, Analysis, numbers
+from foresight_cli.results import AdapterResults, Analysis
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def render_page(
     figures = Figures()
     environment = page_environment(kept)
     environment.globals |= {
+        "blocks": "blocks.html.j2",
         "figure": partial(shown_figure, figures, pictures),
         "more": lambda names: [name for name in names if name in pictures.svg],
         "decoded": {name: _data_uri(data) for name, data in pictures.decoded.items()},
@@ -75,17 +76,7 @@ def whole_page(title: str, body: str, figures: Figures) -> str:
 
 def page_environment(kept: Numbers) -> Environment:
     """Return a template environment that escapes all text and takes numbers only through a filter of ``kept``."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=_only_text,
-        autoescape=True,
-    )
-    environment.filters |= kept.filters() | {"yaml": _yaml, "commands": _with_code}
-    return environment
+    return template_environment(escape, kept, yaml=_yaml, commands=_with_code)
 
 
 def shown_figure(figures: Figures, pictures: Pictures, name: str) -> dict[str, Any] | None:
@@ -121,12 +112,3 @@ def _with_code(text: str) -> Markup:
     return Markup("").join(
         Markup("<code>{}</code>").format(piece) if command else piece for piece, command in with_commands(text)
     )
-
-
-def _only_text(value: Any) -> Any:
-    """Check that ``value`` is text: a number must come through a filter, so that it is formatted and traced."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return numbers.NOT_MEASURED
-    if isinstance(value, str):
-        return value
-    raise TypeError(f"{value!r} is not text: a number goes through a filter of Numbers")
