@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from foresight_cli.catalog.find import Found, find
+from foresight_cli.catalog.untrained import untrained_latents
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.config.controls import RANDOM_INIT
 from foresight_cli.config.reader import analyze_config
@@ -23,7 +24,6 @@ from foresight_cli.experiments.figure_arrays import figure_arrays
 from foresight_cli.experiments.record import record
 from foresight_cli.extraction.missing import extract_missing
 from foresight_cli.inputs.companion import companion_set
-from foresight_cli.inputs.controls import random_init_of
 from foresight_cli.inputs.opening import Opened, open_inputs
 from foresight_cli.results import Analysis, save_arrays, save_results
 from foresight_cli.study_q1.numbers import study_rows
@@ -108,7 +108,7 @@ def _more_evidence(opened: Opened, s: int, t: int, config: AnalyzeConfig) -> Mor
     """Find evidence on source ``s`` and target ``t`` in the cache, and compute the Q1 study's numbers."""
     inputs, entries = opened.inputs, opened.entries
     source, target = entries.source[s], entries.target[t]
-    untrained = random_init_of(source, config.cache_dir, inputs.samples.ids)
+    untrained = untrained_latents(source, config.cache_dir, inputs.samples.ids)
     return More(
         companion=None if inputs.samples.attributes else companion_set(source, target, entries.labels, config),
         controls={} if untrained is None else {RANDOM_INIT: untrained.values},
