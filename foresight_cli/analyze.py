@@ -81,7 +81,7 @@ def _sampled(
         ForesightError: nothing is cached for a side, or there are too few samples to measure anything.
     """
     opened = open_inputs(config, entries)
-    rows = opened.inputs.rows
+    rows = opened.joined.rows
     log.info(
         "%d samples in %d groups: %d rows scored, %d set aside for choosing a layer and pooling",
         *(rows.duplicates.rows, rows.duplicates.groups, len(rows.score), len(rows.select)),
@@ -98,7 +98,7 @@ def _sampled(
 
 def _assessed(opened: Opened, config: AnalyzeConfig) -> Assessment:
     """Measure every pair, choose one, find more evidence on it, and judge it."""
-    measured = measure_pairs(opened.inputs, config)
+    measured = measure_pairs(opened.joined, config)
     index = choose(measured)
     more = _more_evidence(opened, *measured.place(index), config)
     return judge_pair(measured, index, more, config)
@@ -106,13 +106,13 @@ def _assessed(opened: Opened, config: AnalyzeConfig) -> Assessment:
 
 def _more_evidence(opened: Opened, s: int, t: int, config: AnalyzeConfig) -> More:
     """Find evidence on source ``s`` and target ``t`` in the cache, and compute the Q1 study's numbers."""
-    inputs, entries = opened.inputs, opened.entries
+    joined, entries = opened.joined, opened.entries
     source, target = entries.source[s], entries.target[t]
-    untrained = untrained_latents(source, config.cache_dir, inputs.samples.ids)
+    untrained = untrained_latents(source, config.cache_dir, joined.samples.ids)
     return More(
-        companion=None if inputs.samples.attributes else companion_set(source, target, entries.labels, config),
+        companion=None if joined.samples.attributes else companion_set(source, target, entries.labels, config),
         controls={} if untrained is None else {RANDOM_INIT: untrained.values},
-        study_values=study_values(inputs.sources[s], inputs.targets[t], max_rows=config.max_rows, seed=config.seed),
+        study_values=study_values(joined.sources[s], joined.targets[t], max_rows=config.max_rows, seed=config.seed),
     )
 
 

@@ -12,7 +12,7 @@ from benchmarks.calibration.generators import Draw, Scenario
 from foresight_cli.config import AnalyzeConfig, PrecomputedConfig, SpaceConfig, Thresholds, Waivers
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments.assessment import assess
-from foresight_cli.inputs.inputs import Inputs
+from foresight_cli.inputs.joined import JoinedSpaces
 from foresight_cli.inputs.representation import Representation
 from foresight_cli.inputs.split import choose_rows
 from foresight_cli.latents import Latents
@@ -54,7 +54,7 @@ def run(scenario: Scenario, n: int, seed: int, permutations: int) -> Outcome:
     )
 
 
-def inputs_of(draw: Draw, seed: int) -> Inputs:
+def inputs_of(draw: Draw, seed: int) -> JoinedSpaces:
     """Return ``draw`` as inputs of the analysis; each row's picture has different bytes, even for repeated inputs."""
     n = len(draw.x)
     ids = [f"sample{i:05d}" for i in range(n)]
@@ -72,7 +72,7 @@ def inputs_of(draw: Draw, seed: int) -> Inputs:
         for side, values in zip(("source", "target"), latents, strict=True)
     ]
     controls = {name: torch.from_numpy(values) for name, values in draw.controls.items()}
-    return Inputs([spaces[0]], [spaces[1]], controls, latents[0], rows)
+    return JoinedSpaces([spaces[0]], [spaces[1]], controls, latents[0], rows)
 
 
 def settings(seed: int, permutations: int, *, attributes: str) -> AnalyzeConfig:

@@ -17,9 +17,8 @@ from foresight_cli.experiments.attributes import measured_attributes
 from foresight_cli.experiments.categories import categorised, clusters
 from foresight_cli.experiments.controls import control_results
 from foresight_cli.inference.dependence import Dependence, dependence
-from foresight_cli.inputs.inputs import Companion, Inputs
+from foresight_cli.inputs.joined import CompanionSet, JoinedSpaces, SampleTable
 from foresight_cli.inputs.representation import Representation
-from foresight_cli.inputs.scored import Scored
 from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.folds import Fold
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
@@ -48,7 +47,7 @@ class Assessment:
         verdict: on the evidence.
     """
 
-    scored: Scored
+    scored: SampleTable
     sources: list[Representation]
     targets: list[Representation]
     pairs: list[Pair]
@@ -76,7 +75,7 @@ class Measured:
     """Every source with every target, measured on the scored rows.
 
     Attributes:
-        inputs: the spaces and their rows.
+        joined: the spaces and their rows.
         scored: the scored rows.
         sources: on the scored rows.
         targets: on the scored rows.
@@ -87,8 +86,8 @@ class Measured:
         probes: ``[S][T]``.
     """
 
-    inputs: Inputs
-    scored: Scored
+    joined: JoinedSpaces
+    scored: SampleTable
     sources: list[Representation]
     targets: list[Representation]
     folds: Sequence[Fold]
@@ -112,45 +111,45 @@ class More:
         study_values: the Q1 study's four numbers; empty to leave them out.
     """
 
-    companion: Companion | None = None
+    companion: CompanionSet | None = None
     controls: Mapping[str, torch.Tensor] = field(default_factory=dict)
     study_values: Mapping[str, float] = field(default_factory=dict)
 
 
-def assess(inputs: Inputs, config: AnalyzeConfig, *, brief: bool = False) -> Assessment:
+def assess(joined: JoinedSpaces, config: AnalyzeConfig, *, brief: bool = False) -> Assessment:
     """Measure, choose the pair, and judge it on its inputs alone; raises as :func:`measure_pairs` does."""
-    measured = measure_pairs(inputs, config, brief=brief)
+    measured = measure_pairs(joined, config, brief=brief)
     return judge_pair(measured, choose(measured), More(), config)
 
 
-def measure_pairs(inputs: Inputs, config: AnalyzeConfig, *, brief: bool = False) -> Measured:
+def measure_pairs(joined: JoinedSpaces, config: AnalyzeConfig, *, brief: bool = False) -> Measured:
     """Measure every source with every target.
 
     Args:
-        inputs: the spaces and their rows.
+        joined: the spaces and their rows.
         config: seed, folds, permutations, neighbours.
         brief: measure only what the verdict uses.
 
     Raises:
         ForesightError: too few samples to measure anything, or a constant space.
     """
-    scored, rows = inputs.scored, inputs.rows
-    _refuse_few(scored, len(inputs.samples))
+    scored, rows = joined.scored, joined.rows
+    _refuse_few(scored, len(joined.samples))
     sources, targets = (
-        [space.rows(rows.score, rows.one_of_each) for space in side] for side in (inputs.sources, inputs.targets)
+        [space.rows(rows.score, rows.one_of_each) for space in side] for side in (joined.sources, joined.targets)
     )
     _refuse_constant([*sources, *targets])
     folds = pairs.folds_of(scored.groups, config.folds, config.seed)
     alone = [[space.independent.space for space in side] for side in (sources, targets)]
     k = min(config.neighbors, len(alone[0][0]) - 2)
     tests = dependence(*alone, k=k, permutations=config.permutations, seed=config.seed)
-    selection = _selection(inputs, config)
+    selection = _selection(joined, config)
     measured, probes = pairs.measure(
         *(sources, targets, scored.groups, folds, tests, selection), k=k, seed=config.seed, brief=brief
     )
     for pair in measured:
         log.debug("%d -> %d: R2 %.3f, CKA %.3f", pair.source, pair.target, pair.r2.value, pair.cka.value)
-    return Measured(inputs, scored, sources, targets, folds, k, tests, measured, probes)
+    return Measured(joined, scored, sources, targets, folds, k, tests, measured, probes)
 
 
 def choose(measured: Measured) -> int:
@@ -178,8 +177,8 @@ def judge_pair(measured: Measured, index: int, more: More, config: AnalyzeConfig
         carried = measured_attributes(probe, source, target, scored, folds, config)
     else:
         carried = measured_attributes(None, other.source, other.target, other.scored, None, config)
-    rows = list(measured.inputs.rows.score)
-    controls = {name: values.double()[rows] for name, values in {**measured.inputs.controls, **more.controls}.items()}
+    rows = list(measured.joined.rows.score)
+    controls = {name: values.double()[rows] for name, values in {**measured.joined.controls, **more.controls}.items()}
     limit = bridge.hopeful_limit(curve)
     cka = measured.tests.measures.index("cka")
     evidence = Evidence(
@@ -215,7 +214,7 @@ def judge_pair(measured: Measured, index: int, more: More, config: AnalyzeConfig
     )
 
 
-def _refuse_few(scored: Scored, samples: int) -> None:
+def _refuse_few(scored: SampleTable, samples: int) -> None:
     groups = len(set(scored.groups))
     if groups < LEAST_GROUPS:
         raise ForesightError(
@@ -238,19 +237,19 @@ def _refuse_constant(spaces: Sequence[Representation]) -> None:
             ) from None
 
 
-def _selection(inputs: Inputs, config: AnalyzeConfig) -> np.ndarray | None:
+def _selection(joined: JoinedSpaces, config: AnalyzeConfig) -> np.ndarray | None:
     """Return the held-out R2 of every cell ``[S, T]`` on the rows set aside to choose; None if no choice is needed."""
-    aside = inputs.rows.select
+    aside = joined.rows.select
     if not aside:
         return None
-    groups = [inputs.rows.groups[i] for i in aside]
+    groups = [joined.rows.groups[i] for i in aside]
     folds = pairs.folds_of(groups, min(config.folds, len(set(groups))), config.seed)
-    sources, targets = ([space.rows(aside).space for space in side] for side in (inputs.sources, inputs.targets))
+    sources, targets = ([space.rows(aside).space for space in side] for side in (joined.sources, joined.targets))
     return np.array([[p.r2 for p in linear_probes(s, targets, groups=groups, folds=folds)] for s in sources])
 
 
 def _within(
-    source: Representation, target: Representation, scored: Scored, k: int, config: AnalyzeConfig
+    source: Representation, target: Representation, scored: SampleTable, k: int, config: AnalyzeConfig
 ) -> tuple[list[PermutationTest], list[PermutationTest]]:
     """Return tests within the data's categories (none without shared ones) and within clusters of the target."""
     x, y = source.independent.space, target.independent.space

@@ -9,8 +9,8 @@ import torch
 
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.experiments import bridge, pairs
+from foresight_cli.inputs.joined import SampleTable
 from foresight_cli.inputs.representation import Representation
-from foresight_cli.inputs.scored import Scored
 from foresight_cli.metrics.folds import Fold
 from foresight_cli.metrics.probe import LinearProbe, linear_probe
 from foresight_cli.results import Attribute
@@ -31,7 +31,7 @@ def measured_attributes(
     probe: LinearProbe | None,
     source: Representation,
     target: Representation,
-    rows: Scored,
+    rows: SampleTable,
     folds: Sequence[Fold] | None,
     config: AnalyzeConfig,
 ) -> MeasuredAttributes:
@@ -66,7 +66,7 @@ def measured_attributes(
     return MeasuredAttributes(attributes, unmeasured)
 
 
-def _enough(rows: Scored, folds: int) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def _enough(rows: SampleTable, folds: int) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     measurable: dict[str, torch.Tensor] = {}
     unmeasured: dict[str, str] = {}
     for name, column in rows.attributes.items():

@@ -15,8 +15,8 @@ from foresight_cli.data.sample_size import LEAST_GROUPS
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import pairs
 from foresight_cli.inference.controls import one_hot, r2_gain, side_by_side
+from foresight_cli.inputs.joined import SampleTable
 from foresight_cli.inputs.representation import Representation
-from foresight_cli.inputs.scored import Scored
 from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.folds import Fold
 from foresight_cli.results import Control, Estimate
@@ -29,7 +29,7 @@ def control_results(
     controls: Mapping[str, torch.Tensor],
     source: Representation,
     target: Representation,
-    rows: Scored,
+    rows: SampleTable,
     folds: Sequence[Fold],
     config: AnalyzeConfig,
 ) -> list[Control]:
@@ -70,12 +70,17 @@ class _Part:
 
     source: Representation
     target: Representation
-    rows: Scored
+    rows: SampleTable
     folds: Sequence[Fold]
 
     @classmethod
     def of(
-        cls, index: Sequence[int], source: Representation, target: Representation, rows: Scored, folds: Sequence[Fold]
+        cls,
+        index: Sequence[int],
+        source: Representation,
+        target: Representation,
+        rows: SampleTable,
+        folds: Sequence[Fold],
     ) -> _Part | None:
         """Return the part with the rows ``index``; None if they are too few for a fold."""
         position = np.full(len(rows.labels), -1)

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from foresight_cli.experiments.dimension import Dimensions
+from foresight_cli.inputs.joined import SampleTable
 from foresight_cli.inputs.representation import Representation
-from foresight_cli.inputs.scored import Scored
 from foresight_cli.results import Analysis, CategoryRows, Pair, Space
 
 SHOWN = 5
@@ -15,7 +15,7 @@ SHOWN = 5
 
 
 def left_out(
-    results: Analysis, spaces: Sequence[Representation], rows: Scored, attributes: Mapping[str, str]
+    results: Analysis, spaces: Sequence[Representation], rows: SampleTable, attributes: Mapping[str, str]
 ) -> list[str]:
     """Return a sentence for each measure of ``results`` that some rows, columns or categories are left out of.
 
@@ -31,7 +31,7 @@ def left_out(
     return [*categories, *unmeasured, *some, *zero_rows(spaces, rows), *no_cosines(spaces, results.pairs)]
 
 
-def partly_measured(measured: Sequence[str], rows: Scored) -> list[str]:
+def partly_measured(measured: Sequence[str], rows: SampleTable) -> list[str]:
     """Return a sentence for each attribute that only some rows have."""
     counts = {name: int(rows.attributes[name].isfinite().sum()) for name in measured if name in rows.attributes}
     return [
@@ -41,7 +41,7 @@ def partly_measured(measured: Sequence[str], rows: Scored) -> list[str]:
     ]
 
 
-def zero_rows(spaces: Sequence[Representation], rows: Scored) -> list[str]:
+def zero_rows(spaces: Sequence[Representation], rows: SampleTable) -> list[str]:
     """Return a sentence for each space that has rows of zeros: they have no direction, and so no cosine."""
     sentences = []
     for space in spaces:
@@ -74,7 +74,7 @@ def no_dimensions(space: Representation, size: Dimensions) -> list[str]:
     return [f"{space.name}: dimension by {name} is not measured: {why}" for name, why in size.unmeasured.items()]
 
 
-def uncategorised(rows: CategoryRows, scored: Scored, spaces: Sequence[Space]) -> list[str]:
+def uncategorised(rows: CategoryRows, scored: SampleTable, spaces: Sequence[Space]) -> list[str]:
     """Return a sentence on the rows that categories were scored on, if not all; nothing for data without categories."""
     if rows.unlabelled == len(scored.labels):
         return []
@@ -89,7 +89,7 @@ def uncategorised(rows: CategoryRows, scored: Scored, spaces: Sequence[Space]) -
     return sentences
 
 
-def _left_out(rows: CategoryRows, scored: Scored) -> list[str]:
+def _left_out(rows: CategoryRows, scored: SampleTable) -> list[str]:
     parts = []
     if rows.unlabelled:
         ids = [i for i, label in zip(scored.ids, scored.labels, strict=True) if label is None]

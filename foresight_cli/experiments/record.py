@@ -31,7 +31,7 @@ def record(opened: Opened, assessed: Assessment, config: AnalyzeConfig) -> tuple
 
     What could not be measured, and what to type for it, is among the warnings of the results and in the log.
     """
-    rows = opened.inputs.rows
+    rows = opened.joined.rows
     spaces, scored = [*assessed.sources, *assessed.targets], assessed.scored
     described = describe(assessed, config)
     measured = [described.pair if i == assessed.index else pair for i, pair in enumerate(assessed.pairs)]

@@ -9,13 +9,15 @@ import numpy as np
 from foresight_cli.experiments.clusters import channel_arrays, cluster_scores, label_codes
 from foresight_cli.experiments.dimension import dimensions, spectrum
 from foresight_cli.experiments.left_out import no_dimensions
+from foresight_cli.inputs.joined import SampleTable
 from foresight_cli.inputs.representation import Representation
-from foresight_cli.inputs.scored import Scored
 from foresight_cli.metrics import linear_cka
 from foresight_cli.results import Space
 
 
-def describe_space(space: Representation, rows: Scored, near_duplicates: int, seed: int) -> tuple[Space, list[str]]:
+def describe_space(
+    space: Representation, rows: SampleTable, near_duplicates: int, seed: int
+) -> tuple[Space, list[str]]:
     """Return E-Q1.1 / E-Q1.2 and E-Q1.3 of one space, and a sentence for each measure that could not be made."""
     clusters = cluster_scores(space, rows.labels, rows.groups, seed)
     size = dimensions(space)
@@ -43,7 +45,7 @@ def describe_space(space: Representation, rows: Scored, near_duplicates: int, se
     return described, no_dimensions(space, size)
 
 
-def space_arrays(spaces: Sequence[Representation], rows: Scored) -> dict[str, np.ndarray]:
+def space_arrays(spaces: Sequence[Representation], rows: SampleTable) -> dict[str, np.ndarray]:
     """Return the category of each row, spectra of all spaces, and the target's channels."""
     codes, _ = label_codes(rows.labels)
     arrays = {"label": codes.astype(np.int32)} | {f"spectrum/{i}": spectrum(space) for i, space in enumerate(spaces)}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from foresight_cli.inputs.scored import Scored
+from foresight_cli.inputs.joined import SampleTable
 from foresight_cli.results import Analysis, WholeSet
 
 
-def warnings_of(results: Analysis, rows: Scored, advice: Sequence[str] = ()) -> Analysis:
+def warnings_of(results: Analysis, rows: SampleTable, advice: Sequence[str] = ()) -> Analysis:
     """Return ``results`` with their warnings; ``rows`` are the scored rows, ``advice`` comes last."""
     lines: list[str] = []
     duplicates = results.duplicates

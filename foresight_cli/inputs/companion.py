@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from foresight_cli.config import AnalyzeConfig
-from foresight_cli.inputs.inputs import Companion
+from foresight_cli.inputs.joined import CompanionSet, SampleTable
 from foresight_cli.inputs.representation import Representation
-from foresight_cli.inputs.scored import Scored
 from foresight_cli.inputs.split import choose_rows
 from foresight_cli.latents import Entry, join, load
 from foresight_cli.latents.finding import complete_entries
@@ -38,7 +37,7 @@ def companion(source: Entry, target: Entry, cache_dir: str) -> tuple[Entry, Entr
     return (x[common[0]], y[common[0]]) if common else None
 
 
-def companion_set(source: Entry, target: Entry, labels: Sequence[str], config: AnalyzeConfig) -> Companion | None:
+def companion_set(source: Entry, target: Entry, labels: Sequence[str], config: AnalyzeConfig) -> CompanionSet | None:
     """Find the latents of two models on drawn shapes, duplicates merged, ready to score; None if not cached.
 
     Args:
@@ -54,13 +53,11 @@ def companion_set(source: Entry, target: Entry, labels: Sequence[str], config: A
     rows = choose_rows(
         [[side] for side in latents], max_rows=config.max_rows, select_share=0.0, seed=config.seed, skipped=[]
     )
-    some = latents[0].take(rows.score)
-    scored = Scored(some.ids, some.labels, [rows.groups[i] for i in rows.score], some.attributes, rows.one_of_each)
     x, y = (
         Representation.of(side, label, entry, values, usable_device(config.device)).rows(rows.score, rows.one_of_each)
         for side, label, entry, values in zip(("source", "target"), labels, entries, latents, strict=True)
     )
-    return Companion(f"shapes ({len(rows.score)} drawings)", x, y, scored)
+    return CompanionSet(f"shapes ({len(rows.score)} drawings)", x, y, SampleTable.of_scored(latents[0], rows))
 
 
 def _drawn(data: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from foresight_cli.data import Dataset
 from foresight_cli.data.sample_size import refuse_few_groups
 from foresight_cli.data.subset import Subset
 from foresight_cli.inputs.controls import control_latents
-from foresight_cli.inputs.inputs import Inputs
+from foresight_cli.inputs.joined import JoinedSpaces
 from foresight_cli.inputs.representation import Representation
 from foresight_cli.inputs.split import Alike, Rows, choose_rows, draw_rows, find_alike, sketched_labels
 from foresight_cli.latents import Entry, Latents, RowReader, join, load
@@ -45,7 +45,7 @@ class Opened:
     """
 
     entries: Found
-    inputs: Inputs
+    joined: JoinedSpaces
     dataset: Dataset | None
     group_of: Mapping[str, str]
     left_out: int
@@ -125,7 +125,7 @@ def open_inputs(config: AnalyzeConfig, entries: Found | None = None) -> Opened:
         rows = _among_all(rows, alike, near=len(near), groups=len(set(group_of.values())))
     spaces = {name: latents.values for name, latents in read.controls.items()}
     equal = rows.duplicates.exact
-    return Opened(entries, Inputs(x, y, spaces, table, rows), opened[0] if opened else None, group_of, equal)
+    return Opened(entries, JoinedSpaces(x, y, spaces, table, rows), opened[0] if opened else None, group_of, equal)
 
 
 def _bytes(entry: Entry) -> float:

@@ -21,8 +21,8 @@ from foresight_cli.experiments.left_out import (
     zero_rows,
 )
 from foresight_cli.experiments.pairs import cosine_spearman
+from foresight_cli.inputs.joined import SampleTable
 from foresight_cli.inputs.representation import Representation
-from foresight_cli.inputs.scored import Scored
 from foresight_cli.metrics import knn_accuracy
 from foresight_cli.results import CategoryRows
 
@@ -37,8 +37,8 @@ def space(values, side="source", **more) -> Representation:
     return Representation(side, "a", "final", "flat", "", torch.from_numpy(np.asarray(values, dtype=float)), **more)
 
 
-def scored(labels) -> Scored:
-    return Scored(IDS[: len(labels)], labels, GROUPS[: len(labels)], {})
+def scored(labels) -> SampleTable:
+    return SampleTable(IDS[: len(labels)], labels, GROUPS[: len(labels)], {})
 
 
 def long_tailed() -> list[str | None]:
@@ -149,7 +149,7 @@ def test_rows_of_zeros_are_named():
         "source a final flat: 1 row is all zeros (s5): cosine distances are measured without it",
         "target a final flat: 2 rows are all zeros (s7, s8): cosine distances are measured without them",
     ]
-    drawn = Scored(IDS, [None] * N, GROUPS, {}, one_of_each=[0, 5, 9])
+    drawn = SampleTable(IDS, [None] * N, GROUPS, {}, one_of_each=[0, 5, 9])
     assert zero_rows([space(x, one_of_each=[0, 5, 9])], drawn) == [
         "source a final flat: 1 row is all zeros (s5): cosine distances are measured without it"
     ]
@@ -176,6 +176,6 @@ def test_a_dimension_that_was_not_estimated_says_why():
 
 
 def test_attributes_that_some_rows_have():
-    rows = Scored(IDS, [None] * N, GROUPS, {"x": torch.arange(N).double(), "y": torch.full((N,), torch.nan)})
+    rows = SampleTable(IDS, [None] * N, GROUPS, {"x": torch.arange(N).double(), "y": torch.full((N,), torch.nan)})
     rows.attributes["y"][:55] = 1.0
     assert partly_measured(["x", "y"], rows) == ["attribute y is measured on the 55 of 60 rows that have it"]

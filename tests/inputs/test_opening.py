@@ -49,16 +49,16 @@ def both(root, monkeypatch, **changes):
 @pytest.mark.parametrize(("copies", "columns"), [(COPIES, 90), (COPIES, 64), (COPIES, 8), (COPIES, 4), (3, 90)])
 def test_near_duplicates_are_found_among_all_rows(tmp_path, monkeypatch, copies, columns):
     whole, drawn = both(cached(tmp_path, *spaces(copies, columns)), monkeypatch)
-    assert whole.inputs.rows.duplicates.near == 2 * (copies - 1)
-    assert drawn.inputs.rows.duplicates == whole.inputs.rows.duplicates
+    assert whole.joined.rows.duplicates.near == 2 * (copies - 1)
+    assert drawn.joined.rows.duplicates == whole.joined.rows.duplicates
     assert drawn.group_of == whole.group_of
     ids = list(drawn.group_of)
     assert len(ids) == ROWS
     assert all(drawn.group_of[ids[i]] == drawn.group_of[ids[i - copies]] for i in range(copies - 1))
     assert drawn.group_of[ids[copies - 1]] != drawn.group_of[ids[-1]]
-    assert len(drawn.inputs.samples) in (199, 200)
-    assert drawn.inputs.rows.alike.near_in == whole.inputs.rows.alike.near_in == [2 * copies, 2 * (copies - 1)]
-    assert len(whole.inputs.samples) == ROWS
+    assert len(drawn.joined.samples) in (199, 200)
+    assert drawn.joined.rows.alike.near_in == whole.joined.rows.alike.near_in == [2 * copies, 2 * (copies - 1)]
+    assert len(whole.joined.samples) == ROWS
 
 
 @pytest.mark.parametrize("poolings", [1, 2])
@@ -68,9 +68,9 @@ def test_the_same_rows_are_drawn_and_set_aside(tmp_path, monkeypatch, poolings):
     if poolings == 2:
         made(tmp_path, "model=pixels", "pooling=channel_mean", *WORDS[1:], rows=x[:, :40].contiguous())
     chosen = []
-    for inputs in (read.inputs for read in both(tmp_path, monkeypatch)):
-        assert len(inputs.sources) == poolings
-        rows, ids = inputs.rows, inputs.samples.ids
+    for joined in (read.joined for read in both(tmp_path, monkeypatch)):
+        assert len(joined.sources) == poolings
+        rows, ids = joined.rows, joined.samples.ids
         chosen.append(([ids[i] for i in rows.score], [ids[i] for i in rows.select]))
     assert chosen[0] == chosen[1]
     assert bool(chosen[0][1]) == (poolings == 2)
