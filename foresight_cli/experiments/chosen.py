@@ -10,8 +10,8 @@ import numpy as np
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.experiments import pairs
 from foresight_cli.experiments.assessment import Assessment
-from foresight_cli.experiments.chosen_arrays import neighbor_lists, square_distances
 from foresight_cli.experiments.clusters import label_codes
+from foresight_cli.experiments.figure_arrays import neighbor_lists, square_distances
 from foresight_cli.inference.bootstrap import spearman_interval
 from foresight_cli.inputs.representation import Representation
 from foresight_cli.metrics import mantel_test, procrustes_disparity, rsa
