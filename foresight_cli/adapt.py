@@ -22,13 +22,14 @@ from foresight_cli.catalog.find import Found
 from foresight_cli.config import AdaptConfig, QueryConfig, TrainedConfig
 from foresight_cli.config.reader import adapt_config
 from foresight_cli.errors import ForesightError, UsageError, first_line
+from foresight_cli.evaluation.adapter_results import Scored, held_out_results
 from foresight_cli.evaluation.noise_ceiling import noise_ceiling
 from foresight_cli.evaluation.previews import best_median_worst, decodable, preview
 from foresight_cli.inputs.pairs import Paired, open_pairs, split_rows
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.machine.devices import usable_device
-from foresight_cli.reporting.adapter_summary import Scored, held_out_results, print_adapter
+from foresight_cli.reporting.adapter_summary import print_adapter
 from foresight_cli.reporting.commands import after_adapt
 from foresight_cli.reporting.model_card import render_model_card
 from foresight_cli.reporting.sweep import REFUSED
