@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from foresight_cli.reporting.adapter_advice import Advice, decide, least_kept, other_pair
@@ -20,7 +21,7 @@ from foresight_cli.reporting.wording import (
     outlook,
     threshold,
 )
-from foresight_cli.results import AdapterResults, Analysis, PermutationTest
+from foresight_cli.results import AdapterResults, Analysis, Criterion, PermutationTest
 from foresight_cli.results.numbers import RHO
 
 _STUDY_NAMES = {"r2": "R²", "spearman": f"Spearman {RHO}", "cka": "CKA, biased"}
@@ -63,6 +64,7 @@ def report_context(
         "advice": advice.text,
         "advice_command": adapter_command(results, sized[0].pair, advice.untrained) if advice.untrained else "",
         "study_names": _STUDY_NAMES,
+        "gates": gates(results),
         "measure": lambda test: _measure(test, results),
         "limiting": kept.limiting(results.verdict, results.chosen.companion),
         "decided_by": lambda criterion: kept.decided_by(criterion, results.chosen.companion),
@@ -111,3 +113,49 @@ def _category_rows(results: Analysis, number: Any) -> str:
 def _clearest(spaces: Sequence[Any]) -> Any:
     """Return the space with the highest silhouette; None if none was measured."""
     return max((s for s in spaces if s.silhouette is not None), key=lambda s: s.silhouette, default=None)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A criterion of the verdict with its reference values; None for a value that does not exist.
+
+    Attributes:
+        null: the value expected by chance, in units of the estimate, or for a p value in those of the measure ``of``.
+        of: the measure of ``null`` and ``control``, if it is not that of the estimate.
+        which: ``best`` (the control that scores most) or ``hardest`` (the control that the source adds least to).
+        control: name of the control.
+        control_value: score of the control.
+    """
+
+    criterion: Criterion
+    null: float | None = None
+    of: str = ""
+    which: str = ""
+    control: str = ""
+    control_value: float | None = None
+
+
+def gates(results: Analysis) -> list[Gate]:
+    """Return a gate for every criterion, in the order of the verdict."""
+    return [_gate(results, criterion) for criterion in results.verdict.criteria]
+
+
+def _gate(results: Analysis, criterion: Criterion) -> Gate:
+    chance = criterion.estimate.chance if criterion.estimate else None
+    controls = results.controls
+    if criterion.name == "dependence":
+        test = next((t for t in results.chosen_pair.tests if t.measure == "cka"), None)
+        best = max((c for c in controls if c.cka is not None), key=lambda c: c.cka or 0.0, default=None)
+        if test is None:
+            return Gate(criterion)
+        if best is None:
+            return Gate(criterion, test.null_mean, "CKA")
+        return Gate(criterion, test.null_mean, "CKA", "best", best.name, best.cka)
+    if criterion.name == "linear probe" and controls:
+        strongest = max(controls, key=lambda c: c.r2)
+        return Gate(criterion, chance, "", "best", strongest.name, strongest.r2)
+    if criterion.name == "beyond controls" and controls:
+        decided = criterion.code.removeprefix("control-explains:")
+        hardest = min(controls, key=lambda c: (c.name != decided, c.delta_r2.value))
+        return Gate(criterion, chance, "R² by itself", "hardest", hardest.name, hardest.r2)
+    return Gate(criterion, chance)

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from foresight_cli.reporting.commands import adapt_command, analyze_command
+from foresight_cli.reporting.context import gates
 from foresight_cli.reporting.derived import (
     best_outside,
     chosen_among,
@@ -13,7 +14,6 @@ from foresight_cli.reporting.derived import (
     ranked,
     spaces_of,
 )
-from foresight_cli.reporting.gates import gates
 from foresight_cli.results import Control, Estimate
 from tests.reporting import example
 

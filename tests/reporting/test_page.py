@@ -9,9 +9,9 @@ from PIL import Image
 
 import foresight_cli.reporting.page
 from foresight_cli.reporting.captions import caption
+from foresight_cli.reporting.context import gates
 from foresight_cli.reporting.derived import derived
 from foresight_cli.reporting.figures import Drawn, draw_figures
-from foresight_cli.reporting.gates import gates
 from foresight_cli.reporting.page import Pictures, as_webp, render_page
 from foresight_cli.reporting.page.inline_svg import Figures
 from foresight_cli.reporting.traced import Numbers

@@ -19,7 +19,6 @@ from foresight_cli.reporting.captions import caption
 from foresight_cli.reporting.commands import with_commands
 from foresight_cli.reporting.context import report_context
 from foresight_cli.reporting.figures import Drawn
-from foresight_cli.reporting.gates import gates
 from foresight_cli.reporting.markdown import shortened
 from foresight_cli.reporting.page.inline_svg import Figures
 from foresight_cli.reporting.templates import template_environment
@@ -59,7 +58,7 @@ def render_page(
         "more": lambda names: [name for name in names if name in pictures.svg],
         "decoded": {name: _data_uri(data) for name, data in pictures.decoded.items()},
     }
-    context = report_context(results, adapters, drawn, kept) | {"gates": gates(results)}
+    context = report_context(results, adapters, drawn, kept)
     body = environment.get_template("body.html.j2").render(context)
     return whole_page(f"{results.source_label} → {results.target_label}: {results.verdict.line}", body, figures)
 
