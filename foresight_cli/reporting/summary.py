@@ -141,7 +141,7 @@ def _criteria(results: Analysis, console: Console, width: int) -> tuple[Renderab
 def _criteria_table(criteria: Sequence[Criterion], *, codes: bool, gap: int) -> Table:
     numbers = Numbers()
     columns = ("Criterion", "Estimate (95 %)", "Bound", "Threshold", "Outcome", *(("Reason code",) if codes else ()))
-    table = _table(*columns, gap=gap)
+    table = plain_table(*columns, gap=gap)
     for criterion in criteria:
         table.add_row(
             _first(criterion.name),
@@ -155,7 +155,7 @@ def _criteria_table(criteria: Sequence[Criterion], *, codes: bool, gap: int) -> 
 def _controls(results: Analysis) -> RenderableType:
     if not results.controls:
         return _line("Controls", "none measured", "yellow")
-    table = _table("Same target", "R²", "CKA", "Neighbours", "The source adds (R²)", right=(1, 2, 3))
+    table = plain_table("Same target", "R²", "CKA", "Neighbours", "The source adds (R²)", right=(1, 2, 3))
     pair = results.chosen_pair
     recall = percent(pair.neighborhood[0].recall.value) if pair.neighborhood else ""
     table.add_row(_first(results.source_label, "bold"), fixed(pair.r2.value), fixed(pair.cka.value), recall, "")
@@ -168,7 +168,7 @@ def _controls(results: Analysis) -> RenderableType:
 def _attributes(results: Analysis) -> RenderableType | None:
     if not results.chosen.attributes:
         return None
-    table = _table("Attribute", "In the target", "Through the bridge", "Share kept (95 %)", right=(1, 2), gap=1)
+    table = plain_table("Attribute", "In the target", "Through the bridge", "Share kept (95 %)", right=(1, 2), gap=1)
     for attribute in results.chosen.attributes:
         kept = kept_share(attribute, threshold(results, "ceiling"), fixed, with_interval)
         table.add_row(_first(attribute.name), fixed(attribute.from_target), fixed(attribute.through_bridge), kept)
@@ -194,7 +194,7 @@ def _adapters(results: Analysis, adapters: Sequence[AdapterResults]) -> Renderab
     """Return a table of the adapters of one pair, named by their settings, and the advice which to take."""
     if not adapters:
         return None
-    table = _table("Adapter", "Parameters", "R², test", "against ridge", "shuffled", right=(1, 4))
+    table = plain_table("Adapter", "Parameters", "R², test", "against ridge", "shuffled", right=(1, 4))
     sized = named(adapters)
     for adapter in sized:
         ridge, shuffled = adapter.control("ridge"), adapter.control("shuffled")
@@ -262,7 +262,8 @@ def _first(name: str, style: str = "") -> Text:
     return Text(f"  {name}", style)
 
 
-def _table(*columns: str, right: Sequence[int] = (), gap: int = 2) -> Table:
+def plain_table(*columns: str, right: Sequence[int] = (), gap: int = 2) -> Table:
+    """Return an empty table without a frame; ``right`` are the columns of numbers, ``gap`` is the space after each."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, gap, 0, 0))
     for place, name in enumerate(columns):
         table.add_column(f"  {name}" if place == 0 else name, justify="right" if place in right else "left")

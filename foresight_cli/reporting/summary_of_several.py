@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from foresight_cli.reporting.compared import Compared
-from foresight_cli.reporting.summary import MOST_WIDTH
+from foresight_cli.reporting.summary import MOST_WIDTH, plain_table
 from foresight_cli.results.numbers import fixed, with_interval
 
 
 def print_comparison(compared: Sequence[Compared], page: Path, console: Console | None = None) -> None:
     """Print the ranked table and the path of the page."""
     console = console or Console()
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
-    for name in ("  Analysis", "Verdict", "Criteria", "R² (95 %)", "Over the hardest control"):
-        table.add_column(name)
+    table = plain_table("Analysis", "Verdict", "Criteria", "R² (95 %)", "Over the hardest control")
     for analysis in compared:
         verdict, hardest = analysis.results.verdict, analysis.hardest
         table.add_row(

@@ -7,14 +7,13 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.reporting.markdown import escape
+from foresight_cli.reporting.summary import plain_table
 from foresight_cli.results import Analysis
 from foresight_cli.results.numbers import fixed
 from foresight_cli.study_q1.numbers import StudyRow
@@ -40,9 +39,7 @@ def write_study_table(
     write_atomic(folder / "study_q1.md", "\n".join(lines).encode())
     write_atomic(folder / "study_q1.csv", _csv(rows).encode())
     console = console or Console()
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 2, 0, 0))
-    for place, name in enumerate(HEADER[:5]):
-        table.add_column(f"  {name}" if place == 0 else name, justify="right" if place > 1 else "left")
+    table = plain_table(*HEADER[:5], right=(2, 3, 4))
     for row in rows:
         section, *cells = _cells(row)[:5]
         table.add_row(f"  {section}", *map(Text, cells))
