@@ -62,10 +62,7 @@ def with_interval(estimate: Estimate | None, digits: int = 3) -> str:
     """
     if estimate is None:
         return NOT_MEASURED
-    text = fixed(estimate.value, digits)
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({fixed(estimate.low, digits)} to {fixed(estimate.high, digits)})"
+    return _interval(estimate, fixed(estimate.value, digits), 1.0, digits)
 
 
 def percent_with_interval(estimate: Estimate | None, digits: int = 1) -> str:
@@ -76,7 +73,10 @@ def percent_with_interval(estimate: Estimate | None, digits: int = 1) -> str:
     """
     if estimate is None:
         return NOT_MEASURED
-    text = percent(estimate.value, digits)
+    return _interval(estimate, percent(estimate.value, digits), 100.0, digits)
+
+
+def _interval(estimate: Estimate, text: str, unit: float, digits: int) -> str:
     if estimate.low is None or estimate.high is None:
         return text
-    return f"{text} ({fixed(100.0 * estimate.low, digits)} to {fixed(100.0 * estimate.high, digits)})"
+    return f"{text} ({fixed(unit * estimate.low, digits)} to {fixed(unit * estimate.high, digits)})"
