@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from foresight_cli.config import model_schema
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents.recipe import Recipe
 from foresight_cli.latents.store import Entry
@@ -51,7 +52,7 @@ def _settings(recipe: Recipe) -> dict[str, str]:
     The hash of precomputed latents is left out: it covers the rows themselves, which are data.
     """
     model = dict(recipe.model)
-    if model["name"] == "precomputed":
+    if model_schema(model["name"]).kind == "file":
         model.pop("sha256", None)
     flat = {"layer": recipe.layer, "pooling": recipe.pooling} | {f"model.{key}": model[key] for key in model}
     return {name: json.dumps(value, sort_keys=True) for name, value in flat.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
@@ -194,7 +195,7 @@ def _with_same_ending(stage: str, key: str, keys: Sequence[str]) -> dict[str, st
     places = set(group_aliases(stage)) - {"source", "target"}  # the same as source.model and target.model
     for place in places:
         for schema in GROUPS.get(_group(stage, place), {}).values():
-            everywhere |= {f"{place}.{name}" for name in schema.__dataclass_fields__ if name != "name"}
+            everywhere |= {f"{place}.{name}" for name in (field.name for field in fields(schema)) if name != "name"}
     meant = sorted(k for k in everywhere if k != key and _in_order(key.split("."), k.split(".")))
     if len(meant) > 6:
         return {}

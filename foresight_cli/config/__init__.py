@@ -1,8 +1,10 @@
 """The schema of every config: types and ranges, checked before anything loads. The defaults are in ``conf/``."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from foresight_cli.config.adapters import (
+    ADAPTERS,
     AdapterConfig,
     BudgetConfig,
     LinearConfig,
@@ -12,6 +14,7 @@ from foresight_cli.config.adapters import (
     TrainedConfig,
 )
 from foresight_cli.config.data import (
+    DATASETS,
     DataConfig,
     HFConfig,
     ImageFolderConfig,
@@ -22,7 +25,7 @@ from foresight_cli.config.data import (
 )
 from foresight_cli.config.models import (
     DTYPES,
-    ONLY_FINAL,
+    MODELS,
     AutoencoderConfig,
     HistogramConfig,
     LTXVConfig,
@@ -33,8 +36,9 @@ from foresight_cli.config.models import (
     Qwen25VLConfig,
     RandomNetworkConfig,
     VisionConfig,
+    model_schema,
 )
-from foresight_cli.config.runners import LocalConfig, RayConfig, RunnerConfig
+from foresight_cli.config.runners import RUNNERS, LocalConfig, RayConfig, RunnerConfig
 from foresight_cli.config.stages import (
     POOLINGS,
     AdaptConfig,
@@ -44,6 +48,7 @@ from foresight_cli.config.stages import (
     SpaceConfig,
 )
 from foresight_cli.config.trackers import (
+    TRACKERS,
     MLflowConfig,
     NoTrackerConfig,
     TensorBoardConfig,
@@ -53,80 +58,11 @@ from foresight_cli.config.trackers import (
 )
 from foresight_cli.config.verdict import Thresholds, Waivers
 
-GROUPS: dict[str, dict[str, Any]] = {
-    "model": {
-        "qwen25vl": Qwen25VLConfig,
-        "ltxv": LTXVConfig,
-        "vision": VisionConfig,
-        "autoencoder": AutoencoderConfig,
-        "precomputed": PrecomputedConfig,
-        "pixels": PixelsConfig,
-        "histogram": HistogramConfig,
-        "random_network": RandomNetworkConfig,
-    },
-    "data": {
-        "shapes": ShapesConfig,
-        "imagefolder": ImageFolderConfig,
-        "video": VideoConfig,
-        "precomputed": PrecomputedDataConfig,
-        "hf": HFConfig,
-        "webdataset": WebDatasetConfig,
-    },
-    "runner": {"local": LocalConfig, "ray": RayConfig},
-    "adapter": {"linear": LinearConfig, "lowrank": LowRankConfig, "mlp": MLPConfig, "query": QueryConfig},
-    "tracker": {
-        "none": NoTrackerConfig,
-        "tensorboard": TensorBoardConfig,
-        "wandb": WandbConfig,
-        "mlflow": MLflowConfig,
-        "trackio": TrackioConfig,
-    },
+GROUPS: Mapping[str, Mapping[str, Any]] = {
+    "model": MODELS,
+    "data": DATASETS,
+    "runner": RUNNERS,
+    "adapter": ADAPTERS,
+    "tracker": TRACKERS,
 }
 """The schema of each option, by group and name: the same names as the files of ``conf/``."""
-
-__all__ = [
-    "DTYPES",
-    "GROUPS",
-    "ONLY_FINAL",
-    "POOLINGS",
-    "AdaptConfig",
-    "AdapterConfig",
-    "AnalyzeConfig",
-    "AutoencoderConfig",
-    "BudgetConfig",
-    "DataConfig",
-    "ExtractConfig",
-    "HFConfig",
-    "HistogramConfig",
-    "ImageFolderConfig",
-    "LTXVConfig",
-    "LinearConfig",
-    "LocalConfig",
-    "LowRankConfig",
-    "MLPConfig",
-    "MLflowConfig",
-    "ModelConfig",
-    "NetworkConfig",
-    "NoTrackerConfig",
-    "PixelsConfig",
-    "PrecomputedConfig",
-    "PrecomputedDataConfig",
-    "QueryConfig",
-    "Qwen25VLConfig",
-    "RandomNetworkConfig",
-    "RayConfig",
-    "ReportConfig",
-    "RunnerConfig",
-    "ShapesConfig",
-    "SpaceConfig",
-    "TensorBoardConfig",
-    "Thresholds",
-    "TrackerConfig",
-    "TrackioConfig",
-    "TrainedConfig",
-    "VideoConfig",
-    "VisionConfig",
-    "Waivers",
-    "WandbConfig",
-    "WebDatasetConfig",
-]

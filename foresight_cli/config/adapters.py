@@ -101,3 +101,6 @@ class QueryConfig(TrainedConfig):
 
 
 AdapterConfig = LinearConfig | LowRankConfig | MLPConfig | QueryConfig
+
+ADAPTERS = {"linear": LinearConfig, "lowrank": LowRankConfig, "mlp": MLPConfig, "query": QueryConfig}
+"""The schema of each ``adapter=``."""

@@ -119,3 +119,13 @@ class WebDatasetConfig:
 
 
 DataConfig = ShapesConfig | ImageFolderConfig | VideoConfig | PrecomputedDataConfig | HFConfig | WebDatasetConfig
+
+DATASETS = {
+    "shapes": ShapesConfig,
+    "imagefolder": ImageFolderConfig,
+    "video": VideoConfig,
+    "precomputed": PrecomputedDataConfig,
+    "hf": HFConfig,
+    "webdataset": WebDatasetConfig,
+}
+"""The schema of each ``data=``."""

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from foresight_cli.config.checks import at_least, between, multiple, one_of
 from foresight_cli.errors import UsageError
 
 DTYPES = ("float32", "bfloat16", "float16")
-ONLY_FINAL = ("ltxv", "autoencoder", "precomputed", "pixels", "histogram", "random_network")
-"""Models that have no layer to tap but their output."""
 DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 """Strategies of accelerate to spread a network over GPUs, memory and disk."""
 
 
 @dataclass(frozen=True)
 class LabelledConfig:
-    """Settings of every model: a display name, which changes no number and is not part of any key."""
+    """Settings and traits of every model.
+
+    Attributes:
+        label: a display name, which changes no number and is not part of any key.
+        kind: ``encoder``, ``autoencoder``, which decodes its ``flat`` latents to pictures, or ``file``.
+        layered: whether it has layers to tap beside its output.
+        tokens_first: whether its rows are stored token by token, and not channel by channel.
+        named_after: the checkpoint whose latents are labelled with the model's own name.
+        channel_figures: whether reports show its channels one by one.
+    """
+
+    kind: ClassVar[str] = "encoder"
+    layered: ClassVar[bool] = False
+    tokens_first: ClassVar[bool] = False
+    named_after: ClassVar[str | None] = None
+    channel_figures: ClassVar[bool] = False
 
     label: str | None = field(default=None, kw_only=True)
 
@@ -53,6 +67,10 @@ class NetworkConfig(LabelledConfig):
 class Qwen25VLConfig(NetworkConfig):
     """``model=qwen25vl``."""
 
+    layered: ClassVar[bool] = True
+    tokens_first: ClassVar[bool] = True
+    named_after: ClassVar[str | None] = "Qwen/Qwen2.5-VL-7B-Instruct"
+
     resolution: int | None
     tokens: str
     prompt: str
@@ -72,6 +90,10 @@ class Qwen25VLConfig(NetworkConfig):
 class LTXVConfig(NetworkConfig):
     """``model=ltxv``."""
 
+    kind: ClassVar[str] = "autoencoder"
+    named_after: ClassVar[str | None] = "Lightricks/LTX-Video"
+    channel_figures: ClassVar[bool] = True
+
     subfolder: str | None
     resolution: int
     sample: bool
@@ -87,6 +109,9 @@ class LTXVConfig(NetworkConfig):
 class VisionConfig(NetworkConfig):
     """``model=vision``."""
 
+    layered: ClassVar[bool] = True
+    tokens_first: ClassVar[bool] = True
+
     subfolder: str | None
     tokens: str
 
@@ -98,6 +123,8 @@ class VisionConfig(NetworkConfig):
 @dataclass(frozen=True)
 class AutoencoderConfig(NetworkConfig):
     """``model=autoencoder``."""
+
+    kind: ClassVar[str] = "autoencoder"
 
     subfolder: str | None
     resolution: int
@@ -113,6 +140,8 @@ class AutoencoderConfig(NetworkConfig):
 @dataclass(frozen=True)
 class PrecomputedConfig(LabelledConfig):
     """``model=precomputed``."""
+
+    kind: ClassVar[str] = "file"
 
     name: str
     path: str
@@ -175,3 +204,21 @@ def _inside(key: str, folder: str | None) -> None:
     """Refuse a path that leaves the checkpoint."""
     if folder is not None and (folder.startswith(("/", "~")) or ".." in folder.split("/")):
         raise UsageError(f"{key}: must be a folder inside the checkpoint, such as vae, got {folder!r}")
+
+
+MODELS: dict[str, type[LabelledConfig]] = {
+    "qwen25vl": Qwen25VLConfig,
+    "ltxv": LTXVConfig,
+    "vision": VisionConfig,
+    "autoencoder": AutoencoderConfig,
+    "precomputed": PrecomputedConfig,
+    "pixels": PixelsConfig,
+    "histogram": HistogramConfig,
+    "random_network": RandomNetworkConfig,
+}
+"""The schema of each ``model=``."""
+
+
+def model_schema(name: object) -> type[LabelledConfig]:
+    """Return the schema of the model ``name`` of a recipe; for an unknown name the base, with its default traits."""
+    return MODELS.get(str(name), LabelledConfig)

@@ -12,11 +12,11 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
 from foresight_cli.config import (
     GROUPS,
-    ONLY_FINAL,
     POOLINGS,
     AdaptConfig,
     AnalyzeConfig,
     ExtractConfig,
+    ModelConfig,
     ReportConfig,
     SpaceConfig,
     Thresholds,
@@ -51,7 +51,7 @@ def extract_config(cfg: DictConfig) -> ExtractConfig:
     model = _group(cfg, "model")
     return ExtractConfig(
         model=model,
-        layers=_layers(_chosen(cfg, "layer").index, model.name, "layer"),
+        layers=_layers(_chosen(cfg, "layer").index, model, "layer"),
         poolings=_poolings(_chosen(cfg, "pooling").name) or POOLINGS,
         data=_group(cfg, "data"),
         runner=_group(cfg, "runner"),
@@ -137,7 +137,7 @@ def report_config(cfg: DictConfig) -> ReportConfig:
 def _space(cfg: DictConfig, side: str) -> SpaceConfig:
     node = cfg[side]
     model = _group(node, "model", side)
-    layers = _layers(_chosen(node, "layer", side).index, model.name, f"{side}.layer")
+    layers = _layers(_chosen(node, "layer", side).index, model, f"{side}.layer")
     return SpaceConfig(model, layers, _poolings(_chosen(node, "pooling", side).name))
 
 
@@ -204,7 +204,7 @@ def _literal(value: Any) -> Any:
     return re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value) if isinstance(value, str) else value
 
 
-def _layers(index: Any, model: str, key: str) -> tuple[str, ...] | None:
+def _layers(index: Any, model: ModelConfig, key: str) -> tuple[str, ...] | None:
     """Return the layers named by ``layer.index``, or None for ``all``."""
     if index == "all":
         return None
@@ -213,8 +213,8 @@ def _layers(index: Any, model: str, key: str) -> tuple[str, ...] | None:
         whole = isinstance(layer, int) and not isinstance(layer, bool) and layer >= 0
         if layer != "final" and not whole:
             raise UsageError(f"{key}.index={layer}: a layer is a whole number from 0 on, final, or all")
-        if model in ONLY_FINAL and layer != "final":
-            raise UsageError(f"model={model} has no layer {layer}. It has one: layer=final")
+        if not model.layered and layer != "final":
+            raise UsageError(f"model={model.name} has no layer {layer}. It has one: layer=final")
     if not chosen:
         raise UsageError(f"{key}.index=[]: name at least one layer")
     return tuple(dict.fromkeys(str(layer) for layer in chosen))

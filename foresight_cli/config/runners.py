@@ -46,3 +46,6 @@ class RayConfig:
 
 
 RunnerConfig = LocalConfig | RayConfig
+
+RUNNERS = {"local": LocalConfig, "ray": RayConfig}
+"""The schema of each ``runner=``."""

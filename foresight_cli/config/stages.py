@@ -8,7 +8,7 @@ from foresight_cli.config.adapters import AdapterConfig
 from foresight_cli.config.checks import at_least, between, one_of
 from foresight_cli.config.controls import CONTROL_MODELS
 from foresight_cli.config.data import DataConfig, ShapesConfig
-from foresight_cli.config.models import ONLY_FINAL, ModelConfig
+from foresight_cli.config.models import ModelConfig
 from foresight_cli.config.runners import LocalConfig, RunnerConfig
 from foresight_cli.config.trackers import NoTrackerConfig, TrackerConfig
 from foresight_cli.config.verdict import Thresholds, Waivers
@@ -148,7 +148,7 @@ class AdaptConfig:
 def _several(side: str, space: SpaceConfig) -> str:
     """Return an example of several choices along the axis that has several: layers where it is layers or both."""
     one_layer = space.layers is not None and len(space.layers) == 1
-    if space.model.name in ONLY_FINAL or one_layer:
+    if one_layer or not space.model.layered:
         return f"{side}.pooling={','.join(POOLINGS)}"
     layers = [layer for layer in space.layers or ("4", "8") if layer != "final"]
     return f"{side}.layer={','.join([*layers[:2], 'final'])}"

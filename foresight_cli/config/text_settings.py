@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import fields
 from enum import Enum, auto
 from functools import cache
 from types import NoneType
@@ -32,8 +33,9 @@ def _kinds() -> dict[str, Kind]:
     tables.append(("verdict.", Waivers))
     by_key: dict[str, set[Kind | None]] = {}
     for prefix, schema in tables:
-        for name, annotation in get_type_hints(schema).items():
-            by_key.setdefault(f"{prefix}{name}", set()).add(_kind(annotation))
+        hints = get_type_hints(schema)
+        for name in (field.name for field in fields(schema)):
+            by_key.setdefault(f"{prefix}{name}", set()).add(_kind(hints[name]))
     agreed = {key: kinds.pop() for key, kinds in by_key.items() if len(kinds) == 1}
     kinds = {key: kind for key, kind in agreed.items() if kind is not None}
     kinds |= {"keys": Kind.LIST, "older_than": Kind.OPTIONAL}  # foresight cache has no schema

@@ -56,3 +56,12 @@ class TrackioConfig:
 
 
 TrackerConfig = NoTrackerConfig | TensorBoardConfig | WandbConfig | MLflowConfig | TrackioConfig
+
+TRACKERS = {
+    "none": NoTrackerConfig,
+    "tensorboard": TensorBoardConfig,
+    "wandb": WandbConfig,
+    "mlflow": MLflowConfig,
+    "trackio": TrackioConfig,
+}
+"""The schema of each ``tracker=``."""

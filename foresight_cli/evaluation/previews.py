@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foresight_cli.catalog.reopen import loaded_model
+from foresight_cli.config import model_schema
 from foresight_cli.data import Dataset
 from foresight_cli.errors import ForesightError
 from foresight_cli.evaluation.likeness import Likeness, likeness
@@ -67,7 +68,7 @@ class Previews:
 
 def decodable(entry: Entry) -> bool:
     """Check whether latents of ``entry`` can be decoded to pictures: they are an autoencoder's, and not pooled."""
-    return entry.recipe.pooling == "flat" and entry.recipe.model.get("name") in ("ltxv", "autoencoder")
+    return entry.recipe.pooling == "flat" and model_schema(entry.recipe.model.get("name")).kind == "autoencoder"
 
 
 def best_median_worst(residual: Floats, total: Floats) -> tuple[list[int], list[str]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from foresight_cli.config import model_schema
 from foresight_cli.experiments.clusters import channel_arrays, cluster_scores, label_codes
 from foresight_cli.experiments.dimension import dimensions, spectrum
 from foresight_cli.experiments.left_out import no_dimensions
@@ -72,6 +73,6 @@ def _shown_pooling(spaces: Sequence[Representation]) -> str:
 def _channels(targets: Sequence[Representation]) -> dict[str, np.ndarray]:
     """Return the arrays of an autoencoder with both poolings cached: its mean has as many values as channels."""
     by_pooling = {space.pooling: space for space in targets}
-    if {"flat", "channel_mean"} - by_pooling.keys() or by_pooling["flat"].model != "ltxv":
+    if {"flat", "channel_mean"} - by_pooling.keys() or not model_schema(by_pooling["flat"].model).channel_figures:
         return {}
     return channel_arrays(by_pooling["flat"], by_pooling["channel_mean"].values.shape[1])

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from foresight_cli.config import model_schema
 from foresight_cli.config.tree import as_override
 
 Settings = Mapping[str, Any]
 
-OWN_NAME = {"qwen25vl": "Qwen/Qwen2.5-VL-7B-Instruct", "ltxv": "Lightricks/LTX-Video"}
-"""Models labelled with their own name, if they have this default checkpoint."""
 PLACES = ("path", "checkpoint")
 
 
@@ -32,7 +31,7 @@ def label_of(settings: Settings) -> str:
     label = name
     if settings.get("path"):
         label = _file_name(str(settings["path"]))
-    elif checkpoint and not checkpoint.startswith("tiny:") and checkpoint != OWN_NAME.get(name):
+    elif checkpoint and not checkpoint.startswith("tiny:") and checkpoint != model_schema(name).named_after:
         label = _folder_name(checkpoint)
     return f"{label or name} init=random" if settings.get("init") == "random" else label or name
 

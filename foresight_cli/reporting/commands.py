@@ -12,14 +12,13 @@ from omegaconf import OmegaConf
 from foresight_cli.adapters.budget import fitting
 from foresight_cli.config import MLPConfig
 from foresight_cli.config.text_settings import shell_line
-from foresight_cli.config.tree import as_override, conf_dir
+from foresight_cli.config.tree import as_override, conf_dir, primary_defaults
 from foresight_cli.results import AdapterResults, Analysis, Space
 from foresight_cli.results.runs import analysis_of, newest_analyses
 from foresight_cli.suggest.pair import typed_for_both
 from foresight_cli.suggest.words import layer_words, shown_path
 
 _COMMAND = re.compile(r"(foresight (?:extract|analyze|adapt|report|cache) .+?(?= && |$))")
-_DEFAULTS = ("qwen25vl", "ltxv")
 
 
 def adapt_command(results: Analysis) -> str:
@@ -105,7 +104,8 @@ def _spaces(results: Analysis) -> list[str]:
     if "command" in results.provenance:
         return typed_for_both(shlex.split(str(results.provenance["command"]))[2:])
     both = (("source", results.source), ("target", results.target))
-    models = [f"{side}={name}" for (side, name), default in zip(both, _DEFAULTS, strict=True) if name != default]
+    defaults = primary_defaults("analyze")
+    models = [f"{side}={name}" for side, name in both if name != defaults[f"model@{side}.model"]]
     return [*models, *([f"weights={results.weights}"] if results.weights != "hub" else [])]
 
 

@@ -13,6 +13,7 @@ from foresight_cli.config.text_settings import shell_line
 from foresight_cli.config.tree import as_override
 from foresight_cli.data import open_dataset
 from foresight_cli.data.probing import skips_undecodable
+from foresight_cli.data.sample_size import NOUNS
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
@@ -34,8 +35,6 @@ from foresight_cli.suggest.words import (
 
 NOT_ASKED = ("name", "label", "device_map")
 """Settings of a model that do not change its latents."""
-NOUNS = {"video": "clips", "precomputed": "rows"}
-"""Noun for the samples of a dataset, by its name; otherwise pictures."""
 
 UNKNOWN_DAY = "earlier"
 """Text in place of a day, for an entry whose manifest has no time."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from foresight_cli.config import GROUPS
+from foresight_cli.config import GROUPS, model_schema
 from foresight_cli.config.text_settings import shell_line
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry, Recipe
@@ -80,7 +80,7 @@ def _from_recipe(recipe: Recipe) -> tuple[Settings, Settings] | None:
     from foresight_cli.models import open_model
 
     name, source = str(recipe.model["name"]), str(recipe.data.get("name"))
-    has_files = recipe.model.get("checkpoint") == "local" or name == "precomputed" or source != "shapes"
+    has_files = recipe.model.get("checkpoint") == "local" or model_schema(name).kind == "file" or source != "shapes"
     if name not in GROUPS["model"] or has_files:  # no recipe has the path of the files
         return None
     model = {**model_defaults(name, _weights(recipe.model)), **_settings_in("model", recipe.model)}

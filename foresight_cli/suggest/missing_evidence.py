@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from foresight_cli.config import GROUPS, NetworkConfig
+from foresight_cli.config import NetworkConfig, model_schema
 from foresight_cli.config.text_settings import shell_line
 from foresight_cli.latents import Entry
 from foresight_cli.suggest.extract_again import extract_command
@@ -46,7 +46,7 @@ def companion_commands(source: Entry, target: Entry, cache_dir: str) -> list[str
     commands = []
     for entry in (source, target):
         command = extract_command(entry, cache_dir)
-        if entry.recipe.model["name"] == "precomputed" or command is None:
+        if model_schema(entry.recipe.model["name"]).kind == "file" or command is None:
             return None
         words = [word for word in shlex.split(command) if not word.startswith(("data=", "data."))]
         commands.append(shell_line([*words, "data=shapes"]))
@@ -64,5 +64,4 @@ def random_init_command(entry: Entry, cache_dir: str) -> str | None:
 def has_trained_weights(entry: Entry) -> bool:
     """Check whether ``entry`` was made by a network with trained weights."""
     model = entry.recipe.model
-    schema = GROUPS["model"].get(str(model.get("name")))
-    return schema is not None and issubclass(schema, NetworkConfig) and "init" not in model
+    return issubclass(model_schema(model.get("name")), NetworkConfig) and "init" not in model

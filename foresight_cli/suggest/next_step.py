@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from foresight_cli.config import GROUPS, ExtractConfig, PrecomputedDataConfig
+from foresight_cli.config import GROUPS, ExtractConfig, PrecomputedDataConfig, model_schema
 from foresight_cli.config.controls import CONTROL_MODELS
 from foresight_cli.config.text_settings import shell_line
-from foresight_cli.config.tree import as_override
+from foresight_cli.config.tree import as_override, primary_defaults
 from foresight_cli.data import open_dataset
 from foresight_cli.data.sample_size import LEAST_GROUPS
 from foresight_cli.errors import ForesightError
@@ -33,8 +33,6 @@ from foresight_cli.suggest.words import (
 
 CONTROLS = {model.name for model in CONTROL_MODELS.values()}
 """Models of the controls, which analyze makes itself: a user does not want them as a side of a bridge."""
-KINDS = {"ltxv": "autoencoder", "autoencoder": "autoencoder", "precomputed": "file"}
-"""Kind of each model that is not an encoder."""
 PARTNERS = {
     "encoder": ("autoencoder", "file", "encoder"),
     "autoencoder": ("encoder", "file", "autoencoder"),
@@ -108,7 +106,7 @@ def _extract_on(config: ExtractConfig, data: Settings) -> str:
 
 
 def _kind(entry: Entry) -> str:
-    return KINDS.get(str(entry.recipe.model["name"]), "encoder")
+    return model_schema(entry.recipe.model["name"]).kind
 
 
 def _order(entry: Entry) -> int:
@@ -229,7 +227,7 @@ def _is_default(config: ExtractConfig) -> bool:
 
 def _extract_other(config: ExtractConfig, own: Entry) -> str:
     """Return the command for the other model of the default pair, or a sentence if it may be any model."""
-    name, checkpoint = str(own.recipe.model["name"]), str(own.recipe.model.get("checkpoint", "local"))
+    checkpoint = str(own.recipe.model.get("checkpoint", "local"))
     if isinstance(config.data, PrecomputedDataConfig):
         path = as_override("data.path", shown_path(config.data.path))
         words = ["data=precomputed", path, *stage_words("extract", cache_dir=config.cache_dir)]
@@ -238,8 +236,8 @@ def _extract_other(config: ExtractConfig, own: Entry) -> str:
         place = stage_words("extract", cache_dir=config.cache_dir)
         beside = f" (with {shell_line(place)})" if place else ""
         return f"extract the other model on the same data{beside}, then analyze both"
-    other = "qwen25vl" if KINDS.get(name) == "autoencoder" else "ltxv"
-    words = [f"model={other}", *(["layer=all"] if other == "qwen25vl" else []), "pooling=all"]
+    other = primary_defaults("analyze")[f"model@{'source' if _kind(own) == 'autoencoder' else 'target'}.model"]
+    words = [f"model={other}", *(["layer=all"] if model_schema(other).layered else []), "pooling=all"]
     words += [] if _is_default(config) else data_words(asdict(config.data))
     words += weights_words("tiny" if checkpoint.startswith("tiny:") else "hub")
     same = {key: getattr(config, key) for key in ("cache_dir", "device", "rows_per_shard")}

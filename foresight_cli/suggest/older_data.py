@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from foresight_cli.config import DataConfig
+from foresight_cli.data.sample_size import NOUNS
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import canonical_json
-from foresight_cli.suggest.cache_miss import NOUNS, UNKNOWN_DAY, Miss, Place, by_depth, day_of, extract_line, place_of
+from foresight_cli.suggest.cache_miss import UNKNOWN_DAY, Miss, Place, by_depth, day_of, extract_line, place_of
 from foresight_cli.suggest.extract_again import settings_of
 from foresight_cli.suggest.words import shown_path
 

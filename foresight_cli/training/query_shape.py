@@ -6,9 +6,6 @@ from foresight_cli.config import ModelConfig, PrecomputedConfig, QueryConfig, Sp
 from foresight_cli.errors import ForesightError, UsageError
 from foresight_cli.models import Tap, open_model
 
-TOKENS_FIRST = ("qwen25vl", "vision")
-"""Models whose rows are stored token by token; all others store them channel by channel."""
-
 
 def query_shape(config: QueryConfig, source: SpaceConfig, target: SpaceConfig) -> dict[str, int]:
     """Return the shape arguments of ``adapter=query``: width and order of the source's tokens and target's channels.
@@ -31,7 +28,7 @@ def query_shape(config: QueryConfig, source: SpaceConfig, target: SpaceConfig) -
 def _channels_first(model: ModelConfig) -> bool:
     if isinstance(model, PrecomputedConfig):
         return len(getattr(open_model(model), "shape", ())) != 3  # three dimensions are [n, tokens, d]
-    return model.name not in TOKENS_FIRST
+    return not model.tokens_first
 
 
 def _channels(space: SpaceConfig, side: str, key: str) -> int:
