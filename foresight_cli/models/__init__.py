@@ -12,21 +12,12 @@ if TYPE_CHECKING:
 __all__ = ["Encoder", "LatentModel", "Prepared", "Tap", "open_model"]
 
 
-CLASSES = {
-    "qwen25vl": "Qwen25VL",
-    "ltxv": "LTXV",
-    "vision": "Vision",
-    "autoencoder": "Autoencoder",
-    "precomputed": "Precomputed",
-    "pixels": "Pixels",
-    "histogram": "Histogram",
-    "random_network": "RandomNetwork",
-}
-
-
 def open_model(config: ModelConfig) -> LatentModel:
-    """Return the model that ``config`` describes, its weights not yet read."""
+    """Return the model that ``config`` describes, its weights not yet read.
+
+    ``model=ltxv``, with its ``LTXVConfig``, is the class ``LTXV`` of ``models/ltxv.py``: no table repeats these names.
+    """
     from importlib import import_module
 
     module = import_module(f"foresight_cli.models.{config.name}")
-    return cast("LatentModel", getattr(module, CLASSES[config.name])(config))
+    return cast("LatentModel", getattr(module, type(config).__name__.removesuffix("Config"))(config))

@@ -11,15 +11,14 @@ from foresight_cli.config import HistogramConfig
 from foresight_cli.data.clip import Clip
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.pooling import pool
+from foresight_cli.models.without_checkpoint import WithoutCheckpoint
 
 if TYPE_CHECKING:
     from foresight_cli.models.model import Vectors
 
 
-class Histogram:
+class Histogram(WithoutCheckpoint):
     """Joint histogram of red, green and blue, as shares that add up to 1: one token of ``bins ** 3`` values."""
-
-    pads = False
 
     def __init__(self, config: HistogramConfig) -> None:
         self.config = config
@@ -28,32 +27,9 @@ class Histogram:
         """See :class:`LatentModel`."""
         return {"name": "histogram", "bins": self.config.bins}
 
-    def identity(self, *, reach_hub: bool) -> dict[str, Any]:
-        """Return {}: there is no checkpoint."""
-        return {}
-
-    def check_layers(self, layers: Sequence[str]) -> None:
-        """Check nothing: the only layer is ``final``, which the config has checked."""
-
-    def check_files(self, *, clips: bool = False) -> None:
-        """Check nothing: there are no such files."""
-
-    def size(self, frames: int) -> None:
-        """See :class:`LatentModel`: no weights."""
-
-    def check_weights(self) -> None:
-        """See :class:`LatentModel`: no file holds any."""
-
-    def all_layers(self) -> tuple[str, ...]:
-        """See :class:`LatentModel`."""
-        return ("final",)
-
     def row_bytes(self, tap: Tap, frames: int) -> int | None:
         """See :class:`LatentModel`."""
         return 4 * self.config.bins**3
-
-    def load(self, device: str) -> None:
-        """Do nothing: there are no weights."""
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
         """Count the pixels of each colour cell, over all frames."""

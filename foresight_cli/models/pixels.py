@@ -12,15 +12,14 @@ from foresight_cli.config import PixelsConfig
 from foresight_cli.data.clip import Clip
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.pooling import pool
+from foresight_cli.models.without_checkpoint import WithoutCheckpoint
 
 if TYPE_CHECKING:
     from foresight_cli.models.model import Vectors
 
 
-class Pixels:
+class Pixels(WithoutCheckpoint):
     """An area-averaged thumbnail in [0, 1] as a grid ``[3, T, r, r]``: ``channel_mean`` is the mean colour."""
-
-    pads = False
 
     def __init__(self, config: PixelsConfig) -> None:
         self.config = config
@@ -29,32 +28,9 @@ class Pixels:
         """See :class:`LatentModel`."""
         return {"name": "pixels", "resolution": self.config.resolution, "resize": "pil-box"}
 
-    def identity(self, *, reach_hub: bool) -> dict[str, Any]:
-        """Return {}: there is no checkpoint."""
-        return {}
-
-    def check_layers(self, layers: Sequence[str]) -> None:
-        """Check nothing: the only layer is ``final``, which the config has checked."""
-
-    def check_files(self, *, clips: bool = False) -> None:
-        """Check nothing: there are no such files."""
-
-    def size(self, frames: int) -> None:
-        """See :class:`LatentModel`: no weights."""
-
-    def check_weights(self) -> None:
-        """See :class:`LatentModel`: no file holds any."""
-
-    def all_layers(self) -> tuple[str, ...]:
-        """See :class:`LatentModel`."""
-        return ("final",)
-
     def row_bytes(self, tap: Tap, frames: int) -> int | None:
         """See :class:`LatentModel`."""
         return 4 * 3 * (1 if tap.pooling == "channel_mean" else frames * self.config.resolution**2)
-
-    def load(self, device: str) -> None:
-        """Do nothing: there are no weights."""
 
     def prepare(self, clip: Clip, sample_id: str) -> Prepared:
         """Return the thumbnail of each frame, by the mean of each cell (PIL's box filter)."""

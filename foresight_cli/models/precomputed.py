@@ -18,6 +18,7 @@ from foresight_cli.latent_file.fields import options
 from foresight_cli.latent_file.file import row_bytes
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.pooling import pool
+from foresight_cli.models.without_checkpoint import WithoutCheckpoint
 
 if TYPE_CHECKING:
     import torch
@@ -37,14 +38,12 @@ class UnusableRow(UnusableSample):
         return type(self), (self.alone, self.sample_id, self.reason)
 
 
-class Precomputed:
+class Precomputed(WithoutCheckpoint):
     """The rows of a file, found by sample id; rows that match no sample are not read.
 
     A row is ``[d]`` (one token), ``[tokens, d]``, ``[C, H, W]`` or ``[C, T, H, W]``, and pooled like a network's.
     ``flat`` keeps the file's dtype, also float64, and so the same numbers.
     """
-
-    pads = False
 
     def __init__(self, config: PrecomputedConfig) -> None:
         self.config = config
@@ -66,12 +65,6 @@ class Precomputed:
     def identity(self, *, reach_hub: bool) -> dict[str, Any]:
         """Return the hash of ids and values: a corrected label, or the same latents in another format, are a hit."""
         return {"sha256": self._file.sha256}
-
-    def check_layers(self, layers: Sequence[str]) -> None:
-        """Check nothing: the only layer is ``final``, which the config has checked."""
-
-    def check_files(self, *, clips: bool = False) -> None:
-        """Check nothing: there are no such files."""
 
     @property
     def ids(self) -> Sequence[str]:
@@ -114,16 +107,6 @@ class Precomputed:
                 if sample_id in open_latent_file(self.config.path, id=name, values=self.config.values).table.ids:
                     columns.append(name)
         return columns
-
-    def size(self, frames: int) -> None:
-        """See :class:`LatentModel`: no weights."""
-
-    def check_weights(self) -> None:
-        """See :class:`LatentModel`: no file holds any."""
-
-    def all_layers(self) -> tuple[str, ...]:
-        """See :class:`LatentModel`."""
-        return ("final",)
 
     def row_bytes(self, tap: Tap, frames: int) -> int | None:
         """See :class:`LatentModel`."""

@@ -15,6 +15,7 @@ from foresight_cli.config import RandomNetworkConfig
 from foresight_cli.data.clip import Clip
 from foresight_cli.models.model import Prepared, Tap
 from foresight_cli.models.pooling import pool
+from foresight_cli.models.without_checkpoint import WithoutCheckpoint
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,7 @@ FRAMES = 64
 """Pictures that go through the network at once, whatever the batch: this limits the memory of a batch of long clips."""
 
 
-class RandomNetwork:
+class RandomNetwork(WithoutCheckpoint):
     """Four stages of 3x3 convolution (stride 2, zero padding, no bias) and ReLU: a grid ``[256, T, r/16, r/16]``.
 
     Its features show what the architecture gives without training: a trained source must beat it. ``flat`` keeps
@@ -38,8 +39,6 @@ class RandomNetwork:
 
     Source: He et al. 2015 (arXiv 1502.01852) for the variance of the weights, 2 / fan-in.
     """
-
-    pads = False
 
     def __init__(self, config: RandomNetworkConfig) -> None:
         self.config = config
@@ -55,26 +54,6 @@ class RandomNetwork:
             "seed": config.seed,
             "network": NETWORK,
         }
-
-    def identity(self, *, reach_hub: bool) -> dict[str, Any]:
-        """Return {}: there is no checkpoint, the seed determines the weights."""
-        return {}
-
-    def check_layers(self, layers: Sequence[str]) -> None:
-        """Check nothing: the only layer is ``final``, which the config has checked."""
-
-    def check_files(self, *, clips: bool = False) -> None:
-        """Check nothing: there are no such files."""
-
-    def size(self, frames: int) -> None:
-        """See :class:`LatentModel`: no weights."""
-
-    def check_weights(self) -> None:
-        """See :class:`LatentModel`: no file holds any."""
-
-    def all_layers(self) -> tuple[str, ...]:
-        """See :class:`LatentModel`."""
-        return ("final",)
 
     def row_bytes(self, tap: Tap, frames: int) -> int | None:
         """See :class:`LatentModel`."""
