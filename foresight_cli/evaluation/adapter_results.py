@@ -15,6 +15,7 @@ from foresight_cli.evaluation.held_out import Fit, Held, Predict, attributes_kep
 from foresight_cli.inputs.pairs import Paired, SplitRows
 from foresight_cli.inputs.split import PAIR_ROWS
 from foresight_cli.latents import Entry
+from foresight_cli.latents.recipe import display_name
 from foresight_cli.results import AdapterResults, SeedScore
 from foresight_cli.training.closed_form import RidgeMap
 from foresight_cli.training.fit import Fitted, Parts, predicted
@@ -144,5 +145,4 @@ def _train_r2(fitted: Fitted, train: Pairs) -> float:
 
 
 def _name(label: str, entry: Entry) -> str:
-    layer = entry.recipe.layer
-    return f"{label} {layer if layer == 'final' else f'layer {layer}'} {entry.recipe.pooling}"
+    return display_name(label, entry.recipe.layer, entry.recipe.pooling)

@@ -1,4 +1,4 @@
-"""E-Q1.1 and E-Q1.2: separation of the categories in each space, and statistics of the target's channels and cells."""
+"""Separation of the categories in each space, and statistics of the target's channels and cells."""
 
 from __future__ import annotations
 

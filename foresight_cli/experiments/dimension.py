@@ -1,4 +1,4 @@
-"""E-Q1.3: number of directions that each space uses. It sizes an adapter and warns; the verdict does not use it."""
+"""Number of directions that each space uses. It sizes an adapter and warns; the verdict does not use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""E-Q1.4 to E-Q1.7: the measures of every source space against every target space."""
+"""The measures of every source space against every target space."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _finite(value: float) -> float | None:
 
 
 def cka(source: Representation, target: Representation, p_value: float | None = None) -> Estimate:
-    """Return E-Q1.7, debiased linear CKA with its jackknife interval; chance is 0."""
+    """Return debiased linear CKA with its jackknife interval; chance is 0."""
     x, y = source.space, target.space
     value = linear_cka(x, y)
     half = 1.96 * debiased_cka_standard_error(x, y)
@@ -160,14 +160,14 @@ def cka_biased(source: Representation, target: Representation) -> Estimate:
 
 
 def spearman(source: Representation, target: Representation) -> float:
-    """Return E-Q1.5, the rank correlation of Euclidean distances."""
+    """Return the rank correlation of Euclidean distances."""
     return float(source.ranks @ target.ranks)
 
 
 def overlap(
     source: Representation, target: Representation, k: int, seed: int, p_value: float | None = None
 ) -> Neighborhood:
-    """Return E-Q1.6, the share of the k nearest neighbours of a row that are the same in both spaces."""
+    """Return the share of the k nearest neighbours of a row that are the same in both spaces."""
     scores = neighborhood(source.space, target.space, k=k, seed=seed)
     half = 1.96 * scores.standard_error
     recall = Estimate(

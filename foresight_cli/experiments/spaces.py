@@ -19,7 +19,7 @@ from foresight_cli.results import Space
 def describe_space(
     space: Representation, rows: SampleTable, near_duplicates: int, seed: int
 ) -> tuple[Space, list[str]]:
-    """Return E-Q1.1 / E-Q1.2 and E-Q1.3 of one space, and a sentence for each measure that could not be made."""
+    """Return the measures of one space, and a sentence for each measure that could not be made."""
     clusters = cluster_scores(space, rows.labels, rows.groups, seed)
     size = dimensions(space)
     described = Space(

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import torch
 
+from foresight_cli.latents.recipe import display_name
 from foresight_cli.latents import Entry, Latents
 from foresight_cli.metrics.distances import RowDistances
 from foresight_cli.metrics.rsa import standard_scores
@@ -50,8 +51,7 @@ class Representation:
     @property
     def name(self) -> str:
         """Display name in messages."""
-        layer = self.layer if self.layer == "final" else f"layer {self.layer}"
-        return f"{self.label or self.model} {layer} {self.pooling}"
+        return display_name(self.label or self.model, self.layer, self.pooling)
 
     def rows(self, index: Sequence[int], one_of_each: Sequence[int] | None = None) -> Representation:
         """Return the same space on some of its rows; ``one_of_each`` are indices into them.

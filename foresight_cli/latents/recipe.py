@@ -26,6 +26,15 @@ MOST_SHARDS = 99_999
 """A shard's number has five digits in its name."""
 
 
+def display_name(model: str, layer: str, pooling: str) -> str:
+    """Return the name of a space for a reader.
+
+    >>> display_name("qwen25vl", "8", "channel_mean"), display_name("ltxv", "final", "flat")
+    ('qwen25vl layer 8 channel_mean', 'ltxv final flat')
+    """
+    return f"{model} {layer if layer == 'final' else f'layer {layer}'} {pooling}"
+
+
 def canonical_json(value: Any) -> bytes:
     """Return ``value`` as JSON bytes that are the same on every machine.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from foresight_cli.latents.recipe import display_name
 from foresight_cli.reporting.markdown import Markdown, code_block, escape, yaml_block
 from foresight_cli.reporting.templates import template_environment
 from foresight_cli.reporting.traced import Numbers
@@ -57,8 +58,7 @@ def _front_matter(adapter: Adapter) -> dict[str, Any]:
 
 
 def _space(recipe: dict[str, Any]) -> str:
-    layer = recipe["layer"]
-    return f"{recipe['model']['name']} {layer if layer == 'final' else f'layer {layer}'} {recipe['pooling']}"
+    return display_name(recipe["model"]["name"], recipe["layer"], recipe["pooling"])
 
 
 _ORDER = ("model", "layer", "pooling", "data", "rows")

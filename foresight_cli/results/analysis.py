@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from foresight_cli.latents.recipe import display_name
 from foresight_cli.results.attribute import Attribute
 from foresight_cli.results.duplicates import Duplicates
 from foresight_cli.results.estimates import Estimate, Neighborhood
@@ -14,7 +15,7 @@ from foresight_cli.results.verdict import Verdict
 
 @dataclass(frozen=True)
 class Space:
-    """One representation: E-Q1.1 / E-Q1.2 (clusters) and E-Q1.3 (dimension).
+    """One representation: its clusters and its dimension.
 
     Attributes:
         side: ``source``, ``target`` or ``control``.
@@ -56,13 +57,12 @@ class Space:
     @property
     def name(self) -> str:
         """Name in reports, such as ``qwen25vl layer 8 channel_mean``."""
-        layer = self.layer if self.layer == "final" else f"layer {self.layer}"
-        return f"{self.called} {layer} {self.pooling}"
+        return display_name(self.called, self.layer, self.pooling)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One source space against one target space: E-Q1.4 to E-Q1.7.
+    """One source space against one target space.
 
     Attributes:
         source: index into :attr:`Analysis.spaces`.

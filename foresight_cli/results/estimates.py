@@ -44,7 +44,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """E-Q1.6 at one ``k``: overlap of the k nearest neighbours in both spaces."""
+    """Overlap of the k nearest neighbours in both spaces, at one ``k``."""
 
     k: int
     recall: Estimate

@@ -1,4 +1,4 @@
-"""E-Q1.2: the channels of the target, and the correlation of its cells over space."""
+"""The channels of the target, and the correlation of its cells over space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""E-Q1.7: centred kernel alignment of every layer and pooling."""
+"""Centred kernel alignment of every layer and pooling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""E-Q1.1 and E-Q1.2: clusters of the categories in each space."""
+"""Clusters of the categories in each space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""E-Q1.3: the intrinsic dimension of each space."""
+"""The intrinsic dimension of each space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""E-Q1.6, examples: pictures with their nearest neighbours in both spaces."""
+"""Pictures with their nearest neighbours in both spaces."""
 
 from __future__ import annotations
 

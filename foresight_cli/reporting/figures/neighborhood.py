@@ -1,4 +1,4 @@
-"""E-Q1.6: nearest neighbours of a picture that both spaces share."""
+"""Nearest neighbours of a picture that both spaces share."""
 
 from __future__ import annotations
 

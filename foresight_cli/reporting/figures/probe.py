@@ -1,4 +1,4 @@
-"""E-Q1.4: the share of the target that a linear probe of the source predicts."""
+"""The share of the target that a linear probe of the source predicts."""
 
 from __future__ import annotations
 

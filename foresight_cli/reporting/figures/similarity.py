@@ -1,4 +1,4 @@
-"""E-Q1.5: agreement of the distances between rows in both spaces."""
+"""Agreement of the distances between rows in both spaces."""
 
 from __future__ import annotations
 
