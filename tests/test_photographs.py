@@ -51,5 +51,5 @@ def test_photographs_from_end_to_end(run, tmp_path, photographs):
     assert any("too few to judge" in reason for reason in results.verdict.reasons)
     assert any("has no attributes" in reason for reason in results.verdict.reasons)
     figures = {p.name for p in tmp_path.glob("outputs/report/*/*/figures/*.png")}
-    assert {"vlm_tsne_layer_8.png", "cka_heatmap.png", "neighborhood_examples.png", "cka_layer_curve.png"} <= figures
-    assert "ltx_channel_analysis.png" not in figures  # it needs both poolings, as FINDINGS.md reports
+    assert {"source_tsne_layer_8.png", "cka_heatmap.png", "neighborhood_examples.png", "cka_layer_curve.png"} <= figures
+    assert "target_channel_analysis.png" not in figures  # it needs both poolings, as FINDINGS.md reports

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import torch
 
-from foresight_cli.latents.recipe import display_name
 from foresight_cli.latents import Entry, Latents
+from foresight_cli.latents.recipe import display_name
 from foresight_cli.metrics.distances import RowDistances
 from foresight_cli.metrics.rsa import standard_scores
 from foresight_cli.metrics.space import Space

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 _CAPTIONS = {
-    "vlm_tsne_": "Each point is a picture, placed by t-SNE of the source; colours and marks are categories",
-    "vlm_layer_comparison": "Separation of the categories in each layer of the source",
-    "ltx_tsne_": "Each point is a picture, placed by t-SNE of the target; colours and marks are categories",
-    "ltx_channel_analysis": "Variance of the target's channels, and how they correlate",
-    "ltx_spatial_correlation": "Correlation of the target's cells by distance, and the variance of each cell",
+    "source_tsne_": "Each point is a picture, placed by t-SNE of the source; colours and marks are categories",
+    "source_layer_comparison": "Separation of the categories in each layer of the source",
+    "target_tsne_": "Each point is a picture, placed by t-SNE of the target; colours and marks are categories",
+    "target_channel_analysis": "Variance of the target's channels, and how they correlate",
+    "target_spatial_correlation": "Correlation of the target's cells by distance, and the variance of each cell",
     "intrinsic_dim_pca": "Variance explained by the first principal components of each space",
     "intrinsic_dim_summary": "The dimension of each space by five estimators: where they disagree, trust none alone",
     "linear_probe_training": "R² against training rows; dotted: estimated limit with unlimited rows",
@@ -24,7 +24,7 @@ _CAPTIONS = {
     "neighborhood_examples": "Pictures, their nearest neighbours in the source and in the target; framed: in both",
     "adapter_sizes": "Held-out R² of each adapter against its parameters; bars: 95 % intervals; dashed: ridge",
     "cka_heatmap": "Debiased CKA of every layer and pooling of the source with every target; hatched: maybe chance",
-    "cka_vlm_self_similarity": "Debiased CKA of the source's layers with each other",
+    "cka_source_self_similarity": "Debiased CKA of the source's layers with each other",
     "cka_layer_curve": "Debiased CKA by layer with its 95 % interval; shaded: chance, for the best of all pairs",
     "calibrated_scores": "Each measure of each pair on one scale: 0 for what chance explains, 1 for equal spaces",
     "attribute_retention": "R² of a linear probe for each attribute, and the share of it that a linear bridge keeps",

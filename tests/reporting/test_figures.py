@@ -20,13 +20,13 @@ from tests.reporting import example
 
 # The names of the figures in the Q1 study, with <layer> and <pooling> of the example.
 NAMES = [
-    "vlm_tsne_layer_8",
-    "vlm_tsne_layer_final",
-    "vlm_layer_comparison",
-    "ltx_tsne_channel_mean",
-    "ltx_tsne_flat",
-    "ltx_channel_analysis",
-    "ltx_spatial_correlation",
+    "source_tsne_layer_8",
+    "source_tsne_layer_final",
+    "source_layer_comparison",
+    "target_tsne_channel_mean",
+    "target_tsne_flat",
+    "target_channel_analysis",
+    "target_spatial_correlation",
     "intrinsic_dim_pca",
     "intrinsic_dim_summary",
     "linear_probe_training",
@@ -42,7 +42,7 @@ NAMES = [
     "neighborhood_rank_distribution",
     "neighborhood_examples",
     "cka_heatmap",
-    "cka_vlm_self_similarity",
+    "cka_source_self_similarity",
     "cka_layer_curve",
     "calibrated_scores",
     "attribute_retention",
@@ -105,9 +105,9 @@ def test_files_say_no_time_and_no_version(drawn):
             "The estimators disagree: the target has 0.6 times the source's dimension by Two-NN, 1.8 times by MLE",
         ),
         ("neighborhood_recall_curve", "Of 10 nearest neighbours 26.8 % (25.0 to 28.6) are shared, 7.2 times chance"),
-        ("cka_vlm_self_similarity", "The source's layers differ most between layer 8 and final: debiased CKA 0.84"),
+        ("cka_source_self_similarity", "The source's layers differ most between layer 8 and final: debiased CKA 0.84"),
         (
-            "vlm_layer_comparison",
+            "source_layer_comparison",
             "Layer 8 channel_mean groups the categories best: silhouette 0.52, 5-NN accuracy 98 %",
         ),
     ],
@@ -118,7 +118,7 @@ def test_titles_state_the_finding(name, expected):
 
 def test_tsne_title():
     results, arrays = example.full()
-    text = title(catalogue(results)["vlm_tsne_layer_8"], results, arrays)
+    text = title(catalogue(results)["source_tsne_layer_8"], results, arrays)
     assert text == "Layer 8 channel_mean keeps the categories apart: silhouette 0.52, 5-NN accuracy 98 % (chance 11 %)"
 
 
@@ -173,11 +173,11 @@ def test_what_was_not_measured_is_left_out_with_its_reason():
     assert len(files) == 10
     autoencoder = "can be measured only where both poolings of a video autoencoder are cached"
     assert record.left_out == {
-        "vlm_tsne_layer_final": "no t-SNE was made of this space",
-        "vlm_layer_comparison": "the data has no categories to judge clusters by",
-        "ltx_tsne_channel_mean": "no t-SNE was made of this space",
-        "ltx_channel_analysis": f"single channels {autoencoder}",
-        "ltx_spatial_correlation": f"single cells {autoencoder}",
+        "source_tsne_layer_final": "no t-SNE was made of this space",
+        "source_layer_comparison": "the data has no categories to judge clusters by",
+        "target_tsne_channel_mean": "no t-SNE was made of this space",
+        "target_channel_analysis": f"single channels {autoencoder}",
+        "target_spatial_correlation": f"single cells {autoencoder}",
         "intrinsic_dim_pca": "no spectrum was kept",
         "linear_probe_training": "a learning curve needs two sizes, and the data has too few rows for them",
         "linear_probe_components": "R² of the single principal components of the target was not measured",
@@ -189,7 +189,7 @@ def test_what_was_not_measured_is_left_out_with_its_reason():
         "neighborhood_by_category": "the data has no categories",
         "neighborhood_rank_distribution": "no ranks of neighbours were kept",
         "neighborhood_examples": "the pictures could not be opened again",
-        "cka_vlm_self_similarity": "the source has one layer only",
+        "cka_source_self_similarity": "the source has one layer only",
         "calibrated_scores": "no permutation test was made",
         "attribute_retention": "no attribute was measured",
         "duplicates": "there are no duplicates, or the pictures could not be opened again",
@@ -206,7 +206,7 @@ def test_arrays_without_labels():
     }
     without = ("rsa/source_categories", "rsa/target_categories")
     arrays = {name: array for name, array in arrays.items() if name not in without}
-    for name in ("vlm_tsne_layer_8", "semantic_sim_scatter"):
+    for name in ("source_tsne_layer_8", "semantic_sim_scatter"):
         title(catalogue(results)[name], results, arrays)
     for name in ("semantic_sim_categories", "semantic_sim_heatmaps", "neighborhood_by_category"):
         with style(), pytest.raises(NotMeasured):
@@ -216,14 +216,14 @@ def test_arrays_without_labels():
 def test_a_figure_that_fails_is_named_and_the_others_are_drawn(caplog):
     results, arrays = example.full(layers=("8",), per_label=6)
     broken = {**arrays, "tsne/0": np.zeros(5, dtype=np.float32)}
-    wanted = ("vlm_tsne_layer_8", "neighborhood_recall_curve")
+    wanted = ("source_tsne_layer_8", "neighborhood_recall_curve")
     record = Drawn()
     files = [record.draw(name, partial(catalogue(results)[name], results, broken)) for name in wanted]
     assert [list(drawn) for drawn in files] == [[], ["png", "svg"]]
     reason = "too many indices for array: array is 1-dimensional, but 2 were indexed"
-    line = f"figure vlm_tsne_layer_8 could not be drawn: {reason}"
+    line = f"figure source_tsne_layer_8 could not be drawn: {reason}"
     assert record.names == ["neighborhood_recall_curve"]
-    assert record.left_out == {"vlm_tsne_layer_8": f"could not be drawn: {reason}"}
+    assert record.left_out == {"source_tsne_layer_8": f"could not be drawn: {reason}"}
     assert record.failures == [line]
     assert caplog.messages == [f"warning: {line}"]
     assert line in render_findings(results, [], record).replace("\\", "")
@@ -234,12 +234,12 @@ def test_odd_labels_are_drawn_as_they_are():
     names = ("$x_1$ and $y$", "_hidden", "名前 \N{GRINNING FACE}", "two\nlines\x1b", "<b>&", "l" * 300, "")
     names += tuple(f"category {i}" for i in range(34))
     results, arrays = example.full(layers=("8",), labels=tuple(sorted(names)), per_label=6)
-    wanted = ("vlm_tsne_layer_8", "semantic_sim_heatmaps", "semantic_sim_categories", "neighborhood_by_category")
+    wanted = ("source_tsne_layer_8", "semantic_sim_heatmaps", "semantic_sim_categories", "neighborhood_by_category")
     with style():
         for name in wanted:
             figure = catalogue(results)[name](results, arrays)
             figure.draw_without_rendering()
-            if name == "vlm_tsne_layer_8":
+            if name == "source_tsne_layer_8":
                 shown = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert len(shown) == 41  # 40 categories and the others
     assert " _hidden" in shown
@@ -252,7 +252,7 @@ def test_other_models_layers_and_poolings_name_files_safely():
     results, _ = example.full()
     spaces = [dataclasses.replace(s, layer="../a b", pooling="mean/é") for s in results.spaces]
     names = list(catalogue(dataclasses.replace(results, spaces=spaces)))
-    assert names[:3] == ["vlm_tsne_.._a_b", "vlm_layer_comparison", "ltx_tsne_mean__"]
+    assert names[:3] == ["source_tsne_.._a_b", "source_layer_comparison", "target_tsne_mean__"]
 
 
 def test_global_settings_come_back():
@@ -285,7 +285,7 @@ def redrawn(folder, *names):
 
 
 def test_another_process_draws_the_same_bytes(drawn, tmp_path):
-    names = ("vlm_tsne_layer_8", "neighborhood_examples", "cka_layer_curve")
+    names = ("source_tsne_layer_8", "neighborhood_examples", "cka_layer_curve")
     again = redrawn(tmp_path, *names)
     assert len(again) == 6
     assert all(drawn[1][name] == data for name, data in again.items())

@@ -120,10 +120,10 @@ def test_shape_of_the_study(report):
 
 def test_figures_are_embedded_once_and_those_left_out_are_named():
     results, _ = example.full()
-    drawn = Drawn(["vlm_tsne_layer_8", "vlm_tsne_layer_final", "cka_heatmap"], {"cka_layer_curve": "why | not"})
+    drawn = Drawn(["source_tsne_layer_8", "source_tsne_layer_final", "cka_heatmap"], {"cka_layer_curve": "why | not"})
     text = render_findings(results, [], drawn)
-    assert re.findall(r"!\[.*?\]\((.*?)\)", text) == ["figures/vlm_tsne_layer_8.png", "figures/cka_heatmap.png"]
-    assert "Other layers: [vlm_tsne_layer_final](figures/vlm_tsne_layer_final.png)" in text
+    assert re.findall(r"!\[.*?\]\((.*?)\)", text) == ["figures/source_tsne_layer_8.png", "figures/cka_heatmap.png"]
+    assert "Other layers: [source_tsne_layer_final](figures/source_tsne_layer_final.png)" in text
     assert "| cka_layer_curve | why \\| not |" in text
 
 

@@ -120,7 +120,7 @@ def test_missing_characters_are_reported_in_page_and_findings(installed):
     installed()
     results, arrays = example.full(layers=("8",), labels=tuple(sorted(("照片", "cat", "dog", "猫"))), per_label=6)
     record = Drawn()
-    for name in ("vlm_tsne_layer_8", "semantic_sim_categories", "neighborhood_by_category"):
+    for name in ("source_tsne_layer_8", "semantic_sim_categories", "neighborhood_by_category"):
         assert record.draw(name, lambda name=name: catalogue(results)[name](results, arrays))
     line = "no font on this machine has 照片猫, so figures show boxes there; install fonts-noto-cjk"
     assert record.notes == [line]

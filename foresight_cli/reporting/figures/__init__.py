@@ -1,7 +1,6 @@
-"""The figures of the study, under the study's names, and further figures that the study does not have.
+"""The figures of the study, and further figures that the study does not have.
 
-``vlm`` and ``ltx`` in a name mean the source and the target, whatever the models are: the study looked at a VLM and at
-LTX-Video. One function draws one figure: ``draw(results, arrays) -> Figure``, and its title states the finding.
+One function draws one figure: ``draw(results, arrays) -> Figure``, and its title states the finding.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ from foresight_cli.results import Analysis
 log = logging.getLogger(__name__)
 
 FIGURES: dict[str, Draw] = {
-    "vlm_layer_comparison": clusters.vlm_layer_comparison,
-    "ltx_channel_analysis": channels.ltx_channel_analysis,
-    "ltx_spatial_correlation": channels.ltx_spatial_correlation,
+    "source_layer_comparison": clusters.source_layer_comparison,
+    "target_channel_analysis": channels.target_channel_analysis,
+    "target_spatial_correlation": channels.target_spatial_correlation,
     "intrinsic_dim_pca": dimension.intrinsic_dim_pca,
     "intrinsic_dim_summary": dimension.intrinsic_dim_summary,
     "linear_probe_training": probe.linear_probe_training,
@@ -52,13 +51,13 @@ FIGURES: dict[str, Draw] = {
     "neighborhood_rank_distribution": neighborhood.neighborhood_rank_distribution,
     "neighborhood_examples": examples.neighborhood_examples,
     "cka_heatmap": cka.cka_heatmap,
-    "cka_vlm_self_similarity": cka.cka_vlm_self_similarity,
+    "cka_source_self_similarity": cka.cka_source_self_similarity,
     "cka_layer_curve": cka.cka_layer_curve,
     "calibrated_scores": calibrated.calibrated_scores,
     "attribute_retention": attributes.attribute_retention,
     "duplicates": duplicates.duplicates,
 }
-"""The figures with a fixed name; ``vlm_tsne_<layer>`` and ``ltx_tsne_<pooling>`` join them by :func:`catalogue`."""
+"""Figures with a fixed name; ``source_tsne_<layer>`` and ``target_tsne_<pooling>`` join them by :func:`catalogue`."""
 
 
 @dataclass
@@ -111,8 +110,8 @@ class Drawn:
 def catalogue(results: Analysis) -> dict[str, Draw]:
     """Return every figure of an analysis: name -> the function that draws it."""
     maps: dict[str, Draw] = {n: partial(clusters.tsne, index=i) for n, i in clusters.tsne_names(results).items()}
-    first = {name: draw for name, draw in maps.items() if name.startswith("vlm_")}
-    return {**first, **{k: FIGURES[k] for k in ("vlm_layer_comparison",)}, **maps, **FIGURES}
+    first = {name: draw for name, draw in maps.items() if name.startswith("source_")}
+    return {**first, **{k: FIGURES[k] for k in ("source_layer_comparison",)}, **maps, **FIGURES}
 
 
 def draw_figures(results: Analysis, arrays: Arrays, drawn: Drawn) -> Iterator[tuple[str, bytes]]:

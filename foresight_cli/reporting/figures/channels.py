@@ -14,7 +14,7 @@ from foresight_cli.results.numbers import fixed, percent
 NAMED = 10
 
 
-def ltx_channel_analysis(results: Analysis, arrays: Arrays) -> Figure:
+def target_channel_analysis(results: Analysis, arrays: Arrays) -> Figure:
     """Draw the variance of each channel, ranked, and the correlation of every two."""
     variance, correlation = need(arrays, "channels/variance", "channels/correlation")
     if not variance.sum() > 0:
@@ -51,7 +51,7 @@ def ltx_channel_analysis(results: Analysis, arrays: Arrays) -> Figure:
     return figure
 
 
-def ltx_spatial_correlation(results: Analysis, arrays: Arrays) -> Figure:
+def target_spatial_correlation(results: Analysis, arrays: Arrays) -> Figure:
     """Draw the correlation of the target's cells by distance, and the variance of each cell."""
     apart = need(arrays, "spatial/autocorrelation")[0]
     variance = arrays.get("spatial/variance")

@@ -100,7 +100,7 @@ def _paired(results: Analysis) -> tuple[list[int], list[int]]:
     )
 
 
-def cka_vlm_self_similarity(results: Analysis, arrays: Arrays) -> Figure:
+def cka_source_self_similarity(results: Analysis, arrays: Arrays) -> Figure:
     """Draw the CKA of the source's layers with each other."""
     indices = results.layer_similarity_spaces
     if len(indices) < 2:

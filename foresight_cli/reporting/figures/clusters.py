@@ -84,7 +84,7 @@ def _by_category(ax: Axes, points: Any, codes: Any, results: Analysis) -> None:
         ax.scatter(rest[:, 0], rest[:, 1], s=10, color=OTHER, marker=".", zorder=0, label=name, **look)
 
 
-def vlm_layer_comparison(results: Analysis, arrays: Arrays) -> Figure:
+def source_layer_comparison(results: Analysis, arrays: Arrays) -> Figure:
     """Draw silhouette and 5-NN accuracy of the categories, by layer of the source."""
     measured = [
         (i, s) for i, s in spaces_of(results, "source") if s.silhouette is not None or s.knn_accuracy is not None
@@ -123,9 +123,9 @@ def vlm_layer_comparison(results: Analysis, arrays: Arrays) -> Figure:
 
 def tsne_names(results: Analysis) -> dict[str, int]:
     """Return the names of the t-SNE figures, each with its space: a layer of the source or a pooling of the target."""
-    names = {f"vlm_tsne_{_slug(layer_name(s.layer))}": i for i, s in one_pooling(spaces_of(results, "source"))}
+    names = {f"source_tsne_{_slug(layer_name(s.layer))}": i for i, s in one_pooling(spaces_of(results, "source"))}
     for index, space in spaces_of(results, "target"):
-        names[f"ltx_tsne_{_slug(space.pooling)}"] = index  # the deepest layer comes last, and is kept
+        names[f"target_tsne_{_slug(space.pooling)}"] = index  # the deepest layer comes last, and is kept
     return names
 
 
