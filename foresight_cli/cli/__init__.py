@@ -1,5 +1,5 @@
 """The command line: Typer commands, each run by Hydra."""
 
-from foresight_cli.cli.app import app
+from foresight_cli.cli.commands import app
 
 __all__ = ["app"]

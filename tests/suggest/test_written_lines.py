@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2] / "foresight_cli"
 LINE = re.compile(r"foresight (?:extract|analyze|adapt|report) (?:-m |--)?[\w@.]+=|foresight cache \w+ (?:--|\w+=)")
-WRITTEN = {"cli/app.py": "foresight extract weights=tiny model=qwen25vl layer=all"}
+WRITTEN = {"cli/commands.py": "foresight extract weights=tiny model=qwen25vl layer=all"}
 """Lines for a user who has typed nothing yet, by file."""
 
 
