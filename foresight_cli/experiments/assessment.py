@@ -24,7 +24,7 @@ from foresight_cli.metrics.folds import Fold
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
 from foresight_cli.metrics.space import Space
 from foresight_cli.results import LearningPoint, Pair, PermutationTest, Verdict, candidates
-from foresight_cli.verdict import Evidence
+from foresight_cli.verdict.evidence import Evidence
 from foresight_cli.verdict.rule import judge
 
 log = logging.getLogger(__name__)

@@ -15,13 +15,8 @@ from collections.abc import Mapping, Sequence
 
 from foresight_cli.config import Thresholds, Waivers
 from foresight_cli.results import Criterion, Verdict
-from foresight_cli.verdict import (
-    FAIL,
-    NOT_MEASURED,
-    PASS,
-    UNCLEAR,
-    WAIVED,
-    Evidence,
+from foresight_cli.verdict.bound import FAIL, NOT_MEASURED, PASS, UNCLEAR, WAIVED
+from foresight_cli.verdict.criteria import (
     attributes_survive,
     beyond_categories,
     beyond_controls,
@@ -32,6 +27,7 @@ from foresight_cli.verdict import (
     typical_samples,
     unseen_neighborhoods,
 )
+from foresight_cli.verdict.evidence import Evidence
 
 STUDY_THRESHOLDS = {"r2": 0.5, "spearman": 0.6, "recall@10": 0.2, "cka": 0.4}
 

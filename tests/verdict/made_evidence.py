@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from foresight_cli.config import Thresholds, Waivers
 from foresight_cli.results import Attribute, Control, Estimate, Neighborhood, Pair, PermutationTest
-from foresight_cli.verdict import Evidence
+from foresight_cli.verdict.evidence import Evidence
 
 THRESHOLDS = Thresholds(r2=0.5, delta=0.05, retention=0.7, ceiling=0.3, min_groups=100)
 STUDY = {"r2": 0.6, "spearman": 0.7, "recall@10": 0.3, "cka": 0.5}

@@ -3,7 +3,7 @@
 import pytest
 
 from foresight_cli.results import Attribute, Estimate
-from foresight_cli.verdict import attributes_survive
+from foresight_cli.verdict.criteria import attributes_survive
 from tests.verdict.made_evidence import attribute, evidence
 
 

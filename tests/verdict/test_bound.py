@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from foresight_cli.results import Estimate
-from foresight_cli.verdict import above
+from foresight_cli.verdict.bound import above
 from tests.verdict.made_evidence import estimate
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from foresight_cli.verdict import (
+from foresight_cli.verdict.criteria import (
     beyond_categories,
     beyond_controls,
     dependence,
