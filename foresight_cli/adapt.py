@@ -36,7 +36,7 @@ from foresight_cli.reporting.sweep import REFUSED
 from foresight_cli.results import AdapterResults, save_results
 from foresight_cli.suggest.words import changed_line, words_of
 from foresight_cli.trackers import Tracking, open_tracking, settings_of
-from foresight_cli.training.checkpoint import Checkpoint, Epoch
+from foresight_cli.training.checkpoint import Epoch, TrainingCheckpoint
 from foresight_cli.training.closed_form import RidgeMap, TooLarge, ridge_map
 from foresight_cli.training.fit import Fitted, Kind, Parts, fit_closed, fit_trained
 from foresight_cli.training.live import LiveTraining
@@ -179,7 +179,7 @@ def _fit(
     with LiveTraining(config.adapter.epochs) as live:
 
         def trained(name: str, on: Parts, seed: int) -> Fitted:
-            checkpoint = Checkpoint(unfinished / f"{name}.safetensors")
+            checkpoint = TrainingCheckpoint(unfinished / f"{name}.safetensors")
             if (saved := checkpoint.load()) is not None:
                 log.info("resuming %s after epoch %d", name, len(saved.epochs))
 
@@ -217,7 +217,7 @@ def _track(results: AdapterResults, folder: Path, pictures: list[str], tracking:
         tracking.file(folder / name)
 
 
-def _with_kept_weights(error: Diverged, checkpoint: Checkpoint) -> Diverged:
+def _with_kept_weights(error: Diverged, checkpoint: TrainingCheckpoint) -> Diverged:
     kept = f". The weights of epoch {error.best}, the best, are kept in {checkpoint.path}" if error.best else ""
     return Diverged(f"{error}{kept}", error.best)
 

@@ -26,8 +26,8 @@ class Epoch:
 
 
 @dataclass
-class Progress:
-    """Progress of a training run.
+class TrainingState:
+    """Progress of a training run, from which it resumes.
 
     Attributes:
         epochs: finished epochs.
@@ -44,13 +44,13 @@ class Progress:
     optimizer: Tensors
 
 
-class Checkpoint:
+class TrainingCheckpoint:
     """The checkpoint file ``path``; its folder is made when the file is first written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: TrainingState) -> None:
         """Write ``progress``, in place of any earlier state.
 
         Raises:
@@ -64,7 +64,7 @@ class Checkpoint:
         make_folder(self.path.parent)
         write_atomic(self.path, save(tensors))
 
-    def load(self) -> Progress | None:
+    def load(self) -> TrainingState | None:
         """Return the saved state; None if it is missing or cannot be read: training then starts again."""
         try:
             tensors = load(self.path.read_bytes())
@@ -73,7 +73,7 @@ class Checkpoint:
             for name, value in tensors.items():
                 part, _, rest = name.partition(":")
                 parts[part][rest] = value
-            return Progress([Epoch(**epoch) for epoch in state["epochs"]], state["best"], **parts)
+            return TrainingState([Epoch(**epoch) for epoch in state["epochs"]], state["best"], **parts)
         except (OSError, SafetensorError, KeyError, ValueError, TypeError):
             return None
 

@@ -16,7 +16,7 @@ from foresight_cli.adapters.lowrank import LowRankAdapter
 from foresight_cli.adapters.standardized import StandardizedAdapter
 from foresight_cli.config import AdapterConfig, LowRankConfig, TrainedConfig
 from foresight_cli.errors import UsageError
-from foresight_cli.training.checkpoint import Checkpoint, Epoch
+from foresight_cli.training.checkpoint import Epoch, TrainingCheckpoint
 from foresight_cli.training.closed_form import RidgeMap, rank_path
 from foresight_cli.training.loop import train
 from foresight_cli.training.pairs import Pairs
@@ -107,7 +107,7 @@ def fit_closed(kind: Kind, parts: Parts, ridge: RidgeMap) -> Fitted:
 
 
 def fit_trained(
-    kind: Kind, parts: Parts, *, seed: int, checkpoint: Checkpoint, on_epoch: Callable[[Epoch], None]
+    kind: Kind, parts: Parts, *, seed: int, checkpoint: TrainingCheckpoint, on_epoch: Callable[[Epoch], None]
 ) -> Fitted:
     """Train the adapter from the random weights of ``seed``; raises the errors of :func:`train`."""
     torch.manual_seed(seed)

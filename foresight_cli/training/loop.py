@@ -12,7 +12,7 @@ from foresight_cli.adapters.standardized import StandardizedAdapter
 from foresight_cli.config import TrainedConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.ridge.ridge import REACH
-from foresight_cli.training.checkpoint import Checkpoint, Epoch, Progress, Tensors
+from foresight_cli.training.checkpoint import Epoch, Tensors, TrainingCheckpoint, TrainingState
 from foresight_cli.training.losses import batch_loss
 from foresight_cli.training.pairs import ColumnMoments, Pairs, moments
 
@@ -42,7 +42,7 @@ def train(
     validation: Pairs,
     *,
     seed: int,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: TrainingCheckpoint | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Trained:
     """Train ``adapter`` in place with AdamW and a cosine schedule; the epoch that is best on ``validation`` is kept.
@@ -67,7 +67,7 @@ def train(
     pairs, validation = pairs.on(device), validation.on(device)
     optimizer = torch.optim.AdamW(adapter.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
     steps = math.ceil(len(pairs) / config.batch_size)
-    progress = (checkpoint.load() if checkpoint else None) or Progress([], 0, {}, _copied(adapter), {})
+    progress = (checkpoint.load() if checkpoint else None) or TrainingState([], 0, {}, _copied(adapter), {})
     if progress.weights:
         adapter.load_state_dict(progress.weights)
         _restore(optimizer, progress.optimizer)

@@ -19,15 +19,15 @@ def batch_loss(adapter: StandardizedAdapter, predicted: torch.Tensor, y: torch.T
         loss = 1 - cosine.mean()
     # With fewer rows, the Gram matrices carry no information about the space.
     if config.cka_weight and len(y) >= 4:
-        loss = loss + config.cka_weight * (1 - linear_cka(predicted, y))
+        loss = loss + config.cka_weight * (1 - biased_cka(predicted, y))
     return loss
 
 
-def linear_cka(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Return linear CKA of the batch, differentiable; 0 where a side is constant.
+def biased_cka(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return biased linear CKA of the batch, differentiable; 0 where a side is constant.
 
-    It is biased, which does not matter here: the loss is compared only with itself, on batches of one size. For
-    reporting, use `metrics.linear_cka`.
+    The bias does not matter here: the loss is compared only with itself, on batches of one size. For reporting, use
+    `metrics.linear_cka`, which is debiased.
     """
     grams = []
     for rows in (a, b):

@@ -7,9 +7,9 @@ import torch
 from foresight_cli.adapters import open_adapter
 from foresight_cli.config import MLPConfig
 from foresight_cli.metrics import linear_cka as reported_cka
-from foresight_cli.training.checkpoint import Checkpoint
+from foresight_cli.training.checkpoint import TrainingCheckpoint
 from foresight_cli.training.loop import Diverged, standardize, train
-from foresight_cli.training.losses import batch_loss, linear_cka
+from foresight_cli.training.losses import batch_loss, biased_cka
 from foresight_cli.training.pairs import moments
 from tests.training.stored import in_memory, on_disk
 
@@ -94,7 +94,7 @@ def test_rows_from_the_disk_give_the_same_weights(tmp_path):
 @pytest.mark.parametrize("stop", [1, 4])
 def test_a_stopped_run_resumes_as_if_it_had_not_stopped(tmp_path, stop):
     """Weights, best weights, losses and the optimizer's moments are equal to the bit."""
-    checkpoint = Checkpoint(tmp_path / "run.safetensors")
+    checkpoint = TrainingCheckpoint(tmp_path / "run.safetensors")
 
     class Stop(Exception):
         pass
@@ -150,7 +150,7 @@ def test_the_losses_by_hand():
 
 def test_the_cka_term_has_a_gradient_and_survives_a_constant_batch():
     rows = torch.randn(8, 3, requires_grad=True)
-    linear_cka(rows, torch.randn(8, 5)).backward()
+    biased_cka(rows, torch.randn(8, 5)).backward()
     assert torch.isfinite(rows.grad).all()
     assert rows.grad.any()
-    assert float(linear_cka(torch.ones(8, 3), torch.randn(8, 5))) == 0
+    assert float(biased_cka(torch.ones(8, 3), torch.randn(8, 5))) == 0
