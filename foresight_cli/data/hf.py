@@ -22,6 +22,7 @@ from foresight_cli.data.hf_pictures import Pictures, picture_column
 from foresight_cli.data.labels import label_of, name_of
 from foresight_cli.data.left_alone import SYSTEM_FILES, LeftAlone, suffix_of
 from foresight_cli.errors import ForesightError, first_line
+from foresight_cli.latent_file.columns import first_repeat
 
 READ = {
     "arrow": (".arrow",),
@@ -165,13 +166,9 @@ def _samples(rows: Any, config: HFConfig, dropped: Counter[str]) -> list[Sample]
             raise ForesightError(f"data.{key}: no column {name!r}; there are {', '.join(columns)}")
     count = len(rows)
     ids = [f"{i:08d}" for i in range(count)] if config.id is None else [_id(v) for v in rows[config.id]]
-    first: dict[str, int] = {}
-    for row, sample_id in enumerate(ids):
-        if sample_id in first:
-            raise ForesightError(
-                f"data.id={config.id}: duplicate id {sample_id!r} in rows {first[sample_id]} and {row}"
-            )
-        first[sample_id] = row
+    if repeat := first_repeat(ids):
+        first, second = repeat
+        raise ForesightError(f"data.id={config.id}: duplicate id {ids[first]!r} in rows {first} and {second}")
     labels = _labels(rows, _label_column(columns, config.label), dropped)
     groups = list(ids)
     if config.group is not None:

@@ -116,15 +116,20 @@ def _decoded(path: Path, name: str, entry: Any) -> Any:
 
 
 def _refuse_unusable(path: Path, ids: Sequence[str]) -> None:
+    if "" in ids:
+        raise ForesightError(f"{path}: row {ids.index('')} (counted from 0) has no id")
+    if repeat := first_repeat(ids):
+        first, second = repeat
+        raise ForesightError(f"{path}: duplicate id {ids[first]!r}, in rows {first} and {second} (counted from 0)")
+
+
+def first_repeat(ids: Sequence[str]) -> tuple[int, int] | None:
+    """Return the rows of the first id that an earlier row has too, the earlier row first; None if all are unique."""
     first: dict[str, int] = {}
     for row, sample_id in enumerate(ids):
-        if not sample_id:
-            raise ForesightError(f"{path}: row {row} (counted from 0) has no id")
-        if sample_id in first:
-            raise ForesightError(
-                f"{path}: duplicate id {sample_id!r}, in rows {first[sample_id]} and {row} (counted from 0)"
-            )
-        first[sample_id] = row
+        if (earlier := first.setdefault(sample_id, row)) != row:
+            return earlier, row
+    return None
 
 
 def _numbers(path: Path, name: str, column: Column, ids: Sequence[str]) -> np.ndarray:

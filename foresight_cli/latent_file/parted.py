@@ -13,7 +13,7 @@ from typing import overload
 import numpy as np
 
 from foresight_cli.errors import ForesightError
-from foresight_cli.latent_file.columns import Table
+from foresight_cli.latent_file.columns import Table, first_repeat
 from foresight_cli.latent_file.file import LatentFile
 
 
@@ -106,12 +106,10 @@ def joined(path: Path, parts: Sequence[LatentFile], notes: tuple[str, ...] = ())
 
 
 def _refuse_twice(parts: Sequence[LatentFile]) -> None:
-    place: dict[str, Path] = {}
-    for part in parts:
-        for sample_id in part.table.ids:
-            if sample_id in place:
-                raise ForesightError(f"the id {sample_id!r} is in both {place[sample_id]} and {part.path}")
-            place[sample_id] = part.path
+    ids = [(sample_id, part.path) for part in parts for sample_id in part.table.ids]
+    if rows := first_repeat([sample_id for sample_id, _ in ids]):
+        (sample_id, first), (_, second) = (ids[row] for row in rows)
+        raise ForesightError(f"the id {sample_id!r} is in both {first} and {second}")
 
 
 def _table(path: Path, parts: Sequence[LatentFile]) -> tuple[Table, tuple[str, ...]]:
