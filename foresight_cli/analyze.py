@@ -19,7 +19,7 @@ from foresight_cli.config.controls import RANDOM_INIT
 from foresight_cli.config.reader import analyze_config
 from foresight_cli.config.tree import as_typed
 from foresight_cli.experiments.assessment import Assessment, More, choose, judge_pair, measure_pairs
-from foresight_cli.experiments.every_row import Sample, with_every_row
+from foresight_cli.experiments.every_row import AllSamples, with_every_row
 from foresight_cli.experiments.figure_arrays import figure_arrays
 from foresight_cli.experiments.record import record
 from foresight_cli.extraction.missing import extract_missing
@@ -49,8 +49,8 @@ def run(cfg: DictConfig, entries: Found | None = None) -> float:
     folder = Path(hydra.runtime.output_dir)
     typed = {"date": f"{date.today()}", "command": as_typed("analyze", hydra.overrides.task)}
     with open_tracking(config.tracker, "analyze", folder, settings_of(config)) as tracking:
-        results, sample = _sampled(config, entries, folder, typed)
-        results = with_every_row(results, sample, config)  # the drawn rows are out of memory by now
+        results, samples = _sampled(config, entries, folder, typed)
+        results = with_every_row(results, samples, config)  # the drawn rows are out of memory by now
         save_results(results, folder / "results.yaml")
         _track(results, tracking)
     if config.study_table:
@@ -65,7 +65,7 @@ def run(cfg: DictConfig, entries: Found | None = None) -> float:
 
 def _sampled(
     config: AnalyzeConfig, entries: Found | None, folder: Path, typed: dict[str, str]
-) -> tuple[Analysis, Sample]:
+) -> tuple[Analysis, AllSamples]:
     """Judge the drawn rows, and save results and arrays.
 
     Results are saved before the work that only figures need, and arrays before every row is measured, which may take
@@ -92,15 +92,15 @@ def _sampled(
     save_results(results, folder / "results.yaml")
     drawn, failures = figure_arrays(assessed, opened.dataset, results.duplicates.examples, config.seed)
     save_arrays(arrays | drawn, folder / "figures.safetensors")
-    sample = Sample(opened.entries, opened.group_of, opened.left_out, len(rows.score) + len(rows.select))
-    return replace(results, warnings=[*results.warnings, *failures]), sample
+    samples = AllSamples(opened.entries, opened.group_of, opened.left_out, len(rows.score) + len(rows.select))
+    return replace(results, warnings=[*results.warnings, *failures]), samples
 
 
 def _assessed(opened: Opened, config: AnalyzeConfig) -> Assessment:
     """Measure every pair, choose one, find more evidence on it, and judge it."""
     measured = measure_pairs(opened.joined, config)
     index = choose(measured)
-    more = _more_evidence(opened, *measured.place(index), config)
+    more = _more_evidence(opened, *measured.place_of(index), config)
     return judge_pair(measured, index, more, config)
 
 

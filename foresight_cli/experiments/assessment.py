@@ -31,46 +31,6 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Assessment:
-    """The measures, and the verdict on them.
-
-    Attributes:
-        scored: the scored rows.
-        sources: on the scored rows.
-        targets: on the scored rows.
-        pairs: every source with every target, sources first.
-        index: of the pair that the verdict is about.
-        probe: of that pair.
-        learning_curve: of that pair.
-        r2_limit: R2 that it might reach with more rows; None if unknown.
-        evidence: for the verdict.
-        verdict: on the evidence.
-    """
-
-    scored: SampleTable
-    sources: list[Representation]
-    targets: list[Representation]
-    pairs: list[Pair]
-    index: int
-    probe: LinearProbe
-    learning_curve: list[LearningPoint]
-    r2_limit: float | None
-    evidence: Evidence
-    verdict: Verdict
-
-    @property
-    def place(self) -> tuple[int, int]:
-        """Source and target of the pair that the verdict is about, as indices into ``sources`` and ``targets``."""
-        return divmod(self.index, len(self.targets))
-
-    @property
-    def chosen(self) -> tuple[Representation, Representation]:
-        """Source and target of the pair that the verdict is about."""
-        s, t = self.place
-        return self.sources[s], self.targets[t]
-
-
-@dataclass(frozen=True)
 class Measured:
     """Every source with every target, measured on the scored rows.
 
@@ -96,9 +56,45 @@ class Measured:
     pairs: list[Pair]
     probes: list[list[LinearProbe]]
 
-    def place(self, index: int) -> tuple[int, int]:
+    def place_of(self, index: int) -> tuple[int, int]:
         """Return the source and the target of a pair, as indices into ``sources`` and ``targets``."""
         return divmod(index, len(self.targets))
+
+
+@dataclass(frozen=True)
+class Assessment(Measured):
+    """The measures of all pairs, and the verdict on one of them.
+
+    Attributes:
+        index: of the pair that the verdict is about.
+        learning_curve: of that pair.
+        r2_limit: R2 that it might reach with more rows; None if unknown.
+        evidence: for the verdict.
+        verdict: on the evidence.
+    """
+
+    index: int
+    learning_curve: list[LearningPoint]
+    r2_limit: float | None
+    evidence: Evidence
+    verdict: Verdict
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Source and target of the pair that the verdict is about, as indices into ``sources`` and ``targets``."""
+        return self.place_of(self.index)
+
+    @property
+    def chosen(self) -> tuple[Representation, Representation]:
+        """Source and target of that pair."""
+        s, t = self.place
+        return self.sources[s], self.targets[t]
+
+    @property
+    def probe(self) -> LinearProbe:
+        """Probe of that pair."""
+        s, t = self.place
+        return self.probes[s][t]
 
 
 @dataclass(frozen=True)
@@ -154,7 +150,7 @@ def measure_pairs(joined: JoinedSpaces, config: AnalyzeConfig, *, brief: bool = 
 
 def choose(measured: Measured) -> int:
     """Return the index of the pair for the verdict: of the candidates, the best on the rows set aside."""
-    poolings = [measured.targets[measured.place(i)[1]].pooling for i in range(len(measured.pairs))]
+    poolings = [measured.targets[measured.place_of(i)[1]].pooling for i in range(len(measured.pairs))]
     return max(candidates(poolings), key=lambda i: measured.pairs[i].selection_r2 or 0.0)
 
 
@@ -168,7 +164,7 @@ def judge_pair(measured: Measured, index: int, more: More, config: AnalyzeConfig
         config: seed, folds, permutations, thresholds, waivers.
     """
     scored, folds, pair = measured.scored, measured.folds, measured.pairs[index]
-    s, t = measured.place(index)
+    s, t = measured.place_of(index)
     source, target, probe = measured.sources[s], measured.targets[t], measured.probes[s][t]
     by_label, by_cluster = _within(source, target, scored, measured.k, config)
     curve = bridge.learning_curve(probe, source, target, scored.groups, folds, config.seed)
@@ -201,12 +197,8 @@ def judge_pair(measured: Measured, index: int, more: More, config: AnalyzeConfig
         power=measured.tests.power(config.thresholds.r2, s, t),
     )
     return Assessment(
-        scored=scored,
-        sources=measured.sources,
-        targets=measured.targets,
-        pairs=measured.pairs,
+        **vars(measured),
         index=index,
-        probe=probe,
         learning_curve=curve,
         r2_limit=limit,
         evidence=evidence,

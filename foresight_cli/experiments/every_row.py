@@ -40,7 +40,7 @@ BATCH_BYTES = 400_000_000
 
 
 @dataclass(frozen=True)
-class Sample:
+class AllSamples:
     """The samples from which the scored rows were drawn.
 
     Attributes:
@@ -56,15 +56,15 @@ class Sample:
     drawn: int
 
 
-def with_every_row(results: Analysis, sample: Sample, config: AnalyzeConfig) -> Analysis:
+def with_every_row(results: Analysis, samples: AllSamples, config: AnalyzeConfig) -> Analysis:
     """Add measurements of the chosen pair on every row; unchanged if all rows were scored or every_row=false."""
-    if not config.every_row or sample.drawn >= len(sample.group_of):
+    if not config.every_row or samples.drawn >= len(samples.group_of):
         if isinstance(config.runner, RayConfig):
-            log.info("runner=ray: not needed, %d rows were scored here", sample.drawn)
+            log.info("runner=ray: not needed, %d rows were scored here", samples.drawn)
         return results
-    pair, sources = results.chosen_pair, len(sample.entries.source)
-    source, target = sample.entries.source[pair.source], sample.entries.target[pair.target - sources]
-    whole = measure_every_row(source, target, results.chosen_source.dimension, sample.group_of, sample.left_out, config)
+    pair, sources = results.chosen_pair, len(samples.entries.source)
+    source, target = samples.entries.source[pair.source], samples.entries.target[pair.target - sources]
+    whole = measure_every_row(source, target, results.chosen_source.dimension, samples, config)
     if whole is None:
         return results
     log.info("every row: R2 %.3f, CKA %.3f", whole.r2.value, whole.cka)
@@ -72,7 +72,7 @@ def with_every_row(results: Analysis, sample: Sample, config: AnalyzeConfig) -> 
 
 
 def measure_every_row(
-    source: Entry, target: Entry, columns: int, group_of: Mapping[str, str], left_out: int, config: AnalyzeConfig
+    source: Entry, target: Entry, columns: int, samples: AllSamples, config: AnalyzeConfig
 ) -> WholeSet | None:
     """Measure R2, CKA and dimensions of a pair on every row, as sums over shards; None if the source is too wide.
 
@@ -80,8 +80,7 @@ def measure_every_row(
         source: entry of the source.
         target: entry of the target, over the same data.
         columns: number of columns of the source.
-        group_of: the group of each sample that is used.
-        left_out: number of samples that are not used.
+        samples: their groups, and how many are left out.
         config: runner and seed.
 
     Raises:
@@ -90,14 +89,14 @@ def measure_every_row(
     if columns > MAX_COLUMNS:
         log.warning("warning: %d columns are too many for sums over every row: only drawn rows are measured", columns)
         return None
-    slices = _slices(source, target, group_of, config.seed)
-    log.info("every row: %d samples in %d shards", len(group_of), len(slices.numbers))
+    slices = _slices(source, target, samples.group_of, config.seed)
+    log.info("every row: %d samples in %d shards", len(samples.group_of), len(slices.numbers))
     begin, rows = time.perf_counter(), sum(map(len, slices.fold))
     with ShardProgress("every row", rows, {0: rows}) as progress:
         sums = _summed(slices, config, progress.on_samples)
     seconds = time.perf_counter() - begin
     log.info("every row: read and added up in %.1f s, %.0f samples/s", seconds, rows / seconds)
-    return _described(sums.compute(), left_out)
+    return _described(sums.compute(), samples.left_out)
 
 
 def _summed(slices: Slices, config: AnalyzeConfig, on_samples: Callable[[int], None]) -> SpacePair:
