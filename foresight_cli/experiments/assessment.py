@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +24,7 @@ from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.folds import Fold
 from foresight_cli.metrics.probe import LinearProbe, linear_probes
 from foresight_cli.metrics.space import Space
-from foresight_cli.results import LearningPoint, Pair, PermutationTest, Verdict, candidates
+from foresight_cli.results import ChosenPair, Estimate, Pair, PermutationTest, Verdict, candidates
 from foresight_cli.verdict.evidence import Evidence
 from foresight_cli.verdict.rule import judge
 
@@ -66,18 +67,17 @@ class Assessment(Measured):
     """The measures of all pairs, and the verdict on one of them.
 
     Attributes:
-        index: of the pair that the verdict is about.
-        learning_curve: of that pair.
-        r2_limit: R2 that it might reach with more rows; None if unknown.
-        evidence: for the verdict.
+        evidence: for the verdict; `describe` adds what only the report has to the chosen pair.
         verdict: on the evidence.
     """
 
-    index: int
-    learning_curve: list[LearningPoint]
-    r2_limit: float | None
     evidence: Evidence
     verdict: Verdict
+
+    @property
+    def index(self) -> int:
+        """Index of the pair that the verdict is about."""
+        return self.evidence.chosen.index
 
     @property
     def place(self) -> tuple[int, int]:
@@ -179,28 +179,33 @@ def judge_pair(measured: Measured, index: int, more: More, config: AnalyzeConfig
     cka = measured.tests.measures.index("cka")
     evidence = Evidence(
         pair=pair,
+        chosen=ChosenPair(
+            index=index,
+            pc_r2=[float(v) for v in probe.r2_per_component[:50]],
+            kendall=None,
+            mantel=Estimate(math.nan),
+            within_label=by_label,
+            within_clusters=by_cluster,
+            procrustes=math.nan,
+            categories=[],
+            learning_curve=curve,
+            r2_limit=limit,
+            r2_typical=bridge.typical(probe, target, scored.groups),
+            r2_unseen=bridge.unseen_neighborhoods(source, target, scored.groups, config.folds, config.seed),
+            shifted_cka=float(measured.tests.shifted[cka, s, t]),
+            power=measured.tests.power(config.thresholds.r2, s, t),
+            attributes=carried.attributes,
+            companion=other.name if other else None,
+        ),
         groups=len(set(scored.groups)),
-        within_label=by_label,
-        within_clusters=by_cluster,
-        labelled=bool(by_label),
         controls=control_results(controls, source, target, scored, folds, config),
-        attributes=carried.attributes,
         unmeasured=carried.unmeasured,
-        companion=other.name if other else None,
-        attribute_groups=len(set(other.scored.groups)) if other else None,
-        learning_sizes=len(curve),
-        hope=max(0.0, (limit or 0.0) - pair.r2.value) if limit is not None else None,
-        typical=bridge.typical(probe, target, scored.groups),
-        unseen=bridge.unseen_neighborhoods(source, target, scored.groups, config.folds, config.seed),
+        hope=max(0.0, limit - pair.r2.value) if limit is not None else None,
         unseen_groups=bridge.groups_for_neighborhoods(config.folds),
-        shifted_cka=float(measured.tests.shifted[cka, s, t]),
-        power=measured.tests.power(config.thresholds.r2, s, t),
+        attribute_groups=len(set(other.scored.groups)) if other else None,
     )
     return Assessment(
         **vars(measured),
-        index=index,
-        learning_curve=curve,
-        r2_limit=limit,
         evidence=evidence,
         verdict=judge(evidence, config.thresholds, config.verdict, study_values=more.study_values),
     )

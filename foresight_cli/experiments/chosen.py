@@ -34,28 +34,17 @@ class Description:
 
 
 def describe(assessment: Assessment, config: AnalyzeConfig) -> Description:
-    """Measure what only the pair of the verdict has."""
+    """Measure what only the pair of the verdict has, and the verdict does not use."""
     source, target = assessment.chosen
     pair, rows = assessment.pairs[assessment.index], assessment.scored
     x, y, alone = source.independent, target.independent, rows.independent
     low, high = spearman_interval(x.distances, y.distances, seed=config.seed)
-    chosen = ChosenPair(
-        index=assessment.index,
-        pc_r2=[float(v) for v in assessment.probe.r2_per_component[:50]],
+    chosen = replace(
+        assessment.evidence.chosen,
         kendall=_kendall(x, y, config.seed),
         mantel=_mantel(x, y, config),
-        within_label=list(assessment.evidence.within_label),
-        within_clusters=list(assessment.evidence.within_clusters),
         procrustes=procrustes_disparity(x.rotated, y.rotated, components=100),
         categories=_categories(x, y, alone.labels, pair.neighborhood[0].k, config.seed),
-        learning_curve=assessment.learning_curve,
-        r2_limit=assessment.r2_limit,
-        r2_typical=assessment.evidence.typical,
-        r2_unseen=assessment.evidence.unseen,
-        shifted_cka=assessment.evidence.shifted_cka,
-        power=assessment.evidence.power,
-        attributes=list(assessment.evidence.attributes),
-        companion=assessment.evidence.companion,
     )
     more = replace(
         pair,

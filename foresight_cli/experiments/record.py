@@ -78,7 +78,7 @@ def record(opened: Opened, assessed: Assessment, config: AnalyzeConfig) -> tuple
         opened.entries.source[s],
         opened.entries.target[t],
         config.cache_dir,
-        attributes=bool(assessed.evidence.attributes or scored.attributes),
+        attributes=bool(assessed.evidence.chosen.attributes or scored.attributes),
         random_init=RANDOM_INIT in {control.name for control in assessed.evidence.controls},
     )
     advice = [*opened.entries.older, *missing]

@@ -22,7 +22,7 @@ def _outlook(evidence: Evidence, *, probe: bool = False) -> str:
 
     The other criteria have no learning curve: the possible gain of the probe's R2 is added to each of them.
     """
-    if evidence.learning_sizes < CURVE_SIZES:
+    if len(evidence.chosen.learning_curve) < CURVE_SIZES:
         return "with too few samples to tell whether more would raise it"
     return RISING if probe else "but the linear probe is still rising with more samples, and may raise this with it"
 
@@ -41,7 +41,7 @@ def sample_size(groups: int, least: int) -> Criterion:
 def pairing(evidence: Evidence) -> Criterion:
     """Assign each target row to another sample: a similarity that remains is not about the samples."""
     name, measures = "pairing", "debiased CKA left when each target goes to another sample"
-    value, left = evidence.pair.cka.value, evidence.shifted_cka
+    value, left = evidence.pair.cka.value, evidence.chosen.shifted_cka
     most = max(0.5 * value, 0.1)
     shown = f"CKA {value:.3f} falls to {left:.3f}"
     if left <= most:
@@ -62,13 +62,12 @@ def dependence(evidence: Evidence, threshold: float) -> Criterion:
     if p <= ALPHA:
         return Criterion(name, measures, Estimate(p), ALPHA, PASS, f"p = {p:.3g}: more than chance", "p value", p)
     reach = math.inf if evidence.pair.r2.upper is None else evidence.pair.r2.upper + (evidence.hope or 0.0)
-    if evidence.power >= ENOUGH_POWER and reach < threshold:
-        reason = f"p = {p:.3g}: no more than chance; a real bridge would be found with probability {evidence.power:.0%}"
+    power = evidence.chosen.power
+    if power >= ENOUGH_POWER and reach < threshold:
+        reason = f"p = {p:.3g}: no more than chance; a real bridge would be found with probability {power:.0%}"
         return Criterion(name, measures, Estimate(p), ALPHA, FAIL, reason, "p value", p, "chance")
-    reason = (
-        f"p = {p:.3g}: no more than chance, but a real bridge would be found with probability {evidence.power:.0%} only"
-    )
-    if evidence.power >= ENOUGH_POWER:  # a few massive features can hide what a probe still finds
+    reason = f"p = {p:.3g}: no more than chance, but a real bridge would be found with probability {power:.0%} only"
+    if power >= ENOUGH_POWER:  # a few massive features can hide what a probe still finds
         reason = f"p = {p:.3g}: no more than chance in CKA and neighbours, but the linear probe finds more"
     return Criterion(name, measures, Estimate(p), ALPHA, UNCLEAR, reason, "p value", p, "chance")
 
@@ -93,7 +92,7 @@ def typical_samples(evidence: Evidence, threshold: float) -> Criterion:
     return above(
         "typical samples",
         "held-out R2 of the median sample",
-        evidence.typical,
+        evidence.chosen.r2_typical,
         threshold / 2,
         code="few-samples-explain",
         hope=evidence.hope,
@@ -105,7 +104,7 @@ def typical_samples(evidence: Evidence, threshold: float) -> Criterion:
 def unseen_neighborhoods(evidence: Evidence, threshold: float) -> Criterion:
     """Require half of the threshold with whole neighbourhoods held out: repeated inputs explain the rest."""
     name, measures = "unseen neighbourhoods", "held-out R2, whole neighbourhoods held out"
-    if evidence.unseen is None:
+    if evidence.chosen.r2_unseen is None:
         reason, least = "too few samples to hold out neighbourhoods", evidence.unseen_groups
         needed = least if evidence.groups < least else None  # else there are too few that differ
         reason += f"; at least {needed} groups are needed" if needed else ""
@@ -115,7 +114,7 @@ def unseen_neighborhoods(evidence: Evidence, threshold: float) -> Criterion:
     return above(
         name,
         measures,
-        evidence.unseen,
+        evidence.chosen.r2_unseen,
         threshold / 2,
         code="repeats-explain",
         hope=evidence.hope,
@@ -166,7 +165,7 @@ def beyond_categories(evidence: Evidence, *, waived: bool) -> Criterion:
     )
     if waived:
         return Criterion(name, measures, None, ALPHA, WAIVED, "waived", "p value")
-    kinds = {"categories": evidence.within_label, "clusters of the target": evidence.within_clusters}
+    kinds = {"categories": evidence.chosen.within_label, "clusters of the target": evidence.chosen.within_clusters}
     p_values = {whose: _smallest_p(tests) for whose, tests in kinds.items() if tests}
     if "clusters of the target" not in p_values:
         return Criterion(
@@ -196,7 +195,7 @@ def attributes_survive(evidence: Evidence, threshold: float, *, ceiling: float, 
         waived: whether attributes may be missing.
     """
     name, measures = "attributes survive", "smallest share of an attribute kept through the bridge"
-    attributes, unmeasured = evidence.attributes, evidence.unmeasured
+    attributes, unmeasured, companion = evidence.chosen.attributes, evidence.unmeasured, evidence.chosen.companion
     judged = [(a, a.retention) for a in attributes if a.retention]
     left_out = "; ".join(f"{key} was not measured: {why}" for key, why in unmeasured.items())
     unread = ", ".join(_unread(a) for a in attributes if not a.retention)
@@ -220,7 +219,7 @@ def attributes_survive(evidence: Evidence, threshold: float, *, ceiling: float, 
     reason += f"; lost: {', '.join(lost)}" if lost else ""
     reason += f"; not judged, {unread}" if unread else ""
     reason += f"; {left_out}" if left_out else ""
-    reason += f"; measured on the companion data {evidence.companion}" if evidence.companion else ""
+    reason += f"; measured on the companion data {companion}" if companion else ""
     outcome = UNCLEAR if left_out and worst.outcome == PASS and not waived else worst.outcome
     of_position = any(a in POSITION for a in lost or [attribute.name])
     code = f"{'spatial' if of_position else 'attribute'}-retention:{','.join(lost) or attribute.name}"

@@ -77,7 +77,7 @@ def test_a_pairing_shifted_by_one_row_collapses(same_space):
     config = settings(0, 99, attributes="required")
     right, wrong = (assess(inputs_of(draw, 0), config) for draw in (same_space, shifted))
     assert right.pairs[0].cka.value > 0.99
-    assert right.evidence.shifted_cka < 0.05
+    assert right.evidence.chosen.shifted_cka < 0.05
     assert abs(wrong.pairs[0].cka.value) < 0.05
     assert wrong.pairs[0].r2.value < 0.05
     assert wrong.verdict.answer != "PROCEED"
@@ -167,6 +167,6 @@ def test_a_gpu_comes_to_the_same(same_space):
     assert on_gpu.verdict.answer == on_cpu.verdict.answer
     assert on_gpu.pairs[0].r2.value == pytest.approx(on_cpu.pairs[0].r2.value, rel=1e-6)
     assert on_gpu.pairs[0].cka.value == pytest.approx(on_cpu.pairs[0].cka.value, rel=1e-6)
-    assert [a.through_bridge for a in on_gpu.evidence.attributes] == pytest.approx(
-        [a.through_bridge for a in on_cpu.evidence.attributes]
+    assert [a.through_bridge for a in on_gpu.evidence.chosen.attributes] == pytest.approx(
+        [a.through_bridge for a in on_cpu.evidence.chosen.attributes]
     )

@@ -37,8 +37,8 @@ def test_rows_without_a_label_do_not_pass_for_a_category(draw):
     spaces = [Space(side[kept]) for side in (draw.x, draw.y)]
     labels = [draw.labels[row] for row in kept]
     reference = dependence([spaces[0]], [spaces[1]], k=10, permutations=99, labels=labels, seed=0).tests(0, 0)
-    assert [test.value for test in evidence.within_label] == pytest.approx([test.value for test in reference])
-    assert min(test.p_corrected for test in evidence.within_label) > 0.05
+    assert [test.value for test in evidence.chosen.within_label] == pytest.approx([test.value for test in reference])
+    assert min(test.p_corrected for test in evidence.chosen.within_label) > 0.05
     everything = [label or "" for label in draw.labels]
     spaces = [Space(side) for side in (draw.x, draw.y)]
     mixed = dependence([spaces[0]], [spaces[1]], k=10, permutations=99, labels=everything, seed=0).tests(0, 0)
@@ -70,4 +70,4 @@ def folds(assessment, position):
 def test_too_few_labels_are_no_control_and_no_test(draw):
     few = replace(draw, labels=["a", "b"] * 5 + [None] * (N - 10))
     evidence = assess(inputs_of(few, 0), settings(0, 19, attributes="waived"), brief=True).evidence
-    assert (evidence.controls, evidence.within_label, evidence.labelled) == ([], [], False)
+    assert (evidence.controls, evidence.chosen.within_label, evidence.labelled) == ([], [], False)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from foresight_cli.config import Thresholds, Waivers
-from foresight_cli.results import Attribute, Control, Estimate, Neighborhood, Pair, PermutationTest
+from foresight_cli.results import (
+    Attribute,
+    ChosenPair,
+    Control,
+    Estimate,
+    LearningPoint,
+    Neighborhood,
+    Pair,
+    PermutationTest,
+)
 from foresight_cli.verdict.evidence import Evidence
 
 THRESHOLDS = Thresholds(r2=0.5, delta=0.05, retention=0.7, ceiling=0.3, min_groups=100)
@@ -54,23 +63,27 @@ PAIR = Pair(
     neighborhood=[Neighborhood(10, Estimate(0.4), 0.2, 0.2, 0.02)],
     tests=permuted(0.001),
 )
-GOOD = Evidence(
-    pair=PAIR,
-    groups=300,
+CHOSEN = ChosenPair(
+    index=0,
+    pc_r2=[],
+    kendall=None,
+    mantel=Estimate(0.8),
     within_label=permuted(0.002),
-    labelled=True,
-    controls=[control(name) for name in CONTROLS],
-    attributes=[attribute("x")],
-    hope=0.0,
-    typical=estimate(0.6),
-    unseen=estimate(0.65),
     within_clusters=permuted(0.001),
+    procrustes=0.4,
+    categories=[],
+    learning_curve=[LearningPoint(rows, 0.7, 0.8) for rows in (60, 120, 240)],
+    r2_limit=0.7,
+    r2_typical=estimate(0.6),
+    r2_unseen=estimate(0.65),
     shifted_cka=0.01,
     power=0.99,
+    attributes=[attribute("x")],
 )
+GOOD = Evidence(pair=PAIR, chosen=CHOSEN, groups=300, controls=[control(name) for name in CONTROLS], hope=0.0)
 
 
 def evidence(**changes: object) -> Evidence:
-    """Return :data:`GOOD` with ``changes``; ``r2``, ``tests`` and ``cka`` are those of the pair."""
-    pair = {key: changes.pop(key) for key in ("r2", "tests", "cka") if key in changes}
-    return replace(GOOD, pair=replace(PAIR, **pair), **changes)
+    """Return :data:`GOOD` with ``changes``, each of a field of the evidence, of its pair or of its chosen pair."""
+    of = [{key: changes.pop(key) for key in vars(record).keys() & changes.keys()} for record in (PAIR, CHOSEN)]
+    return replace(GOOD, pair=replace(PAIR, **of[0]), chosen=replace(CHOSEN, **of[1]), **changes)

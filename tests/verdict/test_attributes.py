@@ -4,7 +4,7 @@ import pytest
 
 from foresight_cli.results import Attribute, Estimate
 from foresight_cli.verdict.criteria import attributes_survive
-from tests.verdict.made_evidence import attribute, evidence
+from tests.verdict.made_evidence import CHOSEN, attribute, evidence
 
 
 def judged(*attributes, waived=False, **more):
@@ -79,7 +79,7 @@ def test_what_more_rows_may_bring_keeps_an_attribute_from_being_lost():
     )
     assert summary(result) == ("UNCLEAR", reason, "spatial-retention:x")
     assert result.groups_needed is None
-    few = judged(attribute("x", 0.5), hope=None, learning_sizes=2)
+    few = judged(attribute("x", 0.5), hope=None, learning_curve=CHOSEN.learning_curve[:2])
     reason = "x keeps 0.500 (0.400 to 0.600), below 0.7 with too few samples to tell whether more would raise it"
     assert summary(few) == ("UNCLEAR", reason, "spatial-retention:x")
 

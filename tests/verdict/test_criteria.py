@@ -113,30 +113,30 @@ def test_linear_probe():
 
 
 def test_typical_samples_must_keep_half_of_what_is_wanted():
-    assert typical_samples(evidence(typical=estimate(0.36)), 0.5).outcome == "PASS"
-    result = typical_samples(evidence(typical=estimate(0.125, 0.0625)), 0.5)
+    assert typical_samples(evidence(r2_typical=estimate(0.36)), 0.5).outcome == "PASS"
+    result = typical_samples(evidence(r2_typical=estimate(0.125, 0.0625)), 0.5)
     reason = "0.125 (0.062 to 0.188), below 0.25"
     assert summary(result) == ("FAIL", reason, 0.1875, "few-samples-explain", None)
     assert result.threshold == 0.25
 
 
 def test_unseen_neighbourhoods_must_keep_half_of_what_is_wanted():
-    assert unseen_neighborhoods(evidence(unseen=estimate(0.36)), 0.5).outcome == "PASS"
-    result = unseen_neighborhoods(evidence(unseen=estimate(0.125, 0.0625)), 0.5)
+    assert unseen_neighborhoods(evidence(r2_unseen=estimate(0.36)), 0.5).outcome == "PASS"
+    result = unseen_neighborhoods(evidence(r2_unseen=estimate(0.125, 0.0625)), 0.5)
     reason = "0.125 (0.062 to 0.188), below 0.25"
     assert summary(result) == ("FAIL", reason, 0.1875, "repeats-explain", None)
     missing = "too few samples to hold out neighbourhoods"
-    assert summary(unseen_neighborhoods(evidence(unseen=None), 0.5)) == (
+    assert summary(unseen_neighborhoods(evidence(r2_unseen=None), 0.5)) == (
         "NOT MEASURED",
         missing,
         None,
         "few-groups",
         None,
     )
-    few = unseen_neighborhoods(evidence(unseen=None, groups=150, unseen_groups=200), 0.5)
+    few = unseen_neighborhoods(evidence(r2_unseen=None, groups=150, unseen_groups=200), 0.5)
     reason = f"{missing}; at least 200 groups are needed"
     assert summary(few) == ("NOT MEASURED", reason, None, "few-groups", 200)
-    alike = unseen_neighborhoods(evidence(unseen=None, groups=200, unseen_groups=200), 0.5)
+    alike = unseen_neighborhoods(evidence(r2_unseen=None, groups=200, unseen_groups=200), 0.5)
     assert summary(alike) == ("NOT MEASURED", missing, None, "few-groups", None)
 
 
@@ -185,13 +185,13 @@ def test_a_control_that_is_not_required_counts_too():
     ],
 )
 def test_controls_that_are_missing(measured, labelled, reason):
-    measures = evidence(controls=[control(name) for name in measured], labelled=labelled)
+    measures = evidence(controls=[control(name) for name in measured], within_label=permuted(0.01) if labelled else [])
     result = beyond_controls(measures, 0.05, waived=False)
     assert summary(result) == ("NOT MEASURED", reason, None, "not-measured", None)
 
 
 def test_waived_controls():
-    result = beyond_controls(evidence(controls=[], labelled=False), 0.05, waived=True)
+    result = beyond_controls(evidence(controls=[], within_label=[]), 0.05, waived=True)
     assert summary(result) == ("WAIVED", "waived, and no other control was measured", None, "", None)
     labels = evidence(controls=[control("label", 0.69, 0.0, 0.01)])
     assert beyond_controls(labels, 0.05, waived=True).code == "control-explains:label"
@@ -248,7 +248,7 @@ BOTH = "categories and clusters of the target"
 )
 def test_beyond_categories(by_label, by_cluster, expected):
     labels = [] if by_label is None else permuted(by_label)
-    measures = evidence(within_label=labels, within_clusters=permuted(by_cluster), labelled=bool(labels))
+    measures = evidence(within_label=labels, within_clusters=permuted(by_cluster))
     result = beyond_categories(measures, waived=False)
     assert summary(result) == expected
     assert result.kind == "p value"

@@ -60,7 +60,7 @@ WEAK = [
     ),
     ({"r2": Estimate(0.9)}, "INCONCLUSIVE", "linear probe: its interval was not measured"),
     (
-        {"typical": estimate(0.0)},
+        {"r2_typical": estimate(0.0)},
         "PIVOT",
         "typical samples: 0.000 (-0.100 to 0.100), below 0.25",
     ),
@@ -149,7 +149,7 @@ def test_a_pivot_is_not_held_back_by_what_is_unclear():
         ({"r2": estimate(0.3), "hope": 0.3}, "linear probe", None),
         ({"within_label": permuted(0.3)}, "beyond categories", None),
         ({"r2": estimate(0.75, 0.5), "within_label": permuted(0.3)}, "beyond categories", None),
-        ({"r2": estimate(0.75, 0.375), "typical": estimate(0.5, 0.3)}, "linear probe", 675),
+        ({"r2": estimate(0.75, 0.375), "r2_typical": estimate(0.5, 0.3)}, "linear probe", 675),
         ({"shifted_cka": 0.5, "r2": estimate(0.75, 0.5)}, "pairing", None),  # without a number: it comes first
         ({"controls": [], "r2": estimate(0.75, 0.5)}, "beyond controls", None),  # what is missing comes first
         ({"attributes": [], "within_label": permuted(0.3)}, "attributes survive", None),
@@ -180,7 +180,7 @@ def test_nothing_limits_a_verdict_that_is_an_answer():
         ({"categories": "waived"}, {"within_clusters": []}, "PROCEED (categories waived)"),
         (
             {"attributes": "waived", "controls": "waived", "categories": "waived"},
-            {"attributes": [], "controls": [], "within_label": [], "within_clusters": [], "labelled": False},
+            {"attributes": [], "controls": [], "within_label": [], "within_clusters": []},
             "PROCEED (attributes, controls, categories waived)",
         ),
     ],
