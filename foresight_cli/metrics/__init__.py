@@ -1,4 +1,9 @@
-"""Measures of similarity in memory: they take tensors or arrays ``[n, d]``, and return numbers or small dataclasses."""
+"""Measures of similarity in memory: they take tensors or arrays ``[n, d]``, and return numbers or small dataclasses.
+
+Most are used by a stage. Measures of the library, which no stage uses: `angular_procrustes`, `cca`, `cknna`,
+`deconfounded`, `deconfounded_cka`, `dominant_features`, `gram_cka`, `minibatch_cka`, `partial_cka`,
+`procrustes_distance`, `pwcca`, `rbf_cka`, `svcca`.
+"""
 
 from foresight_cli.metrics.cca import CanonicalCorrelations, ProjectionWeighted, cca, pwcca, svcca
 from foresight_cli.metrics.cka import gram_cka, linear_cka, rbf_cka

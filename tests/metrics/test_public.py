@@ -1,9 +1,14 @@
+import ast
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
 from foresight_cli import metrics
+
+ROOT = Path(__file__).parents[2]
 
 SIGNATURES = {
     "linear_cka": "(x, y, *, debiased=True)",
@@ -35,6 +40,22 @@ def test_signatures_are_the_published_ones(name):
 def test_all_names_exist_and_are_documented():
     for name in metrics.__all__:
         assert inspect.getdoc(getattr(metrics, name))
+
+
+def test_the_measures_that_no_stage_uses_are_listed():
+    package = ROOT / "foresight_cli"
+    files = [path for path in package.rglob("*.py") if package / "metrics" not in path.parents]
+    imports = [node for path in files for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    used = {
+        alias.name
+        for node in imports
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("foresight_cli.metrics")
+        for alias in node.names
+    }
+    unused = {name for name in metrics.__all__ if inspect.isfunction(getattr(metrics, name))} - used
+    assert set(re.findall(r"`(\w+)`", str(metrics.__doc__).split("of the library")[1])) == unused
+    section = (ROOT / "docs/metrics.md").read_text(encoding="utf-8").split("## Measures of the library")[1]
+    assert set(re.findall(r"`(\w+)`", section.split("The measures above")[0])) == unused
 
 
 @pytest.mark.gpu
