@@ -141,7 +141,7 @@ def measure_pairs(joined: JoinedSpaces, config: AnalyzeConfig, *, brief: bool = 
     tests = dependence(*alone, k=k, permutations=config.permutations, seed=config.seed)
     selection = _selection(joined, config)
     measured, probes = pairs.measure(
-        *(sources, targets, scored.groups, folds, tests, selection), k=k, seed=config.seed, brief=brief
+        sources, targets, scored.groups, folds, tests, selection, k=k, seed=config.seed, brief=brief
     )
     for pair in measured:
         log.debug("%d -> %d: R2 %.3f, CKA %.3f", pair.source, pair.target, pair.r2.value, pair.cka.value)

@@ -105,22 +105,20 @@ def _cell(
     seed: int,
 ) -> Pair:
     x, y = spaces
-    p_value = {test.measure: test.p_corrected for test in tests}
+    tested = {test.measure: test for test in tests}
     return Pair(
         source=index[0],
         target=index[1],
-        cka=cka(x, y, p_value["cka"]),
+        cka=cka(x, y, tested["cka"].p_corrected),
         cka_biased=cka_biased(x, y),
         r2=Estimate.of(forward.r2, forward.r2_standard_error, chance=0.0),
         r2_reverse=math.nan,
         cosine=forward.cosine,
         cosine_reverse=math.nan,
-        spearman=Estimate(
-            next(test.value for test in tests if test.measure == "spearman"), chance=0.0, p_value=p_value["spearman"]
-        ),
+        spearman=Estimate(tested["spearman"].value, chance=0.0, p_value=tested["spearman"].p_corrected),
         spearman_cosine=math.nan,
         pearson=math.nan,
-        neighborhood=[overlap(x, y, k, seed, p_value["recall"])],
+        neighborhood=[overlap(x, y, k, seed, tested["recall"].p_corrected)],
         selection_r2=selection_r2,
         tests=tests,
     )
