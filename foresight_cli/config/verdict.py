@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from foresight_cli.config.checks import at_least, between, one_of
+from foresight_cli.config.tree import conf_dir
 from foresight_cli.errors import UsageError
 
 
@@ -24,6 +25,13 @@ class Thresholds:
         if not 0 <= self.retention < 1:
             raise UsageError(f"thresholds.retention={self.retention}: it must be from 0 to below 1, for instance 0.95")
         at_least("thresholds.min_groups", self.min_groups, 20)
+
+
+def default_thresholds() -> Thresholds:
+    """Return the thresholds of ``conf/analyze.yaml``, for a stage that has no such settings."""
+    from omegaconf import OmegaConf
+
+    return Thresholds(**OmegaConf.load(conf_dir() / "analyze.yaml").thresholds)
 
 
 @dataclass(frozen=True)

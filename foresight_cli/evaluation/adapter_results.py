@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from foresight_cli.config import AdaptConfig
+from foresight_cli.config.verdict import default_thresholds
 from foresight_cli.evaluation.adapter_scores import Way, mean_of, nearest_pair, scores_of
 from foresight_cli.evaluation.held_out import Fit, Held, Predict, attributes_kept, chance, per_component, r2_estimate
 from foresight_cli.inputs.pairs import Paired, SplitRows
@@ -23,8 +24,6 @@ from foresight_cli.training.pairs import Pairs, moments
 
 LEARNED = 2000
 """Probes of attributes, and the principal axes of the target, are learned from at most this many training rows."""
-CEILING = 0.3
-"""Least lower bound of R2 from the true target for an attribute to be judged; the default of the verdict."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def held_out_results(
         (taught[0], taught[1]),
         {name: (column[split.train[learned]], column[split.test]) for name, column in paired.table.attributes.items()},
         [paired.groups[i] for i in split.test.tolist()],
-        ceiling=CEILING,
+        ceiling=default_thresholds().ceiling,
         seed=config.seed,
     )
     results = AdapterResults(

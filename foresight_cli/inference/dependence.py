@@ -17,7 +17,7 @@ from foresight_cli.metrics.permuted_products import ROUNDING, permuted_overlaps,
 from foresight_cli.metrics.rsa import standard_scores
 from foresight_cli.metrics.space import Space
 from foresight_cli.metrics.validation import Labels, as_codes
-from foresight_cli.results.significance import PermutationTest
+from foresight_cli.results.significance import ALPHA, PermutationTest
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,7 +46,7 @@ class Dependence:
         """Return the test of each measure for one pair."""
         return [self._test(m, source, target) for m in range(len(self.measures))]
 
-    def power(self, r2: float, source: int, target: int, *, alpha: float = 0.05) -> float:
+    def power(self, r2: float, source: int, target: int, *, alpha: float = ALPHA) -> float:
         """Return the power of CKA's corrected test at level ``alpha``, for a target that shares ``r2`` with the source.
 
         Simulated: the share ``r2`` of the made-up target's variance has the source's geometry, the rest is that of the
@@ -78,8 +78,8 @@ class Dependence:
         )
 
     def _critical(self, mean: float, sd: float) -> float | None:
-        """Return the smallest value, for a pair with this null, whose corrected p value is at most 0.05."""
-        allowed = int(0.05 * (len(self.highest) + 1)) - 1
+        """Return the smallest value, for a pair with this null, whose corrected p value is at most `ALPHA`."""
+        allowed = int(ALPHA * (len(self.highest) + 1)) - 1
         return mean + sd * float(np.sort(self.highest)[-1 - allowed]) if allowed >= 0 else None
 
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from foresight_cli.evaluation.adapter_results import CEILING
+from foresight_cli.config.verdict import default_thresholds
 from foresight_cli.results import AdapterResults
 
 log = logging.getLogger(__name__)
@@ -56,9 +56,10 @@ def _attributes(results: AdapterResults) -> Iterator[str]:
     """Yield a line for each attribute: the share that the adapter keeps, and whether ridge keeps as much."""
     linear = {ridge.name: ridge.retention for ridge in results.attributes_ridge}
     gains = {more.name: more for more in results.attribute_gains}
+    ceiling = default_thresholds().ceiling
     for kept in results.attributes:
         if kept.retention is None:
-            least = f", lower bound {kept.target_lower:.2f}, below {CEILING:g}" if kept.target_lower is not None else ""
+            least = f", lower bound {kept.target_lower:.2f}, below {ceiling:g}" if kept.target_lower is not None else ""
             yield f"{kept.name}: not judged, hardly readable from the target itself (R2 {kept.from_target:.2f}{least})"
             continue
         share = f"{kept.retention.value:.2f} [{kept.retention.low:.2f}, {kept.retention.high:.2f}]"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ALPHA = 0.05
+"""Level of every permutation test."""
+
 
 @dataclass(frozen=True)
 class PermutationTest:
@@ -19,7 +22,7 @@ class PermutationTest:
             chance, any of them is as extreme as this one.
         calibrated: (value - t) / (1 - t), at least 0, with t the value that 5 % of the nulls exceed: 0 for what chance
             explains, 1 for equal spaces, on the same scale for wide and narrow spaces.
-        critical: the value above which ``p_corrected`` is at most 0.05; None with too few permutations for that.
+        critical: the value above which ``p_corrected`` is at most `ALPHA`; None with too few permutations for that.
     """
 
     measure: str

@@ -8,12 +8,20 @@ from functools import partial
 
 from foresight_cli.config.controls import CONTROLS, LABEL
 from foresight_cli.results import CURVE_SIZES, Attribute, Criterion, Estimate, PermutationTest
+from foresight_cli.results.significance import ALPHA
 from foresight_cli.verdict.bound import FAIL, NOT_MEASURED, PASS, RISING, SEVERITY, UNCLEAR, WAIVED, above
 from foresight_cli.verdict.evidence import Evidence
 
-ALPHA = 0.05
 ENOUGH_POWER = 0.8
 DEPENDENCE = ("cka", "recall")
+LEAST_SHARE = 0.5
+"""Share of ``thresholds.r2`` that the median sample, and unseen neighbourhoods, must reach.
+
+Both are harder to predict than all samples together: they only have to show that R2 is not due to outliers or repeats.
+"""
+SHIFTED_SHARE, SHIFTED_FLOOR = 0.5, 0.1
+"""CKA that may remain with wrong pairs: half of the value, because of a real relation most is lost, or this much,
+which wrong pairs of few samples have by chance."""
 POSITION = ("x", "y", "position")
 
 
@@ -42,7 +50,7 @@ def pairing(evidence: Evidence) -> Criterion:
     """Assign each target row to another sample: a similarity that remains is not about the samples."""
     name, measures = "pairing", "debiased CKA left when each target goes to another sample"
     value, left = evidence.pair.cka.value, evidence.chosen.shifted_cka
-    most = max(0.5 * value, 0.1)
+    most = max(SHIFTED_SHARE * value, SHIFTED_FLOOR)
     shown = f"CKA {value:.3f} falls to {left:.3f}"
     if left <= most:
         return Criterion(name, measures, Estimate(left), most, PASS, shown, "ceiling", left)
@@ -93,7 +101,7 @@ def typical_samples(evidence: Evidence, threshold: float) -> Criterion:
         "typical samples",
         "held-out R2 of the median sample",
         evidence.chosen.r2_typical,
-        threshold / 2,
+        LEAST_SHARE * threshold,
         code="few-samples-explain",
         hope=evidence.hope,
         outlook=_outlook(evidence),
@@ -109,13 +117,13 @@ def unseen_neighborhoods(evidence: Evidence, threshold: float) -> Criterion:
         needed = least if evidence.groups < least else None  # else there are too few that differ
         reason += f"; at least {needed} groups are needed" if needed else ""
         return Criterion(
-            name, measures, None, threshold / 2, NOT_MEASURED, reason, code="few-groups", groups_needed=needed
+            name, measures, None, LEAST_SHARE * threshold, NOT_MEASURED, reason, code="few-groups", groups_needed=needed
         )
     return above(
         name,
         measures,
         evidence.chosen.r2_unseen,
-        threshold / 2,
+        LEAST_SHARE * threshold,
         code="repeats-explain",
         hope=evidence.hope,
         outlook=_outlook(evidence),
