@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import is_dataclass
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue, OmegaConfBaseException
@@ -19,13 +21,14 @@ from foresight_cli.config import (
     ModelConfig,
     ReportConfig,
     SpaceConfig,
-    Thresholds,
-    Waivers,
 )
 from foresight_cli.config.text_settings import PATHS
 from foresight_cli.config.tree import config_groups
 from foresight_cli.config.user_path import user_path
 from foresight_cli.errors import UsageError, first_line
+
+T = TypeVar("T")
+WANTED: dict[type, str] = {str: "text", int: "a whole number", bool: "true or false"}
 
 
 @contextmanager
@@ -48,70 +51,27 @@ def extract_config(cfg: DictConfig) -> ExtractConfig:
     Raises:
         UsageError: a value has the wrong type or is out of range, or two do not fit together (``model=ltxv layer=8``).
     """
-    model = _group(cfg, "model")
-    return ExtractConfig(
-        model=model,
-        layers=_layers(_chosen(cfg, "layer").index, model, "layer"),
+    return _stage(
+        ExtractConfig,
+        cfg,
+        layers=_layers(_chosen(cfg, "layer").index, _group(cfg, "model"), "layer"),
         poolings=_poolings(_chosen(cfg, "pooling").name) or POOLINGS,
-        data=_group(cfg, "data"),
-        runner=_group(cfg, "runner"),
         weights=_chosen(cfg, "weights").name,
-        cache_dir=_text(cfg, "cache_dir"),
-        device=_text(cfg, "device"),
-        batch_size=None if cfg.batch_size == "auto" else _whole(cfg, "batch_size", " or auto"),
-        rows_per_shard=_whole(cfg, "rows_per_shard"),
-        dry_run=_switch(cfg, "dry_run"),
-        tracker=_group(cfg, "tracker"),
+        batch_size=None if cfg.batch_size == "auto" else _scalar(cfg, "batch_size", int, " or auto"),
     )
 
 
 @_one_line_errors()
 def analyze_config(cfg: DictConfig) -> AnalyzeConfig:
     """Return the checked settings of ``foresight analyze``; raises like :func:`extract_config`."""
-    return AnalyzeConfig(
-        source=_space(cfg, "source"),
-        target=_space(cfg, "target"),
-        data=_group(cfg, "data") if cfg.get("data") is not None else None,
-        weights=_chosen(cfg, "weights").name,
-        cache_dir=_text(cfg, "cache_dir"),
-        device=_text(cfg, "device"),
-        seed=_whole(cfg, "seed"),
-        max_rows=_whole(cfg, "max_rows"),
-        permutations=_whole(cfg, "permutations"),
-        folds=_whole(cfg, "folds"),
-        neighbors=_whole(cfg, "neighbors"),
-        controls=tuple(str(name) for name in _list(cfg, "controls")),
-        thresholds=_typed(Thresholds, cfg.get("thresholds"), "thresholds"),
-        verdict=_typed(Waivers, cfg.get("verdict"), "verdict"),
-        extract=_switch(cfg, "extract"),
-        study_table=_switch(cfg, "study_table"),
-        preset=None if cfg.preset is None else _text(cfg, "preset"),
-        tracker=_group(cfg, "tracker"),
-        runner=_group(cfg, "runner"),
-        every_row=_switch(cfg, "every_row"),
-    )
+    return _stage(AnalyzeConfig, cfg, weights=_chosen(cfg, "weights").name)
 
 
 @_one_line_errors()
 def adapt_config(cfg: DictConfig) -> AdaptConfig:
     """Return the checked settings of ``foresight adapt``; raises like :func:`extract_config`."""
-    return AdaptConfig(
-        source=_space(cfg, "source"),
-        target=_space(cfg, "target"),
-        adapter=_group(cfg, "adapter"),
-        data=_group(cfg, "data") if cfg.get("data") is not None else None,
-        weights=_chosen(cfg, "weights").name,
-        cache_dir=_text(cfg, "cache_dir"),
-        seed=_whole(cfg, "seed"),
-        device=_text(cfg, "device"),
-        split=tuple(_number(cfg, "split", share) for share in _list(cfg, "split")),  # type: ignore[arg-type]
-        seeds=_whole(cfg, "seeds"),
-        memory_gb=_number(cfg, "memory_gb", cfg.memory_gb),
-        unfinished_dir=user_path("unfinished_dir", _text(cfg, "unfinished_dir")),
-        noise_ceiling=_text(cfg, "noise_ceiling"),
-        push=None if cfg.push is None else _text(cfg, "push"),
-        tracker=_group(cfg, "tracker"),
-    )
+    unfinished = user_path("unfinished_dir", _scalar(cfg, "unfinished_dir", str))
+    return _stage(AdaptConfig, cfg, weights=_chosen(cfg, "weights").name, unfinished_dir=unfinished)
 
 
 @_one_line_errors()
@@ -125,13 +85,35 @@ def report_config(cfg: DictConfig) -> ReportConfig:
     several = [str(runs)] if isinstance(runs, str | int) else [] if runs is None else _list(cfg, "runs")
     if runs is not None and not several:
         raise UsageError("runs=[]: name at least two analyses, or the folder of a sweep")
-    return ReportConfig(
-        outputs_dir=user_path("outputs_dir", _text(cfg, "outputs_dir")),
+    return _stage(
+        ReportConfig,
+        cfg,
+        outputs_dir=user_path("outputs_dir", _scalar(cfg, "outputs_dir", str)),
         run=None if cfg.run is None else user_path("run", str(cfg.run)),
         runs=tuple(user_path("runs", str(folder)) for folder in several),
-        format=_text(cfg, "format"),
-        fail_on=None if cfg.fail_on is None else _text(cfg, "fail_on"),
     )
+
+
+def _stage(schema: type[T], cfg: DictConfig, **read: Any) -> T:
+    """Return the settings of a stage: those in ``read``, and the others by the types of the fields of ``schema``."""
+    types = get_type_hints(schema)
+    return schema(**{key: read[key] if key in read else _setting(cfg, key, types[key]) for key in types})
+
+
+def _setting(cfg: DictConfig, key: str, kind: Any) -> Any:
+    """Return the setting ``key``, checked against ``kind``, the type of its field."""
+    alternatives = get_args(kind)
+    if NoneType in alternatives and cfg.get(key) is None:
+        return None
+    if key in GROUPS:
+        return _group(cfg, key)
+    if kind is SpaceConfig:
+        return _space(cfg, key)
+    if is_dataclass(kind):
+        return _typed(kind, cfg.get(key), key)  # type: ignore[arg-type]
+    if get_origin(kind) is tuple:
+        return tuple(str(v) if alternatives[0] is str else _number(cfg, key, v) for v in _list(cfg, key))
+    return _scalar(cfg, key, alternatives[0] if alternatives else kind)
 
 
 def _space(cfg: DictConfig, side: str) -> SpaceConfig:
@@ -235,24 +217,12 @@ def _list(cfg: DictConfig, key: str) -> list[Any]:
     return list(value)
 
 
-def _text(cfg: DictConfig, key: str) -> str:
+def _scalar(cfg: DictConfig, key: str, kind: type[T], more: str = "") -> T:
     value = cfg[key]
-    if not isinstance(value, str) or not value:
-        raise UsageError(f"{key}={value}: it must be text")
-    return value
-
-
-def _whole(cfg: DictConfig, key: str, more: str = "") -> int:
-    value = cfg[key]
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise UsageError(f"{key}={value}: it must be a whole number{more}")
-    return value
-
-
-def _switch(cfg: DictConfig, key: str) -> bool:
-    value = cfg[key]
-    if not isinstance(value, bool):
-        raise UsageError(f"{key}={value}: it must be true or false")
+    if kind is float:
+        return _number(cfg, key, value)  # type: ignore[return-value]
+    if type(value) is not kind or value == "":
+        raise UsageError(f"{key}={value}: it must be {WANTED[kind]}{more}")
     return value
 
 
