@@ -95,8 +95,7 @@ def _silent_stderr() -> Iterator[None]:
 
 def _hush() -> None:
     """Silence Ray's own log: foresight reports a lost worker in one line, Ray in ten."""
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     with suppress(ImportError, AttributeError, KeyError):  # there is no public way
         from ray._private.ray_logging import global_worker_stdstream_dispatcher
 

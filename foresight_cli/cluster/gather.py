@@ -62,9 +62,9 @@ def gather(
                 error, result = pair.remote(merge, done.pop(), done.pop())
                 under_way[error] = result
             news = _got(ray, ledger.news.remote(), timeout=PATIENCE)
-            if seen := sum(what[2] for what in news if what[0] == "samples"):
+            if seen := news.samples.total():
                 on_samples(seen)
-            started = started or bool(news)
+            started = started or bool(news.started)
             if not started and time.monotonic() > limit:
                 raise no_room(ray, crew, config)
         whole: R = _got(ray, done[0])
@@ -96,7 +96,7 @@ def _piece(
     import torch
 
     me = f"{socket.gethostname()}-{os.getpid()}"
-    calls = [ledger.hello.remote(me, socket.gethostname())]
+    calls = [ledger.started.remote(me, me)]
     if Path(folder).is_dir():
         os.chdir(folder)
     torch.set_num_threads(threads)

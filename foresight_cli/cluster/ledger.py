@@ -1,11 +1,13 @@
-"""Ledger of a job on several machines: progress, the shard of each worker, and shards that kill workers."""
+"""Ledger of a job that several workers share: the shards of each worker, progress, and shards that kill workers."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from logging import WARNING
-from typing import Any
+
+from foresight_cli.errors import ForesightError
 
 DEATHS = 3
 """A shard of which this many workers died is given up. A node that is taken away counts as one death."""
@@ -14,78 +16,131 @@ HANDS = 2 * DEATHS
 
 
 @dataclass
-class Ledger:
-    """Ledger in one place: every worker reports to it, and the process that shows the progress reads it.
+class News:
+    """The reports of workers since the last call of :meth:`Ledger.news`, with the names of the workers.
 
     Attributes:
-        in_hand: shards that each worker is reading, computing or writing.
-        computing: shard that each worker began to compute last.
-        taken: number of times that each shard was given to a worker.
-        stuck: number of workers that began each shard last: those at work on it, and those that died of it.
-        done: committed shards.
+        started: workers that have started.
+        samples: computed samples by worker.
+        committed: workers, and the shard that each committed.
+        messages: log levels and messages for the user.
+        failure: the error that ends the job.
+        finished: whether every shard is committed.
     """
 
-    in_hand: dict[str, set[int]] = field(default_factory=dict)
-    computing: dict[str, int] = field(default_factory=dict)
-    taken: Counter[int] = field(default_factory=Counter)
-    stuck: Counter[int] = field(default_factory=Counter)
-    done: set[int] = field(default_factory=set)
-    _begun: set[int] = field(default_factory=set)
-    _news: list[tuple[Any, ...]] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    samples: Counter[str] = field(default_factory=Counter)
+    committed: list[tuple[str, int]] = field(default_factory=list)
+    messages: list[tuple[int, str]] = field(default_factory=list)
+    failure: Exception | None = None
+    finished: bool = False
 
-    def hello(self, worker: str, host: str) -> None:
-        """Register a worker that has found a place."""
-        self._news.append(("hello", worker, host))
 
-    def take(self, worker: str, number: int) -> tuple[bool, str]:
-        """Give a shard to a worker; return whether this run has committed it, and why it must not be taken, or ""."""
-        if number in self.done:
-            return True, ""
-        self.taken[number] += 1
-        self.in_hand.setdefault(worker, set()).add(number)
-        return False, f"shard {number}" if self.taken[number] > HANDS else ""
+class Ledger:
+    """Ledger in one place: workers take shards from it and report to it; the process with the terminal reads it.
 
-    def begin(self, worker: str, number: int) -> str:
-        """Register that a worker begins to compute a shard; return why it must not (others died of it), or ""."""
-        before = self.computing.get(worker)
-        if before is not None:
-            self.stuck[before] -= 1  # the network survived it; `take` counts deaths while reading or writing it
-        self.computing[worker] = number
-        self.stuck[number] += 1
-        if self.stuck[number] > DEATHS:
-            return f"shard {number}{self._beside(worker, number)}"
-        if number in self._begun:
-            self.warn(WARNING, f"a worker was lost: shard {number} is done again by another")
-        self._begun.add(number)
-        return ""
+    A worker reports itself; only its death is reported by the process that started it.
+    """
 
-    def _beside(self, worker: str, number: int) -> str:
-        """Name the other shards that all dead workers held: reading or writing these may have killed them."""
-        hands = [held for other, held in self.in_hand.items() if other != worker and number in held]
-        others = set.intersection(*hands) - {number} if hands else set()
-        named = ", ".join(str(other) for other in sorted(others))
-        return f" (or of reading or writing shard {named} meanwhile)" if named else ""
+    def __init__(self, shards: Iterable[int] = (), *, deaths: int = DEATHS, advice: str = "") -> None:
+        """Start with the numbers of the shards to do.
+
+        Args:
+            shards: numbers in the order in which workers get them.
+            deaths: number of workers that may die of a shard.
+            advice: settings that may help if workers die.
+        """
+        self._left = deque(shards)
+        self._todo = set(self._left)
+        self._deaths = deaths
+        self._advice = advice
+        self._names: dict[str, str] = {}
+        self._in_hand: dict[str, list[int]] = {}  # shards that each worker is reading, computing or writing
+        self._computing: dict[str, int] = {}  # shard that each worker began to compute last
+        self._deaths_of: Counter[int] = Counter()  # workers that died while they computed the shard
+        self._deaths_with: Counter[int] = Counter()  # workers that died while they held it
+        self._suspects: dict[int, set[int]] = {}  # other shards that all workers that died of this one held
+        self._news = News()
+
+    def started(self, worker: str, name: str) -> None:
+        """Register a worker that has found a place, and its name in messages."""
+        self._names[worker] = name
+        self._news.started.append(name)
+
+    def take(self, worker: str) -> int | None:
+        """Give the next shard to a worker; None if there is none now: one may come back from a worker that dies."""
+        while self._left:
+            number = self._left.popleft()
+            if number in self._todo:
+                self._in_hand.setdefault(worker, []).append(number)
+                return number
+        return None
+
+    def begin(self, worker: str, number: int) -> None:
+        """Register that a worker begins to compute a shard: its network has survived the one before."""
+        self._computing[worker] = number
 
     def computed(self, worker: str, count: int) -> None:
         """Add ``count`` samples that a worker computed."""
-        self._news.append(("samples", worker, count))
+        self._news.samples[self._name(worker)] += count
 
     def committed(self, worker: str, number: int) -> None:
         """Register that a shard is in the cache."""
-        self.in_hand.get(worker, set()).discard(number)
-        if number not in self.done:
-            self.done.add(number)
-            self._news.append(("shard", worker, number))
+        if number in self._in_hand.get(worker, ()):
+            self._in_hand[worker].remove(number)
+        if number in self._todo:
+            self._todo.remove(number)
+            self._news.committed.append((self._name(worker), number))
 
     def warn(self, level: int, message: str) -> None:
         """Pass a worker's message on to the user."""
-        self._news.append(("log", level, message))
+        self._news.messages.append((level, message))
 
-    def answer(self, outcome: str, why: str) -> None:
-        """Register the outcome of a shard, as ``ShardFiller.fill`` returns it."""
-        self._news.append((outcome, why))
+    def failed(self, error: Exception) -> None:
+        """End the job with the error of a worker; the first error counts."""
+        self._news.failure = self._news.failure or error
 
-    def news(self) -> list[tuple[Any, ...]]:
-        """Return the events since the last call."""
-        events, self._news = self._news, []
-        return events
+    def died(self, worker: str, how: str) -> None:
+        """Give the shards of a dead worker to others, or end the job if one of them has killed too many."""
+        held = [number for number in self._in_hand.pop(worker, []) if number in self._todo]
+        number = self._computing.pop(worker, None)
+        self._deaths_with.update(held)
+        if number in held:
+            self._deaths_of[number] += 1
+            self._suspects[number] = self._suspects.get(number, set(held)) & set(held) - {number}
+        self._left.extendleft(reversed(held))
+        if number in held and self._deaths_of[number] >= self._deaths:
+            self._give_up(number, self._deaths_of[number], how)
+        elif held and self._deaths_with[held[0]] >= HANDS:
+            self._give_up(held[0], HANDS, how)
+        else:
+            noun = "shards" if len(held) > 1 else "shard"
+            left = f": {noun} {', '.join(map(str, held))} to be done by another" if held else ""
+            self.warn(WARNING, f"worker {self._name(worker)} died ({how}){left}")
+
+    def finished(self) -> bool:
+        """Check whether every shard is committed."""
+        return not self._todo
+
+    def left(self) -> int:
+        """Return the number of shards that are not committed."""
+        return len(self._todo)
+
+    def news(self) -> News:
+        """Return the reports since the last call."""
+        news, self._news = self._news, News()
+        news.finished = self.finished()
+        return news
+
+    def _name(self, worker: str) -> str:
+        return self._names.get(worker, worker)
+
+    def _give_up(self, number: int, deaths: int, how: str) -> None:
+        others = ", ".join(map(str, sorted(self._suspects.get(number, ()))))
+        beside = f" (or of reading or writing shard {others} meanwhile)" if others else ""
+        self.failed(
+            ForesightError(
+                f"{deaths} workers died of shard {number}{beside} (the last: {how}), perhaps out of memory. What is "
+                f"committed is kept: run the same command again, with {self._advice}"
+            )
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ import torch
 
 from foresight_cli.data import Dataset
 from foresight_cli.errors import UnusableSample
+from foresight_cli.machine.devices import usable_cores
 from foresight_cli.machine.priority import step_back
 from foresight_cli.models import Encoder, Prepared
 
@@ -35,8 +35,7 @@ class Reader:
     def __init__(self, dataset: Dataset, model: Encoder) -> None:
         self._dataset = dataset
         self._model = model
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        threads = min(2 * cores, 16)  # more than cores: some threads wait for the disk
+        threads = min(2 * usable_cores(), 16)  # more than cores: some threads wait for the disk
         self._threads = threads
         self._largest = 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read", initializer=step_back)

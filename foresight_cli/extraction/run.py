@@ -106,6 +106,8 @@ def extract_together(configs: Mapping[str, ExtractConfig], dataset: Dataset) -> 
     Raises:
         ForesightError: the cache cannot be written, or a sample cannot be decoded; committed shards stay.
     """
+    from foresight_cli.extraction.runners.local import fill_here
+
     models = {name: open_model(config.model) for name, config in configs.items()}
     recipes = {
         (name, tap): recipe
@@ -123,31 +125,13 @@ def extract_together(configs: Mapping[str, ExtractConfig], dataset: Dataset) -> 
         if todo:
             joined = {Together.tap(name, tap): entry for (name, tap), entry in todo.items()}
             model = Together({name: models[name] for name in dict.fromkeys(name for name, _ in todo)})
-            _fill_here(joined, first, dataset, model)
+            job = Job(joined, dataset, first.model, first.device, first.batch_size, skips_undecodable(first.data))
+            recipe = next(iter(joined.values())).recipe
+            missing = {number: len(recipe.slice(number)) for number in job.missing()}
+            with ShardProgress("controls", recipe.rows, missing) as progress:
+                fill_here(job, model, missing, progress)
         for (name, _), entry in todo.items():
             entry.seal(provenance_of(configs[name], first.device, dataset.left_alone))
-
-
-def _fill_here(entries: Mapping[Tap, Entry], config: ExtractConfig, dataset: Dataset, model: Together) -> None:
-    """Compute in this process the shards that are missing in any of ``entries``."""
-    from foresight_cli.extraction.batching import BatchSize
-    from foresight_cli.extraction.filling import fill
-
-    recipe = next(iter(entries.values())).recipe
-    left = sorted({number for entry in entries.values() for number in entry.missing()})
-    model.load(config.device)
-    with ShardProgress("controls", recipe.rows, {number: len(recipe.slice(number)) for number in left}) as progress:
-        numbers = iter(left)
-        fill(
-            entries,
-            lambda wait: next(numbers, None),
-            dataset,
-            model,
-            batch_size=BatchSize(config.batch_size, config.device),
-            skip_undecodable=skips_undecodable(config.data),
-            on_samples=progress.on_samples,
-            on_shard=progress.on_shard,
-        )
 
 
 def _log_waiting(folder: Path, holder: Holder) -> None:

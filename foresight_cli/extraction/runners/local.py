@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 
 from foresight_cli.config import LocalConfig
 from foresight_cli.extraction.batching import BatchSize
 from foresight_cli.extraction.filling import fill
 from foresight_cli.extraction.job import Job, Progress
+from foresight_cli.extraction.together import Together
 from foresight_cli.machine.devices import usable_device
 from foresight_cli.models import LatentModel
 
@@ -38,11 +39,17 @@ def run(job: Job, model: LatentModel, config: LocalConfig, progress: Progress) -
 
         fill_with_workers(job, missing, workers, progress)
         return job.device
+    fill_here(job, model, missing, progress)
+    return job.device
+
+
+def fill_here(job: Job, model: LatentModel | Together, missing: Iterable[int], progress: Progress) -> None:
+    """Fill the shards ``missing`` in this process; arguments and errors as for :func:`run`."""
     model.load(job.device)
-    left = deque(missing)
+    numbers = iter(missing)
     fill(
         job.entries,
-        lambda wait: left.popleft() if left else None,
+        lambda wait: next(numbers, None),
         job.dataset,
         model,
         batch_size=BatchSize(job.batch_size, job.device),
@@ -50,4 +57,3 @@ def run(job: Job, model: LatentModel, config: LocalConfig, progress: Progress) -
         on_samples=progress.on_samples,
         on_shard=progress.on_shard,
     )
-    return job.device

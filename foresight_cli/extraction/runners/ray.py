@@ -1,32 +1,32 @@
-"""``runner=ray``: fill the missing shards of cache entries with a pool of actors on a Ray cluster.
+"""``runner=ray``: fill the missing shards of cache entries with workers on a Ray cluster.
 
-Ray Data distributes the work: the numbers of missing shards go through an actor pool, an actor that dies is started
-again, and its shards are given to another. Actors write shards straight to the cache, never through Ray.
+A worker that dies is replaced by a new one. Workers write shards straight to the cache, never through Ray.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
-import traceback
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from foresight_cli.cluster.connection import PATIENCE, Pool, connected, no_room, on_this_node, pool
-from foresight_cli.cluster.ledger import Ledger
+from foresight_cli.cluster.ledger import Ledger, News
 from foresight_cli.config import RayConfig
 from foresight_cli.errors import ForesightError
 from foresight_cli.extraction.job import Job, Progress
-from foresight_cli.extraction.runners.shard_filler import Seat, ShardFiller
+from foresight_cli.extraction.runners.worker import Seat, relay, work
 from foresight_cli.latents.storage.remote import is_remote
 from foresight_cli.machine.progress import WorkerSpeeds
 from foresight_cli.models import LatentModel
 
 log = logging.getLogger(__name__)
 
-BLOCKS = 2000
-"""Largest number of blocks of shards; Ray keeps a record of each."""
+ADVICE = "a smaller batch_size or more runner.cpus_per_worker"
 
 
 def run(job: Job, model: LatentModel, config: RayConfig, progress: Progress) -> str:
@@ -64,115 +64,96 @@ class _Run:
     """One job on a connected cluster."""
 
     def __init__(self, ray: Any, config: RayConfig, crew: Pool, progress: Progress) -> None:
-        strategy = on_this_node(ray)
         self._ray, self._config, self._crew, self._progress = ray, config, crew, progress
-        self._ledger = ray.remote(Ledger).options(num_cpus=0, scheduling_strategy=strategy).remote()
-        # In a task: Ray Data cannot be called from outside a cluster, nor stopped from outside its thread.
-        self._stream = ray.remote(_stream).options(num_cpus=0, scheduling_strategy=strategy)
-        self._hosts: dict[str, str] = {}
-        self._counts: dict[str, int] = {}
+        self._running: dict[Any, tuple[str, Any]] = {}  # name and actor of each worker, by the reference of its work
+        self._started = 0
+        self._counts: Counter[str] = Counter()
         self._speeds = WorkerSpeeds("Ray")
 
     def fill(self, job: Job, missing: Sequence[int]) -> str:
         """Fill the shards ``missing`` of ``job``, see :func:`run`."""
-        crew = self._crew
+        ray, crew = self._ray, self._crew
         device = "cuda" if crew.gpus else "cpu"
         sharing = round(1 / crew.gpus) if 0 < crew.gpus < 1 else 1 if crew.gpus else crew.most_on_one_node
         seat = Seat(device, max(int(crew.cpus), 1), max(sharing, 1), os.getcwd())  # noqa: PTH109
-        streaming = self._stream.remote(self._ledger, job, seat, crew, list(missing))
-        limit, over = time.monotonic() + self._config.wait, False
-        while not over:
-            over = bool(self._ray.wait([streaming], timeout=0.3)[0])
-            self._listen()
-            if not over and not self._hosts and time.monotonic() > limit:
-                raise no_room(self._ray, crew, self._config)
-        self._ray.get(streaming)  # raises its exception, if it failed
-        if left := job.missing():
-            raise RuntimeError(f"Ray left {len(left)} shards out, for instance {left[0]}")
+        ledger = ray.remote(Ledger).options(num_cpus=0, scheduling_strategy=on_this_node(ray))
+        self._ledger = ledger.remote(missing, advice=ADVICE)
+        self._task = ray.put(job), seat
+        for _ in range(crew.workers):
+            self._start()
+        limit, started = time.monotonic() + self._config.wait, False
+        while not (news := self._news()).finished:
+            started = started or bool(news.started)
+            if not started and time.monotonic() > limit:
+                raise no_room(ray, crew, self._config)
+            self._replace_the_dead()
         for worker, count in sorted(self._counts.items()):
             log.info("Ray: worker %s filled %d %s", worker, count, "shard" if count == 1 else "shards")
         return device
 
-    def _listen(self) -> None:
-        """Pass on what the workers have reported to the ledger."""
+    def _start(self) -> None:
+        """Start a worker as soon as the cluster has room for it."""
+        actor = self._ray.remote(_Actor).options(num_cpus=self._crew.cpus, num_gpus=self._crew.gpus).remote()
+        worker = str(self._started)
+        self._started += 1
+        self._running[actor.work.remote(*self._task, worker, self._ledger)] = worker, actor
+
+    def _replace_the_dead(self) -> None:
+        """Wait a moment for workers to end; start another for each that died."""
+        for reference in self._ray.wait(list(self._running), timeout=0.3)[0]:
+            worker, actor = self._running.pop(reference)
+            try:
+                self._ray.get(reference)
+            except self._ray.exceptions.RayTaskError:
+                raise  # a bug of foresight, with its traceback
+            except self._ray.exceptions.RayError as error:
+                if getattr(error, "actor_init_failed", False):  # it would fail again, for instance without foresight
+                    raise RuntimeError(f"a worker failed:\n{error}") from None
+                with suppress(Exception):  # it may only be out of reach
+                    self._ray.kill(actor)
+                self._answer(self._ledger.died.remote(worker, type(error).__name__))
+                self._start()
+
+    def _news(self) -> News:
+        """Return what the workers have reported to the ledger, after showing it."""
+        news: News = self._answer(self._ledger.news.remote())
+        for worker, count in news.samples.items():
+            self._speeds.on_samples(worker, count)
+        self._counts.update(worker for worker, _ in news.committed)
+        relay(news, self._progress)
+        self._speeds.say()
+        return news
+
+    def _answer(self, reference: Any) -> Any:
         try:
-            news = self._ray.get(self._ledger.news.remote(), timeout=PATIENCE)
+            return self._ray.get(reference, timeout=PATIENCE)
         except Exception as error:
             raise ForesightError(
                 f"the Ray cluster no longer answers ({type(error).__name__}). What is committed is kept: run the "
                 "same command again to resume"
             ) from None
-        if computed := sum(what[1] for kind, *what in news if kind == "samples"):
-            self._progress.on_samples(computed)  # in one call, else the rate is meaningless
-        for kind, *what in news:
-            if kind == "samples":
-                self._speeds.on_samples(*what)
-            elif kind == "hello":
-                self._hosts[what[0]] = what[1]
-            elif kind == "shard":
-                self._counts[what[0]] = self._counts.get(what[0], 0) + 1
-                self._progress.on_shard(what[1])
-            elif kind == "log":
-                log.log(what[0], "%s", what[1])
-            elif kind == "failed":
-                raise ForesightError(what[0])
-            elif kind == "crashed":
-                raise RuntimeError(f"a worker failed:\n{what[0]}")
-        self._speeds.say()
-
-
-def _stream(ledger: Any, job: Job, seat: Seat, crew: Pool, missing: Sequence[int]) -> None:
-    """Let Ray Data fill the shards, and report the first failure to the ledger; this is a task of the cluster."""
-    try:
-        import ray.data
-        from ray.data import ActorPoolStrategy, DataContext
-
-        DataContext.get_current().enable_progress_bars = False
-        shards = ray.data.from_items(list(missing), override_num_blocks=min(len(missing), BLOCKS))
-        filled = shards.map_batches(
-            _Actor,
-            fn_constructor_args=(job, seat, ledger),
-            batch_size=1,
-            num_cpus=crew.cpus,
-            num_gpus=crew.gpus,
-            compute=ActorPoolStrategy(
-                min_size=max(crew.fit, 1),
-                max_size=crew.workers,
-                max_tasks_in_flight_per_actor=2,
-                max_concurrent_calls_per_actor=2,
-                enable_true_multi_threading=True,
-            ),
-        )
-        for answer in filled.iter_rows():
-            if answer["outcome"] != "done":
-                ray.get(ledger.answer.remote(answer["outcome"], answer["why"]), timeout=PATIENCE)
-                return
-    except Exception:
-        ray.get(ledger.answer.remote("crashed", traceback.format_exc()), timeout=PATIENCE)
 
 
 class _Actor:
-    """A ``ShardFiller`` for Ray Data, which calls it with batches of one number, from two threads."""
+    """A worker in a process of the cluster."""
 
-    def __init__(self, job: Job, seat: Seat, ledger: Any) -> None:
-        self._filler = ShardFiller(job, seat, _RemoteLedger(ledger))
-
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        number = int(batch["item"][0])
-        outcome, why = self._filler.fill(number)
-        return {"shard": [number], "outcome": [outcome], "why": [why]}
+    def work(self, job: Job, seat: Seat, worker: str, ledger: Any) -> None:
+        """Fill shards, see :func:`work`."""
+        link = _RemoteLedger(ledger)
+        link.tell("started", worker, f"{socket.gethostname()}-{os.getpid()}")
+        work(job, worker, seat, link)
 
 
 class _RemoteLedger:
-    """Handle of a worker on the ledger's actor."""
+    """Link of a worker to the ledger's actor."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
-    def tell(self, what: str, *values: Any) -> None:
-        getattr(self._handle, what).remote(*values)
+    def tell(self, method: str, *values: Any) -> None:
+        getattr(self._handle, method).remote(*values)
 
-    def ask(self, what: str, *values: Any) -> Any:
+    def ask(self, method: str, *values: Any) -> Any:
         import ray
 
-        return ray.get(getattr(self._handle, what).remote(*values), timeout=PATIENCE)
+        return ray.get(getattr(self._handle, method).remote(*values), timeout=PATIENCE)

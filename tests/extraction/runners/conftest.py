@@ -39,6 +39,11 @@ def slowed(folder: Path) -> Path:
     return folder
 
 
+def path_of(site: Path) -> str:
+    """Return a ``PYTHONPATH`` of ``site`` and of the package under test, whatever is installed."""
+    return f"{site}{os.pathsep}{Path(__file__).resolve().parents[3]}"
+
+
 @pytest.fixture
 def start(tmp_path):
     """Make ``start("runner.workers=3", SECONDS_A_BATCH="0.01")`` start an extraction in the background."""
@@ -49,7 +54,7 @@ def start(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-m", "foresight_cli", *WORDS, *more],
             cwd=tmp_path,
-            env=user_env(PYTHONPATH=str(tmp_path / "site"), **env),
+            env=user_env(PYTHONPATH=path_of(tmp_path / "site"), **env),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -23,6 +23,7 @@ from safetensors import safe_open
 
 from tests.builders import visible
 from tests.conftest import user_env
+from tests.extraction.runners.conftest import path_of
 
 KILLS, SHARDS, ROWS = 20, 60, 8
 WORDS = ("extract", "model=pixels", "pooling=all", "data.size=64", "data.per_category=60", f"rows_per_shard={ROWS}")
@@ -54,7 +55,7 @@ class Torn:
     def start(self) -> subprocess.Popen[bytes]:
         self.run_number += 1
         self.trace.touch()
-        env = user_env(PYTHONPATH=str(self.folder / "site"), TRACE=str(self.trace), OMP_NUM_THREADS="1")
+        env = user_env(PYTHONPATH=path_of(self.folder / "site"), TRACE=str(self.trace), OMP_NUM_THREADS="1")
         command = [sys.executable, "-m", "foresight_cli", *WORDS, f"runner.workers={self.workers}", "cache_dir=torn"]
         with (self.folder / "log.txt").open("ab") as log:
             return subprocess.Popen(
