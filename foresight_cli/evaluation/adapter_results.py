@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from foresight_cli.config import AdaptConfig
 from foresight_cli.config.verdict import default_thresholds
 from foresight_cli.evaluation.adapter_scores import Way, mean_of, nearest_pair, scores_of
 from foresight_cli.evaluation.held_out import Fit, Held, Predict, attributes_kept, chance, per_component, r2_estimate
+from foresight_cli.extraction.provenance import versions_of
 from foresight_cli.inputs.pairs import Paired, SplitRows
 from foresight_cli.inputs.split import PAIR_ROWS
 from foresight_cli.latents import Entry
@@ -116,7 +116,7 @@ def held_out_results(
         provenance={
             "entries": [str(paired.source.path), str(paired.target.path)],
             "keys": [paired.source.path.name, paired.target.path.name],
-            "versions": {name: version(name) for name in ("foresight-latents", "torch", "numpy")},
+            "versions": versions_of(("foresight-latents", "torch", "numpy")),
         },
         models={
             side: str(entry.recipe.model["name"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from foresight_cli.experiments.chosen import describe
 from foresight_cli.experiments.left_out import left_out
 from foresight_cli.experiments.spaces import describe_space, layer_similarity, space_arrays
 from foresight_cli.experiments.warnings import warnings_of
+from foresight_cli.extraction.provenance import versions_of
 from foresight_cli.inputs.opening import SELECT_SHARE, Opened
 from foresight_cli.results import Analysis
 from foresight_cli.suggest.missing_evidence import missing_evidence
@@ -112,6 +112,6 @@ def _provenance(sides: Found) -> dict[str, Any]:
     return {
         "entries": [str(entry.path) for entry in entries],
         "recipes": [entry.recipe.to_dict() for entry in entries],
-        "versions": {name: version(name) for name in packages},
+        "versions": versions_of(packages),
         "extracted_with": sides.source[0].manifest()["provenance"]["versions"],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -35,10 +36,6 @@ def provenance_of(config: ExtractConfig, device: str, left_alone: LeftAlone) -> 
         if pattern or Path(settings[key]).expanduser().exists():  # neither a hub id nor tiny:<model>
             settings[key] = str(Path(settings[key]).expanduser().resolve())
     label = model.pop("label")  # outside the settings, so that caches from before labels existed stay as they are
-    versions = {}
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):  # some are extras
-            versions[name] = version(name)
     return {
         "data": data,
         "model": model,
@@ -46,6 +43,15 @@ def provenance_of(config: ExtractConfig, device: str, left_alone: LeftAlone) -> 
         "batch_size": config.batch_size or "auto",
         "device": device,
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": versions_of(PACKAGES),
         **({"left_alone": left_alone.as_json()} if left_alone else {}),
     }
+
+
+def versions_of(packages: Sequence[str]) -> dict[str, str]:
+    """Return the version of each package that is installed: some are extras."""
+    versions = {}
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
