@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
@@ -22,7 +21,7 @@ from foresight_cli.config import (
     ReportConfig,
     SpaceConfig,
 )
-from foresight_cli.config.text_settings import PATHS
+from foresight_cli.config.text_settings import PATHS, literal
 from foresight_cli.config.tree import config_groups
 from foresight_cli.config.user_path import user_path
 from foresight_cli.errors import UsageError, first_line
@@ -183,7 +182,7 @@ def _literal(value: Any) -> Any:
         return {key: _literal(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [_literal(entry) for entry in value]
-    return re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value) if isinstance(value, str) else value
+    return literal(value) if isinstance(value, str) else value
 
 
 def _layers(index: Any, model: ModelConfig, key: str) -> tuple[str, ...] | None:

@@ -57,18 +57,21 @@ def kind_of(key: str) -> Kind | None:
     return _kinds().get(re.sub(r"^(source|target)\.", "", key.lstrip("+")))
 
 
+def literal(text: str) -> str:
+    """Return ``text`` with each ``${`` escaped, which OmegaConf would read as the value of a setting."""
+    return re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", text)
+
+
 def quoted(text: str) -> str:
     """Return ``text`` in quotes that Hydra and OmegaConf remove again, whatever characters it contains."""
-    return _in_quotes(re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", text))  # OmegaConf would read ${...} as a setting's value
+    return quoted_interpolation(literal(text))
 
 
 def quoted_interpolation(text: str) -> str:
     """Return ``text`` in quotes; its ``${...}`` are still replaced by the values of other settings."""
-    return _in_quotes(text)
+    from hydra.core.override_parser.types import Quote, QuotedString
 
-
-def _in_quotes(text: str) -> str:
-    return "'" + re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text) + "'"
+    return str(QuotedString(text, Quote.single).with_quotes())
 
 
 def plain(text: str) -> bool:
