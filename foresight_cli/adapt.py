@@ -25,7 +25,8 @@ from foresight_cli.errors import ForesightError, UsageError, first_line
 from foresight_cli.evaluation.adapter_results import Scored, held_out_results
 from foresight_cli.evaluation.noise_ceiling import noise_ceiling
 from foresight_cli.evaluation.previews import best_median_worst, decodable, preview
-from foresight_cli.inputs.pairs import Paired, open_pairs, split_rows
+from foresight_cli.inputs.adapter_split import split_rows
+from foresight_cli.inputs.opening import Paired, open_pairs
 from foresight_cli.latents.recipe import canonical_json
 from foresight_cli.latents.storage.atomic import write_atomic
 from foresight_cli.machine.devices import usable_device
@@ -138,22 +139,22 @@ def _with_ceiling(scored: Scored, config: AdaptConfig, paired: Paired, tested: l
     """Add the target's noise ceiling to the results, if requested; raises like :func:`noise_ceiling`."""
     if config.noise_ceiling == "none":
         return scored.results
-    if paired.opened is None:
+    if paired.dataset is None:
         raise ForesightError(f"noise_ceiling={config.noise_ceiling} needs the pictures, which are not available")
     ceiling = noise_ceiling(
-        paired.target, tested, paired.opened[0], scored.held.mean, config.noise_ceiling, config.device
+        paired.target, tested, paired.dataset, scored.held.mean, config.noise_ceiling, config.device
     )
     return replace(scored.results, noise_ceiling=ceiling, noise_from=config.noise_ceiling)
 
 
 def _save_previews(scored: Scored, config: AdaptConfig, paired: Paired, tested: list[str], folder: Path) -> list[str]:
     """Save pictures decoded from predicted latents and return their names; none if the target has no decoder."""
-    if paired.opened is None or not decodable(paired.target):
+    if paired.dataset is None or not decodable(paired.target):
         return []
     rows, labels = best_median_worst(scored.fit.residual, scored.fit.total)
     ids = [tested[row] for row in rows]
     try:
-        made = preview(paired.target, scored.predicted(rows), ids, labels, paired.opened[0], config.device)
+        made = preview(paired.target, scored.predicted(rows), ids, labels, paired.dataset, config.device)
         if made is None:
             return []
         from foresight_cli.reporting.figures.previews import write_previews  # matplotlib is slow to import

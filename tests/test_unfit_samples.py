@@ -208,7 +208,7 @@ SAID = "samples left out: 1 of qwen25vl and 0 of pixels; both sides leave these 
 
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_analyze_works_without_samples_that_one_side_lacks(run, tmp_path, monkeypatch, bridge, in_memory):
-    monkeypatch.setattr("foresight_cli.inputs.opening.IN_MEMORY", 1e9 if in_memory else 0)
+    monkeypatch.setattr("foresight_cli.inputs.opening.IN_MEMORY_GB", 1 if in_memory else 0)
     done = run("analyze", *bridge, "permutations=19", "controls=[mean_rgb]", "experiment=quick")
     assert done.exit_code == 0, done.output
     assert SAID in done.output

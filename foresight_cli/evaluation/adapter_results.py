@@ -13,7 +13,8 @@ from foresight_cli.config.verdict import default_thresholds
 from foresight_cli.evaluation.adapter_scores import Way, mean_of, nearest_pair, scores_of
 from foresight_cli.evaluation.held_out import Fit, Held, Predict, attributes_kept, chance, per_component, r2_estimate
 from foresight_cli.extraction.provenance import versions_of
-from foresight_cli.inputs.pairs import Paired, SplitRows
+from foresight_cli.inputs.adapter_split import SplitRows
+from foresight_cli.inputs.opening import Paired
 from foresight_cli.inputs.split import PAIR_ROWS
 from foresight_cli.latents import Entry
 from foresight_cli.latents.recipe import display_name

@@ -1,44 +1,47 @@
-"""Inputs of an analysis, read from the cache: all rows if they fit in memory, else a sample of them."""
+"""Open the spaces that ``analyze`` or ``adapt`` names: joined by sample id, near-duplicates grouped, rows chosen.
+
+Latents that do not fit in memory stay on the disk: an analysis reads a sample of the rows, an adapter reads rows as it
+needs them.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
+import torch
 
-from foresight_cli.catalog.find import Found, find
-from foresight_cli.catalog.reopen import data_behind
-from foresight_cli.config import AnalyzeConfig
+from foresight_cli.catalog.find import Found
+from foresight_cli.config import AdaptConfig, AnalyzeConfig
 from foresight_cli.data import Dataset
-from foresight_cli.data.sample_size import refuse_few_groups
-from foresight_cli.data.subset import Subset
-from foresight_cli.inputs.controls import control_latents
 from foresight_cli.inputs.joined import JoinedSpaces
 from foresight_cli.inputs.representation import Representation
+from foresight_cli.inputs.sides import Sides, in_memory, on_disk
 from foresight_cli.inputs.split import Alike, Rows, choose_rows, draw_rows, find_alike, sketched_labels
-from foresight_cli.latents import Entry, Latents, RowReader, join, load
-from foresight_cli.latents.left_out import left_out, say_left_out, without
-from foresight_cli.latents.reading.loading import refuse_not_finite
-from foresight_cli.latents.reading.sketch import Sketch
+from foresight_cli.latents import Entry, Latents, RowReader, join
+from foresight_cli.latents.left_out import without
 from foresight_cli.machine.devices import usable_device
+from foresight_cli.results import Duplicates
+from foresight_cli.training.pairs import Pairs
 
 log = logging.getLogger(__name__)
 
 SELECT_SHARE = 0.3
 """Share of the groups set aside for choosing among layers and poolings; the estimates use the other groups."""
-IN_MEMORY = 1e9
-"""Bytes that all latents may take in float64; beyond, only a sample of the rows is read into memory."""
+IN_MEMORY_GB = 1.0
+"""Gigabytes that the latents of an analysis may take in float64; ``adapt`` keeps them as stored, and has a setting."""
+TO_FLOAT64 = 4
+"""Bytes in float64 for each byte in the cache: most files have 2 bytes per value."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """The inputs of an analysis: cache entries, their latents joined by sample id, and the pictures.
+    """The spaces of an analysis: cache entries, their latents joined by sample id, and the pictures.
 
     Attributes:
         entries: the cache entries of both sides.
-        inputs: their latents.
+        joined: their latents.
         dataset: the pictures; None if they are missing.
         group_of: the group of every sample, drawn or not, except samples whose pixels equal those of an earlier one.
         left_out: number of the samples with equal pixels.
@@ -52,127 +55,155 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class _Read:
-    """Latents of every entry and of the controls on the same rows, and a table of all rows if only some were read."""
+class Paired:
+    """The data that adapters are trained and scored on.
 
-    latents: Sequence[Latents]
-    controls: Mapping[str, Latents]
-    all_rows: tuple[Latents, Alike] | None = None  # None if all rows were read
-    order: Sequence[str] = ()  # of the groups, if rows were drawn
+    Attributes:
+        source: cache entry of the source.
+        target: cache entry of the target.
+        pairs: every pair that is used.
+        table: ids, labels and attributes of each pair; its ``values`` are not used.
+        groups: group of each pair, near-duplicates merged.
+        duplicates: the duplicates that were left out or merged.
+        dataset: the pictures; None if they are missing.
+        labels: labels of the two models.
+    """
+
+    source: Entry
+    target: Entry
+    pairs: Pairs
+    table: Latents
+    groups: list[str]
+    duplicates: Duplicates
+    dataset: Dataset | None
+    labels: tuple[str, str]
 
 
 def open_inputs(config: AnalyzeConfig, entries: Found | None = None) -> Opened:
-    """Find, read and join the spaces that ``config`` names.
+    """Open every space that ``config`` names, with the controls; some groups are set aside if a pair must be chosen.
 
     Args:
         config: the settings.
         entries: the cache entries for these settings, if they have been looked up already.
 
     Raises:
-        ForesightError: nothing is cached for a side, there are too few groups, a shard is damaged, or the spaces hold
-            different samples.
+        ForesightError: nothing is cached for a side, there are too few groups, a shard is damaged, the spaces hold
+            different samples, or a row is not finite.
+        UsageError: the cache has two matches for the command line.
     """
     device = usable_device(config.device)
-    if entries is None:
-        entries = find(config.cache_dir, config.source, config.target, config.data)
-    for line in entries.older:
-        log.warning("warning: %s", line)
-    refuse_few_groups(entries.source[0], entries.target[0])
-    opened = data_behind(entries, config.data)
-    both = [*entries.source, *entries.target]
-
-    def controls_of(ids: Sequence[str] | None) -> dict[str, Latents]:
-        if opened is None:
-            return {}
-        whole = ids is None or len(ids) == len(opened[0].samples)
-        pictures = opened[0] if whole or ids is None else Subset(opened[0], ids)
-        return control_latents(config.controls, opened[1], config.cache_dir, pictures)
-
-    lacking = left_out(entries.source, entries.target)
-    say_left_out(entries.source, entries.target)
-    if sum(_bytes(entry) for entry in both) > IN_MEMORY:
-        read = _drawn([entries.source, entries.target], config, controls_of, lacking)
-    else:
-        controls = controls_of(None)
-        joined = join(*(without(latents, lacking) for latents in (*map(load, both), *controls.values())))
-        read = _Read(joined[: len(both)], dict(zip(controls, joined[len(both) :], strict=True)))
-    sources, targets = read.latents[: len(entries.source)], read.latents[len(entries.source) :]
+    sides = Sides.of(config, entries)
+    members, lacking = sides.members, sides.lacking
+    drawn = _draw(sides, config) if TO_FLOAT64 * sides.gigabytes > IN_MEMORY_GB else None
+    latents = drawn.latents if drawn else [without(in_memory(side, entry), lacking) for side, _, entry in members]
+    controls = sides.controls(config.controls, config.cache_dir, drawn.latents[0].ids if drawn else None)
+    table, *others = join(*latents, *(without(control, lacking) for control in controls.values()))
+    if drawn:
+        table = replace(table, groups=drawn.groups)
+    latents, controls = [table, *others][: len(members)], dict(zip(controls, others[len(members) - 1 :], strict=True))
+    sources, targets = sides.divide(latents)
     rows = choose_rows(
-        [sources, targets, *([[read.controls["pixels"]]] if "pixels" in read.controls else [])],
+        [sources, targets, *([[controls["pixels"]]] if "pixels" in controls else [])],
         max_rows=config.max_rows,
-        select_share=SELECT_SHARE if len(entries.source) * len(entries.target) > 1 else 0.0,
+        select_share=SELECT_SHARE if len(sources) * len(targets) > 1 else 0.0,
         seed=config.seed,
         skipped=list(lacking.items()),
-        order=read.order,
+        order=drawn.order if drawn else (),
     )
-    x, y = (
-        [
-            Representation.of(side, label, entry, values, device)
-            for entry, values in zip(of_side, latents_of, strict=True)
-        ]
-        for side, label, of_side, latents_of in zip(
-            ("source", "target"), entries.labels, (entries.source, entries.target), (sources, targets), strict=True
-        )
-    )
-    table = read.latents[0]
-    whole, alike = read.all_rows or (table, rows.alike)
-    root = dict(
-        zip(table.groups, rows.groups, strict=True)
-    )  # the pictures of the drawn rows may have merged more groups
+    whole, alike = (drawn.table, drawn.alike) if drawn else (table, rows.alike)
+    # The pictures of the drawn rows may have merged more groups.
+    root = dict(zip(table.groups, rows.groups, strict=True))
     group_of = {whole.ids[i]: root.get(alike.groups[i], alike.groups[i]) for i in alike.first}
-    if read.all_rows is not None:
+    if drawn:
         near = {whole.ids[i] for i in alike.near} | {table.ids[i] for i in rows.alike.near}
         rows = _among_all(rows, alike, near=len(near), groups=len(set(group_of.values())))
-    spaces = {name: latents.values for name, latents in read.controls.items()}
-    equal = rows.duplicates.exact
-    return Opened(entries, JoinedSpaces(x, y, spaces, table, rows), opened[0] if opened else None, group_of, equal)
-
-
-def _bytes(entry: Entry) -> float:
-    """Return the size of the latents of ``entry`` in float64, from their files: most files have 2 bytes per value."""
-    return 4.0 * sum(int(row["bytes"]) for row in entry.manifest()["shards"])
-
-
-def _drawn(
-    sides: Sequence[Sequence[Entry]],
-    config: AnalyzeConfig,
-    controls_of: Callable[[Sequence[str]], dict[str, Latents]],
-    lacking: Mapping[str, str],
-) -> _Read:
-    """Draw rows and read only these from the disk; the bytes of every shard are checked all the same."""
-    read = [
-        [_reader(side, entry) for entry in entries] for side, entries in zip(("source", "target"), sides, strict=True)
+    spaces = [
+        Representation.of(side, label, entry, space, device)
+        for (side, label, entry), space in zip(members, latents, strict=True)
     ]
-    readers = [reader for side in read for reader, _ in side]
-    table = join(*(without(reader.latents, lacking) for reader in readers))[0]
-    labels = [[near[reader.places(table.ids)] for reader, near in side] for side in read]
-    alike = find_alike(table, labels, list(lacking.items()))
+    values = {name: control.values for name, control in controls.items()}
+    joined = JoinedSpaces(*sides.divide(spaces), values, table, rows)
+    return Opened(sides.entries, joined, sides.dataset, group_of, rows.duplicates.exact)
+
+
+def open_pairs(config: AdaptConfig, entries: Found | None = None) -> Paired:
+    """Open the two spaces that ``config`` names, as pairs of rows to train on; raises as :func:`open_inputs` does.
+
+    Args:
+        config: the settings.
+        entries: the cache entries for these settings, if they have been looked up already.
+    """
+    sides = Sides.of(config, entries)
+    views: list[Latents] = []
+    stored: list[torch.Tensor | RowReader] = []
+    streamed = sides.gigabytes > config.memory_gb
+    for side, _, entry in sides.members:
+        if streamed:
+            reader, sketch = on_disk(side, entry)
+            views.append(replace(reader.latents, values=sketch.rows()))
+            stored.append(reader)
+        else:
+            views.append(in_memory(side, entry))
+            stored.append(views[-1].values)
+    if streamed:
+        log.info("latents of %.2g GB are read from the cache as they are needed (memory_gb=%g)",
+                 sides.gigabytes, config.memory_gb)  # fmt: skip
+    thumbnails = sides.controls(["pixels"], config.cache_dir).values()
+    x, y, *pixels = join(*(without(latents, sides.lacking) for latents in (*views, *thumbnails)))
+    rows = choose_rows(
+        [[x], [y], *([pixels] if pixels else [])],
+        max_rows=len(x),
+        select_share=0.0,
+        seed=config.seed,
+        skipped=list(sides.lacking.items()),
+    )
+    (source,), (target,) = sides.entries.source, sides.entries.target
+    everything = Pairs(stored[0], stored[1], *(_places(view, x.ids) for view in views))
+    return Paired(
+        source=source,
+        target=target,
+        pairs=everything.part(torch.tensor(rows.score)),
+        table=x.take(rows.score),
+        groups=[rows.groups[i] for i in rows.score],
+        duplicates=rows.duplicates,
+        dataset=sides.dataset,
+        labels=sides.entries.labels,
+    )
+
+
+def _places(view: Latents, ids: Sequence[str]) -> torch.Tensor:
+    """Return the row numbers of the samples ``ids`` in ``view``."""
+    place = {sample_id: row for row, sample_id in enumerate(view.ids)}
+    return torch.tensor([place[sample_id] for sample_id in ids], dtype=torch.long)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The drawn rows, and what is known about all rows."""
+
+    latents: list[Latents]  # of every entry
+    groups: list[str]  # near-duplicates among all rows merged
+    order: Sequence[str]  # of all groups
+    table: Latents  # ids, labels, groups and attributes of all rows
+    alike: Alike  # duplicates among all rows
+
+
+def _draw(sides: Sides, config: AnalyzeConfig) -> _Drawn:
+    """Draw rows and read only these from the disk."""
+    readers, near = [], []
+    for side, _, entry in sides.members:
+        reader, sketch = on_disk(side, entry)
+        readers.append(reader)
+        near.append(sketched_labels(sketch))  # at once, so that only one sketch is in memory
+    table = join(*(without(reader.latents, sides.lacking) for reader in readers))[0]
+    labels = [labels[reader.places(table.ids)] for reader, labels in zip(readers, near, strict=True)]
+    alike = find_alike(table, sides.divide(labels), list(sides.lacking.items()))
     drawn = draw_rows(alike, max_rows=config.max_rows, seed=config.seed)
     if len(drawn.rows) < len(alike.first):
         log.info("%d samples are more than fit in memory: %d of them are drawn and read", len(table), len(drawn.rows))
     ids = [table.ids[i] for i in drawn.rows]
     latents = [reader.take(reader.places(ids)) for reader in readers]
-    controls = controls_of(ids)
-    first, *others = join(*latents, *controls.values())
-    joined = [replace(first, groups=[alike.groups[i] for i in drawn.rows]), *others]
-    return _Read(
-        joined[: len(readers)],
-        dict(zip(controls, joined[len(readers) :], strict=True)),
-        (table, alike),
-        drawn.order,
-    )
-
-
-def _reader(side: str, entry: Entry) -> tuple[RowReader, np.ndarray]:
-    """Return a reader of the rows of ``entry`` on the disk, and a label per row, equal for near-duplicates.
-
-    Raises:
-        ForesightError: latents are not finite.
-    """
-    sketch = Sketch(entry.recipe.rows)
-    reader = RowReader(entry, sketch.add)
-    refuse_not_finite(side, entry, reader.latents.ids, sketch.bad)
-    return reader, sketched_labels(sketch)
+    return _Drawn(latents, [alike.groups[i] for i in drawn.rows], drawn.order, table, alike)
 
 
 def _among_all(rows: Rows, alike: Alike, *, near: int, groups: int) -> Rows:

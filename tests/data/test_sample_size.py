@@ -7,7 +7,7 @@ from PIL import Image
 
 from foresight_cli.data.sample_size import LEAST_GROUPS, shortage
 from foresight_cli.errors import ForesightError
-from foresight_cli.inputs.pairs import refuse_small_split, split_rows
+from foresight_cli.inputs.adapter_split import refuse_small_split, split_rows
 
 NEEDED = "at least 20 are needed to analyze or adapt, and 100 for a verdict."
 

@@ -82,7 +82,7 @@ def test_the_report_has_it(cached, local):
 
 
 def test_rows_that_do_not_fit_in_memory(cached, local, monkeypatch):
-    monkeypatch.setattr("foresight_cli.inputs.opening.IN_MEMORY", 0)
+    monkeypatch.setattr("foresight_cli.inputs.opening.IN_MEMORY_GB", 0)
     results, output = analysis(cached, "little", "controls=[mean_rgb]")
     cached_entries = entries(cached / "outputs/cache")
     (control,) = [entry for entry in cached_entries if entry.recipe.model.get("resolution") == 1]

@@ -35,7 +35,7 @@ def cached(root, x, y):
 
 
 def opened(root, *, in_memory, monkeypatch, **changes):
-    monkeypatch.setattr("foresight_cli.inputs.opening.IN_MEMORY", 1e9 if in_memory else 0)
+    monkeypatch.setattr("foresight_cli.inputs.opening.IN_MEMORY_GB", 1 if in_memory else 0)
     settings = {"max_rows": 200, "controls": "[]", "cache_dir": root, **changes}
     words = ["source=pixels", "target=histogram", *(f"{name}={value}" for name, value in settings.items())]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -76,10 +76,11 @@ def test_the_same_rows_are_drawn_and_set_aside(tmp_path, monkeypatch, poolings):
     assert bool(chosen[0][1]) == (poolings == 2)
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize(("row", "named"), [(0, "circle-0000"), (123, "square-0023")])
-def test_latents_that_are_not_finite_are_named(tmp_path, monkeypatch, row, named):
+def test_latents_that_are_not_finite_are_named(tmp_path, monkeypatch, row, named, in_memory):
     x, y = spaces()
     x[row, 4] = float("inf")
     cached(tmp_path, x, y)
     with pytest.raises(ForesightError, match=rf"the source's latents of '{named}' are not finite \(1 such rows in "):
-        opened(tmp_path, in_memory=False, monkeypatch=monkeypatch)
+        opened(tmp_path, in_memory=in_memory, monkeypatch=monkeypatch)

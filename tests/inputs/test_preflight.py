@@ -84,7 +84,7 @@ def test_the_stage_uses_the_entries_of_the_check(run, monkeypatch):
         times.append(args)
         return find(*args)
 
-    for module in ("catalog.find", "inputs.preflight", "inputs.opening", "inputs.pairs"):
+    for module in ("catalog.find", "inputs.preflight", "inputs.sides"):
         monkeypatch.setattr(f"foresight_cli.{module}.find", counted)
     words = ("source=pixels", "target=histogram", "permutations=19", "controls=[]")
     result = run("analyze", *words, "verdict.controls=waived")
