@@ -6,6 +6,7 @@ needs them.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -77,6 +78,13 @@ class Paired:
     duplicates: Duplicates
     dataset: Dataset | None
     labels: tuple[str, str]
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """All that determines the pairs, as JSON values."""
+        names = {"ids": self.table.ids, "groups": self.groups}
+        hashed = {key: hashlib.sha256("\0".join(values).encode()).hexdigest() for key, values in names.items()}
+        return {**hashed, "keys": [self.source.recipe.key, self.target.recipe.key]}
 
 
 def open_inputs(config: AnalyzeConfig, entries: Found | None = None) -> Opened:

@@ -125,8 +125,8 @@ def test_a_job_that_fails_hides_none_of_the_others(cached, tmp_path, monkeypatch
             raise MemoryError("2 TB\nmore")
         return kept(config, *rest)
 
-    kept = adapt._fit
-    monkeypatch.setattr(adapt, "_fit", fit)
+    kept = adapt.fit_runs
+    monkeypatch.setattr(adapt, "fit_runs", fit)
     result = cached("adapt", "-m", *PAIR, "adapter=linear,lowrank")
     assert result.exit_code == 1
     assert "\n0_linear failed\nTraceback (most recent call last):\n" in result.stdout
