@@ -4,14 +4,7 @@ import pytest
 
 from foresight_cli.data.dataset import Sample
 from foresight_cli.data.imagefolder import ImageFolder
-from foresight_cli.errors import ForesightError
-
-
-def refusal(root):
-    with pytest.raises(ForesightError) as caught:
-        ImageFolder(root)
-    assert type(caught.value) is ForesightError
-    return str(caught.value)
+from tests.refusal import refusal
 
 
 def with_csv(folder, text):
@@ -44,7 +37,10 @@ def test_attributes_of_ids_that_need_quotes(tmp_path):
 def test_plural_headers_are_no_numbers(folder):
     samples = ImageFolder(with_csv(folder, "ids,groups,labels,x\na/1.png,7,dog,1\n")).samples
     assert samples[0] == Sample("a/1.png", "dog", "7", {"x": 1.0})
-    assert refusal(with_csv(folder, "id,group,groups\n")) == f"{folder}/attributes.csv: duplicate column 'group'"
+    assert (
+        refusal(ImageFolder, with_csv(folder, "id,group,groups\n"))
+        == f"{folder}/attributes.csv: duplicate column 'group'"
+    )
 
 
 def test_labels_and_groups_that_are_not_a_number_are_blank(folder):
@@ -92,12 +88,12 @@ def test_only_the_top_attributes_file_counts(folder):
 )
 def test_faults_in_attributes(folder, text, message):
     file = folder / "attributes.csv"
-    assert refusal(with_csv(folder, text)) == f"{file}{message.replace('{file}', str(file))}"
+    assert refusal(ImageFolder, with_csv(folder, text)) == f"{file}{message.replace('{file}', str(file))}"
 
 
 def test_an_attributes_file_that_cannot_be_read(folder):
     (folder / "attributes.csv").symlink_to("gone.csv")
-    assert refusal(folder) == f"cannot read {folder}/attributes.csv: No such file or directory"
+    assert refusal(ImageFolder, folder) == f"cannot read {folder}/attributes.csv: No such file or directory"
     (folder / "attributes.csv").unlink()
     (folder / "attributes.csv").mkdir()
-    assert refusal(folder) == f"cannot read {folder}/attributes.csv: Is a directory"
+    assert refusal(ImageFolder, folder) == f"cannot read {folder}/attributes.csv: Is a directory"

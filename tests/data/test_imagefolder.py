@@ -12,6 +12,7 @@ from PIL import Image
 from foresight_cli.data.dataset import Dataset, Sample, UndecodableImage
 from foresight_cli.data.imagefolder import ImageFolder
 from foresight_cli.errors import ForesightError
+from tests.refusal import refusal
 
 HELP = "To leave such files out, add data.on_error=skip"
 READ = (
@@ -29,14 +30,6 @@ def touch(root, *names, data=b"not decoded"):
 
 def ids(root):
     return [sample.id for sample in ImageFolder(root).samples]
-
-
-def refusal(root):
-    with pytest.raises(ForesightError) as caught:
-        ImageFolder(root)
-    assert type(caught.value) is ForesightError
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # --- listing
@@ -143,12 +136,14 @@ def test_order_is_that_of_the_nfc_ids(tmp_path):
 def test_two_spellings_of_one_name_are_refused(tmp_path):
     touch(tmp_path, "é.png", unicodedata.normalize("NFD", "é.png"))
     twins = r"'e\u0301.png' and '\xe9.png'"
-    assert refusal(tmp_path) == f"{twins} in {tmp_path} are one name in Unicode form NFC; rename one of them"
+    assert (
+        refusal(ImageFolder, tmp_path) == f"{twins} in {tmp_path} are one name in Unicode form NFC; rename one of them"
+    )
 
 
 def test_a_name_that_is_not_utf8_is_refused(folder):
     (Path(os.fsdecode(os.fsencode(folder) + b"/a/\xff.png"))).write_bytes(b"")
-    assert refusal(folder) == rf"the name 'a/\udcff.png' in {folder} is not valid UTF-8; rename it"
+    assert refusal(ImageFolder, folder) == rf"the name 'a/\udcff.png' in {folder} is not valid UTF-8; rename it"
 
 
 def test_a_non_image_may_have_any_name(folder):
@@ -160,21 +155,25 @@ def test_a_non_image_may_have_any_name(folder):
 
 
 def test_no_folder(tmp_path):
-    assert refusal(tmp_path / "x") == f"no folder '{tmp_path}/x'; data.path= wants a folder of images"
-    assert refusal("") == "no folder ''; data.path= wants a folder of images"
-    assert refusal("~no-such-user/x") == ("no folder '~no-such-user/x'; data.path= wants a folder of images")
+    assert refusal(ImageFolder, tmp_path / "x") == f"no folder '{tmp_path}/x'; data.path= wants a folder of images"
+    assert refusal(ImageFolder, "") == "no folder ''; data.path= wants a folder of images"
+    assert refusal(ImageFolder, "~no-such-user/x") == (
+        "no folder '~no-such-user/x'; data.path= wants a folder of images"
+    )
 
 
 def test_a_file_is_no_folder(folder):
-    assert refusal(folder / "b.png") == f"'{folder}/b.png' is a file; data.path= wants a folder of images"
+    assert refusal(ImageFolder, folder / "b.png") == f"'{folder}/b.png' is a file; data.path= wants a folder of images"
 
 
 def test_no_images(tmp_path):
     touch(tmp_path, ".hidden.png", "attributes.csv", "Thumbs.db")
-    assert refusal(tmp_path) == f"no images in {tmp_path}; the suffixes read are {READ}"
+    assert refusal(ImageFolder, tmp_path) == f"no images in {tmp_path}; the suffixes read are {READ}"
     touch(tmp_path, "a/notes.txt", "a/1.MP4", "2.mp4", "b/README")
     content = "2 .mp4, 1 .txt, 1 without a suffix; for .mp4 use data=video"
-    assert refusal(tmp_path) == f"no images in {tmp_path}; the suffixes read are {READ}; it holds {content}"
+    assert (
+        refusal(ImageFolder, tmp_path) == f"no images in {tmp_path}; the suffixes read are {READ}; it holds {content}"
+    )
 
 
 def test_a_folder_that_cannot_be_listed(folder, monkeypatch):
@@ -186,7 +185,7 @@ def test_a_folder_that_cannot_be_listed(folder, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    assert refusal(folder) == f"cannot list '{folder}/a': Permission denied"
+    assert refusal(ImageFolder, folder) == f"cannot list '{folder}/a': Permission denied"
 
 
 def test_home_and_a_later_working_directory(folder, monkeypatch):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from foresight_cli.data.imagefolder import ImageFolder
-from foresight_cli.errors import ForesightError
+from tests.refusal import refusal
 
 
 def touch(root, *names, data=b"not decoded"):
@@ -16,14 +16,6 @@ def touch(root, *names, data=b"not decoded"):
 
 def ids(root):
     return [sample.id for sample in ImageFolder(root).samples]
-
-
-def refusal(root):
-    with pytest.raises(ForesightError) as caught:
-        ImageFolder(root)
-    assert type(caught.value) is ForesightError
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_links_to_files_and_folders_are_followed(tmp_path):
@@ -61,7 +53,7 @@ def test_a_folder_is_listed_once_under_its_real_name(tmp_path):
 @pytest.mark.parametrize("target", ["gone.png", "dead.png"])
 def test_a_link_to_nothing_is_refused(folder, target):
     (folder / "a/dead.png").symlink_to(target)
-    assert refusal(folder) == f"'a/dead.png' in {folder} is a broken link; fix or remove it"
+    assert refusal(ImageFolder, folder) == f"'a/dead.png' in {folder} is a broken link; fix or remove it"
 
 
 def test_pipes_are_passed_over(folder):

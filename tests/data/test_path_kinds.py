@@ -5,18 +5,12 @@ from __future__ import annotations
 import pytest
 
 from foresight_cli.data.imagefolder import ImageFolder
-from foresight_cli.errors import ForesightError
-
-
-def refusal(path) -> str:
-    with pytest.raises(ForesightError) as caught:
-        ImageFolder(path)
-    return str(caught.value)
+from tests.refusal import refusal
 
 
 def test_a_tar(tmp_path):
     (tmp_path / "s.tar").touch()
-    assert refusal(tmp_path / "s.tar") == (
+    assert refusal(ImageFolder, tmp_path / "s.tar") == (
         f"'{tmp_path}/s.tar' is a file; data.path= wants a folder of images. To read it: data=webdataset "
         f"data.path={tmp_path}/s.tar"
     )
@@ -26,7 +20,7 @@ def test_a_tar(tmp_path):
 def test_a_file_of_latents_is_read_by_the_model_that_takes_them(tmp_path, name):
     """No other model takes latents, so ``data=precomputed`` alone would be refused next."""
     (tmp_path / name).touch()
-    assert refusal(tmp_path / name) == (
+    assert refusal(ImageFolder, tmp_path / name) == (
         f"'{tmp_path / name}' is a file; data.path= wants a folder of images. To read it: model=precomputed "
         f"model.path={tmp_path / name}"
     )
@@ -44,4 +38,4 @@ def test_a_file_of_latents_is_read_by_the_model_that_takes_them(tmp_path, name):
 def test_a_folder_of_something_else_names_what_reads_it(tmp_path, name, content, way):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(content)
-    assert refusal(tmp_path).endswith(f". {way.format(tmp_path)}")
+    assert refusal(ImageFolder, tmp_path).endswith(f". {way.format(tmp_path)}")

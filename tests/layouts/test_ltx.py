@@ -16,9 +16,10 @@ from PIL import Image
 
 from foresight_cli.config import LTXVConfig
 from foresight_cli.data.clip import Clip
-from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.errors import UsageError
 from foresight_cli.models import Tap, open_model
 from tests.layouts.autoencoders import LAYOUTS, Layout
+from tests.refusal import refusal
 
 FLAT = Tap("final", "flat")
 RELEASES = [name for name in LAYOUTS if name.startswith("ltx-video")]
@@ -64,13 +65,6 @@ def opened(checkpoint, **changes):
     return open_model(LTXVConfig(**values | changes))
 
 
-def refusal(kind: type[ForesightError], call, *args) -> str:
-    with pytest.raises(ForesightError) as caught:
-        call(*args)
-    assert type(caught.value) is kind
-    return str(caught.value)
-
-
 def frames(count: int, seed: int = 0) -> np.ndarray:
     """Return ``[count, 64, 64, 3]`` of 8 bits: noise of 8 x 8 cells."""
     cells = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
@@ -111,7 +105,7 @@ def test_factors_are_read_of_the_config_not_of_the_notes_for_tiles(folder, tmp_p
     assert opened(tmp_path).latent_shape(17) == (128, 3, 2, 2)
     (tmp_path / "vae/config.json").write_text(json.dumps({"_class_name": "AutoencoderKLLTXVideo", "patch_size": 8}))
     assert opened(tmp_path, resolution=128).latent_shape(17) == (128, 3, 2, 2)
-    assert refusal(UsageError, opened(tmp_path, resolution=96).check_layers, ()) == (
+    assert refusal(opened(tmp_path, resolution=96).check_layers, (), kind=UsageError) == (
         "model.resolution=96: it must be a multiple of 64, for instance 128"
     )
 
@@ -121,7 +115,7 @@ def test_frames_that_a_finer_network_takes(folder):
     assert opened(folder("finer")).latent_shape(9) == (32, 3, 4, 4)
     assert opened(folder("finer")).prepare(clip, "a").length == 9
     clip = Clip(tuple(map(Image.fromarray, frames(8))))
-    assert refusal(ForesightError, opened(folder("finer")).prepare, clip, "a") == (
+    assert refusal(opened(folder("finer")).prepare, clip, "a") == (
         "'a' has 8 frames; LTX-Video's autoencoder takes 1 + 4k"
     )
 
@@ -163,7 +157,7 @@ def test_the_config_of_lightricks_own_code(folder, tmp_path):
             }
         )
     )
-    assert refusal(ForesightError, opened(tmp_path).check_layers, ()) == (
+    assert refusal(opened(tmp_path).check_layers, ()) == (
         f"model=ltxv reads AutoencoderKLLTXVideo; config.json of the checkpoint {tmp_path} names "
         "CausalVideoAutoencoder, the layout of Lightricks' own code. Convert its single file to that of diffusers: "
         "python -c 'from diffusers import AutoencoderKLLTXVideo as A; "
@@ -190,7 +184,7 @@ def test_the_config_of_lightricks_own_code(folder, tmp_path):
 def test_other_configs(tmp_path, config, message):
     (tmp_path / "vae").mkdir()
     (tmp_path / "vae/config.json").write_text(json.dumps(config))
-    assert refusal(ForesightError, opened(tmp_path).check_layers, ()) == message.format(tmp_path)
+    assert refusal(opened(tmp_path).check_layers, ()) == message.format(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +220,7 @@ def test_a_folder_of_single_files_says_how_to_convert_them(run, tmp_path, file, 
     save_file({name: torch.zeros(1) for name in names}, place / file, metadata=config)
     heads = {"vae": f"{place} has no folder vae", None: f"no checkpoint in {place}: it has no config.json"}
     for subfolder, head in heads.items():
-        message = refusal(ForesightError, opened(place, subfolder=subfolder).check_layers, ())
+        message = refusal(opened(place, subfolder=subfolder).check_layers, ())
         start, _, rest = message.partition("python -c ")
         assert start == (
             f"{head}. {place}/{file} is a whole model in one file. "

@@ -6,8 +6,6 @@ import pytest
 import torch
 from sklearn.datasets import load_digits, load_iris
 
-from foresight_cli.errors import ForesightError
-
 
 @pytest.fixture(scope="session")
 def oracles():
@@ -54,15 +52,3 @@ def kind(request):
         "torch": lambda a: torch.tensor(np.asarray(a)),
         "float32": lambda a: torch.tensor(np.asarray(a), dtype=torch.float32),
     }[request.param]
-
-
-@pytest.fixture
-def refusal():
-    """Return a function that calls a function, checks that it raises, and returns the message."""
-
-    def call(function, *args, **options):
-        with pytest.raises(ForesightError) as caught:
-            function(*args, **options)
-        return str(caught.value)
-
-    return call

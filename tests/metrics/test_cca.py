@@ -5,6 +5,7 @@ from scipy.linalg import subspace_angles
 from sklearn.cross_decomposition import CCA
 
 from foresight_cli.metrics import cca, pwcca, svcca
+from tests.refusal import refusal
 
 FEW = {"minimum_rows_per_dimension": 0}
 
@@ -94,7 +95,7 @@ def test_svcca_keeps_the_share_of_variance():
     assert svcca(x, -x, variance=1).correlations == pytest.approx(cca(x, x).correlations, rel=1e-12)
 
 
-def test_refusals(refusal, g1):
+def test_refusals(g1):
     x, y = g1
     wanted = "wanted at least 500 rows, or fewer dimensions by svcca"
     assert refusal(cca, x, y) == f"cca has 200 rows for 20 + 30 dimensions: {wanted}"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from foresight_cli.metrics import cka as module
 from foresight_cli.metrics import gram_cka, linear_cka, rbf_cka
+from tests.refusal import refusal
 
 
 def both(x, y):
@@ -124,7 +125,7 @@ def test_float32_with_a_large_mean(g1):
     assert linear_cka(shifted, y) == pytest.approx(linear_cka(x, y), abs=1e-4)
 
 
-def test_refusals(refusal):
+def test_refusals():
     x, constant = np.random.default_rng(0).standard_normal((5, 3)), np.full((5, 2), 0.1)
     assert refusal(linear_cka, x[:3], x[:3]) == "x has 3 rows: linear_cka wants at least 4"
     assert refusal(rbf_cka, x[:3], x[:3]) == "x has 3 rows: rbf_cka wants at least 4"

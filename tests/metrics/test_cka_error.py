@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from foresight_cli.metrics import debiased_cka_standard_error, linear_cka
+from tests.refusal import refusal
 
 
 def test_g1(oracles, g1, kind):
@@ -19,7 +20,7 @@ def test_equal_to_deleting_each_row(n, d):
     assert debiased_cka_standard_error(x, y) == pytest.approx(expected, rel=1e-9)
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = np.random.default_rng(0).standard_normal((6, 3))
     name = "debiased_cka_standard_error"
     assert refusal(debiased_cka_standard_error, x[:4], x[:4]) == f"x has 4 rows: {name} wants at least 5"

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from foresight_cli.metrics import cknna, linear_cka
+from tests.refusal import refusal
 
 
 def unit(x):
@@ -63,7 +64,7 @@ def test_nearly_symmetric_and_seeded(g1):
     assert cknna(tied, y, seed=1) != cknna(tied, y, seed=2)
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = np.random.default_rng(0).standard_normal((8, 3))
     assert refusal(cknna, x, x, k=1) == "k=1: wanted 2 to 7 for 8 rows"
     assert refusal(cknna, x, x, k=8) == "k=8: wanted 2 to 7 for 8 rows"

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from foresight_cli.metrics import knn_accuracy, silhouette
+from tests.refusal import refusal
 
 
 def test_oracles(oracles, iris, digits, kind):
@@ -35,7 +36,7 @@ def test_seeds_draw_the_folds(digits):
     assert len({knn_accuracy(x, y, seed=seed) for seed in range(5)}) > 1
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = np.random.default_rng(0).standard_normal((6, 3))
     message = "different values for 6 rows: silhouette wants 2 to n - 1"
     assert refusal(silhouette, x, [1] * 6) == f"labels has 1 {message}"

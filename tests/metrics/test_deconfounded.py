@@ -4,6 +4,7 @@ import torch
 from sklearn.linear_model import LinearRegression
 
 from foresight_cli.metrics import deconfounded, deconfounded_cka, linear_cka, neighborhood, rsa
+from tests.refusal import refusal
 
 
 def test_iris(oracles, iris, kind):
@@ -73,7 +74,7 @@ def test_small_labels_raise_unrelated_spaces_as_documented(size):
     assert np.mean(values) == pytest.approx(a / (1 + a), abs=0.02)
 
 
-def test_refusals(refusal):
+def test_refusals():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((6, 3)), rng.standard_normal((6, 2))
     assert refusal(deconfounded, x, range(6)) == "labels has 6 different values for 6 rows: wanted labels that repeat"

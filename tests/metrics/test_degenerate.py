@@ -10,6 +10,7 @@ import torch
 
 from foresight_cli import metrics as m
 from foresight_cli.errors import ForesightError
+from tests.refusal import refusal
 
 N = 24
 FEW = {"minimum_rows_per_dimension": 0}
@@ -243,7 +244,7 @@ def test_the_table_holds_every_public_measure():
     assert measures - set(MEASURES) == {"gram_cka", "grouped_folds"}
 
 
-def test_functions_that_take_no_rows(refusal):
+def test_functions_that_take_no_rows():
     gram = torch.ones(6, 6, dtype=torch.float64)
     assert refusal(m.gram_cka, gram, gram) == "x has rows that are all equally far apart: debiased CKA is 0/0 there"
     assert refusal(m.grouped_folds, ["a"] * 6, 2, 0) == "folds=2: wanted 2 to 1 for 1 groups"

@@ -5,6 +5,7 @@ from scipy.spatial.distance import cdist, pdist
 
 from foresight_cli.metrics import distances as module
 from foresight_cli.metrics.distances import RowDistances, round_to_ties
+from tests.refusal import refusal
 
 X = np.random.default_rng(0).standard_normal((40, 6)) + 3
 
@@ -48,7 +49,7 @@ def test_rounding_keeps_ties_and_order():
     assert rounded[4] == 0
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = torch.tensor(X)
     x[3] = 0
     wanted = "wanted one of euclidean, sqeuclidean, cosine, correlation"

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from foresight_cli.metrics import dominant_features
+from tests.refusal import refusal
 
 
 def test_shares_of_the_variance(kind):
@@ -34,7 +35,7 @@ def test_invariances():
     assert dominant_features(x + 1e6).shares == pytest.approx(result.shares, rel=1e-8)
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = np.random.default_rng(0).standard_normal((5, 3))
     assert refusal(dominant_features, x, share=1) == "share=1: wanted a number from 0, below 1"
     assert refusal(dominant_features, x, share=-0.1) == "share=-0.1: wanted a number from 0, below 1"

@@ -4,6 +4,7 @@ import torch
 
 from foresight_cli.metrics import distances, duplicate_groups, duplicates
 from foresight_cli.metrics.duplicates import first_of_each
+from tests.refusal import refusal
 
 
 def test_exact_duplicates_of_any_kind(kind):
@@ -56,7 +57,7 @@ def test_small_rows_beside_huge_ones_are_judged_by_their_length():
     assert duplicate_groups(x) == ()
 
 
-def test_refusals(refusal):
+def test_refusals():
     assert refusal(duplicate_groups, np.ones((3, 2)), tolerance=1) == "tolerance=1: wanted a number from 0, below 1"
 
 

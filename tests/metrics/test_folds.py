@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from foresight_cli.metrics import grouped_folds
+from tests.refusal import refusal
 
 
 def test_every_row_is_tested_once_and_no_group_is_split():
@@ -28,5 +29,5 @@ def test_single_rows_give_equal_folds_by_seed():
 
 
 @pytest.mark.parametrize("folds", [1, 4])
-def test_refusals(refusal, folds):
+def test_refusals(folds):
     assert refusal(grouped_folds, ["a", "b", "c", "c"], folds, 0) == f"folds={folds}: wanted 2 to 3 for 3 groups"

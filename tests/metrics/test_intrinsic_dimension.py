@@ -4,6 +4,7 @@ from scipy.special import gammainc
 from sklearn.datasets import make_swiss_roll
 
 from foresight_cli.metrics import duplicate_groups, mle_dimension, twonn_dimension
+from tests.refusal import refusal
 
 
 def test_digits(oracles, digits):
@@ -82,7 +83,7 @@ def test_discard_keeps_all_but_the_last():
     assert twonn_dimension(x, discard=0) == twonn_dimension(x, discard=0.01)
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = np.random.default_rng(0).standard_normal((10, 3))
     assert refusal(mle_dimension, x) == "x has 10 distinct rows: mle_dimension wants at least 21 at k=20"
     assert refusal(mle_dimension, x, k=1) == "k=1: wanted at least 2 neighbours"

@@ -3,6 +3,7 @@ import pytest
 
 from foresight_cli.metrics import mantel_test, rsa
 from foresight_cli.metrics.permutations import group_blocks, permutation_p_value, permute_blocks
+from tests.refusal import refusal
 
 
 def test_hand_case_is_enumerated(oracles, kind):
@@ -89,7 +90,7 @@ def test_blocks_keep_a_lone_group_in_place():
     assert (test.units, test.permutations) == ("blocks", 6)
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = np.random.default_rng(0).standard_normal((6, 3))
     assert refusal(mantel_test, x, x, permutations=0) == "permutations=0: wanted at least 1"
     assert refusal(mantel_test, x, x, correlation="r") == "correlation='r': wanted one of spearman, pearson, kendall"

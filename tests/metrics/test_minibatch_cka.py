@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from foresight_cli.metrics import linear_cka, minibatch_cka, rbf_cka
+from tests.refusal import refusal
 
 
 def test_g1_in_order(oracles, g1, kind):
@@ -34,7 +35,7 @@ def test_sorted_batches_miss_what_random_ones_see():
     assert abs(minibatch_cka(x, y, batch_size=50, seed=None)) < 0.1
 
 
-def test_refusals(refusal, g1):
+def test_refusals(g1):
     x, y = g1
     assert refusal(minibatch_cka, x, y, batch_size=3) == "batch_size=3: wanted 4 to 200 for 200 rows"
     assert refusal(minibatch_cka, x, y, kernel="poly") == "kernel='poly': wanted one of linear, rbf"

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from foresight_cli.metrics import distances, neighborhood
+from tests.refusal import refusal
 
 
 def test_g1(oracles, g1, kind):
@@ -77,7 +78,7 @@ def test_queries_are_a_seeded_subset(g1, monkeypatch):
     assert neighborhood(*g1) == whole
 
 
-def test_refusals(refusal, g1):
+def test_refusals(g1):
     x, y = g1
     assert refusal(neighborhood, x, y, k=200) == "k=200: wanted 1 to 199 for 200 rows"
     assert refusal(neighborhood, x, y, k=0) == "k=0: wanted 1 to 199 for 200 rows"

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from foresight_cli.metrics import linear_cka, partial_cka
+from tests.refusal import refusal
 
 
 def u_centred(values):
@@ -76,7 +77,7 @@ def test_an_unrelated_confounder_takes_out_nothing(g1):
     assert partial_cka(x, y, confounder) == pytest.approx(linear_cka(x, y), abs=1e-3)
 
 
-def test_refusals(refusal):
+def test_refusals():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((6, 3)), rng.standard_normal((6, 2))
     assert refusal(partial_cka, x[:3], y[:3], [0, 0, 1]) == "x has 3 rows: partial_cka wants at least 4"

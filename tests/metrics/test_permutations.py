@@ -10,6 +10,7 @@ from foresight_cli.metrics.permutations import (
     permute_blocks,
     permute_groups,
 )
+from tests.refusal import refusal
 
 GROUPS = ["a", "b", "b", "c", "a", "d", "e", "e", "e"]
 
@@ -56,5 +57,5 @@ def test_p_value_counts_ties_and_is_never_zero():
     assert permutation_p_value(-1.0, [-1 - 1e-6, 0]) == pytest.approx(2 / 3)
 
 
-def test_missing_groups(refusal):
+def test_missing_groups():
     assert refusal(permute_groups, ["a", None], np.random.default_rng(0)) == "groups has no value in row 1"

@@ -6,6 +6,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import KFold, cross_val_predict
 
 from foresight_cli.metrics import linear_probe
+from tests.refusal import refusal
 
 
 def test_g1_leave_one_out_penalty(oracles, g1, kind):
@@ -128,7 +129,7 @@ def test_rows_never_tested_have_no_prediction():
     assert linear_probe(x, y).predictions is None
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = np.random.default_rng(0).standard_normal((8, 3))
     assert refusal(linear_probe, x, np.ones((8, 2))) == (
         "y is constant: all its 8 rows are equal, and linear_probe wants rows that vary"

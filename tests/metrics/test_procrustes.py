@@ -4,6 +4,7 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import procrustes as scipy_procrustes
 
 from foresight_cli.metrics import angular_procrustes, procrustes_disparity, procrustes_distance
+from tests.refusal import refusal
 
 
 def test_oracles(oracles, iris, kind):
@@ -78,7 +79,7 @@ def test_angle_is_a_metric():
     assert angular_procrustes(a, 3 * a[:, ::-1] + 1) == pytest.approx(0, abs=1e-7)
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = np.random.default_rng(0).standard_normal((5, 3))
     assert refusal(procrustes_disparity, x, x, components=0) == "components=0: wanted at least 1"
     assert refusal(procrustes_disparity, x, np.ones((5, 3))) == (

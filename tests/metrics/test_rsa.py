@@ -6,6 +6,7 @@ from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
 
 from foresight_cli.metrics import rsa
 from foresight_cli.metrics.rsa import average_ranks, random_matchings
+from tests.refusal import refusal
 
 
 def test_hand_cases(oracles, kind):
@@ -94,7 +95,7 @@ def test_average_ranks():
     assert np.array_equal(average_ranks(torch.tensor(values)).numpy(), rankdata(values))
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = np.random.default_rng(0).standard_normal((8, 3))
     assert refusal(rsa, x, x, correlation="tau") == "correlation='tau': wanted one of spearman, pearson, kendall"
     assert refusal(rsa, x, x, max_pairs=2) == "max_pairs=2: wanted 3 to 28"

@@ -21,6 +21,7 @@ from foresight_cli.metrics import (
 )
 from foresight_cli.metrics import space as module
 from foresight_cli.metrics.space import Space
+from tests.refusal import refusal
 
 PAIRS = {
     "linear_cka": linear_cka,
@@ -95,7 +96,7 @@ def test_beyond_the_row_limit_nothing_changes(pair, monkeypatch):
     assert module.GRAM_ROWS == 10
 
 
-def test_refusals(refusal):
+def test_refusals():
     assert refusal(Space, np.ones(3)) == "x has shape [3]: a space wants [n, d], one row a sample"
     assert refusal(linear_cka, Space(np.ones((9, 2))), Space(np.eye(9))) == (
         "x is constant: all its 9 rows are equal, and linear_cka wants rows that vary"

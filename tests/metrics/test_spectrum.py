@@ -3,6 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from foresight_cli.metrics import effective_rank, participation_ratio, pca_dimension
+from tests.refusal import refusal
 
 
 def with_eigenvalues(eigenvalues):
@@ -39,7 +40,7 @@ def test_equal_to_scikit_learn_and_invariant(shape):
         assert pca_dimension(data, variance=0.9) == np.argmax(shares.cumsum() >= 0.9) + 1
 
 
-def test_refusals(refusal):
+def test_refusals():
     constant = np.full((5, 2), 0.1)
     for measure in (participation_ratio, effective_rank, pca_dimension):
         name = measure.__name__

@@ -4,6 +4,7 @@ import torch
 
 from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.validation import as_codes, as_matrix, as_pair, centre, column_means, row_list
+from tests.refusal import refusal
 
 
 def check(x, min_rows=2):
@@ -55,11 +56,11 @@ def test_inputs_are_never_changed():
         ([[0.0, 1], [np.inf, 1], [np.nan, 2]], "x has NaN or Inf in rows 1, 2: rsa wants finite numbers"),
     ],
 )
-def test_refusals(x, message, refusal):
+def test_refusals(x, message):
     assert refusal(check, x) == message
 
 
-def test_pairs_must_have_the_same_rows(refusal):
+def test_pairs_must_have_the_same_rows():
     message = refusal(as_pair, np.zeros((4, 2)), np.zeros((5, 2)), measure="rsa", min_rows=2)
     assert message == "x has 4 rows and y has 5: rsa wants the same samples in the same order"
 
@@ -69,7 +70,7 @@ def test_long_row_lists_are_cut():
     assert row_list(list(range(12))) == "rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
 
 
-def test_labels_of_any_kind_become_codes(refusal):
+def test_labels_of_any_kind_become_codes():
     for labels in (["b", "a", "b"], np.array([5, 1, 5]), torch.tensor([5, 1, 5]), [(1, 2), "x", (1, 2)]):
         assert as_codes(labels, 3, "labels").tolist() == [0, 1, 0]
     assert refusal(as_codes, ["a"], 2, "labels") == "labels has 1 entries for 2 rows"

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from foresight_cli.data.clip import Clip
-from foresight_cli.errors import ForesightError, UsageError
+from foresight_cli.errors import UsageError
 from foresight_cli.models import Tap, open_model
+from tests.refusal import refusal
 
 MEAN, FLAT = Tap("final", "channel_mean"), Tap("final", "flat")
 
@@ -32,13 +33,6 @@ def only_config(tmp_path):
         return tmp_path
 
     return written
-
-
-def refusal(kind: type[ForesightError], call, *args) -> str:
-    with pytest.raises(ForesightError) as caught:
-        call(*args)
-    assert type(caught.value) is kind
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +77,7 @@ def test_threads_that_prepare_ask_the_network_once(settings, only_config):
 )
 def test_class_that_is_no_autoencoder_is_named(settings, only_config, name, what):
     folder = only_config(name)
-    assert refusal(ForesightError, open_model(settings(folder)).load, "cpu") == (
+    assert refusal(open_model(settings(folder)).load, "cpu") == (
         f"the checkpoint {folder}: {what} no autoencoder of diffusers {diffusers.__version__}. "
         "In a whole pipeline, model.subfolder=vae names its autoencoder"
     )
@@ -107,20 +101,20 @@ def test_class_that_is_no_autoencoder_is_named(settings, only_config, name, what
 )
 def test_classes_that_diffusers_does_not_read(settings, only_config, name, advice):
     folder = only_config(name)
-    assert refusal(ForesightError, open_model(settings(folder)).check_layers, ()) == (
+    assert refusal(open_model(settings(folder)).check_layers, ()) == (
         f"config.json of the checkpoint {folder} names {name}, {advice}"
     )
 
 
 def test_autoencoder_that_takes_neither_pictures_nor_clips(settings, only_config):
     why = "Encoding without tiling has not been implemented yet"
-    assert refusal(ForesightError, open_model(settings(only_config("AutoencoderKLAllegro"))).check_layers, ()) == (
+    assert refusal(open_model(settings(only_config("AutoencoderKLAllegro"))).check_layers, ()) == (
         f"AutoencoderKLAllegro encodes neither pictures ({why}) nor clips ({why})"
     )
 
 
 def test_autoencoder_that_resizes_by_itself(settings, only_config):
-    assert refusal(ForesightError, open_model(settings(only_config("AutoencoderRAE"))).check_layers, ()) == (
+    assert refusal(open_model(settings(only_config("AutoencoderRAE"))).check_layers, ()) == (
         "AutoencoderRAE resizes every picture to a fixed size, so model.resolution= would have no effect: "
         "model=autoencoder wants a network whose latents grow with the picture"
     )
@@ -128,14 +122,14 @@ def test_autoencoder_that_resizes_by_itself(settings, only_config):
 
 def test_config_that_lacks_what_its_class_wants(settings, only_config):
     folder = only_config("AutoencoderKLHunyuanImage", in_channels=3, out_channels=3, latent_channels=8)
-    message = refusal(ForesightError, open_model(settings(folder)).check_layers, ())
+    message = refusal(open_model(settings(folder)).check_layers, ())
     assert message.startswith(f"cannot read the checkpoint {folder}: ")
     assert "missing 4 required positional arguments: 'block_out_channels'" in message
 
 
 def test_config_that_is_no_json(settings, tmp_path):
     (tmp_path / "config.json").write_text("weights")
-    assert refusal(ForesightError, open_model(settings(tmp_path)).check_layers, ()) == (
+    assert refusal(open_model(settings(tmp_path)).check_layers, ()) == (
         f"config.json of {tmp_path} is not JSON (Expecting value: line 1 column 1 (char 0))"
     )
 
@@ -153,6 +147,6 @@ def test_config_that_is_no_json(settings, tmp_path):
 )
 def test_normalize_without_a_scale(settings, only_config, name, config, why):
     model = open_model(settings(only_config(name, **config), normalize=True))
-    assert refusal(UsageError, model.check_layers, ()) == (
+    assert refusal(model.check_layers, (), kind=UsageError) == (
         f"model.normalize=true: {name} has no scale, as {why}. Leave model.normalize= out"
     )

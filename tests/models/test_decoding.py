@@ -13,9 +13,9 @@ from PIL import Image
 
 from foresight_cli.config import LTXVConfig
 from foresight_cli.data.clip import Clip
-from foresight_cli.errors import ForesightError
 from foresight_cli.models import Tap, open_model
 from foresight_cli.models.decoding import decoded
+from tests.refusal import refusal
 
 FLAT = Tap("final", "flat")
 STILL = ("AutoencoderKL", "AutoencoderTiny", "VQModel", "AutoencoderDC")
@@ -219,12 +219,6 @@ def test_a_decoder_of_single_pictures_as_clips(tmp_path, autoencoder_config):
 
 
 # --- refusals
-
-
-def refusal(call) -> str:
-    with pytest.raises(ForesightError) as caught:
-        call()
-    return str(caught.value)
 
 
 def test_rows_of_another_size(ltxv):

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 
 from foresight_cli.metrics import linear_cka
 from foresight_cli.metrics.streaming import LinearCKA
+from tests.refusal import refusal
 
 
 def both():
@@ -85,7 +86,7 @@ def test_constant_columns_change_nothing(g1):
     assert float(metric.compute()) == pytest.approx(linear_cka(x, y), rel=1e-12)
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = np.random.default_rng(0).standard_normal((8, 3))
     metric = LinearCKA()
     assert refusal(metric.compute) == "LinearCKA has 0 rows so far: wanted at least 4 before compute()"

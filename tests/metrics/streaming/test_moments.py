@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foresight_cli.metrics.streaming import Moments
+from tests.refusal import refusal
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
@@ -59,7 +60,7 @@ def test_types_that_come_in():
         np.testing.assert_allclose(moments.compute().covariance, expected, atol=1e-14)
 
 
-def test_refusals(refusal):
+def test_refusals():
     moments = Moments()
     assert refusal(moments.compute) == "Moments has 0 rows so far: wanted at least 2 before compute()"
     moments.update(np.ones((1, 3)))

@@ -8,6 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from foresight_cli.metrics import linear_probe
 from foresight_cli.metrics.streaming import LinearProbe, StreamedProbe, hashed_folds
+from tests.refusal import refusal
 
 
 def splits(fold, folds):
@@ -129,7 +130,7 @@ def test_types_that_come_in(g1):
     assert isinstance(metric.compute(), StreamedProbe)
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = np.random.default_rng(0).standard_normal((8, 3))
     assert refusal(LinearProbe, 1) == "folds=1: wanted 2 to 100"
     assert refusal(LinearProbe, 2) == (

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from foresight_cli.metrics import rsa
 from foresight_cli.metrics.streaming import RSA
 from foresight_cli.metrics.streaming.rsa import row_hash
+from tests.refusal import refusal
 
 
 def test_equal_to_rsa_of_the_sample_over_any_sharding(shardings, make_g1):
@@ -96,7 +97,7 @@ def test_types_that_come_in(g1):
     assert metric.compute().rsa == pytest.approx(rsa(x, y), abs=1e-12)
 
 
-def test_refusals(refusal, g1):
+def test_refusals(g1):
     x, y = g1
     assert refusal(RSA, 2) == "rows=2: wanted 3 to 1000000"
     assert refusal(RSA, matchings=0) == "matchings=0: wanted 1 to 1000000"

@@ -5,6 +5,7 @@ from torchmetrics import MetricCollection
 
 from foresight_cli.metrics import effective_rank, participation_ratio, pca_dimension
 from foresight_cli.metrics.streaming import EffectiveRank, Moments, ParticipationRatio, PCADimension
+from tests.refusal import refusal
 
 TWINS = {EffectiveRank: effective_rank, ParticipationRatio: participation_ratio, PCADimension: pca_dimension}
 
@@ -65,7 +66,7 @@ def test_forward_gives_the_batch_and_adds_it():
     assert float(ratio.compute()) == pytest.approx(participation_ratio(x), rel=1e-12)
 
 
-def test_refusals(refusal):
+def test_refusals():
     for variance in (0, 1.1):
         assert refusal(PCADimension, variance) == f"variance={variance}: wanted a share above 0, at most 1"
     for metric in TWINS:

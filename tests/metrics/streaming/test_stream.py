@@ -21,6 +21,7 @@ from foresight_cli.metrics.streaming import (
     PCADimension,
     SpacePair,
 )
+from tests.refusal import refusal
 
 MAKERS = {
     "LinearCKA": LinearCKA,
@@ -209,7 +210,7 @@ def test_a_collection_keeps_different_settings_apart(g1):
     assert float(results["biased"]) == pytest.approx(float(biased.compute()), rel=1e-12)
 
 
-def test_refusals(refusal, g1):
+def test_refusals(g1):
     x, y = g1
     cka, narrow, wider = LinearCKA(), LinearCKA(), LinearCKA()
     cka.update(x, y)
