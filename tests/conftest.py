@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -50,6 +51,30 @@ def run(tmp_path: Path) -> Iterator[Run]:
     """Run commands in an empty folder, inside this process."""
     with commands_in(tmp_path) as run_command:
         yield run_command
+
+
+@pytest.fixture(scope="session")
+def two_spaces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache of two small spaces of 240 drawings, which only copies are made of."""
+    folder = tmp_path_factory.mktemp("two_spaces")
+    with commands_in(folder) as run_command:
+        for words in (("model=pixels", "pooling=all"), ("model=histogram",)):
+            result = run_command("extract", *words, "data.per_category=30", "data.size=64")
+            assert result.exit_code == 0, result.output
+    return folder / "outputs/cache"
+
+
+@pytest.fixture
+def cached(run: Run, two_spaces: Path, tmp_path: Path) -> Run:
+    """Run commands, inside this process, in a folder whose cache holds ``two_spaces``."""
+    shutil.copytree(two_spaces, tmp_path / "outputs/cache")
+    return run
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a report of this process draw no figures: all of them take 7 s, and have tests of their own."""
+    monkeypatch.setattr("foresight_cli.report.draw_figures", lambda *_: iter(()))
 
 
 def user_env(**changes: str) -> dict[str, str]:

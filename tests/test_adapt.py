@@ -2,11 +2,9 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,47 +13,11 @@ import torch
 from foresight_cli.adapters import load_adapter
 from foresight_cli.latents import Entry, load
 from foresight_cli.results import load_results
+from tests.commands import PAIR, newest, refused, typed
 from tests.conftest import user_env
 from tests.extraction.runners.watching import until
 
-DATA = ("data.per_category=30", "data.size=64")
-PAIR = ("source=pixels", "target=histogram", "source.pooling=flat")
 QUICK = ("adapter.epochs=4", "seeds=2")
-PREFIX = "foresight adapt: "
-
-
-def typed(run, *args):
-    result = run(*args)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def refused(run, *args, code=1):
-    result = run(*args)
-    assert result.exit_code == code, result.output
-    last = result.output.splitlines()[-1]
-    assert last.startswith(PREFIX)
-    return last.removeprefix(PREFIX)
-
-
-def newest(folder: Path) -> Path:
-    return max(folder.glob("outputs/adapt/*/*/results.yaml"), key=lambda p: p.stat().st_mtime).parent
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Make a cache of two small spaces, once for the module."""
-    folder = tmp_path_factory.mktemp("made")
-    for words in (("model=pixels", "pooling=all"), ("model=histogram",)):
-        command = [sys.executable, "-m", "foresight_cli", "extract", *words, *DATA]
-        subprocess.run(command, cwd=folder, env=user_env(), check=True, capture_output=True)
-    return folder / "outputs/cache"
-
-
-@pytest.fixture
-def cached(run, made, tmp_path):
-    shutil.copytree(made, tmp_path / "outputs/cache")
-    return run
 
 
 @pytest.mark.parametrize("adapter", ["linear", "lowrank", "mlp"])

@@ -7,16 +7,11 @@ import numpy as np
 import pytest
 
 from foresight_cli.results import load_arrays, load_results
+from tests.commands import typed
 
 
 def newest(folder: Path, name: str) -> Path:
     return max(folder.glob(f"outputs/*/*/*/{name}"), key=lambda p: p.stat().st_mtime)
-
-
-def typed(run, *args):
-    result = run(*args)
-    assert result.exit_code == 0, result.output
-    return result
 
 
 @pytest.fixture

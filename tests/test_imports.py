@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,6 +121,20 @@ def test_files_are_short_and_named_by_their_content(file):
     assert len(file.read_text(encoding="utf-8").splitlines()) < 300
     assert file.stem not in ("utils", "helpers", "common", "misc")
     assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))), "describe the file in a line"
+
+
+def test_no_test_imports_another_or_judges_by_the_clock():
+    for file in sorted((PACKAGE.parent / "tests").rglob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [f"{getattr(node, 'module', '')}.{alias.name}" for alias in node.names]
+                others = {part for name in names for part in name.split(".") if part.startswith("test_")} - {file.stem}
+                assert others == set(), f"{file}: what two tests share is in conftest.py or a module without tests"
+                assert not any("runpy" in name for name in names), f"{file}: import it by its name"
+            elif isinstance(node, ast.Assert):
+                duration = re.search(r"time\.\w+\(\) - ", ast.unparse(node))
+                assert not duration, f"{file}:{node.lineno}: a slow machine fails no test"
 
 
 def test_tests_and_scripts_are_short_too():

@@ -16,6 +16,7 @@ from foresight_cli.config import PrecomputedConfig, SpaceConfig
 from foresight_cli.latents import load
 from foresight_cli.models.precomputed import Precomputed
 from foresight_cli.results import load_arrays, load_results
+from tests.commands import typed
 
 N = 160
 IDS = [f"clip-{i:03d}" for i in range(N)]
@@ -26,12 +27,6 @@ B = (FACTORS @ np.random.default_rng(1).normal(size=(6, 9)) + 3).astype(np.float
 PAIR = ("source=precomputed", "source.model.path=a.npz", "target=precomputed", "target.model.path=b.npz")
 
 
-def typed(run, *args):
-    result = run(*args)
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
 def says(run, *args, code=1):
     result = run(*args)
     assert result.exit_code == code, result.output
@@ -39,7 +34,7 @@ def says(run, *args, code=1):
 
 
 def extract(run, path, *more):
-    return typed(run, "extract", "model=precomputed", f"model.path={path}", *more)
+    return typed(run, "extract", "model=precomputed", f"model.path={path}", *more).output
 
 
 def save(path, values, ids=IDS, **columns):
@@ -62,7 +57,7 @@ def test_two_files_that_are_one_linear_map_apart(run, tmp_path):
     for name, values in (("a.npz", A), ("b.npz", B)):
         save(name, values, labels=LABELS, x=FACTORS[:, 0])
         extract(run, name, "pooling=flat")
-    output = typed(run, "analyze", *PAIR, "permutations=19")
+    output = typed(run, "analyze", *PAIR, "permutations=19").output
     assert "warning: data=precomputed has no pictures: controls are not measured" in output.splitlines()
     results, arrays = analysed(tmp_path)
     (pair,) = results.pairs
@@ -178,7 +173,7 @@ def test_rows_are_joined_to_pictures_by_id(run, tmp_path, photos):
     assert latents.values.numpy() == pytest.approx(np.array([photos[i] for i in latents.ids]), abs=1e-6)
     output = typed(
         run, "analyze", "source=precomputed", "source.model.path=mine.npz", "target=pixels", "permutations=19"
-    )
+    ).output
     assert "no pictures" not in output
     results, arrays = analysed(tmp_path)
     assert results.pairs[0].r2.value == pytest.approx(1, abs=1e-4)
@@ -267,7 +262,7 @@ def test_files_that_differ_in_what_they_know_of_the_samples(run, tmp_path):
 
 def test_the_dry_run_knows_the_size(run):
     save("a.npz", A.astype(np.float16))
-    output = typed(run, "extract", "model=precomputed", "model.path=a.npz", "pooling=flat", "dry_run=true")
+    output = typed(run, "extract", "model=precomputed", "model.path=a.npz", "pooling=flat", "dry_run=true").output
     Path("b.csv").write_text("id\nabsent\n")
     np.save("b.npy", A[:1])
     assert says(run, "extract", "model=precomputed", "model.path=a.npz", "data.path=b.npy", "dry_run=true").startswith(

@@ -5,9 +5,7 @@ import shutil
 from huggingface_hub import constants
 
 from foresight_cli.adapters import load_adapter
-from tests.test_adapt import PAIR, cached, made, newest, refused, typed
-
-__all__ = ["cached", "made"]
+from tests.commands import PAIR, newest, refused, typed
 
 
 def test_the_adapter_and_its_card_arrive(cached, tmp_path, hub):

@@ -9,7 +9,7 @@ from foresight_cli.data import open_dataset
 from foresight_cli.evaluation.noise_ceiling import noise_ceiling, recompressed, shifted
 from foresight_cli.latents import load
 from foresight_cli.latents.finding import complete_entries
-from tests.test_adapt import newest, refused, typed
+from tests.commands import newest, refused, typed
 
 SHAPES = ShapesConfig(name="shapes", variant="default", per_category=4, seed=0, size=64)
 DATA = ("data.per_category=4", "data.size=64")

@@ -10,10 +10,8 @@ from foresight_cli.reporting.adapter_sizes import HEADER, sizes_figure, table_ro
 from foresight_cli.reporting.figures.style import encode, style, title_of
 from foresight_cli.reporting.sweep import SweepEnd, _table, summarise
 from foresight_cli.results import Estimate, load_results, save_results
+from tests.commands import PAIR, refused, typed
 from tests.reporting import example
-from tests.test_adapt import PAIR, cached, made, refused, typed
-
-__all__ = ["cached", "made"]
 
 
 def sized(name, parameters, validation, error=0.01, r2=None):

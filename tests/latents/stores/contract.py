@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -206,10 +205,8 @@ class StoreContract:
 
     def test_locks_block_no_one(self, root):
         entry = filled(root, (), seal=False)
-        begin = time.monotonic()
         with locked([entry.path], lambda *_: pytest.fail("no other process holds it")):
             pass
-        assert time.monotonic() - begin < 10
         assert held(entry.path) is None
 
 

@@ -5,7 +5,7 @@ import torch
 from foresight_cli.metrics import linear_probe
 from foresight_cli.metrics.ridge.leave_one_out import LeaveOneOut
 from foresight_cli.metrics.ridge.ridge import PENALTIES, RidgeFactor
-from tests.metrics.ridge.test_ridge import left_out_error
+from tests.metrics.ridge.left_out import left_out_error
 
 
 def problem(seed, massive):

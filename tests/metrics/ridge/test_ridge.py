@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import RidgeCV
-from sklearn.model_selection import KFold
 
 from foresight_cli.metrics import fit_ridge
 from foresight_cli.metrics.ridge.ridge import PENALTIES, RidgeFactor
+from tests.metrics.ridge.left_out import left_out_error
+from tests.refusal import refusal
 
 
 @pytest.mark.parametrize(("n", "d1", "d2"), [(60, 8, 3), (60, 8, 40), (30, 80, 3), (30, 80, 50)])
@@ -29,16 +30,6 @@ def test_standardising_is_scaling_the_columns():
     expected = fit_ridge((x - x.mean(axis=0)) / x.std(axis=0), y, standardize=False)
     ridge = fit_ridge(scaled, y)
     np.testing.assert_allclose(ridge.weight.numpy() * scaled.std(axis=0)[:, None], expected.weight.numpy(), rtol=1e-6)
-
-
-def left_out_error(x, y, penalty):
-    """Predict each row by a ridge map of all others, one at a time, and sum the squared errors."""
-    total = 0.0
-    for train, test in KFold(len(x)).split(x):
-        centred = x[train] - x[train].mean(axis=0)
-        weight = np.linalg.solve(centred.T @ centred + penalty * np.eye(x.shape[1]), centred.T @ y[train])
-        total += ((y[test] - y[train].mean(axis=0) - (x[test] - x[train].mean(axis=0)) @ weight) ** 2).sum()
-    return total
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -97,7 +88,7 @@ def test_ordinary_least_squares_in_theory(oracles):
     assert np.mean(errors) == pytest.approx(case["closed_form"], abs=4 * np.std(errors) / np.sqrt(300))
 
 
-def test_refusals(refusal):
+def test_refusals():
     x = np.random.default_rng(0).standard_normal((5, 3))
     assert refusal(fit_ridge, x, x, penalties=[1, 0]) == "penalties=[1.0, 0.0]: wanted one or more numbers above 0"
     assert refusal(fit_ridge, x, x, penalties=[]) == "penalties=[]: wanted one or more numbers above 0"
