@@ -42,7 +42,7 @@ demo: $(VENV)/.base ## All stages on two tiny checkpoints: extract, analyze, ada
 	@$(F) report
 
 test: $(VENV)/.dev ## Run the tests, doctests included
-	@$(BIN)/python -m pytest -n auto --dist worksteal --ignore=tests/cluster --ignore=tests/extraction
+	@$(BIN)/python -m pytest -n logical --dist worksteal --ignore=tests/cluster --ignore=tests/extraction
 	@$(BIN)/python -m pytest -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder $(SLOWEST) $(filter-out $(SLOWEST),$(CALM))
 
 lint: $(VENV)/.dev ## Check style and formatting

@@ -52,7 +52,7 @@ def test_one_latent_of_zeros(run, tmp_path, spaces):
     assert pair.r2.value > 0.99
 
 
-def test_one_row_without_a_label(run, tmp_path, spaces):
+def test_one_row_without_a_label(run, tmp_path, spaces, no_figures):
     z, a, rng = spaces
     labels = np.where(z[:, 0] > 0, "x", "y").astype("U4")
     np.savez("b.npz", ids=IDS, values=(z @ rng.standard_normal((6, 8))).astype(np.float32))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.conftest import user_env
+from tests.conftest import commands_in, user_env
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -42,19 +42,11 @@ def photos(folder: Path) -> None:
             image.save(folder / label / f"{number:03d}.png")
 
 
-def typed(command: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of a page with bash in ``folder``."""
-    assert command.startswith("foresight ")
-    function = f'foresight() {{ {shlex.quote(sys.executable)} -m foresight_cli "$@"; }}'
-    return subprocess.run(
-        ["bash", "-c", f"{function}; {command}"],
-        cwd=folder,
-        env={**user_env(), **env},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def words_of(command: str) -> list[str]:
+    """Return the words of a line of a page, after ``foresight``."""
+    name, *words = shlex.split(command)
+    assert name == "foresight"
+    return words
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +54,14 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the whole tutorial in one folder and return it; later pages start from there."""
     folder = tmp_path_factory.mktemp("docs")
     photos(folder / "photos")
-    for language, text in blocks("tutorial"):
-        assert language == "bash"
-        for command in text.splitlines():
-            done = typed(command, folder)
-            expected = (0, 3) if "fail_on" in command else (0,)
-            assert done.returncode in expected, f"{command}\n{done.stdout}\n{done.stderr}"
+    with commands_in(folder) as run, pytest.MonkeyPatch.context() as patched:
+        patched.setattr("foresight_cli.report.draw_figures", lambda *_: iter(()))  # 7 s for each of three reports
+        for language, text in blocks("tutorial"):
+            assert language == "bash"
+            for command in text.splitlines():
+                done = run(*words_of(command))
+                expected = (0, 3) if "fail_on" in command else (0,)
+                assert done.exit_code in expected, f"{command}\n{done.output}"
     return folder
 
 
@@ -91,15 +85,15 @@ def test_python_examples_in_the_tutorials_folder(studied: Path, monkeypatch: pyt
 
 
 @pytest.mark.slow
-def test_the_answers_of_the_faq(studied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(studied)
-    for language, text in blocks("faq"):
-        if language == "bash":
-            done = typed(text.strip(), studied)
-            assert done.returncode == 0, done.stderr
-            assert "(attributes waived)" in done.stdout
-        else:
-            exec(compile(text, "faq.md", "exec"), {})
+def test_the_answers_of_the_faq(studied: Path) -> None:
+    with commands_in(studied) as run:
+        for language, text in blocks("faq"):
+            if language == "bash":
+                done = run(*words_of(text.strip()))
+                assert done.exit_code == 0, done.output
+                assert "(attributes waived)" in done.output
+            else:
+                exec(compile(text, "faq.md", "exec"), {})
 
 
 @pytest.mark.parametrize("page", ["metrics", "statistics", "add-a-metric"])
@@ -122,7 +116,14 @@ def test_the_example_of_a_model_works(tmp_path: Path) -> None:
             assert done.returncode == 0, done.stdout + done.stderr
             continue
         for command in text.splitlines():
-            done = typed(command, tmp_path, PYTHONPATH=os.pathsep.join([str(copy), str(ROOT)]))
+            done = subprocess.run(
+                [sys.executable, "-m", "foresight_cli", *words_of(command)],
+                cwd=tmp_path,
+                env=user_env(PYTHONPATH=os.pathsep.join([str(copy), str(ROOT)])),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     (entry,) = (tmp_path / "outputs/cache/mean_hsv/layer-final/channel_mean").iterdir()
     assert (entry / "manifest.json").is_file()

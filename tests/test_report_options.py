@@ -37,7 +37,7 @@ def judged(answer, **changes):
         ("null", "PIVOT", 0),
     ],
 )
-def test_status_that_a_pipeline_stops_at(run, fail_on, answer, status):
+def test_status_that_a_pipeline_stops_at(run, no_figures, fail_on, answer, status):
     analysis("outputs/analyze/a", judged(answer))
     done = run("report", f"fail_on={fail_on}", "hydra.run.dir=out")
     assert done.exit_code == status, done.output
@@ -46,10 +46,10 @@ def test_status_that_a_pipeline_stops_at(run, fail_on, answer, status):
         assert done.output.splitlines()[-1] == f"foresight report: {answer}, and fail_on={fail_on} stops here"
 
 
-def test_json_alone_on_standard_output(shell, tmp_path):
-    analysis(tmp_path / "outputs/analyze/a", judged("PIVOT"))
-    done = shell("report", "format=json")
-    assert done.returncode == 0, done.stderr
+def test_json_alone_on_standard_output(run, no_figures):
+    analysis("outputs/analyze/a", judged("PIVOT"))
+    done = run("report", "format=json")
+    assert done.exit_code == 0, done.stderr
     printed = json.loads(done.stdout)
     assert printed["verdict"]["answer"] == "PIVOT"
     assert printed["pairs"][0]["selection_r2"] is None

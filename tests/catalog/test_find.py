@@ -9,16 +9,26 @@ import pytest
 
 from foresight_cli.models.checkpoint import TINY
 from foresight_cli.results import load_results
+from tests.conftest import commands_in
 
 VAE = "diffusion_pytorch_model"
 SMALL = ("data.per_category=3", "data.size=32")
 
 
-@pytest.fixture
-def cached(run):
+@pytest.fixture(scope="module")
+def extracted(tmp_path_factory):
     """Extract two controls on the same few drawings."""
-    assert run("extract", "model=pixels", "pooling=all", *SMALL).exit_code == 0
-    assert run("extract", "model=histogram", *SMALL).exit_code == 0
+    folder = tmp_path_factory.mktemp("extracted")
+    with commands_in(folder) as run:
+        assert run("extract", "model=pixels", "pooling=all", *SMALL).exit_code == 0
+        assert run("extract", "model=histogram", *SMALL).exit_code == 0
+    return folder / "outputs/cache"
+
+
+@pytest.fixture
+def cached(run, extracted, tmp_path):
+    """Return ``run`` in a folder whose cache holds the two controls."""
+    shutil.copytree(extracted, tmp_path / "outputs/cache")
     return run
 
 

@@ -74,7 +74,7 @@ def test_none_where_every_row_is_scored_or_none_is_wanted(cached):
     assert results.whole is None
 
 
-def test_the_report_has_it(cached, local):
+def test_the_report_has_it(cached, local, no_figures):
     foresight(cached, "report", "run=local", "hydra.run.dir=reported")
     for page in ("FINDINGS.md", "report.html"):
         assert "On every row (640): R² " in (cached / "reported" / page).read_text()

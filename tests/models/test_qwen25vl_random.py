@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -41,22 +38,6 @@ def test_the_seed_alone_decides(no_weights):
     assert torch.equal(first, same)
     assert not torch.allclose(first, third, atol=0.01)
     assert torch.equal(torch.random.get_rng_state(), before)  # the global random state is unchanged
-
-
-def test_another_process_draws_the_same(no_weights):
-    code = (
-        "import sys, json, torch\n"
-        "torch.manual_seed(123)\n"
-        "from pathlib import Path\n"
-        "from tests.models.qwen_reference import SQUARES, features, fresh, settings\n"
-        "from foresight_cli.models import Tap\n"
-        "tap = Tap('8', 'channel_mean')\n"
-        "model = fresh(settings(Path(sys.argv[1]), init='random'))\n"
-        "print(json.dumps(features(model, SQUARES[:1], [tap])[tap][0].tolist()))\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code, no_weights], capture_output=True, text=True, check=True)
-    expected = features(fresh(settings(no_weights, init="random")), SQUARES[:1], [TAP])[TAP][0]
-    torch.testing.assert_close(torch.tensor(json.loads(result.stdout)), expected, rtol=1e-6, atol=1e-7)
 
 
 def test_it_is_the_same_network_otherwise(no_weights):

@@ -11,13 +11,14 @@ import foresight_cli.reporting.page
 from foresight_cli.reporting.captions import caption
 from foresight_cli.reporting.context import gates
 from foresight_cli.reporting.derived import derived
-from foresight_cli.reporting.figures import Drawn, draw_figures
+from foresight_cli.reporting.figures import Drawn
 from foresight_cli.reporting.page import Pictures, as_webp, render_page
 from foresight_cli.reporting.page.inline_svg import Figures
 from foresight_cli.reporting.traced import Numbers
 from foresight_cli.results import load_results, save_results
 from tests.reporting import example
 from tests.reporting.example_verdict import open_verdict
+from tests.reporting.hostile import HOSTILE
 from tests.reporting.page_text import PageText
 
 
@@ -124,21 +125,8 @@ def test_the_verdict_comes_first_with_what_was_waived(waived):
     assert "Tiny weights." in text[: text.index("The gates")]
 
 
-HOSTILE = ("<script>alert(1)</script>", "ünïcode \u202e \N{PILE OF POO}" * 3, "x" * 200, "{{ 7 * 7 }}", "a&amp;b \"'")
-
-
-def test_hostile_text_stays_text():
-    results, arrays = example.full(labels=HOSTILE)
-    examples = [[name, name] for name in HOSTILE]
-    results = dataclasses.replace(
-        results,
-        source=HOSTILE[0],
-        duplicates=dataclasses.replace(results.duplicates, examples=examples, skipped=[[HOSTILE[0], HOSTILE[4]]]),
-        warnings=list(HOSTILE),
-        provenance={**results.provenance, "command": HOSTILE[0]},
-    )
-    record = Drawn()
-    svg = {n[:-4]: d for n, d in draw_figures(results, arrays, record) if n.endswith(".svg")}
+def test_hostile_text_stays_text(hostile):
+    results, record, svg = hostile
     html = render_page(results, [], record, Pictures(svg, record.titles))
     assert "<script" not in html.lower()
     page = PageText(html)

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from foresight_cli.reporting.compared import compare, comparison_figure
-from foresight_cli.reporting.figures import Drawn, draw_figures
+from foresight_cli.reporting.figures import Drawn
 from foresight_cli.reporting.figures.style import encode, style
 from foresight_cli.reporting.page import Pictures, render_comparison, render_page
 from tests.reporting import example
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-HOSTILE = ("<script>alert(1)</script>", "ünïcode \N{PILE OF POO}", "x" * 200, "plain")
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,23 +22,20 @@ pytestmark = [
 ]
 
 
-def figures_of(results, arrays):
-    """Draw every figure: return the record of drawing, and the SVG files by figure."""
-    record = Drawn()
-    return record, {n[:-4]: data for n, data in draw_figures(results, arrays, record) if n.endswith(".svg")}
-
-
 @pytest.fixture(scope="module")
-def files(tmp_path_factory, drawn, svg):
+def files(tmp_path_factory, drawn, svg, hostile):
     """Write the pages: of a full example, of hostile names, of a nearly empty example, and of several analyses."""
     folder = tmp_path_factory.mktemp("pages")
-    made = {"full": example.full(), "hostile": example.full(labels=HOSTILE), "bare": example.bare()}
-    for name, (results, arrays) in made.items():
-        record, figures = (drawn[0], svg) if name == "full" else figures_of(results, arrays)
+    made = {
+        "full": (example.full()[0], drawn[0], svg),
+        "hostile": hostile,
+        "bare": (example.bare()[0], Drawn(), {}),
+    }
+    for name, (results, record, figures) in made.items():
         adapters = [example.adapter()] if name == "full" else []
         page = render_page(results, adapters, record, Pictures(figures, record.titles))
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
-    compared = compare([(Path(name), results) for name, (results, _) in made.items()])
+    compared = compare([(Path(name), results) for name, (results, *_) in made.items()])
     with style():
         figures = {"comparison": encode(comparison_figure(compared))["svg"]}
     (folder / "several.html").write_text(render_comparison(compared, Pictures(figures)), encoding="utf-8")
@@ -93,8 +89,10 @@ def test_opens_without_a_fault_or_a_request_and_fits_its_width(opened, name, wid
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["full", "hostile", "bare", "several"])
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [("full", "light"), ("full", "dark"), ("hostile", "light"), ("bare", "light"), ("several", "dark")],
+)
 def test_axe_finds_nothing(opened, name, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = opened(name, scheme=scheme)

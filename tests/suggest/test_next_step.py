@@ -51,8 +51,7 @@ def test_errors_are_red_on_a_terminal_unless_it_wants_no_colour(tmp_path, no_col
     assert (b"\x1b[31m" in printed) == coloured
 
 
-def test_after_an_analysis_and_an_adapter_comes_the_report(run, monkeypatch):
-    monkeypatch.setattr("foresight_cli.report.draw_figures", lambda *_: iter(()))  # they print no line
+def test_after_an_analysis_and_an_adapter_comes_the_report(run, no_figures):
     for model in ("pixels", "histogram"):
         run("extract", f"model={model}", "data.per_category=20", "data.size=32")
     pair = ("source=pixels", "target=histogram")

@@ -23,9 +23,8 @@ def session(run) -> Session:
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch) -> None:
+def quick(monkeypatch, no_figures) -> None:
     """Draw no figures and train adapters for two epochs: that saves time and changes no printed line."""
-    monkeypatch.setattr("foresight_cli.report.draw_figures", lambda *_: iter(()))
     trained = fit.train
 
     def train(adapter, *args, **settings):

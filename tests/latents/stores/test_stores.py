@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,19 +59,14 @@ def test_kinds_of_roots(tmp_path):
         "simplecache::s3://KEY:hunter2@bucket",
     ],
 )
-def test_a_password_in_the_url_is_refused_and_not_repeated(url, tmp_path):
+def test_a_password_in_the_url_is_refused_and_not_repeated(url, run, tmp_path):
     with pytest.raises(ForesightError) as caught:
         cache_root(url)
     assert "hunter2" not in str(caught.value)
-    result = subprocess.run(
-        [sys.executable, "-m", "foresight_cli", "extract", "weights=tiny", f"cache_dir='{url}'"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 1, result.stderr
-    assert len(result.stderr.splitlines()) == 1
-    assert "hunter2" not in result.stderr
+    result = run("extract", "weights=tiny", f"cache_dir='{url}'")
+    assert result.exit_code == 1
+    assert len(result.output.splitlines()) == 1
+    assert "hunter2" not in result.output
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -208,13 +202,11 @@ def test_a_fault_on_the_way_costs_no_shard(s3, monkeypatch):
     assert entry.complete
 
 
-def test_extract_to_report_on_s3_by_one_word(s3, tmp_path):
+def test_extract_to_report_on_s3_by_one_word(s3, run, no_figures, tmp_path):
     def foresight(*words: str) -> str:
-        result = subprocess.run(
-            [sys.executable, "-m", "foresight_cli", *words], cwd=tmp_path, capture_output=True, text=True
-        )
-        assert result.returncode == 0, result.stderr
-        return result.stdout + result.stderr
+        result = run(*words)
+        assert result.exit_code == 0, result.output
+        return result.output
 
     where = f"cache_dir={s3}/cache"
     small = ["weights=tiny", "data=shapes", "data.per_category=20", "layer=final", where]
@@ -240,17 +232,17 @@ def _folders(root: Path) -> list[Path]:
     return folders(root)
 
 
-def test_the_same_command_writes_the_same_bytes_to_s3_and_to_a_folder(s3, tmp_path):
+def test_the_same_command_writes_the_same_bytes_to_s3_and_to_a_folder(s3, run, tmp_path):
     made = []
     for where in (f"{s3}/cache", str(tmp_path / "cache")):
         words = ["weights=tiny", "model=ltxv", "data.per_category=6", "rows_per_shard=20", f"cache_dir={where}"]
-        subprocess.run([sys.executable, "-m", "foresight_cli", "extract", *words], cwd=tmp_path, check=True)
+        assert run("extract", *words).exit_code == 0
         (folder,) = _folders(cache_root(where))
         made.append(visible(Entry.open(folder)))
     assert made[0] == made[1]
 
 
-def test_commands_on_google(google, tmp_path):
+def test_commands_on_google(google, run):
     small = ["weights=tiny", "data.per_category=6", f"cache_dir={google}/cache"]
     for words in (
         ["extract", "model=pixels", "pooling=flat", *small],
@@ -258,10 +250,8 @@ def test_commands_on_google(google, tmp_path):
         ["cache", "verify", small[-1]],
         ["cache", "gc", small[-1]],
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "foresight_cli", *words], cwd=tmp_path, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        done = run(*words)
+        assert done.exit_code == 0, done.output
     assert len(_folders(cache_root(f"{google}/cache"))) == 2
 
 
