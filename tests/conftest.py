@@ -73,7 +73,7 @@ def cached(run: Run, two_spaces: Path, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a report of this process draw no figures: all of them take 7 s, and have tests of their own."""
+    """Let a report of this process draw no figures: drawing them all takes 7 s, and is tested elsewhere."""
     monkeypatch.setattr("foresight_cli.report.draw_figures", lambda *_: iter(()))
 
 
