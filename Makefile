@@ -16,7 +16,7 @@ SIDE_BY_SIDE := $(shell echo $$(($$(nproc 2> /dev/null || echo 2) + 1)))
 CALM         := $(wildcard $(patsubst %,tests/%/test_*.py,extraction extraction/runners cluster))
 SLOWEST      := tests/extraction/runners/test_ray.py tests/extraction/runners/test_ray_cluster.py tests/extraction/runners/test_torture.py
 
-.PHONY: help setup demo test lint types format bench bench-scale rehearsal calibration sweep tiny-weights clean
+.PHONY: help setup demo test quick lint types format bench bench-scale rehearsal calibration sweep tiny-weights clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ demo: $(VENV)/.base ## All stages on two tiny checkpoints: extract, analyze, ada
 test: $(VENV)/.dev ## Run the tests, doctests included
 	@$(BIN)/python -m pytest -n logical --dist worksteal --ignore=tests/cluster --ignore=tests/extraction
 	@$(BIN)/python -m pytest -n $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder $(SLOWEST) $(filter-out $(SLOWEST),$(CALM))
+
+quick: $(VENV)/.dev ## Run the tests of measures, settings, verdict and extraction: the first look at another Python
+	@$(BIN)/python -m pytest -n auto $(patsubst %,tests/%,config results metrics verdict latent_file test_extract.py test_report.py test_imports.py)
 
 lint: $(VENV)/.dev ## Check style and formatting
 	@$(BIN)/ruff check .
