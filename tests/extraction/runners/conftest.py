@@ -13,7 +13,8 @@ import pytest
 from tests.builders import visible
 from tests.conftest import user_env
 
-WORDS = ("extract", "model=pixels", "pooling=flat", "data.size=64", "data.per_category=100", "rows_per_shard=8")
+WORDS = ("extract", "model=pixels", "pooling=flat", "data.size=64", "data.per_category=100", "rows_per_shard=16")
+SHARDS = 50
 SLOW = """
 import os, time
 from foresight_cli.models.pixels import Pixels

@@ -6,12 +6,11 @@ import os
 import re
 import signal
 import subprocess
-import sys
 
 import pytest
 
 from tests.builders import visible
-from tests.conftest import user_env
+from tests.extraction.runners.conftest import SHARDS
 from tests.extraction.runners.watching import processes_of, shards, until
 
 pytest.importorskip("ray")
@@ -20,7 +19,7 @@ WAIT = 240
 
 
 def test_the_same_bytes_as_local_on_a_cluster_of_our_own_that_binds_to_loopback(tmp_path, start, plain):
-    run = start(*LOCAL, "runner.workers=2", SECONDS_A_BATCH="0.05")
+    run = start(*LOCAL, "runner.workers=2", SECONDS_A_BATCH="0.1")
     until(lambda: len(shards(tmp_path / "outputs")) >= 3, run)
     listening = subprocess.run(["ss", "-ltnpH"], capture_output=True, text=True).stdout.splitlines()
     ours = {str(pid) for pid in processes_of(str(tmp_path / "site"))}
@@ -31,9 +30,9 @@ def test_the_same_bytes_as_local_on_a_cluster_of_our_own_that_binds_to_loopback(
     assert all("127.0.0.1" in place for place in open_to), open_to
     assert output.splitlines()[0] == "Ray: a cluster on only this machine, started for this run"
     assert output.splitlines()[1].startswith("Ray: 2 workers on ")
-    assert output.count("committed") == 100
+    assert output.count("committed") == SHARDS
     filled = [int(count) for count in re.findall(r"^Ray: worker \S+ filled (\d+) shards?$", output, re.M)]
-    assert sum(filled) == 100
+    assert sum(filled) == SHARDS
     assert len(filled) == 2
     assert visible(tmp_path / "outputs/cache") == plain
     again = start(*LOCAL)
@@ -41,55 +40,28 @@ def test_the_same_bytes_as_local_on_a_cluster_of_our_own_that_binds_to_loopback(
     assert "Ray" not in again.stdout.read()  # nothing to do: no cluster is started
 
 
-def test_a_network_gives_the_same_bytes_as_local_with_as_many_cores_a_worker(tmp_path):
-    words = ["extract", "weights=tiny", "model=ltxv", "model.resolution=64", "data.per_category=6", "rows_per_shard=8"]
-    for more in (["cache_dir=a", "runner.workers=2"], ["cache_dir=b", *LOCAL, "runner.workers=2"]):
-        env = user_env(OMP_NUM_THREADS="1")
-        done = subprocess.run(
-            [sys.executable, "-m", "foresight_cli", *words, *more],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            env=env,
-        )
-        assert done.returncode == 0, done.stderr
-    assert visible(tmp_path / "a") == visible(tmp_path / "b")
-
-
 def test_more_workers_than_cores_do_not_hang(tmp_path, start, plain):
-    run = start(*LOCAL, "runner.workers=64")
+    run = start(*LOCAL, "runner.workers=40")
     output, wrong = run.communicate(timeout=WAIT)
     assert (run.returncode, wrong) == (0, "")
-    assert re.search(r"^warning: \d+ of 64 workers fit on the cluster now$", output, re.M)
+    assert re.search(r"^warning: \d+ of 40 workers fit on the cluster now$", output, re.M)
     assert visible(tmp_path / "outputs/cache") == plain
-
-
-def test_a_worker_that_fits_nowhere_is_one_line_after_a_bounded_wait(start):
-    run = start(*LOCAL, "runner.workers=1", "runner.cpus_per_worker=500", "runner.wait=5")
-    _, wrong = run.communicate(timeout=90)
-    assert run.returncode == 1
-    assert re.fullmatch(
-        r"foresight extract: no worker found a place within 5 s: each needs 500 CPUs, the nodes have \d+ CPUs and 0 "
-        r"GPUs, of which \d+ CPUs and 0 GPUs are free\. Lower runner\.cpus_per_worker or runner\.gpus_per_worker, or "
-        r"wait longer with runner\.wait=SECONDS\n",
-        wrong,
-    )
 
 
 def test_a_shard_that_kills_its_workers_is_given_up(tmp_path, start):
     run = start(*LOCAL, "runner.workers=2", DEADLY="cross-0004")
     output, wrong = run.communicate(timeout=WAIT)
     assert run.returncode == 1
-    died = r"^worker \S+-\d+ died \(ActorDiedError\): shards? [\d, ]*\b38\b[\d, ]* to be done by another$"
+    died = r"^worker \S+-\d+ died \(ActorDiedError\): shards? [\d, ]*\b19\b[\d, ]* to be done by another$"
     assert len(re.findall(died, output, re.M)) == 2
     assert re.fullmatch(
-        r"foresight extract: 3 workers died of shard 38 (\(or of reading or writing shard [\d, ]+ meanwhile\) )?\(the "
+        r"foresight extract: 3 workers died of shard 19 (\(or of reading or writing shard [\d, ]+ meanwhile\) )?\(the "
         r"last: ActorDiedError\), perhaps out of memory\. What is committed is kept: run the same command again, with "
         r"a smaller batch_size or more runner\.cpus_per_worker\n",
         wrong,
     )
     assert start("runner.workers=2").wait(timeout=60) == 0
-    assert len(shards(tmp_path / "outputs")) == 100
+    assert len(shards(tmp_path / "outputs")) == SHARDS
 
 
 def test_ctrl_c_is_one_line_and_loses_nothing(tmp_path, start):

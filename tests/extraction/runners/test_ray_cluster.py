@@ -18,7 +18,7 @@ import pytest
 
 from tests.builders import visible
 from tests.conftest import user_env
-from tests.extraction.runners.conftest import path_of, slowed
+from tests.extraction.runners.conftest import SHARDS, path_of, slowed
 from tests.extraction.runners.watching import processes_of, shards, times, until
 
 pytest.importorskip("ray")
@@ -147,7 +147,7 @@ def test_a_worker_killed_on_a_cluster_of_two_nodes(tmp_path, start, plain, clust
     os.kill(cluster.workers()[0], signal.SIGKILL)
     output, wrong = run.communicate(timeout=WAIT)
     assert (run.returncode, wrong) == (0, "")
-    assert output.count("committed") == 100
+    assert output.count("committed") == SHARDS
     assert (
         len(re.findall(r"^worker \S+ died \(ActorDiedError\): shards? [\d, ]+ to be done by another$", output, re.M))
         == 1
@@ -164,7 +164,7 @@ def test_a_node_killed_in_the_middle(tmp_path, start, plain, cluster):
     cluster.kill_second()
     output, wrong = run.communicate(timeout=WAIT)
     assert (run.returncode, wrong) == (0, "")
-    assert output.count("committed") == 100
+    assert output.count("committed") == SHARDS
     assert visible(tmp_path / "outputs/cache") == plain
 
 
@@ -175,13 +175,35 @@ def test_the_driver_killed_and_started_again(tmp_path, start, plain, cluster):
     run.wait()
     until_idle(cluster)
     kept = times(shards(tmp_path / "outputs"))
-    assert len(kept) < 100
+    assert len(kept) < SHARDS
     again = start(*on(cluster), **TOKEN)
     output, wrong = again.communicate(timeout=WAIT)
     assert (again.returncode, wrong) == (0, "")
-    assert output.count("committed") == 100 - len(kept)
+    assert output.count("committed") == SHARDS - len(kept)
     assert times(list(kept)) == kept
     assert visible(tmp_path / "outputs/cache") == plain
+
+
+def test_a_network_gives_the_same_bytes_as_local_with_as_many_cores_a_worker(tmp_path, cluster):
+    words = ["extract", "weights=tiny", "model=ltxv", "model.resolution=64", "data.per_category=3", "rows_per_shard=8"]
+    for more in (["cache_dir=a", "runner.workers=2"], [f"cache_dir={tmp_path / 'b'}", *on(cluster)]):
+        command = [sys.executable, "-m", "foresight_cli", *words, *more]
+        env = user_env(OMP_NUM_THREADS="1", **TOKEN)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env)
+        assert done.returncode == 0, done.stderr
+    assert visible(tmp_path / "a") == visible(tmp_path / "b")
+
+
+def test_a_worker_that_fits_nowhere_is_one_line_after_a_bounded_wait(start, cluster):
+    words = ("runner.workers=1", "runner.cpus_per_worker=500", "runner.wait=2")
+    run = start("runner=ray", f"runner.address={cluster.address}", *words, **TOKEN)
+    _, wrong = run.communicate(timeout=90)
+    assert run.returncode == 1
+    assert wrong == (
+        "foresight extract: no worker found a place within 2 s: each needs 500 CPUs, the nodes have 1 CPUs and 0 "
+        "GPUs, 1 CPUs and 0 GPUs, of which 2 CPUs and 0 GPUs are free. Lower runner.cpus_per_worker or "
+        "runner.gpus_per_worker, or wait longer with runner.wait=SECONDS\n"
+    )
 
 
 def test_from_outside_the_cluster(tmp_path, start, plain, cluster):

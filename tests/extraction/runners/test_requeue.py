@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from tests.builders import visible
+from tests.conftest import user_env
+from tests.extraction.runners.conftest import WORDS
 from tests.extraction.runners.watching import processes_of, shards, times, until
 
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
@@ -15,11 +19,13 @@ SWEEP = ("-m", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=10",
 JOB = "submitit.core._submit"
 
 
-@pytest.fixture
-def plain(tmp_path, start):
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> dict[str, bytes]:
     """The cache after a sweep without interruptions."""
-    assert start("-m", "model.resolution=4,8", "cache_dir=plain").wait(timeout=120) == 0
-    return visible(tmp_path / "plain")
+    place = tmp_path_factory.mktemp("sweep")
+    command = [sys.executable, "-m", "foresight_cli", *WORDS, "-m", "model.resolution=4,8", "cache_dir=plain"]
+    subprocess.run(command, cwd=place, env=user_env(), check=True, capture_output=True)
+    return visible(place / "plain")
 
 
 def jobs(site) -> list[int]:
@@ -27,7 +33,7 @@ def jobs(site) -> list[int]:
 
 
 def test_a_requeued_job_resumes_after_the_last_committed_shard(tmp_path, start, plain):
-    run = start(*SWEEP, SECONDS_A_BATCH="0.05")
+    run = start(*SWEEP, SECONDS_A_BATCH="0.1")
     until(lambda: len(shards(tmp_path / "outputs")) >= 6, run)
     kept = times(shards(tmp_path / "outputs"))
     pids = jobs(tmp_path / "site")
@@ -43,7 +49,7 @@ def test_a_requeued_job_resumes_after_the_last_committed_shard(tmp_path, start, 
 
 
 def test_jobs_that_are_killed_go_on_with_the_same_command(tmp_path, start, plain):
-    run = start(*SWEEP, SECONDS_A_BATCH="0.05")
+    run = start(*SWEEP, SECONDS_A_BATCH="0.1")
     until(lambda: len(shards(tmp_path / "outputs")) >= 6, run)
     for pid in jobs(tmp_path / "site"):
         os.kill(pid, signal.SIGKILL)
