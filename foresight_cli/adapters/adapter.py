@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -48,6 +48,9 @@ class Adapter(nn.Module):
 def open_adapter(config: AdapterConfig, source_dim: int, target_dim: int, **shape: int) -> Adapter:
     """Return an untrained adapter of the kind that ``config`` names.
 
+    ``adapter=mlp``, with its ``MLPConfig``, is the class ``MLPAdapter`` of ``adapters/mlp.py``: no table repeats these
+    names.
+
     Args:
         config: its settings.
         source_dim: number of values in a source row.
@@ -59,7 +62,6 @@ def open_adapter(config: AdapterConfig, source_dim: int, target_dim: int, **shap
     """
     from importlib import import_module
 
-    classes = {"linear": "LinearAdapter", "lowrank": "LowRankAdapter", "mlp": "MLPAdapter", "query": "QueryAdapter"}
     module = import_module(f"foresight_cli.adapters.{config.name}")
-    adapter: Adapter = getattr(module, classes[config.name])(source_dim, target_dim, config, **shape)
-    return adapter
+    kind = getattr(module, type(config).__name__.removesuffix("Config") + "Adapter")
+    return cast("Adapter", kind(source_dim, target_dim, config, **shape))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from foresight_cli.latents.recipe import display_name
@@ -176,11 +176,11 @@ class ChosenPair:
 
     index: int
     pc_r2: list[float]
-    kendall: float | None
+    kendall: float | None = field(metadata={"name": "Kendall \N{GREEK SMALL LETTER TAU}"})
     mantel: Estimate
     within_label: list[PermutationTest]
     within_clusters: list[PermutationTest]
-    procrustes: float
+    procrustes: float = field(metadata={"name": "Procrustes disparity (0 is a perfect match)"})
     categories: list[Category]
     learning_curve: list[LearningPoint]
     r2_limit: float | None
@@ -190,6 +190,11 @@ class ChosenPair:
     power: float
     attributes: list[Attribute]
     companion: str | None = None
+
+    @property
+    def named_measures(self) -> list[tuple[str, float | None]]:
+        """The fields with a ``name``, which reports print in a list, by that name."""
+        return [(own.metadata["name"], getattr(self, own.name)) for own in fields(self) if "name" in own.metadata]
 
 
 @dataclass(frozen=True)
