@@ -1,25 +1,21 @@
-"""Every code block in ``docs/`` runs, in order, in one folder for each page."""
+"""Every code block in ``docs/`` runs, in order, in one folder for each page; `test_additions` has ``add-a-*.md``."""
 
 from __future__ import annotations
 
 import doctest
-import os
 import re
 import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.conftest import commands_in, user_env
+from tests.conftest import commands_in
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PAGES = ("tutorial", "metrics", "statistics", "faq", "python", "add-a-metric", "add-a-model")
+PAGES = ("tutorial", "metrics", "statistics", "faq", "python")
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
@@ -96,7 +92,7 @@ def test_the_answers_of_the_faq(studied: Path) -> None:
                 exec(compile(text, "faq.md", "exec"), {})
 
 
-@pytest.mark.parametrize("page", ["metrics", "statistics", "add-a-metric"])
+@pytest.mark.parametrize("page", ["metrics", "statistics"])
 def test_python_blocks(page: str) -> None:
     names: dict[str, object] = {}
     code = blocks(page)
@@ -105,35 +101,14 @@ def test_python_blocks(page: str) -> None:
         exec(compile(text, f"{page}.md", "exec"), names)
 
 
-@pytest.mark.slow
-def test_the_example_of_a_model_works(tmp_path: Path) -> None:
-    copy = tmp_path / "checkout"
-    for name in ("foresight_cli", "conf"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for language, text in blocks("add-a-model"):
-        if language == "diff":
-            done = subprocess.run(["git", "apply", "-"], cwd=copy, input=text, text=True, capture_output=True)
-            assert done.returncode == 0, done.stdout + done.stderr
-            continue
-        for command in text.splitlines():
-            done = subprocess.run(
-                [sys.executable, "-m", "foresight_cli", *words_of(command)],
-                cwd=tmp_path,
-                env=user_env(PYTHONPATH=os.pathsep.join([str(copy), str(ROOT)])),
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    (entry,) = (tmp_path / "outputs/cache/mean_hsv/layer-final/channel_mean").iterdir()
-    assert (entry / "manifest.json").is_file()
-
-
 def test_every_page_is_linked_and_every_link_works() -> None:
     pages = {path.name for path in DOCS.glob("*.md")}
     assert {f"{page}.md" for page in PAGES} <= pages
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert {page for page in pages if f"docs/{page}" not in readme} == set()
+    linked = (ROOT / "README.md").read_text(encoding="utf-8")
+    for page in sorted(pages):
+        if f"(docs/{page})" in linked:
+            linked += (DOCS / page).read_text(encoding="utf-8").replace("](", "](docs/")
+    assert {page for page in pages if f"(docs/{page})" not in linked} == set()
     for file in (ROOT / "README.md", *DOCS.glob("*.md")):
         for link in re.findall(r"\]\(([^)#]+)(?:#[\w-]*)?\)", file.read_text(encoding="utf-8")):
             if not link.startswith(("http://", "https://")):
