@@ -60,9 +60,10 @@ def apply(addition: str, folder: Path, *options: str) -> None:
 
 
 def copy_of_the_package(folder: Path) -> Path:
-    """Copy the package and its configs to ``folder``."""
+    """Copy the package, its configs and the settings of its linter to ``folder``."""
     for name in ("foresight_cli", "conf"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
     return folder
 
 
@@ -81,6 +82,21 @@ def test_each_diff_fits_without_the_others(tmp_path: Path) -> None:
     copy = copy_of_the_package(tmp_path)
     for addition in ADDITIONS:
         apply(addition, copy, "--check")
+
+
+def test_the_additions_keep_the_style(tmp_path: Path) -> None:
+    copy = copy_of_the_package(tmp_path)
+    for addition in ADDITIONS:
+        apply(addition, copy)
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "foresight_cli"],
+            cwd=copy,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow
