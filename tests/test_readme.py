@@ -1,4 +1,7 @@
-"""Every command of README.md and docs/, typed in bash as printed, composes to a config that passes the checks."""
+"""Every command of README.md and docs/, typed in bash as printed, composes to a config that passes the checks.
+
+`test_additions` runs those of the pages ``add-a-*.md``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from foresight_cli.config.reader import adapt_config, analyze_config, extract_co
 from foresight_cli.config.tree import conf_dir
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").glob("*.md") if p.stem != "add-a-model")]
+PAGES = [ROOT / "README.md", *sorted(p for p in (ROOT / "docs").glob("*.md") if not p.stem.startswith("add-a-"))]
 READERS = {"extract": extract_config, "analyze": analyze_config, "adapt": adapt_config, "report": report_config}
 STUB = r"""
 foresight() { printf '%s\0' "$@" >&3; printf '\n\0' >&3; }
