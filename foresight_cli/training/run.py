@@ -16,6 +16,7 @@ import torch
 
 from foresight_cli.config import AdaptConfig, QueryConfig, TrainedConfig
 from foresight_cli.latents.recipe import canonical_json
+from foresight_cli.latents.storage.atomic import writer_is_gone
 from foresight_cli.machine.devices import usable_device
 from foresight_cli.trackers import Tracking
 from foresight_cli.training.checkpoint import Epoch, TrainingCheckpoint
@@ -86,11 +87,19 @@ def fit_runs(
             for seed in range(config.seed, config.seed + config.seeds)
         ]
         shuffled = _trained("shuffled", kind, wrong, config.seed, unfinished, report)
+    _clear(unfinished)
+    return FittedRuns(ridge, seeds, shuffled)
+
+
+def _clear(unfinished: Path) -> None:
+    """Delete the checkpoints of a finished run, and what a killed one was writing."""
     for path in unfinished.glob("*.safetensors"):
         path.unlink()
+    for path in unfinished.glob(".tmp-*"):
+        if writer_is_gone(path.name, path.stat().st_mtime):
+            path.unlink()
     with suppress(OSError):  # not empty: another run uses it
         unfinished.rmdir()
-    return FittedRuns(ridge, seeds, shuffled)
 
 
 def _ridge(kind: Kind, parts: Parts, memory_gb: float) -> RidgeMap | None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
+import time
 import uuid
 from pathlib import Path
 
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents.storage import remote
+
+TORN = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
+"""Temporary names of :func:`write_atomic`; a process that is killed leaves such a file."""
+DAY = 86400.0
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -34,6 +40,25 @@ def write_atomic(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from None
+
+
+def writer_is_gone(name: str, modified: float) -> bool:
+    """Tell whether the file called ``name``, last changed at ``modified``, was left by a process that has ended.
+
+    A process of another machine cannot be asked, and counts as ended after a day.
+    """
+    match = TORN.fullmatch(name)
+    if match is None:
+        return False
+    if match["host"] != socket.gethostname():
+        return time.time() - modified > DAY
+    try:
+        os.kill(int(match["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
 
 
 def make_folder(path: Path) -> None:

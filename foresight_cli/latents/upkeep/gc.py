@@ -6,7 +6,6 @@ Links inside the cache are never followed. Files that foresight did not write ar
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import time
@@ -19,12 +18,12 @@ from foresight_cli.errors import ForesightError
 from foresight_cli.latents.recipe import FORMAT
 from foresight_cli.latents.samples import NAME as SAMPLES
 from foresight_cli.latents.storage import lock
+from foresight_cli.latents.storage.atomic import TORN, writer_is_gone
 from foresight_cli.latents.storage.json_file import SHARD_NAME
 from foresight_cli.latents.storage.listing import FileState, states
 from foresight_cli.latents.storage.remote import is_remote
 from foresight_cli.latents.store import Entry
 
-TORN = re.compile(r"\.tmp-(?P<host>.+)-(?P<pid>\d+)-[0-9a-f]{8}")
 ASIDE = re.compile(rf"\.corrupt-(?:{SHARD_NAME.pattern}|manifest\.json)")
 KEY = re.compile(r"[0-9a-f]{16}")
 DAY = 86400.0
@@ -175,7 +174,7 @@ def waste_of(folder: Path, contents: Contents) -> Iterator[Removable]:
         return
     read = {path.name for path in entry.shard_files().values()} | _listed(entry)
     for name, state in contents.own.items():
-        if TORN.fullmatch(name) and _writer_is_gone(name, state):
+        if writer_is_gone(name, state.modified):
             yield Removable(folder / name, state.size, "left by a run that ended in the middle of writing it")
         elif ASIDE.fullmatch(name):
             yield Removable(folder / name, state.size, "set aside: its bytes had changed on the disk")
@@ -238,17 +237,3 @@ def _in_use(folder: Path, contents: Contents) -> str:
     if "manifest.json" not in contents.own and not ours and time.time() - newest < DAY:
         return "another machine wrote to it less than a day ago, and may be filling it"  # not all disks have locks
     return ""
-
-
-def _writer_is_gone(name: str, state: FileState) -> bool:
-    match = TORN.fullmatch(name)
-    assert match is not None
-    if match["host"] != socket.gethostname():
-        return time.time() - state.modified > DAY
-    try:
-        os.kill(int(match["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        return False
-    return False
