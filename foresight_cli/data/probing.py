@@ -6,7 +6,6 @@ picture or frame of each, up to `MOST_PIXELS` in all. This takes seconds, howeve
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,6 +16,7 @@ import numpy as np
 from foresight_cli.config import DataConfig
 from foresight_cli.data.dataset import Dataset, FileDataset, UndecodableImage
 from foresight_cli.errors import ForesightError
+from foresight_cli.machine.devices import usable_cores
 
 MOST_FILES = 2_000
 MOST_PIXELS = 500_000_000
@@ -32,8 +32,7 @@ def undecodable(dataset: Dataset, most_pixels: int = MOST_PIXELS) -> list[Undeco
         return []
     rows = dataset.first_of_each_file()
     drawn = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[:MOST_FILES]]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(min(2 * cores, 16), thread_name_prefix="probe") as pool:
+    with ThreadPoolExecutor(min(2 * usable_cores(), 16), thread_name_prefix="probe") as pool:
         headers = list(pool.map(partial(_tried, dataset.header), drawn))
         faults = {row: error for row, (_, error) in zip(drawn, headers, strict=True) if error is not None}
         whole = [row for row in drawn if row not in faults]

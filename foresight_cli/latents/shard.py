@@ -70,6 +70,7 @@ def refuse_other_width(first: tuple[str, int] | None, other: tuple[str, int]) ->
         ForesightError: the sizes differ; the message names both samples.
     """
     if first is not None and first[1] != other[1]:
+        first, other = sorted((first, other))  # the same text whichever of several workers is ahead
         raise ForesightError(
             f"pooling=flat needs the same size for all samples: {first[0]!r} has {first[1]} values and {other[0]!r} "
             f"has {other[1]}. Resize them all with model.resolution=252, or use pooling=channel_mean"

@@ -51,7 +51,7 @@ def in_turn(rows: range) -> Callable[[bool], int | None]:
 
 
 def test_samples_come_in_order_whatever_is_ready_first(monkeypatch):
-    monkeypatch.setattr(reading.os, "sched_getaffinity", lambda _: range(8))
+    monkeypatch.setattr(reading, "usable_cores", lambda: 8)
     data = Numbered()
     with Reader(data, Network()) as reader:
         got = list(reader.read(in_turn(range(40))))
