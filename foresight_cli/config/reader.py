@@ -102,7 +102,7 @@ def _stage(schema: type[T], cfg: DictConfig, **read: Any) -> T:
 def _setting(cfg: DictConfig, key: str, kind: Any) -> Any:
     """Return the setting ``key``, checked against ``kind``, the type of its field."""
     alternatives = get_args(kind)
-    if NoneType in alternatives and cfg.get(key) is None:
+    if NoneType in alternatives and (key not in cfg or cfg[key] is None):
         return None
     if key in GROUPS:
         return _group(cfg, key)

@@ -141,6 +141,7 @@ def test_an_unknown_option(run, disk, line, message):
         ("extract batch_size=照片", "batch_size=照片: it must be a whole number or auto"),
         ("extract cache_dir=${x}", "cache_dir: Interpolation key 'x' not found"),
         ("extract data.variant=${x}", "data.variant: Interpolation key 'x' not found"),
+        ("adapt push=${x}", "push: Interpolation key 'x' not found"),
         ("analyze +data.path=x", "data=None: choose one of shapes, imagefolder, video, precomputed, hf, webdataset"),
         ("extract hydra=-1", "cannot set up the run: Config group override must be a string or a list. Got int "
          "(HYDRA_FULL_ERROR=1 shows where)"),
