@@ -109,13 +109,13 @@ def _streamed(pairs: Pairs) -> Ridge:
     x_mean, y_mean = sums.sides(sums["origin"] + sums["mean"])
     ridge = StreamedRidge(sums, len(PENALTIES))
     axes, eigenvalues, loadings = ridge.axes
-    unit_axes, units = axes / eigenvalues.sqrt(), eigenvalues.sqrt()[:, None]
+    units = eigenvalues.sqrt()
 
     def blocks() -> Iterator[Batch]:
-        return (((x - x_mean) @ unit_axes, y - y_mean) for x, y in pairs.blocks())
+        return (((x - x_mean) @ axes / units, y - y_mean) for x, y in pairs.blocks())
 
     penalties = [multiple * ridge.mean_eigenvalue for multiple in PENALTIES]
-    chosen, _ = best_penalty(eigenvalues, loadings / units, sums.squared_y, len(pairs), blocks, penalties)
+    chosen, _ = best_penalty(eigenvalues, loadings / units[:, None], sums.squared_y, len(pairs), blocks, penalties)
     weight = axes @ (loadings / (eigenvalues + penalties[chosen])[:, None])
     weight[columns.variance == 0] = 0  # exactly, without the rounding of the eigenvectors
     return Ridge(weight, x_mean, y_mean, REACH * columns.farthest, penalties[chosen])
