@@ -30,7 +30,6 @@ from foresight_cli.results.runs import SWEEP
 from foresight_cli.suggest.words import shown_path, words_of
 
 _ORDER = {"PROCEED": 0, "INCONCLUSIVE": 1, "PIVOT": 2}
-OUTCOMES = ("PASS", "UNCLEAR", "NOT MEASURED", "WAIVED", "FAIL")
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
+import subprocess
+import sys
 
 import diffusers
 import numpy as np
@@ -74,6 +77,26 @@ def test_random_weights_need_no_file_and_are_those_of_their_seed(settings, autoe
     torch.testing.assert_close(got, want.flatten(1), rtol=0, atol=1e-5)
     for other in (settings(folder), dataclasses.replace(config, init_seed=4)):
         assert not torch.allclose(flat(other, clip(1)), got, atol=1e-2)
+
+
+@pytest.mark.slow
+def test_random_weights_are_the_same_in_another_process(settings, autoencoder_checkpoint):
+    config = settings(autoencoder_checkpoint("AutoencoderKLLTXVideo"), init="random", init_seed=3)
+    code = f"""
+import hashlib
+from foresight_cli.config import AutoencoderConfig
+from foresight_cli.models import open_model
+model = open_model({config!r})
+model.load("cpu")
+weights = model._vae.state_dict()
+print(hashlib.sha256(b"".join(weights[name].numpy().tobytes() for name in sorted(weights))).hexdigest())
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    model = open_model(config)
+    model.load("cpu")
+    weights = model._vae.state_dict()
+    digest = hashlib.sha256(b"".join(weights[name].numpy().tobytes() for name in sorted(weights))).hexdigest()
+    assert run.stdout.split()[-1] == digest
 
 
 # --- what is refused
