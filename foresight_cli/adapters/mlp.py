@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 
 class MLPAdapter(StandardizedAdapter):
-    """``layers`` hidden layers of GELU with dropout; layers after the first may have an expansion and be residual.
+    """``layers`` hidden layers of GELU with dropout.
 
-    Number of parameters: (source_dim + 1) hidden + (hidden + 1) target_dim, plus, for each layer after the first,
-    (hidden + 1) hidden, or with an expansion e > 1, (hidden + 1) e hidden + (e hidden + 1) hidden.
+    A layer after the first may be ``expansion`` times wider inside, and may add its input to its output (``residual``).
+
+    Number of parameters, with s = source_dim, t = target_dim, h = hidden and e = expansion:
+    ``(s + 1) * h + (h + 1) * t``, and for each layer after the first ``(h + 1) * h``, or, with e > 1,
+    ``(h + 1) * e * h + (e * h + 1) * h``.
     """
 
     def __init__(self, source_dim: int, target_dim: int, config: MLPConfig) -> None:
@@ -33,7 +36,7 @@ class MLPAdapter(StandardizedAdapter):
 
 
 class _Block(nn.Module):
-    """A hidden layer with ``hidden`` inputs and outputs."""
+    """A hidden layer from ``hidden`` values to ``hidden`` values."""
 
     def __init__(self, config: MLPConfig) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ def data_behind(entries: Found, data: DataConfig | None) -> tuple[Dataset, DataC
         dataset = entries.dataset or open_dataset(config)
         if canonical_json(dataset.identity()) == canonical_json(entries.data):
             return dataset, config
-        reason = "its pictures have changed since"
+        reason = "they have changed since"
     except (ForesightError, KeyError, TypeError) as error:
         reason = str(error)
     log.warning("warning: the pictures behind the latents cannot be read (%s): controls are not measured", reason)
@@ -46,7 +46,7 @@ def model_settings(entry: Entry) -> ModelConfig:
         config: ModelConfig = GROUPS["model"][recipe["name"]](**settings)
     except (KeyError, TypeError):
         raise ForesightError(
-            f"{entry.path} was made with settings that this foresight does not have. Extract it again"
+            f"{entry.path} was made with settings that this version of foresight does not know. Extract it again"
         ) from None
     if any(recipe.get(key) != value for key, value in open_model(config).identity(reach_hub=False).items()):
         raise ForesightError(

@@ -40,15 +40,15 @@ class ExtractConfig:
         if self.batch_size is not None:
             at_least("batch_size", self.batch_size, 1)
         at_least("rows_per_shard", self.rows_per_shard, 1)
-        if self.data.name == "precomputed" != self.model.name:
+        if self.data.name == "precomputed" and self.model.name != "precomputed":
             raise UsageError(
                 f"model={self.model.name} needs pictures; data=precomputed has none. Name the pictures that the "
                 "latents were made from, for example data=imagefolder data.path=DIR"
             )
-        self._check_places(getattr(self.model, "device_map", None))
+        self._check_device_map(getattr(self.model, "device_map", None))
 
-    def _check_places(self, device_map: str | None) -> None:
-        """Refuse a device or several local workers for a network that is spread over all devices of a process."""
+    def _check_device_map(self, device_map: str | None) -> None:
+        """With ``model.device_map``, one process uses all GPUs: refuse ``device=`` and more than one local worker."""
         if device_map is None:
             return
         if self.device != "auto":
@@ -88,7 +88,7 @@ class AnalyzeConfig:
     neighbors: int
     controls: tuple[str, ...]
     thresholds: Thresholds
-    verdict: Waivers
+    verdict: Waivers  # verdict.attributes=waived and others: evidence that is not required
     extract: bool = False  # first extract whatever is not cached
     study_table: bool = False
     preset: str | None = None
@@ -123,7 +123,7 @@ class AdaptConfig:
     seed: int
     device: str
     split: tuple[float, float, float]
-    seeds: int
+    seeds: int  # trainings, from seed on
     memory_gb: float
     unfinished_dir: str
     noise_ceiling: str
@@ -141,12 +141,12 @@ class AdaptConfig:
             if not (space.layers and len(space.layers) == 1 and space.poolings):
                 raise UsageError(
                     f"adapt takes one layer and one pooling of the {side}: {side}.layer=final {side}.pooling=flat. "
-                    f"To try several, add -m and separate them with commas: {_several(side, space)}"
+                    f"To try several, add -m and separate them with commas: {_sweep_example(side, space)}"
                 )
 
 
-def _several(side: str, space: SpaceConfig) -> str:
-    """Return an example of several choices along the axis that has several: layers where it is layers or both."""
+def _sweep_example(side: str, space: SpaceConfig) -> str:
+    """Return an example sweep over what was given several values: layers, or poolings if there is one layer."""
     one_layer = space.layers is not None and len(space.layers) == 1
     if one_layer or not space.model.layered:
         return f"{side}.pooling={','.join(POOLINGS)}"

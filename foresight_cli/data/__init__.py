@@ -13,7 +13,7 @@ __all__ = ["Dataset", "Sample", "UndecodableImage", "open_dataset"]
 
 
 def open_dataset(config: DataConfig) -> Dataset:
-    """Open the dataset that ``config`` describes: list its samples, read no picture.
+    """Open the dataset that ``config`` describes: its samples are listed, no picture is read.
 
     Raises:
         ForesightError: there is no such data.

@@ -35,7 +35,7 @@ class Clip:
 
 
 def resized(frame: Image.Image, side: int) -> Image.Image:
-    """Return ``frame`` resized to ``side`` x ``side`` pixels by PIL's bicubic filter; unchanged if it has that size."""
+    """Return ``frame``, stretched to ``side`` x ``side`` pixels by PIL's bicubic filter if it has another size."""
     from PIL import Image
 
     return frame if frame.size == (side, side) else frame.resize((side, side), Image.Resampling.BICUBIC)

@@ -25,37 +25,37 @@ def adapt_command(results: Analysis) -> str:
     """Return ``foresight adapt`` for the pair of the verdict, with an adapter that is within the default budget."""
     source, target = results.chosen_source, results.chosen_target
     words = fitting(_default_adapter(), source.dimension, target.dimension)
-    return shell_line(["foresight", "adapt", *_spaces(results), *_pair(source, target), *words])
+    return shell_line(["foresight", "adapt", *_models_and_data(results), *_pair(source, target), *words])
 
 
-def adapter_command(results: Analysis, keys: Sequence[str], words: str) -> str:
-    """Return ``foresight adapt`` for any pair of the analysis; ``""`` if it has no such pair.
+def adapter_command(results: Analysis, keys: Sequence[str], adapter_text: str) -> str:
+    """Return ``foresight adapt`` for the pair with these keys; ``""`` if the analysis does not have it.
 
     Args:
         results: the analysis.
-        keys: keys of the latents of the pair.
-        words: that name the adapter, for a shell.
+        keys: cache keys of the source and the target, in this order.
+        adapter_text: the overrides that choose the adapter, quoted for a shell.
     """
     spaces = {(space.side, space.key): space for space in results.spaces}
-    source, target = (spaces.get(end) for end in zip(("source", "target"), keys, strict=True))
+    source, target = (spaces.get(side_and_key) for side_and_key in zip(("source", "target"), keys, strict=True))
     if source is None or target is None:
         return ""
-    return f"{shell_line(['foresight', 'adapt', *_spaces(results), *_pair(source, target)])} {words}"
+    return f"{shell_line(['foresight', 'adapt', *_models_and_data(results), *_pair(source, target)])} {adapter_text}"
 
 
-def sweep_command(typed: Sequence[str], words: str) -> str:
-    """Return ``foresight adapt`` of a job of a sweep, with another adapter.
+def sweep_command(typed: Sequence[str], adapter_text: str) -> str:
+    """Return ``foresight adapt`` as one job of a sweep typed it, with another adapter.
 
     Args:
         typed: the overrides of the job, typed after ``foresight adapt``.
-        words: that name the adapter, for a shell.
+        adapter_text: the overrides that choose the adapter, quoted for a shell.
     """
-    own = [word for word in typed if not re.match(r"[+~]*(adapter[=.]|seeds=|hydra[./])", word)]
-    return f"{shell_line(['foresight', 'adapt', *own])} {words}"
+    kept = [word for word in typed if not re.match(r"[+~]*(adapter[=.]|seeds=|hydra[./])", word)]
+    return f"{shell_line(['foresight', 'adapt', *kept])} {adapter_text}"
 
 
 def _pair(source: Space, target: Space) -> list[str]:
-    """Return the overrides that select two layers and poolings."""
+    """Return the overrides for two layers and poolings; bare ``layer`` is the source's, ``pooling`` the target's."""
     words = layer_words("layer", [source.layer])
     words += [f"source.pooling={source.pooling}"] if source.pooling != "channel_mean" else []
     words += layer_words("target.layer", [target.layer]) if target.layer != "final" else []
@@ -64,7 +64,7 @@ def _pair(source: Space, target: Space) -> list[str]:
 
 def analyze_command(results: Analysis) -> str:
     """Return ``foresight analyze`` over everything cached of the two models."""
-    return shell_line(["foresight", "analyze", *_spaces(results)])
+    return shell_line(["foresight", "analyze", *_models_and_data(results)])
 
 
 def report_commands(results: Analysis) -> list[str]:
@@ -99,7 +99,7 @@ def with_commands(text: str) -> Iterator[tuple[str, bool]]:
             yield piece, number % 2 == 1
 
 
-def _spaces(results: Analysis) -> list[str]:
+def _models_and_data(results: Analysis) -> list[str]:
     """Return the overrides for models, data and cache, as the analysis was typed."""
     if "command" in results.provenance:
         return typed_for_both(shlex.split(str(results.provenance["command"]))[2:])

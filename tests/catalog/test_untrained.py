@@ -180,8 +180,8 @@ def test_settings_of_another_version_are_reported(tmp_path, caplog, edit):
     (entry.path / "manifest.json").write_text(json.dumps(manifest))
     assert untrained_latents(entry, str(tmp_path)) is None
     assert caplog.messages == [
-        f"warning: the control random_init is not measured: {entry.path} was made with settings that this foresight "
-        "does not have. Extract it again"
+        f"warning: the control random_init is not measured: {entry.path} was made with settings that this version "
+        "of foresight does not know. Extract it again"
     ]
 
 

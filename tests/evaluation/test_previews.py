@@ -213,6 +213,6 @@ def test_settings_of_another_version_are_a_warning(user_entry, caplog, change):
     change(manifest["provenance"])
     path.write_text(json.dumps(manifest))
     assert warning(*user_entry, caplog) == (
-        f"warning: no previews: {user_entry[0].path} was made with settings that this foresight does not have. "
-        "Extract it again"
+        f"warning: no previews: {user_entry[0].path} was made with settings that this version of foresight does not "
+        "know. Extract it again"
     )
