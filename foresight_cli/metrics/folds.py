@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from foresight_cli.errors import ForesightError
 from foresight_cli.metrics.validation import Labels, as_codes, check_count
 
 Fold: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
@@ -29,6 +30,8 @@ def grouped_folds(groups: Labels, folds: int, seed: int) -> list[Fold]:
     """
     codes = as_codes(groups, len(groups), "groups")
     sizes = np.bincount(codes)
+    if len(sizes) == 1:  # the range of folds would be empty: "2 to 1"
+        raise ForesightError(f"all {len(codes)} rows are in one group: folds want at least 2 groups")
     check_count(folds, "folds", low=2, high=len(sizes), why=f" for {len(sizes)} groups")
     order = np.random.default_rng(seed).permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]

@@ -247,7 +247,7 @@ def test_the_table_holds_every_public_measure():
 def test_functions_that_take_no_rows():
     gram = torch.ones(6, 6, dtype=torch.float64)
     assert refusal(m.gram_cka, gram, gram) == "x has rows that are all equally far apart: debiased CKA is 0/0 there"
-    assert refusal(m.grouped_folds, ["a"] * 6, 2, 0) == "folds=2: wanted 2 to 1 for 1 groups"
+    assert refusal(m.grouped_folds, ["a"] * 6, 2, 0) == "all 6 rows are in one group: folds want at least 2 groups"
     assert [len(test) for _, test in m.grouped_folds(range(6), 3, 0)] == [2, 2, 2]
 
 

@@ -31,3 +31,9 @@ def test_single_rows_give_equal_folds_by_seed():
 @pytest.mark.parametrize("folds", [1, 4])
 def test_refusals(folds):
     assert refusal(grouped_folds, ["a", "b", "c", "c"], folds, 0) == f"folds={folds}: wanted 2 to 3 for 3 groups"
+
+
+@pytest.mark.parametrize("folds", [1, 2, 5])
+def test_one_group_is_named_not_an_empty_range(folds):
+    message = "all 3 rows are in one group: folds want at least 2 groups"
+    assert refusal(grouped_folds, ["a", "a", "a"], folds, 0) == message
