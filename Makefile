@@ -33,6 +33,7 @@ $(VENV)/.dev: $(VENV)/.base
 	@touch $@
 
 setup: $(VENV)/.dev ## Set up the environment for development
+	@echo "ready: $(BIN)/foresight, make demo, make test"
 
 demo: $(VENV)/.base ## All stages on two tiny checkpoints: extract, analyze, adapt, report
 	@$(F) extract weights=tiny model=qwen25vl layer=all pooling=all

@@ -30,6 +30,7 @@ from foresight_cli.verdict.criteria import (
 from foresight_cli.verdict.evidence import Evidence
 
 STUDY_THRESHOLDS = {"r2": 0.5, "spearman": 0.6, "recall@10": 0.2, "cka": 0.4}
+"""Of the Q1 study's rule, which is shown for comparison; the thresholds of this rule are in ``conf/analyze.yaml``."""
 
 
 def judge(
