@@ -7,15 +7,15 @@ and CUDA is safe.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import Lock
-from typing import Any, NoReturn
+from typing import Any
 
 from foresight_cli.cluster.ledger import DEATHS, Ledger
 from foresight_cli.errors import ForesightError
@@ -111,7 +111,15 @@ def _serve(ledger: Ledger, crew: Sequence[_Worker], progress: Progress) -> None:
 
 
 def _work(job: Job, name: str, seat: Seat, connection: Connection) -> None:
-    work(job, name, seat, _Pipe(connection))
+    with suppress(_ParentGone):
+        work(job, name, seat, _Pipe(connection))
+
+
+class _ParentGone(BaseException):
+    """The parent has died: the worker ends, after the shard that it is writing.
+
+    No ``except Exception`` on the way may take it for a fault of a sample or of the job.
+    """
 
 
 class _Pipe:
@@ -120,25 +128,43 @@ class _Pipe:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = Lock()  # the thread that writes reports too
+        self._untold: deque[tuple[str, tuple[Any, ...]]] = deque()
+        self._gone = False
 
     def tell(self, method: str, *values: Any) -> None:
-        with self._lock:
-            try:
-                self._connection.send((method, values, False))
-            except OSError:
-                _end_without_parent()
+        """Call a method of the ledger; never wait for the lock, which an interrupted ``ask`` of this thread may hold.
+
+        A ``__del__`` that logs interrupts it anywhere.
+        """
+        self._untold.append((method, values))
+        self._tell_all()
+        if self._gone and method == "computed":  # not where another thread would fail: a sample, or the next shard
+            raise _ParentGone
 
     def ask(self, method: str, *values: Any) -> Any:
-        with self._lock:
-            try:
+        try:
+            with self._lock:
+                self._send_untold()
                 self._connection.send((method, values, True))
-                return self._connection.recv()
-            except (EOFError, OSError):
-                _end_without_parent()
+                answer = self._connection.recv()
+        except (EOFError, OSError):
+            raise _ParentGone from None
+        self._tell_all()
+        return answer
 
+    def _tell_all(self) -> None:
+        """Send what is untold; if the lock is taken, its holder calls this afterwards."""
+        while self._untold and not self._gone and self._lock.acquire(blocking=False):
+            try:
+                self._send_untold()
+            except OSError:
+                self._gone = True
+            finally:
+                self._lock.release()
 
-def _end_without_parent() -> NoReturn:
-    os._exit(1)  # from any thread, and with nothing to report to
+    def _send_untold(self) -> None:
+        while self._untold:
+            self._connection.send((*self._untold.popleft(), False))
 
 
 def _device_of(device: str, rank: int) -> str:

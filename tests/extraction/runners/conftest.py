@@ -30,6 +30,11 @@ def slow(self, batch, taps):
         os.kill(os.getpid(), 9)
     return plain(self, batch, taps)
 Pixels.features = slow
+sync = os.fsync
+def slow_sync(descriptor):
+    time.sleep(float(os.environ.get("SECONDS_A_FILE", 0)))
+    sync(descriptor)
+os.fsync = slow_sync
 """
 
 

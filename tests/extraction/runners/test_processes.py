@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from foresight_cli.extraction.runners.processes import _Pipe
 from tests.builders import visible
 from tests.extraction.runners.conftest import SHARDS
 from tests.extraction.runners.watching import shards, until
@@ -99,8 +102,9 @@ def test_a_shard_that_kills_its_workers_is_given_up(tmp_path, start):
 
 
 def test_workers_end_with_their_parent(tmp_path, start):
-    run = start("runner.workers=3", SECONDS_A_BATCH="0.1")
-    until(lambda: len(shards(tmp_path)) >= 2, run)
+    """Each first writes the shards that it has computed, and leaves no file half written."""
+    run = start("runner.workers=3", "batch_size=2", SECONDS_A_BATCH="0.05", SECONDS_A_FILE="1.5")
+    until(lambda: any(f"-{run.pid}-" not in file.name for file in tmp_path.rglob(".tmp-*")), run)
     workers = children_of_the_server(run.pid)
     assert len(workers) == 3
     run.kill()
@@ -108,6 +112,29 @@ def test_workers_end_with_their_parent(tmp_path, start):
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < end, "workers live on"
         time.sleep(0.05)
+    assert not list(tmp_path.rglob(".tmp-*"))
+    assert shards(tmp_path)
+
+
+def test_a_line_logged_in_the_middle_of_a_question_follows_it():
+    """Python may run a ``__del__`` anywhere, also in the thread that waits for the answer."""
+    theirs, ours = multiprocessing.Pipe()
+
+    class Interrupted:
+        send = ours.send
+
+        def recv(self):
+            pipe.tell("warn", 30, "from __del__")
+            return ours.recv()
+
+    pipe = _Pipe(Interrupted())
+    theirs.send(7)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(pipe.ask("take", "0")), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert answers == [7]
+    assert [theirs.recv(), theirs.recv()] == [("take", ("0",), True), ("warn", (30, "from __del__"), False)]
 
 
 # --- Ctrl-C and disks
