@@ -55,6 +55,7 @@ class Ledger:
         self._deaths = deaths
         self._advice = advice
         self._names: dict[str, str] = {}
+        self._dead: set[str] = set()
         self._in_hand: dict[str, list[int]] = {}  # shards that each worker is reading, computing or writing
         self._computing: dict[str, int] = {}  # shard that each worker began to compute last
         self._deaths_of: Counter[int] = Counter()  # workers that died while they computed the shard
@@ -69,7 +70,7 @@ class Ledger:
 
     def take(self, worker: str) -> int | None:
         """Give the next shard to a worker; None if there is none now: one may come back from a worker that dies."""
-        while self._left:
+        while self._left and worker not in self._dead:  # its question may come after the report of its death
             number = self._left.popleft()
             if number in self._todo:
                 self._in_hand.setdefault(worker, []).append(number)
@@ -102,6 +103,7 @@ class Ledger:
 
     def died(self, worker: str, how: str) -> None:
         """Give the shards of a dead worker to others, or end the job if one of them has killed too many."""
+        self._dead.add(worker)
         held = [number for number in self._in_hand.pop(worker, []) if number in self._todo]
         number = self._computing.pop(worker, None)
         self._deaths_with.update(held)

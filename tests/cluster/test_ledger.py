@@ -126,6 +126,13 @@ def test_a_report_that_comes_after_the_death_of_its_worker():
     take(ledger, "another", 2)
 
 
+def test_a_dead_worker_gets_no_shard():
+    ledger = of(1, 2)
+    ledger.died("late", "lost")
+    assert ledger.take("late") is None
+    take(ledger, "another", 1, 2)
+
+
 def test_the_first_failure_counts():
     ledger = of(1)
     ledger.failed(ValueError("first"))
