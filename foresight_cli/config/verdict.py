@@ -8,6 +8,9 @@ from foresight_cli.config.checks import at_least, between, one_of
 from foresight_cli.config.tree import conf_dir
 from foresight_cli.errors import UsageError
 
+LEAST_GROUPS = 20
+"""Least number of independent samples for an analysis or for the split of an adapter."""
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -24,7 +27,7 @@ class Thresholds:
             between(f"thresholds.{key}", getattr(self, key), 0, 1)
         if not 0 <= self.retention < 1:
             raise UsageError(f"thresholds.retention={self.retention}: it must be from 0 to below 1, for instance 0.95")
-        at_least("thresholds.min_groups", self.min_groups, 20)
+        at_least("thresholds.min_groups", self.min_groups, LEAST_GROUPS)
 
 
 def default_thresholds() -> Thresholds:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from foresight_cli.config.verdict import LEAST_GROUPS, default_thresholds
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
 from foresight_cli.latents.samples import SampleLike, read_samples
 
-LEAST_GROUPS = 20
-"""Least number of independent samples for an analysis or for the split of an adapter."""
 LEAST_ROWS = 3
 """Least number of rows in each part of an adapter's split."""
 NOUNS = {"video": "clips", "precomputed": "rows"}
@@ -38,7 +37,8 @@ file are one group: add more files
     advice = f"Add more {noun}"
     if groups < samples:
         advice = "Clips of one file are one group: add more files" if data == "video" else "Add samples of other groups"
-    return f"{counted}: at least {LEAST_GROUPS} are needed to analyze or adapt, and 100 for a verdict. {advice}"
+    enough = default_thresholds().min_groups
+    return f"{counted}: at least {LEAST_GROUPS} are needed to analyze or adapt, and {enough} for a verdict. {advice}"
 
 
 def shortage_of(samples: Sequence[SampleLike], data: str) -> str | None:

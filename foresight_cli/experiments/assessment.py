@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from foresight_cli.config import AnalyzeConfig
-from foresight_cli.data.sample_size import LEAST_GROUPS
+from foresight_cli.config.verdict import LEAST_GROUPS
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import bridge, pairs
 from foresight_cli.experiments.attributes import measured_attributes
@@ -130,7 +130,7 @@ def measure_pairs(joined: JoinedSpaces, config: AnalyzeConfig, *, brief: bool = 
         ForesightError: too few samples to measure anything, or a constant space.
     """
     scored, rows = joined.scored, joined.rows
-    _refuse_few(scored, len(joined.samples))
+    _refuse_few(scored, len(joined.samples), config.thresholds.min_groups)
     sources, targets = (
         [space.rows(rows.score, rows.one_of_each) for space in side] for side in (joined.sources, joined.targets)
     )
@@ -211,12 +211,12 @@ def judge_pair(measured: Measured, index: int, more: More, config: AnalyzeConfig
     )
 
 
-def _refuse_few(scored: SampleTable, samples: int) -> None:
+def _refuse_few(scored: SampleTable, samples: int, enough: int) -> None:
     groups = len(set(scored.groups))
     if groups < LEAST_GROUPS:
         raise ForesightError(
             f"{groups} independent samples are left of {samples}: at least {LEAST_GROUPS} are needed to measure "
-            "anything, and 100 for a verdict. Extract more data"
+            f"anything, and {enough} for a verdict. Extract more data"
         )
 
 

@@ -11,7 +11,7 @@ import torch
 
 from foresight_cli.config import AnalyzeConfig
 from foresight_cli.config.controls import LABEL, TOGETHER
-from foresight_cli.data.sample_size import LEAST_GROUPS
+from foresight_cli.config.verdict import LEAST_GROUPS
 from foresight_cli.errors import ForesightError
 from foresight_cli.experiments import pairs
 from foresight_cli.inference.controls import one_hot, r2_gain, side_by_side

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from foresight_cli.data.sample_size import LEAST_GROUPS, LEAST_ROWS
+from foresight_cli.config.verdict import LEAST_GROUPS
+from foresight_cli.data.sample_size import LEAST_ROWS
 from foresight_cli.errors import ForesightError
 from foresight_cli.inputs.split import PAIR_ROWS
 from foresight_cli.training.fit import Parts

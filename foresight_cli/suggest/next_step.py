@@ -10,8 +10,8 @@ from foresight_cli.config import GROUPS, ExtractConfig, PrecomputedDataConfig, m
 from foresight_cli.config.controls import CONTROL_MODELS
 from foresight_cli.config.text_settings import shell_line
 from foresight_cli.config.tree import as_override, primary_defaults
+from foresight_cli.config.verdict import LEAST_GROUPS
 from foresight_cli.data import open_dataset
-from foresight_cli.data.sample_size import LEAST_GROUPS
 from foresight_cli.errors import ForesightError
 from foresight_cli.latents import Entry
 from foresight_cli.latents.finding import complete_entries

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from foresight_cli.data.sample_size import LEAST_GROUPS, shortage
+from foresight_cli.config.verdict import LEAST_GROUPS
+from foresight_cli.data.sample_size import shortage
 from foresight_cli.errors import ForesightError
 from foresight_cli.inputs.adapter_split import refuse_small_split, split_rows
 

@@ -18,6 +18,7 @@ from foresight_cli.reporting.figures.style import (
 )
 from foresight_cli.results import Analysis
 from foresight_cli.results.numbers import RHO, fixed
+from foresight_cli.results.significance import ALPHA
 
 MOST_PAIRS = 24
 _NAMES = {"cka": "CKA", "spearman": f"Spearman {RHO}", "recall": "recall"}
@@ -29,7 +30,7 @@ def calibrated_scores(results: Analysis, arrays: Arrays) -> Figure:
     pairs = [pair for pair in ranked(results) if pair.tests]
     if not pairs:
         raise NotMeasured("no permutation test was made")
-    beyond = sum(any(test.p_corrected <= 0.05 for test in pair.tests) for pair in pairs)
+    beyond = sum(any(test.p_corrected <= ALPHA for test in pair.tests) for pair in pairs)
     best = results.chosen_pair.tests
     scores = ", ".join(f"{_NAMES[test.measure]} {fixed(test.calibrated, 2)}" for test in best)
     counted = "The one pair" if len(pairs) == 1 and beyond else f"{beyond} of {len(pairs)} pairs"
@@ -42,7 +43,7 @@ def calibrated_scores(results: Analysis, arrays: Arrays) -> Figure:
         tests = [(row, t) for row, pair in enumerate(shown) for t in pair.tests if t.measure == measure]
         values += [test.calibrated for _, test in tests]
         for clear in (True, False):
-            points = [(t.calibrated, row) for row, t in tests if (t.p_corrected <= 0.05) == clear]
+            points = [(t.calibrated, row) for row, t in tests if (t.p_corrected <= ALPHA) == clear]
             if points:
                 ax.plot(*zip(*points, strict=True), _MARKS[measure], color=colour, markersize=6, alpha=0.9,
                         markerfacecolor=colour if clear else "white", clip_on=False)  # fmt: skip
@@ -55,7 +56,7 @@ def calibrated_scores(results: Analysis, arrays: Arrays) -> Figure:
     ax.set_xlim(min(-0.01, nice_limits(values)[0]), nice_limits(values)[1])
     ax.set_xlabel("calibrated score: 0 = exceeded by 5 % of the nulls, 1 = equal spaces")
     rest = f" The best {MOST_PAIRS} of {len(pairs)} pairs." if len(pairs) > MOST_PAIRS else ""
-    ax.set_title(f"Hollow: corrected p above 0.05. Bold: the pair of the verdict.{rest}", color=NOTE)
+    ax.set_title(f"Hollow: corrected p above {ALPHA}. Bold: the pair of the verdict.{rest}", color=NOTE)
     grid(ax, "x")
     figure.legend(loc="outside lower center", ncols=3, handletextpad=0.2)
     return figure

@@ -24,6 +24,7 @@ from foresight_cli.reporting.figures.style import (
 )
 from foresight_cli.results import Analysis, Pair
 from foresight_cli.results.numbers import fixed, with_interval
+from foresight_cli.results.significance import ALPHA
 
 
 def cka_heatmap(results: Analysis, arrays: Arrays) -> Figure:
@@ -49,7 +50,7 @@ def cka_heatmap(results: Analysis, arrays: Arrays) -> Figure:
     ax.set_xlabel(shorten(f"target: {results.target_label}", 60))
     ax.set_ylabel(shorten(f"source: {results.source_label}", 34))
     ax.set_title(
-        "Framed: the pair of the verdict. Hatched: corrected p above 0.05.",
+        f"Framed: the pair of the verdict. Hatched: corrected p above {ALPHA}.",
         color=NOTE,
     )
     colour_bar(ax, image, "debiased CKA")
@@ -57,7 +58,7 @@ def cka_heatmap(results: Analysis, arrays: Arrays) -> Figure:
 
 
 def _by_chance(pair: Pair) -> bool:
-    return any(test.measure == "cka" and test.p_corrected > 0.05 for test in pair.tests)
+    return any(test.measure == "cka" and test.p_corrected > ALPHA for test in pair.tests)
 
 
 def _critical(results: Analysis) -> float | None:
