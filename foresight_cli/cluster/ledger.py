@@ -56,6 +56,8 @@ class Ledger:
         self._advice = advice
         self._names: dict[str, str] = {}
         self._dead: set[str] = set()
+        self._asked: set[str] = set()  # workers that came as far as to ask for a shard
+        self._stillborn = 0  # workers that died before they asked, since another last did
         self._in_hand: dict[str, list[int]] = {}  # shards that each worker is reading, computing or writing
         self._computing: dict[str, int] = {}  # shard that each worker began to compute last
         self._deaths_of: Counter[int] = Counter()  # workers that died while they computed the shard
@@ -70,7 +72,11 @@ class Ledger:
 
     def take(self, worker: str) -> int | None:
         """Give the next shard to a worker; None if there is none now: one may come back from a worker that dies."""
-        while self._left and worker not in self._dead:  # its question may come after the report of its death
+        if worker in self._dead:  # its question may come after the report of its death
+            return None
+        self._asked.add(worker)
+        self._stillborn = 0
+        while self._left:
             number = self._left.popleft()
             if number in self._todo:
                 self._in_hand.setdefault(worker, []).append(number)
@@ -102,7 +108,7 @@ class Ledger:
         self._news.failure = self._news.failure or error
 
     def died(self, worker: str, how: str) -> None:
-        """Give the shards of a dead worker to others, or end the job if one of them has killed too many."""
+        """Give the shards of a dead worker to others; end the job if one has killed too many, or no worker starts."""
         self._dead.add(worker)
         held = [number for number in self._in_hand.pop(worker, []) if number in self._todo]
         number = self._computing.pop(worker, None)
@@ -111,10 +117,13 @@ class Ledger:
             self._deaths_of[number] += 1
             self._suspects[number] = self._suspects.get(number, set(held)) & set(held) - {number}
         self._left.extendleft(reversed(held))
+        self._stillborn += worker not in self._asked
         if number in held and self._deaths_of[number] >= self._deaths:
             self._give_up(number, self._deaths_of[number], how)
         elif held and self._deaths_with[held[0]] >= HANDS:
             self._give_up(held[0], HANDS, how)
+        elif worker not in self._asked and self._stillborn >= self._deaths and not any(self._in_hand.values()):
+            self._end(f"{self._stillborn} workers in a row died before they took a shard (the last: {how})")
         else:
             noun = "shards" if len(held) > 1 else "shard"
             left = f": {noun} {', '.join(map(str, held))} to be done by another" if held else ""
@@ -140,9 +149,12 @@ class Ledger:
     def _give_up(self, number: int, deaths: int, how: str) -> None:
         others = ", ".join(map(str, sorted(self._suspects.get(number, ()))))
         beside = f" (or of reading or writing shard {others} meanwhile)" if others else ""
+        self._end(f"{deaths} workers died of shard {number}{beside} (the last: {how})")
+
+    def _end(self, deaths: str) -> None:
         self.failed(
             ForesightError(
-                f"{deaths} workers died of shard {number}{beside} (the last: {how}), perhaps out of memory. What is "
-                f"committed is kept: run the same command again, with {self._advice}"
+                f"{deaths}, perhaps out of memory. What is committed is kept: run the same command again, with "
+                f"{self._advice}"
             )
         )

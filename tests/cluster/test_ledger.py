@@ -133,6 +133,27 @@ def test_a_dead_worker_gets_no_shard():
     take(ledger, "another", 1, 2)
 
 
+def test_workers_that_die_before_they_take_a_shard():
+    ledger = of(1, 2)
+    for i in range(DEATHS):
+        assert failure_of(ledger) == ""
+        ledger.died(f"worker {i}", "lost")
+    assert failure_of(ledger) == f"3 workers in a row died before they took a shard (the last: lost), {KEPT}"
+
+
+def test_workers_that_die_early_do_not_end_the_job_while_another_has_a_shard_or_has_none_to_take():
+    ledger = of(1)
+    take(ledger, "busy", 1)
+    for i in range(DEATHS):
+        assert ledger.take(f"idle {i}") is None
+        ledger.died(f"idle {i}", "lost")
+    for i in range(DEATHS):
+        ledger.died(f"early {i}", "lost")
+    ledger.died("busy", "lost")
+    assert failure_of(ledger) == ""
+    take(ledger, "another", 1)
+
+
 def test_the_first_failure_counts():
     ledger = of(1)
     ledger.failed(ValueError("first"))

@@ -81,12 +81,14 @@ class _Run:
         self._task = ray.put(job), seat
         for _ in range(crew.workers):
             self._start()
-        limit, started = time.monotonic() + self._config.wait, False
+        died, started = True, False
         while not (news := self._news()).finished:
             started = started or bool(news.started)
+            if died:  # a worker that died had found a place: the next one may look for one as long
+                limit = time.monotonic() + self._config.wait
             if not started and time.monotonic() > limit:
                 raise no_room(ray, crew, self._config)
-            self._replace_the_dead()
+            died = self._replace_the_dead()
         for worker, count in sorted(self._counts.items()):
             log.info("Ray: worker %s filled %d %s", worker, count, "shard" if count == 1 else "shards")
         return device
@@ -98,8 +100,9 @@ class _Run:
         self._started += 1
         self._running[actor.work.remote(*self._task, worker, self._ledger)] = worker, actor
 
-    def _replace_the_dead(self) -> None:
-        """Wait a moment for workers to end; start another for each that died."""
+    def _replace_the_dead(self) -> bool:
+        """Wait a moment for workers to end; start another for each that died. Return whether one did."""
+        died = False
         for reference in self._ray.wait(list(self._running), timeout=0.3)[0]:
             worker, actor = self._running.pop(reference)
             try:
@@ -113,6 +116,8 @@ class _Run:
                     self._ray.kill(actor)
                 self._answer(self._ledger.died.remote(worker, type(error).__name__))
                 self._start()
+                died = True
+        return died
 
     def _news(self) -> News:
         """Return what the workers have reported to the ledger, after showing it."""
