@@ -25,7 +25,7 @@ from tests.builders import visible
 from tests.conftest import user_env
 from tests.extraction.runners.conftest import path_of
 
-KILLS, SHARDS, ROWS = 12, 60, 8
+KILLS, SHARDS, ROWS = 20, 60, 8
 WORDS = ("extract", "model=pixels", "pooling=all", "data.size=64", "data.per_category=60", f"rows_per_shard={ROWS}")
 
 TRACE = """
