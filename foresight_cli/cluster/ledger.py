@@ -137,6 +137,10 @@ class Ledger:
         """Return the number of shards that are not committed."""
         return len(self._todo)
 
+    def deadly(self) -> list[int]:
+        """Return the shards that dead workers held and that are still to do."""
+        return sorted(number for number in self._deaths_with if number in self._todo)
+
     def news(self) -> News:
         """Return the reports since the last call."""
         news, self._news = self._news, News()

@@ -93,9 +93,11 @@ def _serve(ledger: Ledger, crew: Sequence[_Worker], progress: Progress) -> None:
     alive = {worker.connection: worker for worker in crew}
     while not ledger.finished():
         if not alive:
+            numbers = ", ".join(map(str, ledger.deadly()))
+            held = f" while they held shards {numbers}" if numbers else ""
             raise ForesightError(
-                f"all {len(crew)} workers died with {ledger.left()} shards to do, perhaps out of memory. What is "
-                f"committed is kept: run the same command again, with {ADVICE}"
+                f"all {len(crew)} workers died{held}, with {ledger.left()} shards to do, perhaps out of memory. What "
+                f"is committed is kept: run the same command again, with {ADVICE}"
             )
         for connection in wait(list(alive)):
             assert isinstance(connection, Connection)

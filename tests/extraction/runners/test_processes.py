@@ -11,10 +11,13 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from foresight_cli.extraction.runners.processes import _Pipe
+from foresight_cli.cluster.ledger import Ledger
+from foresight_cli.errors import ForesightError
+from foresight_cli.extraction.runners.processes import _Pipe, _serve
 from tests.builders import visible
 from tests.extraction.runners.conftest import SHARDS
 from tests.extraction.runners.watching import shards, until
@@ -99,6 +102,21 @@ def test_a_shard_that_kills_its_workers_is_given_up(tmp_path, start):
     again = start("runner.workers=2")
     assert again.wait(timeout=60) == 0
     assert len(shards(tmp_path)) == SHARDS
+
+
+def test_shards_that_kill_all_workers_before_one_is_given_up_are_named():
+    crew = []
+    for name in "abc":
+        ours, theirs = multiprocessing.Pipe()
+        theirs.send(("take", (name,), False))
+        theirs.close()
+        crew.append(SimpleNamespace(name=name, connection=ours, end=lambda: "killed by SIGKILL"))
+    with pytest.raises(ForesightError) as caught:
+        _serve(Ledger([31, 19]), crew, progress=None)
+    assert str(caught.value) == (
+        "all 3 workers died while they held shards 19, 31, with 2 shards to do, perhaps out of memory. What is "
+        "committed is kept: run the same command again, with a smaller runner.workers or batch_size"
+    )
 
 
 def test_workers_end_with_their_parent(tmp_path, start):
