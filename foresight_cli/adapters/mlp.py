@@ -30,7 +30,7 @@ class MLPAdapter(StandardizedAdapter):
         self.network = nn.Sequential(*first, *further, nn.Linear(config.hidden, target_dim))
 
     def standard(self, z: torch.Tensor) -> torch.Tensor:
-        """See `StandardizedAdapter.standard`."""
+        """Predict the standardised target from the standardised source; see `StandardizedAdapter.standard`."""
         predicted: torch.Tensor = self.network(z)
         return predicted
 

@@ -21,7 +21,8 @@ def data_behind(entries: Found, data: DataConfig | None) -> tuple[Dataset, DataC
         log.warning("warning: data=precomputed has no pictures: controls are not measured")
         return None
     try:
-        config = data or GROUPS["data"][entries.provenance["name"]](**entries.provenance)
+        settings = entries.provenance  # of the dataset
+        config = data or GROUPS["data"][settings["name"]](**settings)
         dataset = entries.dataset or open_dataset(config)
         if canonical_json(dataset.identity()) == canonical_json(entries.data):
             return dataset, config

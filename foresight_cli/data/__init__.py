@@ -46,6 +46,6 @@ def open_dataset(config: DataConfig) -> Dataset:
         from foresight_cli.data.webdataset import WebDataset
 
         return WebDataset(config.path, config.image, config.max_pixels)
-    from foresight_cli.data.video import Video
+    from foresight_cli.data.video import Video  # the one kind that is left: VideoConfig
 
     return Video(config)

@@ -83,7 +83,7 @@ def after_adapt(results: AdapterResults, typed: Sequence[str], outputs: Path = P
     folder = analysis_of(outputs, results.provenance["keys"])
     if folder is None:
         return shell_line(["foresight", "analyze", *typed_for_both(typed)])
-    if [folder] == newest_analyses(outputs):
+    if [folder] == newest_analyses(outputs):  # a bare report would show this analysis alone
         return "foresight report"
     return shell_line(["foresight", "report", as_override("run", shown_path(str(folder.absolute())))])
 
